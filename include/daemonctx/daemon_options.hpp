@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <boost/filesystem/path.hpp>
+#include <chrono>
+#include <exception>
+#include <functional>
+#include <string_view>
+#include <vector>
+
+#include "daemonctx/export.hpp"
+#include "daemonctx/signal_map.hpp"
+#include "daemonctx/stdio.hpp"
+
+namespace daemonctx {
+
+enum class DetachProcess {
+  automatic,  ///< unless a service manager, inetd or a container started the process
+  always,
+  never,
+};
+
+enum class Readiness {
+  when_constructed,  ///< the caller ends as soon as the constructor has done its work
+  when_notified,     ///< the caller ends when the daemon calls `notify_ready()`
+};
+
+enum class SignalDelivery {
+  in_wait,        ///< actions run in the thread that calls `wait*()` or `dispatch()`
+  on_own_thread,  ///< actions run on a thread of the library's own
+};
+
+/// Called with what was thrown where no caller could catch it (a cleanup, a reload, a signal action, a reopen
+/// of the output), and with which of these it was. What the handler throws itself is dropped.
+using ErrorHandler = std::function<void(std::exception_ptr error, std::string_view where)>;
+
+/// What `DaemonContext` is told. Every member has a default; name those you change, in this order.
+/// In all durations zero means "none".
+struct DaemonOptions {
+  /// Entered by the daemon. A relative one is resolved in the caller's working directory.
+  boost::filesystem::path working_directory = "/";
+
+  /// File creation mask of the daemon, in every mode. python-daemon and daemon(7) take 0, under which a
+  /// `std::ofstream` makes files that anyone may write.
+  mode_t umask = 022;
+
+  /// Names the daemon to people and tools, and admits only one at a time. Empty: none. A relative path is
+  /// resolved in the caller's working directory.
+  boost::filesystem::path pidfile = {};
+
+  /// Descriptors 0 to 2. Output and error are redirected when the daemon is ready; until then what it prints
+  /// reaches the terminal it was started from.
+  Stdio stdio = {};
+
+  /// Laid over the defaults: SIGTERM and SIGINT terminate; when detached SIGTSTP, SIGTTIN and SIGTTOU are
+  /// ignored (in the foreground they stay with the shell's job control).
+  SignalMap signal_map = {};
+
+  /// Open descriptors that a detaching daemon keeps, besides 0 to 2.
+  std::vector<int> files_preserve = {};
+
+  /// Whether a detaching daemon closes the descriptors it inherited.
+  bool close_descriptors = true;
+
+  /// No core file and no core handler: what is in memory stays there (setrlimit(2), core(5)).
+  bool prevent_core = true;
+
+  DetachProcess detach_process = DetachProcess::automatic;
+
+  /// How long a start waits for the lock of a daemon that is just leaving before it says "already running".
+  std::chrono::milliseconds lock_timeout = {};
+
+  Readiness readiness = Readiness::when_constructed;
+
+  /// How long the caller waits for readiness; then the half-started daemon is taken down and the caller throws.
+  std::chrono::milliseconds ready_timeout = {};
+
+  SignalDelivery signal_delivery = SignalDelivery::in_wait;
+
+  /// Detach although other threads run. They do not exist in the daemon, and what they had locked stays locked.
+  bool allow_threads = false;
+
+  /// Empty: one line on standard error.
+  ErrorHandler on_error = {};
+
+  /// How long a single cleanup may take. Then it is given up, the pidfile is removed, the fact is reported
+  /// through `on_error` and the process ends with status 1.
+  std::chrono::milliseconds cleanup_timeout = {};
+};
+
+/// Checks all options as a whole. `DaemonContext` calls it before it changes anything.
+/// \throws std::invalid_argument, naming the member and the reason.
+DAEMONCTX_EXPORT void validate(const DaemonOptions& options);
+
+}  // namespace daemonctx

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <boost/filesystem/path.hpp>
+#include <utility>
+
+namespace daemonctx {
+
+/// How a file for a standard stream is opened.
+struct FileOptions {
+  bool truncate = false;  ///< true: emptied at the start; false: appended to. A reopen always appends.
+  mode_t mode = 0640;     ///< of a file that is created, whatever the umask
+};
+
+/// Where one of the descriptors 0 to 2 leads.
+class StdioTarget {
+ public:
+  enum class Kind { automatic, null_device, inherit, descriptor, file };
+
+  /// The null device in a daemon that detached; in the foreground the stream stays as it is.
+  StdioTarget() = default;
+
+  static StdioTarget null_device() { return StdioTarget(Kind::null_device); }
+
+  /// The stream stays as it is.
+  static StdioTarget inherit() { return StdioTarget(Kind::inherit); }
+
+  /// A copy of an open descriptor; the given one is neither changed nor closed by this.
+  static StdioTarget descriptor(int fd) {
+    StdioTarget target(Kind::descriptor);
+    target.descriptor_ = fd;
+    return target;
+  }
+
+  /// A file, opened by the caller, so that a failure is thrown there. A relative path is resolved in the
+  /// caller's working directory. The same path for output and error is opened once and shared.
+  static StdioTarget file(boost::filesystem::path path, FileOptions options = {}) {
+    StdioTarget target(Kind::file);
+    target.path_ = std::move(path);
+    target.options_ = options;
+    return target;
+  }
+
+  Kind kind() const noexcept { return kind_; }
+  int descriptor() const noexcept { return descriptor_; }
+  const boost::filesystem::path& path() const noexcept { return path_; }
+  const FileOptions& options() const noexcept { return options_; }
+
+ private:
+  explicit StdioTarget(Kind kind) : kind_(kind) {}
+
+  Kind kind_ = Kind::automatic;
+  int descriptor_ = -1;
+  boost::filesystem::path path_ = {};
+  FileOptions options_ = {};
+};
+
+/// The three standard streams.
+struct Stdio {
+  StdioTarget in = {};
+  StdioTarget out = {};
+  StdioTarget err = {};
+};
+
+}  // namespace daemonctx

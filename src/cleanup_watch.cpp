@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "cleanup_watch.hpp"
+
+#include <system_error>
+#include <utility>
+
+namespace daemonctx {
+
+CleanupWatch::CleanupWatch(std::chrono::milliseconds timeout, std::function<void()> give_up)
+    : timeout_(timeout), give_up_(std::move(give_up)), deadline_(std::chrono::steady_clock::now() + timeout) {
+  if (timeout_ == std::chrono::milliseconds::zero()) return;
+  try {
+    thread_ = std::thread([this] { watch(); });
+  } catch (const std::system_error&) {  // an end without a watch is better than none
+    return;
+  }
+}
+
+CleanupWatch::~CleanupWatch() {
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    over_ = true;
+  }
+  changed_.notify_one();
+  thread_.join();
+}
+
+void CleanupWatch::rearm() {
+  if (!thread_.joinable()) return;
+  const std::lock_guard lock(mutex_);
+  deadline_ = std::chrono::steady_clock::now() + timeout_;
+}
+
+void CleanupWatch::watch() {
+  std::unique_lock lock(mutex_);
+  while (!over_ && std::chrono::steady_clock::now() < deadline_) {
+    const auto deadline = deadline_;
+    changed_.wait_until(lock, deadline);
+  }
+  if (!over_) give_up_();
+}
+
+}  // namespace daemonctx

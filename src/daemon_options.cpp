@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "daemonctx/daemon_options.hpp"
+
+#include <posix/syscalls.hpp>
+#include <stdexcept>
+#include <string>
+
+namespace daemonctx {
+namespace {
+
+void require(bool condition, const std::string& member, const std::string& reason) {
+  if (!condition) throw std::invalid_argument(member + ": " + reason);
+}
+
+bool is_open(int fd) noexcept { return posix::fcntl(fd, F_GETFD) != -1; }
+
+void check_durations(const DaemonOptions& options) {
+  const auto check = [](std::chrono::milliseconds duration, const char* member) {
+    require(duration >= std::chrono::milliseconds::zero(), member,
+            "must not be negative, is " + std::to_string(duration.count()) + " ms");
+  };
+  check(options.lock_timeout, "lock_timeout");
+  check(options.ready_timeout, "ready_timeout");
+  check(options.cleanup_timeout, "cleanup_timeout");
+}
+
+void check_target(const StdioTarget& target, const std::string& member, const DaemonOptions& options) {
+  if (target.kind() == StdioTarget::Kind::descriptor) {
+    require(is_open(target.descriptor()), member,
+            "descriptor " + std::to_string(target.descriptor()) + " is not open");
+  }
+  if (target.kind() != StdioTarget::Kind::file) return;
+  require(!target.path().empty(), member, "the file's path is empty");
+  require(target.options().mode <= 07777, member, "the file's mode has more than permission bits");
+  require(target.path() != options.pidfile, member, "the file is the pidfile");
+}
+
+bool can_be_mapped(int number) noexcept {
+  const bool kept_by_libc = number >= 32 && number < SIGRTMIN;
+  return number > 0 && number < NSIG && number != SIGKILL && number != SIGSTOP && !kept_by_libc;
+}
+
+// Returning from their handler repeats the instruction that raised them, for ever.
+bool raised_by_instruction(int number) noexcept {
+  return number == SIGSEGV || number == SIGBUS || number == SIGFPE || number == SIGILL;
+}
+
+void check_signal(int number, const SignalAction& action) {
+  const std::string name = "signal " + std::to_string(number);
+  require(can_be_mapped(number), "signal_map", name + " can't be handled");
+  const auto* standard = std::get_if<StandardAction>(&action);
+  require(!raised_by_instruction(number) || (standard != nullptr && *standard == restore_default), "signal_map",
+          name + " is raised by a faulty instruction and can only have restore_default");
+  require(standard != nullptr || std::get<1>(action) != nullptr, "signal_map", name + " has an empty function");
+}
+
+}  // namespace
+
+void validate(const DaemonOptions& options) {
+  require(!options.working_directory.empty(), "working_directory", "must not be empty");
+  require(options.umask <= 0777, "umask", "has more than permission bits");
+  check_target(options.stdio.in, "stdio.in", options);
+  check_target(options.stdio.out, "stdio.out", options);
+  check_target(options.stdio.err, "stdio.err", options);
+  for (const auto& [number, action] : options.signal_map) check_signal(number, action);
+  for (const int fd : options.files_preserve) {
+    require(is_open(fd), "files_preserve", "descriptor " + std::to_string(fd) + " is not open");
+  }
+  check_durations(options);
+}
+
+}  // namespace daemonctx

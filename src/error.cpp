@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "daemonctx/error.hpp"
+
+#include <array>
+
+namespace daemonctx {
+namespace {
+
+constexpr std::array<std::string_view, static_cast<std::size_t>(Step::run_service) + 1> descriptions = {
+    "make an absolute path of",
+    "detach",
+    "detach",
+    "open the null device",
+    "open the file",
+    "open the pidfile",
+    "lock the pidfile",
+    "create the status pipe",
+    "start the intermediate process",
+    "create a session",
+    "start the daemon process",
+    "reset the signal dispositions",
+    "close the inherited descriptors",
+    "limit core files",
+    "set the umask",
+    "write the pidfile",
+    "change the working directory to",
+    "install the signal map",
+    "redirect the standard streams",
+    "become ready",
+    "run the service",
+};
+static_assert(!descriptions.back().empty(), "a description for every step");
+
+std::string compose(Step step, std::error_code code, const std::string& subject) {
+  std::string text = "cannot ";
+  text += describe(step);
+  if (!subject.empty()) text += " \"" + subject + '"';
+  return text + ": " + code.message();
+}
+
+}  // namespace
+
+std::string_view describe(Step step) noexcept { return descriptions[static_cast<std::size_t>(step)]; }
+
+DaemonError::DaemonError(Step step, std::error_code code, const std::string& subject)
+    : DaemonError(step, code, subject, compose(step, code, subject)) {}
+
+DaemonError::DaemonError(Step step, std::error_code code, const std::string& subject, const std::string& text,
+                         pid_t pid)
+    : std::system_error(code), step_(step), pid_(pid), subject_(subject), text_(text) {}
+
+std::string describe(const std::exception_ptr& error) {
+  if (!error) return {};
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& known) {
+    return known.what();
+  } catch (...) {
+    return "unknown exception";
+  }
+}
+
+}  // namespace daemonctx

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+namespace daemonctx {
+
+/// Writes out what C and C++ output streams hold, so that a fork does not double it.
+void flush_streams() noexcept;
+
+}  // namespace daemonctx

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "launch.hpp"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstring>
+#include <posix/syscalls.hpp>
+
+#include "posix/retry.hpp"
+
+namespace daemonctx {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+// Long enough for cleanups, short enough for whoever has just pressed Ctrl-C.
+constexpr milliseconds termination_grace{2000};
+// An end of file that is not followed by the process's end: it gave its descriptors up and lives on.
+constexpr milliseconds end_of_file_grace{1000};
+
+std::atomic<int> interrupted_by = 0;
+
+// While it lasts, a signal that would end or divert the caller is noted instead; afterwards it is raised.
+class InterruptionWatch {
+ public:
+  InterruptionWatch() noexcept {
+    interrupted_by = 0;
+    struct sigaction watch {};
+    watch.sa_handler = [](int signal) { interrupted_by = signal; };
+    for (std::size_t at = 0; at < signals.size(); ++at) {
+      posix::sigaction(signals.at(at), nullptr, &former_.at(at));
+      if (former_.at(at).sa_handler != SIG_IGN) posix::sigaction(signals.at(at), &watch, nullptr);
+    }
+  }
+  ~InterruptionWatch() {
+    for (std::size_t at = 0; at < signals.size(); ++at) {
+      posix::sigaction(signals.at(at), &former_.at(at), nullptr);
+    }
+    if (interrupted_by != 0) ::raise(interrupted_by);
+  }
+  InterruptionWatch(const InterruptionWatch&) = delete;
+  InterruptionWatch& operator=(const InterruptionWatch&) = delete;
+
+  int signal() const noexcept { return interrupted_by; }
+
+ private:
+  static constexpr std::array<int, 4> signals = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+  std::array<struct sigaction, signals.size()> former_;
+};
+
+timespec to_timespec(Clock::duration duration) noexcept {
+  const auto positive = std::max(duration, Clock::duration::zero());
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(positive);
+  return {static_cast<time_t>(seconds.count()),
+          static_cast<long>(std::chrono::nanoseconds(positive - seconds).count())};
+}
+
+std::string signal_name(int signal) {
+#ifdef __GLIBC__
+  if (const char* name = ::sigabbrev_np(signal)) return std::string("SIG") + name;
+#endif
+  return "signal " + std::to_string(signal);
+}
+
+std::string describe_end(const std::optional<int>& status) {
+  if (!status) return "the daemon ended before it was ready";
+  if (WIFSIGNALED(*status)) {
+    return "the daemon was killed by " + signal_name(WTERMSIG(*status)) +
+           (WCOREDUMP(*status) ? " (core dumped)" : "") + " before it was ready";
+  }
+  return "the daemon ended with status " + std::to_string(WEXITSTATUS(*status)) + " before it was ready";
+}
+
+}  // namespace
+
+Outcome Launch::await(milliseconds timeout, const sigset_t& mask) {
+  const auto deadline = Clock::now() + timeout;
+  const InterruptionWatch watch;
+  await_intermediate();
+  Outcome outcome;
+  while (!outcome.gone && outcome.kind != Outcome::Kind::ready) {
+    pollfd readable{status_.fd(), POLLIN, 0};
+    const timespec left = to_timespec(deadline - Clock::now());
+    const int found = posix::ppoll(&readable, 1, timeout == milliseconds::zero() ? nullptr : &left, &mask);
+    if (found > 0) {
+      read_record(outcome);
+    } else if (found == 0 || watch.signal() != 0) {
+      outcome.signal = watch.signal();
+      if (outcome.kind == Outcome::Kind::failed) break;
+      outcome.kind = found == 0 ? Outcome::Kind::timed_out : Outcome::Kind::interrupted;
+      break;
+    }
+  }
+  return outcome;
+}
+
+// As long as it runs it may start a daemon. It leaves the daemon's pid in the pipe.
+void Launch::await_intermediate() const noexcept {
+  siginfo_t info{};
+  posix::retry([&] { return posix::waitid(P_PID, static_cast<id_t>(group_), &info, WEXITED | WNOWAIT); });
+}
+
+void Launch::read_record(Outcome& outcome) {
+  StatusRecord record;
+  std::string text;
+  outcome.gone = !status_.receive(record, text);
+  if (outcome.gone) return;
+  if (record.kind == StatusRecord::Kind::ready) {
+    outcome.kind = Outcome::Kind::ready;
+  } else if (record.kind == StatusRecord::Kind::pid) {
+    outcome.daemon = record.pid;
+  } else if (outcome.kind != Outcome::Kind::failed) {  // the first failure is the cause of any other
+    outcome.kind = Outcome::Kind::failed;
+    outcome.step = static_cast<Step>(record.step);
+    outcome.error = record.error;
+    outcome.text = std::move(text);
+  }
+}
+
+void Launch::take_down(Outcome& outcome) noexcept {
+  if (!outcome.gone) posix::kill(-group_, SIGTERM);
+  if (outcome.daemon != 0) await_end(outcome.daemon, outcome.gone ? end_of_file_grace : termination_grace);
+  posix::kill(-group_, SIGKILL);
+  int status = 0;
+  for (;;) {
+    const pid_t pid = posix::retry([&] { return posix::waitpid(-group_, &status, 0); });
+    if (pid == -1) break;
+    if (pid == outcome.daemon) outcome.status = status;
+  }
+  reap_intermediate();  // not in the group if it could not create the session
+}
+
+void Launch::reap_intermediate() const noexcept {
+  posix::retry([&] { return posix::waitpid(group_, nullptr, 0); });
+}
+
+void Launch::await_end(pid_t daemon, milliseconds grace) const noexcept {
+  const auto deadline = Clock::now() + grace;
+  sigset_t child_ended;
+  sigemptyset(&child_ended);
+  sigaddset(&child_ended, SIGCHLD);
+  for (;;) {
+    siginfo_t info{};
+    const int found = posix::waitid(P_PID, static_cast<id_t>(daemon), &info, WEXITED | WNOHANG | WNOWAIT);
+    if (found == -1 || info.si_pid == daemon || Clock::now() >= deadline) return;
+    const timespec left = to_timespec(deadline - Clock::now());
+    posix::sigtimedwait(&child_ended, nullptr, &left);
+  }
+}
+
+DaemonError to_error(const Outcome& outcome, const std::string& subject, milliseconds timeout) {
+  const auto canceled = std::make_error_code(std::errc::operation_canceled);
+  switch (outcome.kind) {
+    case Outcome::Kind::failed:
+      if (outcome.text.empty()) return {outcome.step, {outcome.error, std::generic_category()}, subject};
+      return {outcome.step, {outcome.error, std::generic_category()}, subject, outcome.text, outcome.daemon};
+    case Outcome::Kind::timed_out:
+      return {Step::become_ready, std::make_error_code(std::errc::timed_out), subject,
+              "the daemon was not ready within " + std::to_string(timeout.count()) + " ms", outcome.daemon};
+    case Outcome::Kind::interrupted:
+      return {Step::become_ready, std::make_error_code(std::errc::interrupted), subject,
+              "the start was interrupted by " + signal_name(outcome.signal), outcome.daemon};
+    case Outcome::Kind::ready:
+    case Outcome::Kind::ended:
+      break;
+  }
+  return {Step::become_ready, canceled, subject, describe_end(outcome.status), outcome.daemon};
+}
+
+}  // namespace daemonctx

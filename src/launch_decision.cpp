@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "launch_decision.hpp"
+
+#include <cstdlib>
+#include <posix/syscalls.hpp>
+
+#include "daemonctx/error.hpp"
+
+namespace daemonctx {
+namespace {
+
+std::string from_environment(const char* name) {
+  const char* value = ::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+LaunchDecision decide_by_surroundings(const Surroundings& surroundings) {
+  const std::string pid = std::to_string(surroundings.pid);
+  if (surroundings.pid == 1) return {LaunchMode::init, "this is process 1"};
+  if (!surroundings.notify_socket.empty()) return {LaunchMode::managed, "NOTIFY_SOCKET is set"};
+  if (surroundings.systemd_exec_pid == pid) return {LaunchMode::managed, "SYSTEMD_EXEC_PID names this process"};
+  if (surroundings.listen_pid == pid) return {LaunchMode::managed, "LISTEN_PID names this process"};
+  if (surroundings.stdin_is_socket) return {LaunchMode::inetd, "standard input is a socket"};
+  return {LaunchMode::detached, "no service manager started this process"};
+}
+
+}  // namespace
+
+Surroundings Surroundings::look() {
+  struct stat in {};
+  return {.pid = posix::getpid(),
+          .notify_socket = from_environment("NOTIFY_SOCKET"),
+          .systemd_exec_pid = from_environment("SYSTEMD_EXEC_PID"),
+          .listen_pid = from_environment("LISTEN_PID"),
+          .stdin_is_socket = posix::fstat(STDIN_FILENO, &in) == 0 && S_ISSOCK(in.st_mode)};
+}
+
+LaunchDecision decide_launch(DetachProcess wish, const Surroundings& surroundings) {
+  LaunchDecision found = decide_by_surroundings(surroundings);
+  const bool detaches = found.mode == LaunchMode::detached;
+  if (wish == DetachProcess::never && detaches) return {LaunchMode::foreground, "detach_process is never"};
+  if (wish != DetachProcess::always || detaches) return found;
+  if (found.mode == LaunchMode::init) {
+    throw DaemonError(Step::choose_mode, std::make_error_code(std::errc::operation_not_permitted), {},
+                      "cannot detach: " + found.reason + ", and its end is the end of its container");
+  }
+  return {LaunchMode::detached, "detach_process is always"};
+}
+
+}  // namespace daemonctx

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "daemonctx/daemon_options.hpp"
+#include "daemonctx/launch_mode.hpp"
+
+namespace daemonctx {
+
+/// What a process can see of who started it. That its parent is process 1 says nothing: in a container, under
+/// a subreaper or after a double fork the parent is somebody else, or nobody.
+struct Surroundings {
+  pid_t pid = 0;
+  std::string notify_socket = {};
+  std::string systemd_exec_pid = {};
+  std::string listen_pid = {};
+  bool stdin_is_socket = false;
+
+  static Surroundings look();
+};
+
+struct LaunchDecision {
+  LaunchMode mode;
+  std::string reason;
+};
+
+/// \throws DaemonError (`choose_mode`) if process 1 is told to detach: its end is the end of its container.
+LaunchDecision decide_launch(DetachProcess wish, const Surroundings& surroundings);
+
+}  // namespace daemonctx

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "pidfile.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <posix/syscalls.hpp>
+#include <string>
+
+#include "daemonctx/error.hpp"
+#include "posix/file_lock.hpp"
+#include "posix/pidfd.hpp"
+#include "posix/retry.hpp"
+
+namespace daemonctx {
+namespace {
+
+namespace fs = boost::filesystem;
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr mode_t pidfile_mode = 0644;
+
+// Between the two locks a daemon has no pid to be named by. That takes a few system calls; where it takes
+// longer than this, the starting process was stopped or the machine is very busy.
+constexpr milliseconds identity_patience{2000};
+
+DaemonError unsafe(const fs::path& path, const std::string& why) {
+  return {Step::open_pidfile, std::make_error_code(std::errc::operation_not_permitted), path.string(),
+          "cannot use the pidfile \"" + path.string() + "\": " + why};
+}
+
+DaemonError already_running(const fs::path& path, pid_t pid) {
+  const std::string who = pid > 0 ? "pid " + std::to_string(pid) : "pid not known";
+  return {Step::lock_pidfile, std::make_error_code(std::errc::file_exists), path.string(),
+          "already running, " + who + " (pidfile \"" + path.string() + "\")", pid};
+}
+
+void check(const fs::path& path, const struct stat& file) {
+  if (!S_ISREG(file.st_mode)) throw unsafe(path, "it is not a regular file");
+  if (file.st_uid != ::geteuid() && file.st_uid != 0) {
+    throw unsafe(path, "it belongs to another user (uid " + std::to_string(file.st_uid) + ")");
+  }
+  if ((file.st_mode & (S_IWGRP | S_IWOTH)) != 0) throw unsafe(path, "others may write it");
+  if (file.st_nlink > 1) throw unsafe(path, "it has more than one link");
+}
+
+UniqueFd open_checked(const fs::path& path) {
+  // O_NONBLOCK: a FIFO must not hold the start up before it can be refused.
+  constexpr int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+  UniqueFd fd(posix::retry([&] { return posix::open(path.c_str(), flags, pidfile_mode); }));
+  if (!fd && errno == ELOOP) throw unsafe(path, "it is a symbolic link");
+  if (!fd) throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
+  struct stat file {};
+  if (posix::fstat(fd.get(), &file) == -1) {
+    throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
+  }
+  check(path, file);
+  return fd;
+}
+
+bool leads_to(const fs::path& path, int fd) noexcept {
+  struct stat by_path {};
+  struct stat by_descriptor {};
+  return posix::lstat(path.c_str(), &by_path) == 0 && posix::fstat(fd, &by_descriptor) == 0 &&
+         by_path.st_dev == by_descriptor.st_dev && by_path.st_ino == by_descriptor.st_ino;
+}
+
+// Waits until the holder of the lock has ended, or briefly: the lock may be given up by a process that lives
+// on, and that a process begins to hold one is no event at all.
+void wait_for_change(const posix::IdentityHolder& holder, milliseconds longest) {
+  constexpr milliseconds known_slice{10};
+  constexpr milliseconds unknown_slice{1};
+  UniqueFd process;
+  if (holder.pid > 0) process = posix::open_pidfd(holder.pid);
+  pollfd ended{process.get(), POLLIN, 0};
+  const milliseconds slice = std::clamp(longest, milliseconds(1), process ? known_slice : unknown_slice);
+  posix::poll(&ended, 1, static_cast<int>(slice.count()));
+}
+
+// Returns to try again; throws when there is nothing to wait for.
+void wait_for_holder(const fs::path& path, int fd, Clock::time_point deadline, Clock::time_point naming_deadline) {
+  const posix::IdentityHolder holder = posix::identity_holder(fd);
+  const auto until = holder.held ? deadline : std::max(deadline, naming_deadline);
+  const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());
+  if (left <= milliseconds::zero()) throw already_running(path, holder.pid);
+  wait_for_change(holder, left);
+}
+
+}  // namespace
+
+Pidfile Pidfile::lock(const fs::path& path, milliseconds timeout) {
+  const auto begin = Clock::now();
+  for (;;) {
+    UniqueFd fd = open_checked(path);
+    const int error = posix::lock_exclusion(fd.get());
+    if (error == EAGAIN) {
+      wait_for_holder(path, fd.get(), begin + timeout, begin + identity_patience);
+    } else if (error != 0) {
+      throw DaemonError(Step::lock_pidfile, {error, std::generic_category()}, path.string());
+    } else if (leads_to(path, fd.get())) {
+      if (posix::fchmod(fd.get(), pidfile_mode) == -1) {
+        throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
+      }
+      return {path, std::move(fd)};
+    }
+  }
+}
+
+int Pidfile::claim() noexcept {
+  if (const int error = posix::lock_identity(fd_.get())) return error;
+  std::array<char, 16> text;
+  char* end = std::to_chars(text.data(), text.data() + text.size() - 1, posix::getpid()).ptr;
+  *end++ = '\n';
+  if (posix::ftruncate(fd_.get(), 0) == -1) return errno;
+  const auto size = end - text.data();
+  const auto written = posix::retry([&] { return posix::pwrite(fd_.get(), text.data(), size, 0); });
+  if (written == -1) return errno;
+  return written == size ? 0 : ENOSPC;
+}
+
+void Pidfile::remove() noexcept {
+  const UniqueFd last(fd_.release());
+  if (!last || !leads_to(path_, last.get())) return;
+  if (posix::unlink(path_.c_str()) == -1) {
+    [[maybe_unused]] const int result = posix::ftruncate(last.get(), 0);
+  }
+}
+
+}  // namespace daemonctx

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <boost/filesystem/path.hpp>
+#include <chrono>
+
+#include "unique_fd.hpp"
+
+namespace daemonctx {
+
+/// The file that admits one daemon at a time and names it. Kernel locks decide, never the text (file_lock.hpp):
+/// the exclusion lock is taken by the caller and inherited, the identity lock is taken by the daemon.
+class Pidfile {
+ public:
+  /// None.
+  Pidfile() noexcept = default;
+
+  /// Opens or creates the file and takes the exclusion lock. What the file holds is left alone.
+  ///
+  /// Accepted is a regular file with one link, owned by this user or root, that nobody else may write; its mode
+  /// becomes 0644. A symbolic link is not followed.
+  /// \param timeout how long to wait for a lock that somebody else holds.
+  /// \throws DaemonError: `open_pidfile`, with the system's error or the property that is wrong; `lock_pidfile`
+  ///         with `std::errc::file_exists` if somebody else has the lock, and that process's pid if it has
+  ///         one yet.
+  /// \note Runs in the caller.
+  static Pidfile lock(const boost::filesystem::path& path, std::chrono::milliseconds timeout);
+
+  /// Takes the identity lock and writes the pid. \return 0 or an errno.
+  /// \note Runs in the daemon before it may allocate.
+  int claim() noexcept;
+
+  /// Removes the file if the path still leads to it, or empties it if the directory may not be written, and
+  /// gives the locks up. Further calls do nothing.
+  void remove() noexcept;
+
+  /// Closes the descriptor, which gives up no lock that another process shares. For forked children.
+  void abandon() noexcept { fd_.reset(); }
+
+  int fd() const noexcept { return fd_.get(); }
+  explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
+
+ private:
+  Pidfile(boost::filesystem::path path, UniqueFd fd) noexcept : path_(std::move(path)), fd_(std::move(fd)) {}
+
+  boost::filesystem::path path_;
+  UniqueFd fd_;
+};
+
+}  // namespace daemonctx

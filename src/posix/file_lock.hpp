@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <sys/types.h>
+
+namespace daemonctx::posix {
+
+/// Takes the lock that admits one daemon at a time. It belongs to the open file description: a forked child
+/// shares it, and it is gone when the last copy of the descriptor is closed. An open-file-description lock on
+/// byte 0, or flock(2) where the system has none.
+/// \return 0, EAGAIN if somebody else holds it, or another errno.
+int lock_exclusion(int fd) noexcept;
+
+/// Takes the lock by which the kernel knows the daemon's pid: a POSIX record lock on byte 1. It belongs to
+/// this process alone, and is lost when the process closes any descriptor of the file.
+/// \return 0 or an errno. \note Runs in the daemon before it may allocate.
+int lock_identity(int fd) noexcept;
+
+/// Who holds the identity lock.
+struct IdentityHolder {
+  bool held = false;
+  pid_t pid = 0;  ///< 0: the holder has no number in this pid namespace
+};
+
+/// Asks the kernel; takes and changes nothing. `fd` may be read-only. Not seen: this process's own lock.
+IdentityHolder identity_holder(int fd) noexcept;
+
+}  // namespace daemonctx::posix

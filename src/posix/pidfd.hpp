@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <posix/syscalls.hpp>
+
+#include "features.hpp"
+#include "posix/retry.hpp"
+#include "unique_fd.hpp"
+
+namespace daemonctx::posix {
+
+/// A descriptor that names one process and no later one of the same number, readable when it has ended.
+/// Empty, with errno, where there is none (ENOSYS, EPERM) or no such process (ESRCH).
+inline UniqueFd open_pidfd(pid_t pid) noexcept {
+#if DAEMONCTX_HAVE_PIDFD
+  return UniqueFd(static_cast<int>(posix::syscall(SYS_pidfd_open, pid, 0U)));
+#else
+  static_cast<void>(pid);
+  errno = ENOSYS;
+  return {};
+#endif
+}
+
+/// \return 0 or an errno.
+inline int send_signal(const UniqueFd& pidfd, int signal) noexcept {
+#if DAEMONCTX_HAVE_PIDFD
+  return error_of(posix::syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0U));
+#else
+  static_cast<void>(pidfd), static_cast<void>(signal);
+  return ENOSYS;
+#endif
+}
+
+}  // namespace daemonctx::posix

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The one place that names system calls. Tests put a header of the same name first on the include path, and
+// so make any of them fail; for that reason it is included with angle brackets.
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace daemonctx::posix {
+
+using ::_exit;
+using ::chdir;
+using ::close;
+using ::dup2;
+using ::fchmod;
+using ::fcntl;
+using ::flock;
+using ::fork;
+using ::fstat;
+using ::ftruncate;
+using ::getpid;
+using ::getrlimit;
+using ::kill;
+using ::lstat;
+using ::open;
+using ::pipe2;
+using ::poll;
+using ::ppoll;
+using ::prctl;
+using ::pthread_sigmask;
+using ::pwrite;
+using ::read;
+using ::sendmsg;
+using ::setrlimit;
+using ::setsid;
+using ::sigaction;
+using ::sigtimedwait;
+using ::socket;
+using ::stat;
+using ::syscall;
+using ::umask;
+using ::unlink;
+using ::vfork;
+using ::waitid;
+using ::waitpid;
+using ::write;
+using ::writev;
+
+}  // namespace daemonctx::posix

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "redirection.hpp"
+
+#include <posix/syscalls.hpp>
+
+#include "daemonctx/error.hpp"
+#include "posix/retry.hpp"
+
+namespace daemonctx {
+namespace {
+
+namespace fs = boost::filesystem;
+
+const StdioTarget& target_of(const Stdio& stdio, int stream) noexcept {
+  if (stream == STDIN_FILENO) return stdio.in;
+  return stream == STDOUT_FILENO ? stdio.out : stdio.err;
+}
+
+DaemonError cannot_open(const std::string& name) {
+  return {Step::open_stdio, posix::last_error(), name};
+}
+
+UniqueFd open_null_device() {
+  UniqueFd fd(posix::retry([] { return posix::open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY); }));
+  if (!fd) throw cannot_open("/dev/null");
+  return fd;
+}
+
+UniqueFd copy_of(int given) {
+  UniqueFd fd(posix::fcntl(given, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  if (!fd) throw cannot_open("descriptor " + std::to_string(given));
+  return fd;
+}
+
+// A new file gets exactly the mode that was asked for; an existing one keeps its own.
+UniqueFd open_or_create(const fs::path& path, int flags, mode_t mode) {
+  for (;;) {
+    UniqueFd fd(posix::retry([&] { return posix::open(path.c_str(), flags); }));
+    if (fd || errno != ENOENT) return fd;
+    fd.reset(posix::retry([&] { return posix::open(path.c_str(), flags | O_CREAT | O_EXCL, mode); }));
+    if (fd && posix::fchmod(fd.get(), mode) == -1) fd.reset();
+    if (fd || errno != EEXIST) return fd;
+  }
+}
+
+UniqueFd open_file(const StdioTarget& target, int stream, bool truncate) {
+  // O_NONBLOCK only while opening: a FIFO that nobody reads is refused instead of waited for.
+  constexpr int common = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+  const int flags = stream == STDIN_FILENO ? O_RDONLY : O_WRONLY | O_APPEND | (truncate ? O_TRUNC : 0);
+  const fs::path& path = target.path();
+  UniqueFd fd = stream == STDIN_FILENO
+                    ? UniqueFd(posix::retry([&] { return posix::open(path.c_str(), common | flags); }))
+                    : open_or_create(path, common | flags, target.options().mode);
+  if (!fd || posix::fcntl(fd.get(), F_SETFL, flags & ~O_TRUNC) == -1) throw cannot_open(path.string());
+  return fd;
+}
+
+bool same_file(const StdioTarget& one, const StdioTarget& other) {
+  return one.kind() == StdioTarget::Kind::file && other.kind() == one.kind() && one.path() == other.path();
+}
+
+}  // namespace
+
+void fill_standard_descriptors() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (posix::fcntl(fd, F_GETFD) != -1) continue;
+    // The lowest free number is `fd`. It stays open, also for the programs started later.
+    // NOLINTNEXTLINE(android-cloexec-open)
+    if (posix::retry([] { return posix::open("/dev/null", O_RDWR | O_NOCTTY); }) == -1) {
+      throw DaemonError(Step::fill_standard_descriptors, posix::last_error(), "/dev/null");
+    }
+  }
+}
+
+Redirection Redirection::open(const Stdio& stdio, bool detached) {
+  Redirection result;
+  for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {
+    auto kind = target_of(stdio, stream).kind();
+    if (kind == StdioTarget::Kind::automatic) {
+      kind = detached ? StdioTarget::Kind::null_device : StdioTarget::Kind::inherit;
+    }
+    result.sources_.at(stream) = result.share_or_open(stdio, stream, kind);
+  }
+  return result;
+}
+
+int Redirection::share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind kind) {
+  const StdioTarget& target = target_of(stdio, stream);
+  if (kind == StdioTarget::Kind::inherit) return -1;
+  if (stream == STDERR_FILENO && same_file(stdio.out, stdio.err)) return sources_[STDOUT_FILENO];
+  if (kind == StdioTarget::Kind::null_device) {
+    owned_.push_back(open_null_device());
+  } else if (kind == StdioTarget::Kind::descriptor) {
+    owned_.push_back(copy_of(target.descriptor()));
+  } else {
+    owned_.push_back(open_file(target, stream, target.options().truncate));
+  }
+  return owned_.back().get();
+}
+
+void Redirection::append_descriptors(std::vector<int>& to) const {
+  for (const UniqueFd& fd : owned_) to.push_back(fd.get());
+}
+
+int Redirection::redirect(int stream) noexcept {
+  const int source = sources_.at(stream);
+  if (source == -1) return 0;
+  return posix::error_of(posix::retry([&] { return posix::dup2(source, stream); }));
+}
+
+int Redirection::redirect_output() noexcept {
+  if (const int error = redirect(STDOUT_FILENO)) return error;
+  if (const int error = redirect(STDERR_FILENO)) return error;
+  owned_.clear();
+  sources_ = {-1, -1, -1};
+  return 0;
+}
+
+void Redirection::reopen(const Stdio& stdio) {
+  Redirection fresh;
+  for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) {
+    const StdioTarget& target = target_of(stdio, stream);
+    if (target.kind() != StdioTarget::Kind::file) continue;
+    if (stream == STDERR_FILENO && same_file(stdio.out, stdio.err)) {
+      fresh.sources_[STDERR_FILENO] = fresh.sources_[STDOUT_FILENO];
+      continue;
+    }
+    fresh.owned_.push_back(open_file(target, stream, false));
+    fresh.sources_.at(stream) = fresh.owned_.back().get();
+  }
+  if (const int error = fresh.redirect_output()) {
+    throw DaemonError(Step::redirect_stdio, {error, std::generic_category()});
+  }
+}
+
+}  // namespace daemonctx

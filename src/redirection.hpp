@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "daemonctx/stdio.hpp"
+#include "unique_fd.hpp"
+
+namespace daemonctx {
+
+/// Makes descriptors 0 to 2 valid: closed ones become the null device, so that no file opened later gets their
+/// numbers and is written to by mistake.
+/// \throws DaemonError (`fill_standard_descriptors`).
+void fill_standard_descriptors();
+
+/// Carries out `Stdio`: opens everything first, redirects later. Reentrant.
+class Redirection {
+ public:
+  Redirection() noexcept = default;
+
+  /// Opens the targets. Paths are absolute.
+  /// \param detached what `StdioTarget::Kind::automatic` means: the null device, or the stream as it is.
+  /// \throws DaemonError (`open_stdio`).
+  /// \note Runs in the caller.
+  static Redirection open(const Stdio& stdio, bool detached);
+
+  /// The descriptors held open for later.
+  void append_descriptors(std::vector<int>& to) const;
+
+  /// Redirects descriptor 0. \return 0 or an errno. \note Runs in the daemon before it may allocate.
+  int redirect_input() noexcept { return redirect(0); }
+
+  /// Redirects descriptors 1 and 2 and closes what was held open for that. \return 0 or an errno.
+  int redirect_output() noexcept;
+
+  /// Opens the files of 1 and 2 anew, appending, and puts them in place of the old ones at once.
+  /// \throws DaemonError (`open_stdio`, `redirect_stdio`); the old files stay in use.
+  static void reopen(const Stdio& stdio);
+
+ private:
+  int redirect(int stream) noexcept;
+  int share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind kind);
+
+  std::array<int, 3> sources_ = {-1, -1, -1};  // -1: leave the stream as it is
+  std::vector<UniqueFd> owned_;
+};
+
+}  // namespace daemonctx

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <signal.h>
+
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <functional>
+#include <optional>
+#include <stop_token>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "daemonctx/signal_map.hpp"
+#include "posix/wake_fd.hpp"
+
+namespace daemonctx {
+
+/// Carries the signals of a map from the handler to their actions.
+///
+/// The handler only notes what arrived. Actions run in `wait_until`, in `dispatch`, or on a thread of the
+/// dispatcher's own. One dispatcher at a time: the handler's notes are process-wide.
+///
+/// Thread-safety: `wait_until`, `dispatch`, `request_stop`, `stop_requested`, `stop_token` are thread-safe.
+class SignalDispatcher {
+ public:
+  /// What the dispatcher calls for actions it does not know itself. `report` gets what an action threw.
+  struct Hooks {
+    std::function<void()> reload;
+    std::function<void()> reopen_output;
+    std::function<void(std::exception_ptr, std::string_view)> report;
+  };
+  using Deadline = std::optional<std::chrono::steady_clock::time_point>;
+
+  SignalDispatcher(SignalMap map, Hooks hooks);
+  ~SignalDispatcher() { uninstall(); }
+  SignalDispatcher(const SignalDispatcher&) = delete;
+  SignalDispatcher& operator=(const SignalDispatcher&) = delete;
+
+  /// Installs the handlers and lets the mapped signals through; with `empty_mask` all signals.
+  /// \return 0 or an errno. \note Runs in the daemon before it may allocate.
+  int install(bool empty_mask) noexcept;
+
+  /// Adds or replaces one entry after `install`. Not thread-safe.
+  /// \throws std::system_error
+  void map(int number, SignalAction action);
+
+  /// Runs the actions on a thread of their own from now on. \throws std::system_error
+  void start_thread();
+  void stop_thread() noexcept;
+
+  /// Puts dispositions and mask back as `install` found them. Further calls do nothing.
+  void uninstall() noexcept;
+
+  /// True: a stop is requested; false: the deadline has passed.
+  bool wait_until(const Deadline& deadline);
+  void dispatch();
+
+  void request_stop() noexcept;
+  bool stop_requested() const noexcept;
+  std::stop_token stop_token() const noexcept { return stop_source_.get_token(); }
+  int fd() const noexcept { return wake_.fd(); }
+
+  /// Around a fork: no mapped signal is handled in between, and the child starts with the defaults.
+  void before_fork() noexcept;
+  void after_fork_in_parent() noexcept;
+  void after_fork_in_child() noexcept;
+
+ private:
+  struct Installed {
+    int number;
+    struct sigaction former;
+  };
+
+  int install_one(int number, const SignalAction& action) noexcept;
+  bool wait_and_dispatch(const Deadline& deadline);
+  bool wait_for_stop(const Deadline& deadline);
+  void sleep_until(const Deadline& deadline);
+  void run_pending();
+  void run(int number);
+  void act(StandardAction action);
+  void deliver();
+
+  SignalMap map_;
+  Hooks hooks_;
+  posix::WakeFd wake_;
+  posix::WakeFd stopped_;  // readable for ever after a stop; only with a thread
+  std::stop_source stop_source_;
+  std::vector<Installed> installed_;
+  sigset_t mapped_;
+  sigset_t former_mask_;
+  std::atomic<int> waiting_ = 0;
+  std::thread thread_;
+  std::atomic<bool> quits_ = false;
+};
+
+}  // namespace daemonctx

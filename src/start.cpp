@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: BSL-1.0
+
+// A start, from top to bottom: what the caller does, where the daemon comes into being, what the daemon does.
+
+#include <algorithm>
+#include <array>
+#include <boost/filesystem/operations.hpp>
+#include <cstdlib>
+#include <optional>
+#include <posix/syscalls.hpp>
+#include <span>
+
+#include "daemon_context_impl.hpp"
+#include "detach.hpp"
+#include "flush.hpp"
+#include "launch.hpp"
+#include "posix/close_fds.hpp"
+#include "posix/resource_limits.hpp"
+#include "posix/retry.hpp"
+#include "posix/signals.hpp"
+#include "posix/threads.hpp"
+
+namespace daemonctx {
+namespace {
+
+namespace fs = boost::filesystem;
+using Impl = DaemonContext::Impl;
+
+// ---- The caller: whatever can fail before there is a second process, fails here.
+
+fs::path resolve(const fs::path& path) {
+  if (path.empty()) return path;
+  boost::system::error_code error;
+  const fs::path here = path.is_absolute() ? fs::path("/") : fs::current_path(error);
+  if (error) {
+    throw DaemonError(Step::resolve_paths, {error.value(), std::generic_category()}, path.string());
+  }
+  return fs::absolute(path, here);
+}
+
+StdioTarget resolve(const StdioTarget& target) {
+  if (target.kind() != StdioTarget::Kind::file) return target;
+  return StdioTarget::file(resolve(target.path()), target.options());
+}
+
+void resolve_paths(DaemonOptions& options) {
+  options.working_directory = resolve(options.working_directory);
+  options.pidfile = resolve(options.pidfile);
+  options.stdio = {resolve(options.stdio.in), resolve(options.stdio.out), resolve(options.stdio.err)};
+}
+
+void check_threads(const Impl& impl) {
+  const long threads = posix::count_threads();
+  if (!impl.detaches() || impl.options.allow_threads || threads <= 1) return;
+  throw DaemonError(Step::check_threads, std::make_error_code(std::errc::operation_not_permitted), {},
+                    "cannot detach: " + std::to_string(threads) +
+                        " threads run, and a fork keeps only one of them (start them after the context was "
+                        "constructed, or set allow_threads)");
+}
+
+void open_stdio(Impl& impl) { impl.redirection = Redirection::open(impl.options.stdio, impl.detaches()); }
+
+void lock_pidfile(Impl& impl) {
+  if (impl.options.pidfile.empty()) return;
+  impl.pidfile = Pidfile::lock(impl.options.pidfile, impl.options.lock_timeout);
+}
+
+void list_kept_descriptors(Impl& impl, const StatusWriter& status) {
+  std::vector<int>& kept = impl.kept_descriptors;
+  kept = impl.options.files_preserve;
+  impl.redirection.append_descriptors(kept);
+  kept.push_back(status.fd());
+  if (impl.pidfile) kept.push_back(impl.pidfile.fd());
+  std::sort(kept.begin(), kept.end());
+}
+
+// What the option was that the step worked on.
+std::string subject_of(Step step, const DaemonOptions& options) {
+  if (step == Step::change_directory) return options.working_directory.string();
+  if (step == Step::write_pidfile) return options.pidfile.string();
+  return {};
+}
+
+// ---- The daemon: no step allocates, locks or throws. Each returns 0 or an errno.
+
+int reset_signals(Impl&) noexcept {
+  posix::reset_all_dispositions();
+  return 0;
+}
+
+int close_descriptors(Impl& impl) noexcept {
+  return impl.options.close_descriptors ? posix::close_fds_except(impl.kept_descriptors) : 0;
+}
+
+int limit_core(Impl& impl) noexcept { return impl.options.prevent_core ? posix::prevent_core() : 0; }
+
+int set_umask(Impl& impl) noexcept {
+  posix::umask(impl.options.umask);
+  return 0;
+}
+
+int write_pidfile(Impl& impl) noexcept { return impl.pidfile ? impl.pidfile.claim() : 0; }
+
+int change_directory(Impl& impl) noexcept {
+  return posix::error_of(posix::chdir(impl.options.working_directory.c_str()));
+}
+
+int install_signal_map(Impl& impl) noexcept { return impl.signals.install(impl.detaches()); }
+
+int redirect_input(Impl& impl) noexcept { return impl.redirection.redirect_input(); }
+
+struct DaemonStep {
+  Step step;
+  int (*run)(Impl&) noexcept;
+};
+
+constexpr std::array detached_steps = {
+    DaemonStep{Step::reset_signals, reset_signals},
+    DaemonStep{Step::close_descriptors, close_descriptors},
+    DaemonStep{Step::limit_core, limit_core},
+    DaemonStep{Step::set_umask, set_umask},
+    DaemonStep{Step::write_pidfile, write_pidfile},
+    DaemonStep{Step::change_directory, change_directory},
+    DaemonStep{Step::install_signal_map, install_signal_map},
+    DaemonStep{Step::redirect_stdio, redirect_input},
+};
+
+// What the starter gave stays: dispositions, descriptors.
+constexpr std::span foreground_steps = std::span(detached_steps).subspan(2);
+
+struct Failure {
+  Step step;
+  int error;
+};
+
+std::optional<Failure> take(std::span<const DaemonStep> steps, Impl& impl) noexcept {
+  for (const DaemonStep& each : steps) {
+    if (const int error = each.run(impl)) return Failure{each.step, error};
+  }
+  return std::nullopt;
+}
+
+// What is left may allocate and throw.
+void settle(Impl& impl) {
+  impl.owner = posix::getpid();
+  impl.owner_thread = std::this_thread::get_id();
+  impl.exceptions_at_start = std::uncaught_exceptions();
+  impl.manager.adopt_environment();
+  Lifetime::open(impl);
+  if (impl.options.signal_delivery == SignalDelivery::on_own_thread) impl.signals.start_thread();
+  if (impl.options.readiness == Readiness::when_constructed) impl.become_ready();
+}
+
+[[noreturn]] void give_up(Impl& impl, const Failure& failure, std::string_view text = {}) noexcept {
+  impl.pidfile.remove();
+  impl.status.send_failure(failure.step, failure.error, text);
+  posix::_exit(EXIT_FAILURE);
+}
+
+void be_daemon(Impl& impl) noexcept {
+  if (const auto failure = take(detached_steps, impl)) give_up(impl, *failure);
+  try {
+    settle(impl);
+  } catch (const DaemonError& error) {
+    give_up(impl, {error.step(), error.code().value()}, error.what());
+  } catch (...) {
+    give_up(impl, {Step::become_ready, ECANCELED}, describe(std::current_exception()));
+  }
+}
+
+// ---- In between.
+
+// Returns in the daemon.
+void detach(Impl& impl) {
+  StatusPipe pipe = create_status_pipe();
+  list_kept_descriptors(impl, pipe.writer);
+  flush_streams();
+  posix::SignalBlock blocked;
+  const SubreaperScope subreaper;
+  const posix::ScopedDisposition children_are_reported(SIGCHLD, SIG_DFL);
+  const pid_t intermediate = start_intermediate(pipe.writer);
+  if (intermediate == 0) {
+    blocked.keep();
+    impl.status = std::move(pipe.writer);
+    return;
+  }
+  if (intermediate == -1) throw DaemonError(Step::start_intermediate, posix::last_error());
+  pipe.writer.close();
+  Launch launch(intermediate, std::move(pipe.reader));
+  Outcome outcome = launch.await(impl.options.ready_timeout, blocked.former());
+  if (outcome.kind == Outcome::Kind::ready) {
+    launch.reap_intermediate();
+    posix::_exit(EXIT_SUCCESS);
+  }
+  launch.take_down(outcome);
+  throw to_error(outcome, subject_of(outcome.step, impl.options), impl.options.ready_timeout);
+}
+
+void stay_in_foreground(Impl& impl) {
+  const mode_t former_umask = posix::umask(impl.options.umask);
+  try {
+    if (const auto failure = take(foreground_steps, impl)) {
+      throw DaemonError(failure->step, {failure->error, std::generic_category()},
+                        subject_of(failure->step, impl.options));
+    }
+    settle(impl);
+  } catch (...) {
+    Lifetime::close();
+    posix::umask(former_umask);
+    throw;
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Impl> start(DaemonOptions options) {
+  validate(options);
+  Lifetime::refuse_second();
+  resolve_paths(options);
+  const LaunchDecision launch = decide_launch(options.detach_process, Surroundings::look());
+  auto impl = std::make_unique<Impl>(std::move(options), launch);
+  check_threads(*impl);
+  fill_standard_descriptors();
+  open_stdio(*impl);
+  lock_pidfile(*impl);
+  try {
+    if (!impl->detaches()) stay_in_foreground(*impl);
+    else detach(*impl);
+  } catch (...) {
+    impl->pidfile.remove();
+    throw;
+  }
+  if (impl->detaches()) be_daemon(*impl);
+  return impl;
+}
+
+}  // namespace daemonctx

@@ -62,7 +62,8 @@ DaemonContext::Impl::Impl(DaemonOptions given, LaunchDecision decision)
                        report(std::current_exception(), "reopen output");
                      }
                    },
-               .report = [this](const std::exception_ptr& error, std::string_view where) { report(error, where); }}) {}
+               .report = [this](const std::exception_ptr& error,
+                                std::string_view where) { report(error, where); }}) {}
 
 void DaemonContext::Impl::become_ready() {
   const std::lock_guard lock(ready_mutex);

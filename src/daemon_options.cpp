@@ -49,9 +49,10 @@ void check_signal(int number, const SignalAction& action) {
   const std::string name = "signal " + std::to_string(number);
   require(can_be_mapped(number), "signal_map", name + " can't be handled");
   const auto* standard = std::get_if<StandardAction>(&action);
-  require(!raised_by_instruction(number) || (standard != nullptr && *standard == restore_default), "signal_map",
-          name + " is raised by a faulty instruction and can only have restore_default");
-  require(standard != nullptr || std::get<1>(action) != nullptr, "signal_map", name + " has an empty function");
+  require(!raised_by_instruction(number) || (standard != nullptr && *standard == restore_default),
+          "signal_map", name + " is raised by a faulty instruction and can only have restore_default");
+  require(standard != nullptr || std::get<1>(action) != nullptr, "signal_map",
+          name + " has an empty function");
 }
 
 }  // namespace

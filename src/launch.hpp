@@ -30,7 +30,8 @@ struct Outcome {
 /// The caller's side of a start under way.
 class Launch {
  public:
-  Launch(pid_t intermediate, StatusReader status) noexcept : group_(intermediate), status_(std::move(status)) {}
+  Launch(pid_t intermediate, StatusReader status) noexcept
+      : group_(intermediate), status_(std::move(status)) {}
 
   /// Waits for readiness, or for the end of the attempt.
   /// \param timeout zero: none.

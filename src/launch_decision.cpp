@@ -18,7 +18,8 @@ LaunchDecision decide_by_surroundings(const Surroundings& surroundings) {
   const std::string pid = std::to_string(surroundings.pid);
   if (surroundings.pid == 1) return {LaunchMode::init, "this is process 1"};
   if (!surroundings.notify_socket.empty()) return {LaunchMode::managed, "NOTIFY_SOCKET is set"};
-  if (surroundings.systemd_exec_pid == pid) return {LaunchMode::managed, "SYSTEMD_EXEC_PID names this process"};
+  if (surroundings.systemd_exec_pid == pid)
+    return {LaunchMode::managed, "SYSTEMD_EXEC_PID names this process"};
   if (surroundings.listen_pid == pid) return {LaunchMode::managed, "LISTEN_PID names this process"};
   if (surroundings.stdin_is_socket) return {LaunchMode::inetd, "standard input is a socket"};
   return {LaunchMode::detached, "no service manager started this process"};

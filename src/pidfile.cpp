@@ -79,7 +79,8 @@ void wait_for_change(const posix::IdentityHolder& holder, milliseconds longest) 
 }
 
 // Returns to try again; throws when there is nothing to wait for.
-void wait_for_holder(const fs::path& path, int fd, Clock::time_point deadline, Clock::time_point naming_deadline) {
+void wait_for_holder(const fs::path& path, int fd, Clock::time_point deadline,
+                     Clock::time_point naming_deadline) {
   const posix::IdentityHolder holder = posix::identity_holder(fd);
   const auto until = holder.held ? deadline : std::max(deadline, naming_deadline);
   const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());

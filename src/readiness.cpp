@@ -40,7 +40,8 @@ int send(int fd, StatusRecord record, std::string_view text) noexcept {
   record.text_size = static_cast<std::uint32_t>(text.size());
   const std::array<iovec, 2> parts{{{&record, sizeof record}, {const_cast<char*>(text.data()), text.size()}}};
   NoBrokenPipeSignal scope;
-  const int error = posix::error_of(posix::retry([&] { return posix::writev(fd, parts.data(), parts.size()); }));
+  const int error =
+      posix::error_of(posix::retry([&] { return posix::writev(fd, parts.data(), parts.size()); }));
   if (error == EPIPE) scope.raised();
   return error;
 }

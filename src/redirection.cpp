@@ -16,9 +16,7 @@ const StdioTarget& target_of(const Stdio& stdio, int stream) noexcept {
   return stream == STDOUT_FILENO ? stdio.out : stdio.err;
 }
 
-DaemonError cannot_open(const std::string& name) {
-  return {Step::open_stdio, posix::last_error(), name};
-}
+DaemonError cannot_open(const std::string& name) { return {Step::open_stdio, posix::last_error(), name}; }
 
 UniqueFd open_null_device() {
   UniqueFd fd(posix::retry([] { return posix::open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY); }));

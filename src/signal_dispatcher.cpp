@@ -108,7 +108,9 @@ const timespec* time_left(const SignalDispatcher::Deadline& deadline, timespec& 
   return &storage;
 }
 
-bool passed(const SignalDispatcher::Deadline& deadline) noexcept { return deadline && *deadline <= Clock::now(); }
+bool passed(const SignalDispatcher::Deadline& deadline) noexcept {
+  return deadline && *deadline <= Clock::now();
+}
 
 void reap_all_children() noexcept {
   while (posix::retry([] { return posix::waitpid(-1, nullptr, WNOHANG); }) > 0) {
@@ -119,7 +121,8 @@ thread_local sigset_t mask_before_fork;
 
 }  // namespace
 
-SignalDispatcher::SignalDispatcher(SignalMap map, Hooks hooks) : map_(std::move(map)), hooks_(std::move(hooks)) {
+SignalDispatcher::SignalDispatcher(SignalMap map, Hooks hooks)
+    : map_(std::move(map)), hooks_(std::move(hooks)) {
   installed_.reserve(map_.size() + 1);
   sigemptyset(&mapped_);
 }
@@ -279,7 +282,9 @@ void SignalDispatcher::request_stop() noexcept {
 
 bool SignalDispatcher::stop_requested() const noexcept { return inbox.stop; }
 
-void SignalDispatcher::before_fork() noexcept { posix::pthread_sigmask(SIG_BLOCK, &mapped_, &mask_before_fork); }
+void SignalDispatcher::before_fork() noexcept {
+  posix::pthread_sigmask(SIG_BLOCK, &mapped_, &mask_before_fork);
+}
 
 void SignalDispatcher::after_fork_in_parent() noexcept {
   posix::pthread_sigmask(SIG_SETMASK, &mask_before_fork, nullptr);

@@ -55,7 +55,8 @@ class DAEMONCTX_EXPORT CleanupStack {
     static_assert(std::is_invocable_v<Callable&>, "a cleanup is called without arguments");
     Entry* entry = fits<Callable> ? take_place() : nullptr;
     if (entry == nullptr) return push_apart(std::forward<F>(callable));
-    if constexpr (fits<Callable>) ::new (static_cast<void*>(entry->place)) Callable(std::forward<F>(callable));
+    if constexpr (fits<Callable>)
+      ::new (static_cast<void*>(entry->place)) Callable(std::forward<F>(callable));
     entry->finish = &finish_in_place<Callable>;
     return Cleanup(this, link(entry));
   }
@@ -93,9 +94,10 @@ class DAEMONCTX_EXPORT CleanupStack {
 
   // A callable whose move may throw would leave a place taken.
   template <class F>
-  static constexpr bool fits = sizeof(F) <= sizeof(Entry::place) && alignof(F) <= alignof(std::max_align_t) &&
-                               std::is_nothrow_move_constructible_v<F> &&
-                               (!std::is_copy_constructible_v<F> || std::is_nothrow_copy_constructible_v<F>);
+  static constexpr bool fits =
+      sizeof(F) <= sizeof(Entry::place) &&
+      alignof(F) <= alignof(std::max_align_t) && std::is_nothrow_move_constructible_v<F> &&
+      (!std::is_copy_constructible_v<F> || std::is_nothrow_copy_constructible_v<F>);
 
   template <class F>
   Cleanup push_apart(F&& callable) {
@@ -125,10 +127,10 @@ class DAEMONCTX_EXPORT CleanupStack {
     if (run) static_cast<void>(owned->callable());
   }
 
-  Entry* take_place() noexcept;            // null: all in use
-  void give_back(Entry* entry) noexcept;   // a place
+  Entry* take_place() noexcept;           // null: all in use
+  void give_back(Entry* entry) noexcept;  // a place
   std::uint64_t link(Entry* entry) noexcept;
-  Entry* unlink_last() noexcept;           // null: empty
+  Entry* unlink_last() noexcept;                 // null: empty
   Entry* unlink(std::uint64_t serial) noexcept;  // null: not there
 
   class Lock;

@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSL-1.0
+"""Installs the library into a temporary place and uses it there: by pkg-config, by CMake, as a subproject.
+
+Usage: test_package.py SOURCE_ROOT shared|static
+Exits with 77 (skipped) if all that could be tried worked, but CMake or pkg-config is missing.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CXX = shlex.split(os.environ.get("CXX", "c++"))
+API = re.compile(r"(typeinfo for |typeinfo name for |vtable for )?daemonctx::(?!.*\bImpl::)")
+
+
+def run(*command, **changes):
+    """Runs a command; what it says is shown only if it fails."""
+    command = [str(part) for part in command]
+    print("+", shlex.join(command), flush=True)
+    done = subprocess.run(command, env={**os.environ, **changes}, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{done.stdout}\n{command[0]} failed with status {done.returncode}")
+    return done.stdout
+
+
+def check(condition, message):
+    if not condition:
+        sys.exit(message)
+
+
+def check_run(program, work, library_path=""):
+    pidfile = work / "consumer.pid"
+    output = run(program, pidfile, LD_LIBRARY_PATH=str(library_path))
+    lines = ['cannot change the working directory to "/nonexistent/directory": No such file or directory',
+             "foreground", "cleaned up"]
+    check(output.splitlines() == lines, f"unexpected output: {output}")
+    check(not pidfile.exists(), "the pidfile was left behind")
+
+
+def install(source, kind, work):
+    prefix = work / "prefix"
+    run("meson", "setup", work / "build", source, f"--prefix={prefix}", f"-Ddefault_library={kind}",
+        "-Dtests=false", "-Dexamples=false", "-Dwerror=true")
+    run("meson", "install", "-C", work / "build")
+    return prefix
+
+
+def check_files(source, prefix, kind):
+    def headers(root):
+        return {path.name for path in (root / "include/daemonctx").glob("*.hpp")}
+
+    check(headers(source) == headers(prefix),
+          f"headers not installed, or too many: {headers(source) ^ headers(prefix)}")
+    libraries = {path.name for path in prefix.rglob("libdaemonctx*")}
+    check(("libdaemonctx.a" in libraries) == (kind == "static"), f"installed: {libraries}")
+    check(("libdaemonctx.so.0" in libraries) == (kind == "shared"), f"installed: {libraries}")
+
+
+def check_exports(prefix):
+    library = next(prefix.rglob("libdaemonctx.so"))
+    exported = [line.split(maxsplit=2)[2] for line in run("nm", "-DC", "--defined-only", library).splitlines()]
+    foreign = [symbol for symbol in exported if not API.match(symbol)]
+    check(exported, "the library exports nothing")
+    check(not foreign, "exported, but not part of the interface:\n  " + "\n  ".join(foreign))
+
+
+def use_pkg_config(prefix, kind, work):
+    libdir = next(prefix.rglob("daemonctx.pc")).parents[1]
+    static = ["--static"] if kind == "static" else []
+    flags = run("pkg-config", "--cflags", "--libs", *static, "daemonctx >= 0.1",
+                PKG_CONFIG_PATH=str(libdir / "pkgconfig"))
+    program = work / "consumer-pkg-config"
+    run(*CXX, "-std=c++20", HERE / "consumer.cpp", "-o", program, *shlex.split(flags))
+    check_run(program, work, libdir)
+
+
+def use_cmake(prefix, work):
+    moved = prefix.rename(work / "moved")  # an installation may be packed up and put elsewhere
+    run("cmake", "-S", HERE, "-B", work / "cmake", f"-DCMAKE_PREFIX_PATH={moved}",
+        f"-DCMAKE_CXX_COMPILER={CXX[-1]}")
+    run("cmake", "--build", work / "cmake")
+    check_run(work / "cmake/consumer", work)
+    moved.rename(prefix)
+
+
+def use_subproject(source, kind, work):
+    consumer = work / "consumer"
+    library = consumer / "subprojects/daemonctx"
+    library.mkdir(parents=True)
+    shutil.copy(HERE / "consumer.cpp", consumer)
+    shutil.copy(HERE / "consumer.meson.build", consumer / "meson.build")
+    for part in ["meson.build", "meson_options.txt"]:
+        shutil.copy(source / part, library)
+    for part in ["include", "src"]:
+        shutil.copytree(source / part, library / part)
+    build = work / "build-subproject"
+    run("meson", "setup", build, consumer, f"-Ddefault_library={kind}", "--force-fallback-for=daemonctx")
+    run("meson", "compile", "-C", build)
+    check_run(build / "consumer", work)
+
+
+def main():
+    source, kind = Path(sys.argv[1]).resolve(), sys.argv[2]
+    missing = [tool for tool in ["pkg-config", "cmake"] if shutil.which(tool) is None]
+    os.environ.pop("DESTDIR", None)
+    with tempfile.TemporaryDirectory(prefix="daemonctx-package-") as directory:
+        work = Path(directory).resolve()
+        prefix = install(source, kind, work)
+        check_files(source, prefix, kind)
+        if kind == "shared":
+            check_exports(prefix)
+        if "pkg-config" not in missing:
+            use_pkg_config(prefix, kind, work)
+        if "cmake" not in missing:
+            use_cmake(prefix, work)
+        use_subproject(source, kind, work)
+    if missing:
+        print("not tried, for want of", " and ".join(missing))
+        sys.exit(77)
+
+
+main()

@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSL-1.0
+"""Checks that files and functions stay small, and that every file names its licence.
+
+Usage: check_files.py SOURCE_ROOT
+The lines of a function are those of its body that hold more than a comment or a brace.
+"""
+
+import re
+
+from tree import ROOT, files, finish, sources
+
+HEADER_LINES = 150
+SOURCE_LINES = 350
+FUNCTION_LINES = 40
+LICENCE = "SPDX-License-Identifier: BSL-1.0"
+
+# Comments, strings and preprocessor lines: nothing in them is code with braces.
+NOISE = re.compile(r"""//[^\n]*|/\*.*?\*/|
+   |R"(\w*)\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|(?<![0-9a-fA-F])'(?:\\.|[^'\\\n])+'|^[ \t]*\#(?:\\\n|[^\n])*""",
+                   re.DOTALL | re.MULTILINE)
+# What opens a scope that holds functions, and is none.
+SCOPE = re.compile(r"(^|[\s;}])(namespace|class|struct|union|enum|extern)\b(?!.*\)\s*(const|noexcept|override)*\s*$)",
+                   re.DOTALL)
+
+
+def without_noise(text):
+    return NOISE.sub(lambda match: "0" + "\n" * match[0].count("\n") if match[0][0] in "\"'R" else
+                     "\n" * match[0].count("\n"), text)
+
+
+def functions(text):
+    """For each outermost function: the offset of its opening brace, and its body."""
+    depth, outer, start, head = 0, None, 0, 0
+    after_function = False
+    for brace in re.finditer(r"[{};]", text):
+        introduction = text[head:brace.start()]
+        head = brace.end()
+        if brace[0] == "{":
+            # After a member initializer in braces: the next one, or the body.
+            continued = after_function and introduction.lstrip()[:1] in {"", ","}
+            if outer is None and (continued or is_function(introduction)):
+                outer, start = depth, brace.start()
+            depth += 1
+        elif brace[0] == "}":
+            depth -= 1
+            after_function = outer == depth
+            if after_function:
+                outer = None
+                yield start, text[start + 1:brace.start()]
+
+
+def is_function(introduction):
+    return ")" in introduction and not SCOPE.search(introduction)
+
+
+def size_of(body):
+    return sum(1 for line in body.splitlines() if line.strip(" \t{}();,"))
+
+
+def check_sizes(path):
+    text = path.read_text()
+    limit = HEADER_LINES if path.is_relative_to(ROOT / "include") else SOURCE_LINES
+    lines = text.count("\n")
+    if lines > limit:
+        yield path, limit + 1, f"{lines} lines, more than {limit}"
+    code = without_noise(text)
+    for start, body in functions(code):
+        size = size_of(body)
+        if size > FUNCTION_LINES:
+            yield path, code.count("\n", 0, start) + 1, f"a function of {size} lines, more than {FUNCTION_LINES}"
+
+
+def needs_licence(path, head):
+    named = path.name in {"meson.build", "meson_options.txt", "CMakeLists.txt", ".clang-tidy"}
+    return named or path.suffix in {".hpp", ".cpp", ".h", ".c", ".py", ".sh", ".in", ".map"} or head.startswith("#!")
+
+
+def check_licence(path):
+    head = path.read_bytes()[:300].decode(errors="replace")
+    if not needs_licence(path, head):
+        return
+    first = head.splitlines()[1 if head.startswith("#!") else 0:][:1]
+    if not first or LICENCE not in first[0]:
+        yield path, 1, f"the first line must name the licence: {LICENCE}"
+
+
+def main():
+    findings = [finding for path in sources("include", "src", "test", "doc") for finding in check_sizes(path)]
+    finish(findings + [finding for path in files() for finding in check_licence(path)])
+
+
+main()

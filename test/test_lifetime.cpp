@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: BSL-1.0
+#define BOOST_TEST_MODULE lifetime
+#include <signal.h>
+#include <unistd.h>
+
+#include <boost/test/unit_test.hpp>
+
+#include "scene.hpp"
+
+using scene::Scene;
+
+namespace {
+
+// A daemon with a pidfile, a log and two cleanups, that then takes one of its ways out.
+struct WayOut {
+  Scene scene;
+  std::string pidfile = scene.path("pid");
+  std::string log = scene.path("log");
+  pid_t pid = 0;
+
+  explicit WayOut(const scene::Words& actions, const scene::Words& options = {}) {
+    scene::Words words = {"daemon", "pidfile=" + pidfile, "err=" + log, "out=" + log};
+    words.insert(words.end(), options.begin(), options.end());
+    words.insert(words.end(), {"facts", "cleanup:first", "cleanup:second"});
+    words.insert(words.end(), actions.begin(), actions.end());
+    BOOST_TEST(scene.run_probe(words).end.exited(0));
+    pid = std::stoi(scene.facts().at("pid"));
+  }
+
+  // Last registered first, each once, and no pidfile.
+  scene::End ends() {
+    const scene::End end = scene::await_end(pid);
+    scene.expect("cleanup second");
+    scene.expect("cleanup first");
+    BOOST_TEST(!scene.has_line());
+    BOOST_TEST(!scene::exists(pidfile));
+    return end;
+  }
+
+  std::string logged() const { return scene::contents(log); }
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(cleanups_run_once_last_first)
+
+BOOST_AUTO_TEST_CASE(at_the_end_of_the_scope) { BOOST_TEST(WayOut({}).ends().exited(0)); }
+
+BOOST_AUTO_TEST_CASE(when_an_exception_leaves_the_scope) {
+  WayOut daemon({"throw:broken"});
+  BOOST_TEST(daemon.ends().exited(2));
+  BOOST_TEST(daemon.logged() == "broken\n");
+}
+
+BOOST_AUTO_TEST_CASE(on_exit) { BOOST_TEST(WayOut({"exit:5"}).ends().exited(5)); }
+
+BOOST_AUTO_TEST_CASE(on_an_uncaught_exception) {
+  WayOut daemon({"uncaught:broken"});
+  BOOST_TEST(daemon.ends().killed_by(SIGABRT));
+  BOOST_TEST(daemon.logged() == "daemon_probe: uncaught exception: broken\n");
+}
+
+BOOST_AUTO_TEST_CASE(on_a_termination_signal) {
+  WayOut daemon({"wait"});
+  ::kill(daemon.pid, SIGTERM);
+  daemon.scene.expect("stop");
+  BOOST_TEST(daemon.ends().exited(0));
+}
+
+BOOST_AUTO_TEST_CASE(on_a_thousand_termination_signals) {
+  WayOut daemon({"wait"});
+  for (int n = 0; n < 1000; ++n) ::kill(daemon.pid, SIGTERM);
+  daemon.scene.expect("stop");
+  BOOST_TEST(daemon.ends().exited(0));
+}
+
+BOOST_AUTO_TEST_CASE(on_a_thousand_termination_signals_among_the_cleanups) {
+  WayOut daemon({"cleanup_signals:1000", "wait"});
+  ::kill(daemon.pid, SIGTERM);
+  daemon.scene.expect("stop");
+  BOOST_TEST(daemon.ends().exited(0));
+}
+
+BOOST_AUTO_TEST_CASE(when_one_of_them_calls_exit) {
+  WayOut daemon({"cleanup_exit:6"});
+  BOOST_TEST(daemon.ends().exited(6));
+}
+
+BOOST_AUTO_TEST_CASE(when_one_of_them_throws) {
+  WayOut daemon({"cleanup_throw:first trouble", "cleanup_throw:second trouble"});
+  BOOST_TEST(daemon.ends().exited(0));
+  BOOST_TEST(daemon.logged() ==
+             "daemon_probe: cleanup: second trouble\ndaemon_probe: cleanup: first trouble\n");
+}
+
+BOOST_AUTO_TEST_CASE(on_exit_from_a_signal_action_on_the_librarys_thread) {
+  WayOut daemon({"hang"}, {"delivery=thread", "signal=10:exit"});
+  ::kill(daemon.pid, SIGUSR1);
+  BOOST_TEST(daemon.ends().exited(7));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_CASE(an_uncaught_exception_on_another_thread_takes_only_the_pidfile) {
+  WayOut daemon({"uncaught_on_thread:broken"});
+  BOOST_TEST(scene::await_end(daemon.pid).killed_by(SIGABRT));
+  BOOST_TEST(!scene::exists(daemon.pidfile));
+  BOOST_TEST(!daemon.scene.has_line());
+  BOOST_TEST(daemon.logged() == "daemon_probe: uncaught exception: broken\n");
+}
+
+BOOST_AUTO_TEST_CASE(a_forked_child_runs_no_cleanup_and_keeps_the_pidfile) {
+  for (const std::string way : {"fork:exit", "fork:return"}) {
+    Scene scene;
+    const std::string pidfile = scene.path("pid");
+    scene.run_probe({"daemon", "pidfile=" + pidfile, "facts", "cleanup:done", way, "say:parent", "wait"});
+    const auto facts = scene.facts();
+    const std::string worker = scene.next();
+    BOOST_TEST(worker.find(pidfile) == std::string::npos, worker);  // it has no descriptor of the file
+    scene.expect("worker ended 3");
+    scene.expect("parent");
+    BOOST_TEST(scene::exists(pidfile));
+    ::kill(std::stoi(facts.at("pid")), SIGTERM);
+    scene.expect("stop");
+    scene.expect("cleanup done");
+    BOOST_TEST(scene::await_end(std::stoi(facts.at("pid"))).exited(0));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_forked_worker_dies_of_a_signal_that_the_daemon_handles) {
+  Scene scene;
+  const std::string pidfile = scene.path("pid");
+  scene.run_probe({"daemon", "pidfile=" + pidfile, "facts", "cleanup:done", "fork:wait", "wait"});
+  const auto facts = scene.facts();
+  const pid_t daemon = std::stoi(facts.at("pid"));
+  const pid_t worker = std::stoi(scene.next().substr(7));
+  ::kill(worker, SIGTERM);
+  // It is the daemon's child, who does not reap it: a zombie is what dies of a signal leaves.
+  BOOST_TEST(scene::eventually([&] {
+    return scene::contents("/proc/" + std::to_string(worker) + "/stat").find(") Z ") != std::string::npos;
+  }));
+  BOOST_TEST(scene::pid_in(pidfile) == daemon);
+  BOOST_TEST(!scene.has_line());
+  ::kill(daemon, SIGTERM);
+  scene.expect("stop");
+  scene.expect("cleanup done");
+}
+
+BOOST_AUTO_TEST_CASE(a_hanging_cleanup_is_given_up) {
+  Scene scene;
+  const std::string pidfile = scene.path("pid");
+  scene.run_probe({"daemon", "pidfile=" + pidfile, "err=" + scene.path("log"), "cleanup_timeout=100", "facts",
+                   "cleanup:never", "cleanup_hang", "cleanup:before"});
+  const auto facts = scene.facts();
+  scene.expect("cleanup before");
+  BOOST_TEST(scene::await_end(std::stoi(facts.at("pid"))).exited(1));
+  BOOST_TEST(!scene::exists(pidfile));
+  BOOST_TEST(!scene.has_line());
+  BOOST_TEST(scene::contents(scene.path("log")) ==
+             "daemon_probe: cleanup: did not end within 100 ms, given up\n");
+}
+
+BOOST_AUTO_TEST_CASE(a_killed_daemon_is_taken_over_by_the_next_start) {
+  Scene scene;
+  const std::string pidfile = scene.path("pid");
+  scene.run_probe({"daemon", "pidfile=" + pidfile, "facts", "wait"});
+  const pid_t first = std::stoi(scene.facts().at("pid"));
+  ::kill(first, SIGKILL);
+  scene::await_end(first);
+  BOOST_TEST(scene::pid_in(pidfile) == first);  // it could not remove it
+  BOOST_TEST(scene.run_probe({"daemon", "pidfile=" + pidfile, "facts", "wait"}).end.exited(0));
+  BOOST_TEST(scene::pid_in(pidfile) == std::stoi(scene.facts().at("pid")));
+}
+
+BOOST_AUTO_TEST_CASE(a_pidfile_that_is_not_ours_any_more_stays) {
+  Scene scene;
+  const std::string pidfile = scene.path("pid");
+  scene.run_probe({"daemon", "pidfile=" + pidfile, "facts", "wait"});
+  const pid_t daemon = std::stoi(scene.facts().at("pid"));
+  ::unlink(pidfile.c_str());
+  scene::write_file(pidfile, "somebody else's\n");
+  ::kill(daemon, SIGTERM);
+  BOOST_TEST(scene::await_end(daemon).exited(0));
+  BOOST_TEST(scene::contents(pidfile) == "somebody else's\n");
+}

@@ -244,6 +244,6 @@ std::string argument(int n) {
   return suite.argv[n];
 }
 
-std::string probe() { return argument(1); }
+std::string probe() { return fs::absolute(argument(1)).string(); }
 
 }  // namespace scene

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: BSL-1.0
+
+// The library, as its user would write it.
+
+#include <daemonctx/daemon_context.hpp>
+
+#include "service.h"
+
+int main(int argc, char** argv) {
+  Service service = service_from_arguments(argc, argv);
+  service_prepare(&service);
+  return daemonctx::run({.pidfile = service.pidfile,
+                         .detach_process = daemonctx::DetachProcess::always,
+                         .lock_timeout = std::chrono::milliseconds(service.lock_timeout)},
+                        [&service](daemonctx::DaemonContext& context) {
+                          service_ready(&service);
+                          context.on_exit([&service] { service_end(&service); });
+                          service_begin(&service);
+                          context.wait();
+                          return 0;
+                        });
+}

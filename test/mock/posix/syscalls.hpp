@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// Stands in for src/posix/syscalls.hpp and makes one call fail: the environment variable DAEMONCTX_FAULT says
+// which, as "NAME:N:ERRNO" for the N-th call of NAME, counted over all processes of a start. When that call
+// comes, the file that DAEMONCTX_FAULT_MARK names is created.
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+namespace daemonctx::posix {
+
+inline int next_fault(const char* name) noexcept {
+  static const char* const wanted = ::getenv("DAEMONCTX_FAULT");
+  static int calls = 0;
+  if (wanted == nullptr) return 0;
+  const std::size_t length = std::strlen(name);
+  if (std::strncmp(wanted, name, length) != 0 || wanted[length] != ':') return 0;
+  char* rest = nullptr;
+  if (std::strtol(wanted + length + 1, &rest, 10) != ++calls) return 0;
+  ::close(::open(::getenv("DAEMONCTX_FAULT_MARK"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  return std::atoi(rest + 1);
+}
+
+#define DAEMONCTX_FALLIBLE(name)                              \
+  template <class... Arguments>                               \
+  auto name(Arguments... arguments) noexcept {                \
+    using Result = decltype(::name(arguments...));            \
+    const int fault = next_fault(#name);                      \
+    if (fault == 0) return ::name(arguments...);              \
+    errno = fault;                                            \
+    return static_cast<Result>(-1);                           \
+  }
+
+DAEMONCTX_FALLIBLE(chdir)
+DAEMONCTX_FALLIBLE(dup2)
+DAEMONCTX_FALLIBLE(fchmod)
+DAEMONCTX_FALLIBLE(fcntl)
+DAEMONCTX_FALLIBLE(flock)
+DAEMONCTX_FALLIBLE(fork)
+DAEMONCTX_FALLIBLE(fstat)
+DAEMONCTX_FALLIBLE(ftruncate)
+DAEMONCTX_FALLIBLE(getrlimit)
+DAEMONCTX_FALLIBLE(lstat)
+DAEMONCTX_FALLIBLE(open)
+DAEMONCTX_FALLIBLE(pipe2)
+DAEMONCTX_FALLIBLE(poll)
+DAEMONCTX_FALLIBLE(ppoll)
+DAEMONCTX_FALLIBLE(prctl)
+DAEMONCTX_FALLIBLE(pwrite)
+DAEMONCTX_FALLIBLE(read)
+DAEMONCTX_FALLIBLE(sendmsg)
+DAEMONCTX_FALLIBLE(setrlimit)
+DAEMONCTX_FALLIBLE(setsid)
+DAEMONCTX_FALLIBLE(sigaction)
+DAEMONCTX_FALLIBLE(sigtimedwait)
+DAEMONCTX_FALLIBLE(socket)
+DAEMONCTX_FALLIBLE(stat)
+DAEMONCTX_FALLIBLE(syscall)
+DAEMONCTX_FALLIBLE(unlink)
+DAEMONCTX_FALLIBLE(waitid)
+DAEMONCTX_FALLIBLE(waitpid)
+DAEMONCTX_FALLIBLE(write)
+DAEMONCTX_FALLIBLE(writev)
+
+#undef DAEMONCTX_FALLIBLE
+
+inline pid_t vfork() noexcept { return fork(); }  // a function that calls vfork(2) must not return
+
+// These don't fail, or nothing could be done about it.
+using ::_exit;
+using ::close;
+using ::getpid;
+using ::kill;
+using ::pthread_sigmask;
+using ::umask;
+
+}  // namespace daemonctx::posix

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: BSL-1.0
+#define BOOST_TEST_MODULE cleanup_stack
+#include "daemonctx/cleanup_stack.hpp"
+
+#include <array>
+#include <atomic>
+#include <boost/test/unit_test.hpp>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+using daemonctx::Cleanup;
+using daemonctx::CleanupStack;
+
+static_assert(!std::is_copy_constructible_v<CleanupStack> && !std::is_move_constructible_v<CleanupStack>);
+static_assert(std::is_trivially_copyable_v<Cleanup>);
+
+namespace {
+
+std::atomic<int> allocations = 0;
+
+void run_all(CleanupStack& stack) {
+  while (stack.run_last([](const std::exception_ptr&) {})) {
+  }
+}
+
+}  // namespace
+
+// Not inlined: g++ would see malloc meet delete.
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  ++allocations;
+  if (void* memory = std::malloc(size)) return memory;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+BOOST_AUTO_TEST_CASE(runs_each_once_last_first) {
+  CleanupStack stack;
+  std::string order;
+  for (const char name : {'a', 'b', 'c'}) stack.push([&order, name] { order += name; });
+  run_all(stack);
+  run_all(stack);
+  BOOST_TEST(order == "cba");
+}
+
+BOOST_AUTO_TEST_CASE(more_than_fit_in_place_keep_their_order) {
+  CleanupStack stack;
+  std::vector<int> order;
+  for (int n = 0; n < 100; ++n) stack.push([&order, n] { order.push_back(n); });
+  run_all(stack);
+  BOOST_REQUIRE(order.size() == 100U);
+  for (int n = 0; n < 100; ++n) BOOST_TEST(order.at(static_cast<std::size_t>(n)) == 99 - n);
+}
+
+BOOST_AUTO_TEST_CASE(registration_costs_at_most_one_allocation) {
+  CleanupStack stack;
+  int sum = 0;
+  const auto allocations_of = [&](auto callable) {
+    const int before = allocations;
+    stack.push(std::move(callable));
+    return allocations - before;
+  };
+  for (int n = 0; n < 16; ++n) BOOST_TEST(allocations_of([&sum] { ++sum; }) == 0);
+  BOOST_TEST(allocations_of([&sum] { ++sum; }) == 1);  // all places are taken
+  const std::array<char, 1000> large{};
+  BOOST_TEST(allocations_of([&sum, large] { sum += large[0] + 1; }) == 1);
+  run_all(stack);
+  BOOST_TEST(sum == 18);
+  BOOST_TEST(allocations_of([&sum] { ++sum; }) == 0);  // the places are free again
+}
+
+BOOST_AUTO_TEST_CASE(takes_what_can_only_be_moved_and_destroys_it) {
+  const auto watched = std::make_shared<int>(0);
+  {
+    CleanupStack stack;
+    stack.push([owned = std::make_unique<std::shared_ptr<int>>(watched)] { ++**owned; });
+    BOOST_TEST(watched.use_count() == 2);
+    run_all(stack);
+    BOOST_TEST(*watched == 1);
+    BOOST_TEST(watched.use_count() == 1);
+    stack.push([copy = watched] { ++*copy; });
+    stack.push([copy = watched, filler = std::array<char, 100>{}] { *copy += filler[0]; });
+    BOOST_TEST(watched.use_count() == 3);
+  }
+  BOOST_TEST(watched.use_count() == 1);  // forgotten with the stack
+  BOOST_TEST(*watched == 1);
+}
+
+BOOST_AUTO_TEST_CASE(an_exception_is_reported_and_the_rest_still_runs) {
+  CleanupStack stack;
+  std::string order;
+  stack.push([&] { order += 'a'; });
+  stack.push([&] {
+    order += 'b';
+    throw std::runtime_error("trouble");
+  });
+  stack.push([&] { order += 'c'; });
+  int reports = 0;
+  while (stack.run_last([&](const std::exception_ptr& error) {
+    ++reports;
+    BOOST_CHECK_THROW(std::rethrow_exception(error), std::runtime_error);
+  })) {
+  }
+  BOOST_TEST(order == "cba");
+  BOOST_TEST(reports == 1);
+}
+
+BOOST_AUTO_TEST_CASE(released_it_does_not_run) {
+  CleanupStack stack;
+  std::string order;
+  const Cleanup a = stack.push([&] { order += 'a'; });
+  const Cleanup b = stack.push([&] { order += 'b'; });
+  BOOST_TEST(a.release());
+  BOOST_TEST(!a.release());
+  BOOST_TEST(!a.run_now());
+  run_all(stack);
+  BOOST_TEST(order == "b");
+  BOOST_TEST(!b.release());
+}
+
+BOOST_AUTO_TEST_CASE(run_now_it_runs_once_and_its_exception_reaches_the_caller) {
+  CleanupStack stack;
+  std::string order;
+  const Cleanup good = stack.push([&] { order += 'a'; });
+  const Cleanup bad = stack.push([] { throw std::runtime_error("trouble"); });
+  BOOST_TEST(good.run_now());
+  BOOST_TEST(!good.run_now());
+  BOOST_CHECK_THROW(bad.run_now(), std::runtime_error);
+  BOOST_TEST(!bad.run_now());
+  run_all(stack);
+  BOOST_TEST(order == "a");
+}
+
+BOOST_AUTO_TEST_CASE(an_old_handle_does_not_reach_a_new_cleanup_in_the_same_place) {
+  CleanupStack stack;
+  const Cleanup old = stack.push([] {});
+  run_all(stack);
+  bool ran = false;
+  stack.push([&] { ran = true; });
+  BOOST_TEST(!old.release());
+  run_all(stack);
+  BOOST_TEST(ran);
+}
+
+BOOST_AUTO_TEST_CASE(a_cleanup_may_register_release_and_run_others) {
+  CleanupStack stack;
+  std::string order;
+  const Cleanup a = stack.push([&] { order += 'a'; });
+  const Cleanup b = stack.push([&] { order += 'b'; });
+  stack.push([&] {
+    order += 'c';
+    stack.push([&] { order += 'd'; });
+    b.release();
+    a.run_now();
+  });
+  run_all(stack);
+  BOOST_TEST(order == "cad");
+}
+
+BOOST_AUTO_TEST_CASE(a_callable_that_can_not_be_copied_in_leaves_nothing_behind) {
+  struct Bad {
+    Bad() = default;
+    Bad(const Bad&) { throw std::runtime_error("no copy"); }
+    void operator()() const {}
+  };
+  CleanupStack stack;
+  const Bad bad;
+  for (int n = 0; n < 20; ++n) BOOST_CHECK_THROW(stack.push(bad), std::runtime_error);
+  bool any = stack.run_last([](const std::exception_ptr&) {});
+  BOOST_TEST(!any);
+}
+
+BOOST_AUTO_TEST_CASE(threads_register_release_and_run_at_once_and_each_runs_once) {
+  constexpr int per_thread = 2000;
+  CleanupStack stack;
+  std::atomic<int> runs = 0;
+  std::atomic<int> released = 0;
+  const auto work = [&](int seed) {
+    for (int n = 0; n < per_thread; ++n) {
+      const Cleanup cleanup = stack.push([&] { ++runs; });
+      if ((n + seed) % 3 == 0) released += cleanup.release() ? 1 : 0;
+      if ((n + seed) % 3 == 1) cleanup.run_now();
+      if (n % 100 == 0) run_all(stack);
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int n = 0; n < 4; ++n) threads.emplace_back(work, n);
+  for (auto& thread : threads) thread.join();
+  run_all(stack);
+  BOOST_TEST(runs + released == 4 * per_thread);
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: BSL-1.0
+#define BOOST_TEST_MODULE daemon_options
+#include "daemonctx/daemon_options.hpp"
+
+#include <signal.h>
+
+#include <boost/test/unit_test.hpp>
+#include <stdexcept>
+
+using namespace daemonctx;
+using namespace std::chrono_literals;
+
+namespace {
+
+std::string refusal(const DaemonOptions& options) {
+  try {
+    validate(options);
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(defaults_are_valid) { BOOST_TEST(refusal({}) == "accepted"); }
+
+BOOST_AUTO_TEST_CASE(a_refusal_names_member_and_reason) {
+  BOOST_TEST(refusal({.working_directory = ""}) == "working_directory: must not be empty");
+  BOOST_TEST(refusal({.umask = 01000}) == "umask: has more than permission bits");
+  BOOST_TEST(refusal({.files_preserve = {0, 999}}) == "files_preserve: descriptor 999 is not open");
+  BOOST_TEST(refusal({.files_preserve = {-1}}) == "files_preserve: descriptor -1 is not open");
+  BOOST_TEST(refusal({.lock_timeout = -1ms}) == "lock_timeout: must not be negative, is -1 ms");
+  BOOST_TEST(refusal({.ready_timeout = -2ms}) == "ready_timeout: must not be negative, is -2 ms");
+  BOOST_TEST(refusal({.cleanup_timeout = -3s}) == "cleanup_timeout: must not be negative, is -3000 ms");
+}
+
+BOOST_AUTO_TEST_CASE(standard_streams_are_checked) {
+  BOOST_TEST(refusal({.stdio = {.in = StdioTarget::descriptor(999)}}) == "stdio.in: descriptor 999 is not open");
+  BOOST_TEST(refusal({.stdio = {.out = StdioTarget::file("")}}) == "stdio.out: the file's path is empty");
+  BOOST_TEST(refusal({.pidfile = "/run/x", .stdio = {.err = StdioTarget::file("/run/x")}}) ==
+             "stdio.err: the file is the pidfile");
+  BOOST_TEST(refusal({.stdio = {.err = StdioTarget::file("/x", {.mode = 010000})}}) ==
+             "stdio.err: the file's mode has more than permission bits");
+}
+
+BOOST_AUTO_TEST_CASE(signals_are_checked) {
+  for (const int number : {-1, 0, SIGKILL, SIGSTOP, 32, 33, NSIG, 1000}) {
+    BOOST_TEST(refusal({.signal_map = {{number, daemonctx::ignore}}}) ==
+               "signal_map: signal " + std::to_string(number) + " can't be handled");
+  }
+  for (const int number : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) {
+    BOOST_TEST(refusal({.signal_map = {{number, daemonctx::terminate}}}) ==
+               "signal_map: signal " + std::to_string(number) +
+                   " is raised by a faulty instruction and can only have restore_default");
+    BOOST_TEST(refusal({.signal_map = {{number, daemonctx::restore_default}}}) == "accepted");
+  }
+  BOOST_TEST(refusal({.signal_map = {{SIGUSR1, std::function<void(const SignalInfo&)>()}}}) ==
+             "signal_map: signal 10 has an empty function");
+  BOOST_TEST(refusal({.signal_map = {{SIGRTMIN, reopen_output}, {SIGRTMAX, [](const SignalInfo&) {}}}}) == "accepted");
+}

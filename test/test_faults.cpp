@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: BSL-1.0
+#define BOOST_TEST_MODULE faults
+
+// Every system call of a start fails once, one after the other, in whichever process it is made. Then either the
+// daemon runs all the same, or the caller says what is wrong and nothing is left.
+
+#include <signal.h>
+
+#include <boost/test/data/monomorphic.hpp>
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+#include <cerrno>
+
+#include "scene.hpp"
+
+using scene::Scene;
+
+namespace {
+
+struct Attempt {
+  bool hit = false;  // the call was made, and failed
+  scene::Result result;
+};
+
+Attempt start_with_fault(Scene& scene, const std::string& call, int n, int error) {
+  const std::string mark = scene.path("mark");
+  const std::string fault = call + ':' + std::to_string(n) + ':' + std::to_string(error);
+  ::unlink(mark.c_str());
+  Attempt attempt;
+  attempt.result = scene.run_probe(
+      {"open:2", "daemon", "pidfile=" + scene.path("pid"), "out=" + scene.path("log"), "ready_timeout=20000", "facts", "wait"},
+      [&] {
+        ::setenv("DAEMONCTX_FAULT", fault.c_str(), 1);
+        ::setenv("DAEMONCTX_FAULT_MARK", mark.c_str(), 1);
+      });
+  attempt.hit = scene::exists(mark);
+  return attempt;
+}
+
+void expect_daemon(Scene& scene) {
+  const auto facts = scene.facts();
+  BOOST_TEST(facts.at("blocked") == "0000000000000000");
+  BOOST_TEST(facts.at("umask") == "22");
+  const pid_t daemon = std::stoi(facts.at("pid"));
+  BOOST_TEST(scene::pid_in(scene.path("pid")) == daemon);
+  ::kill(daemon, SIGTERM);
+  scene.expect("stop");
+  BOOST_TEST(scene::await_end(daemon).exited(0));
+}
+
+void expect_refusal(Scene& scene, const scene::Result& result) {
+  BOOST_TEST(result.end.exited(1));
+  BOOST_TEST(result.err.rfind("step ", 0) == 0U, result.err);
+  // Where the caller could not read that the daemon is ready, the body had begun.
+  while (scene.has_line()) scene.next();
+  // Where the file can't be removed it is emptied, and where neither is possible it names nobody alive.
+  BOOST_TEST(scene::contents(scene.path("pid")).empty());
+}
+
+}  // namespace
+
+BOOST_DATA_TEST_CASE(a_start_with_one_failing_call_works_or_leaves_nothing,
+                     boost::unit_test::data::make({"chdir", "dup2", "fchmod", "fcntl", "fork", "fstat", "ftruncate",
+                                                   "getrlimit", "lstat", "open", "pipe2", "ppoll", "prctl", "pwrite",
+                                                   "read", "setrlimit", "setsid", "sigaction", "stat", "syscall",
+                                                   "unlink", "waitid", "write", "writev"}),
+                     call) {
+  Scene scene;
+  int n = 1;
+  for (;; ++n) {
+    BOOST_TEST_CONTEXT("call " << n) {
+      const Attempt attempt = start_with_fault(scene, call, n, EIO);
+      if (attempt.result.end.exited(0)) expect_daemon(scene);
+      else expect_refusal(scene, attempt.result);
+      BOOST_TEST(scene::children().empty());
+      if (!attempt.hit) break;
+    }
+  }
+  BOOST_TEST_MESSAGE(call << ": " << n - 1 << " calls");
+}
+
+BOOST_DATA_TEST_CASE(a_start_does_not_mind_an_interrupted_call,
+                     boost::unit_test::data::make({"dup2", "open", "ppoll", "pwrite", "read", "waitid", "waitpid",
+                                                   "write", "writev"}),
+                     call) {
+  Scene scene;
+  for (int n = 1;; ++n) {
+    const Attempt attempt = start_with_fault(scene, call, n, EINTR);
+    BOOST_TEST(attempt.result.end.exited(0), call << ' ' << n << ": " << attempt.result.err);
+    if (attempt.result.end.exited(0)) expect_daemon(scene);
+    BOOST_TEST(scene::children().empty());
+    if (!attempt.hit) break;
+  }
+}

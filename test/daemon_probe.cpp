@@ -234,7 +234,7 @@ const std::map<std::string, Action>& body_actions() {
        [](DaemonContext& context, const std::string&) {
          context.close_on_exit(lasting);
          context.close_on_exit(Connection{"moved"});
-         context.close_on_exit(std::make_unique<Connection>("pointed at"));
+         context.close_on_exit(std::make_unique<Connection>(Connection{"pointed at"}));
        }},
       {"on_reload",
        [](DaemonContext& context, const std::string& what) {

@@ -43,4 +43,9 @@ IdentityHolder identity_holder(int fd) noexcept {
   return {true, lock.l_pid > 0 ? lock.l_pid : 0};
 }
 
+bool is_excluded(int fd) noexcept {
+  struct flock lock = write_lock_on(0);
+  return posix::fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
 }  // namespace daemonctx::posix

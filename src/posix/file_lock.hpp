@@ -25,4 +25,8 @@ struct IdentityHolder {
 /// Asks the kernel; takes and changes nothing. `fd` may be read-only. Not seen: this process's own lock.
 IdentityHolder identity_holder(int fd) noexcept;
 
+/// Whether somebody holds the exclusion lock. Asks only, but where the system has no open-file-description locks
+/// that can't be asked, and the answer is no. `fd` may be read-only.
+bool is_excluded(int fd) noexcept;
+
 }  // namespace daemonctx::posix

@@ -19,7 +19,8 @@ def tidy(path):
     """clang-tidy's findings in one source and the headers it includes, or nothing."""
     command = ["clang-tidy", "--quiet", "-p", sys.argv[2], "--extra-arg=-Wno-unknown-warning-option", path]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    return done.stdout if done.returncode == 0 else done.stdout + done.stderr or f"{path}: clang-tidy failed\n"
+    failed = done.stderr or f"{path}: clang-tidy failed\n"
+    return done.stdout or (failed if done.returncode != 0 else "")
 
 
 if shutil.which("clang-tidy") is None:

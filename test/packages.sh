@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSL-1.0
+# shellcheck shell=bash disable=SC2034
+#
+# Sourced by test/run and doc/quickstart: which Debian packages are needed, and what shows that they are there.
+
+build_packages=(
+  g++:g++
+  meson:meson
+  ninja-build:ninja
+  pkg-config:pkg-config
+  libboost-filesystem-dev:libboost_filesystem.so
+)
+test_packages=(
+  "${build_packages[@]}"
+  libboost-test-dev:libboost_unit_test_framework.so
+  clang:clang++
+  clang-format:clang-format
+  clang-tidy:clang-tidy
+  cmake:cmake
+  python3=python3
+)
+
+# is_there EVIDENCE: a command, or a library that the compiler finds.
+is_there() {
+  case $1 in
+    *.so) [[ $(g++ -print-file-name="$1" 2>/dev/null) == /* ]] ;;
+    *) command -v "$1" >/dev/null ;;
+  esac
+}
+
+# require PACKAGE:EVIDENCE...: installs what is missing, or says what it is and fails.
+require() {
+  local entry missing=()
+  for entry; do
+    is_there "${entry#*:}" || missing+=("${entry%%:*}")
+  done
+  ((${#missing[@]})) || return 0
+  if ((EUID != 0)) || ! command -v apt-get >/dev/null; then
+    echo "missing, and only root can install it with apt-get: ${missing[*]}" >&2
+    return 1
+  fi
+  echo "installing: ${missing[*]}"
+  local log
+  log=$(mktemp)
+  if ! { apt-get update && DEBIAN_FRONTEND=noninteractive \
+         apt-get install --yes --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 </dev/null; then
+    cat "$log" >&2
+    rm -f "$log"
+    echo "apt-get could not install: ${missing[*]}" >&2
+    return 1
+  fi
+  rm -f "$log"
+}

@@ -152,6 +152,16 @@ daemonctx::SignalAction counting_action() {
   };
 }
 
+// And one that tells what a file holds at that moment.
+daemonctx::SignalAction reading_action(const std::string& file) {
+  return [file](const daemonctx::SignalInfo&) {
+    std::ifstream in(file);
+    std::string text;
+    in >> text;
+    say(text);
+  };
+}
+
 struct Connection {
   std::string name;
   void close() const { say("closed " + name); }
@@ -312,6 +322,7 @@ daemonctx::SignalAction signal_action(const std::string& name) {
       {"terminate", daemonctx::terminate}, {"reload", daemonctx::reload},
       {"reopen", daemonctx::reopen_output}, {"reap", daemonctx::reap_children}};
   if (name == "count") return counting_action();
+  if (name.rfind("read ", 0) == 0) return reading_action(name.substr(5));
   if (name == "throw") return [](const daemonctx::SignalInfo&) { throw std::runtime_error("bad action"); };
   if (name == "exit") return [](const daemonctx::SignalInfo&) { std::exit(7); };
   return known.at(name);

@@ -9,6 +9,7 @@ build_packages=(
   ninja-build:ninja
   pkg-config:pkg-config
   libboost-filesystem-dev:libboost_filesystem.so
+  libboost-program-options-dev:libboost_program_options.so
 )
 test_packages=(
   "${build_packages[@]}"
@@ -17,7 +18,7 @@ test_packages=(
   clang-format:clang-format
   clang-tidy:clang-tidy
   cmake:cmake
-  python3=python3
+  python3:python3
 )
 
 # is_there EVIDENCE: a command, or a library that the compiler finds.

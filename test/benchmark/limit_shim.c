@@ -2,6 +2,8 @@
 
 // Preloaded where the system does not let RLIMIT_NOFILE be raised: programs that ask are told SHIM_NOFILE.
 
+#undef _FILE_OFFSET_BITS  // it would make one of the two functions out of getrlimit and getrlimit64
+
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -27,6 +29,7 @@ int getrlimit64(__rlimit_resource_t resource, struct rlimit64* found) {
 int getdtablesize(void) { return (int)limit(); }
 
 long sysconf(int name) {
-  long (*next)(int) = (long (*)(int))dlsym(RTLD_NEXT, "sysconf");
+  long (*next)(int);
+  *(void**)&next = dlsym(RTLD_NEXT, "sysconf");
   return name == _SC_OPEN_MAX ? (long)limit() : next(name);
 }

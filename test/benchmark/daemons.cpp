@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "daemons.hpp"
+
+#include <map>
+
+#include "paths.hpp"
+#include "table.hpp"
+
+namespace bench {
+namespace {
+
+Words python_words(const std::string& script) {
+  return paths::python.empty() ? Words{} : Words{paths::python, script};
+}
+
+Words words_of(const std::string& name) {
+  static const std::map<std::string, Words> all = {
+      {names::reference, {paths::reference_daemon}},
+      {names::subject, {paths::subject_daemon}},
+      {names::subject_static, {paths::subject_daemon_static}},
+      {names::libdaemon, paths::peer_libdaemon.empty() ? Words{} : Words{paths::peer_libdaemon}},
+      {names::daemon3, {paths::peer_daemon3}},
+      {names::python, python_words(paths::peer_python_daemon)},
+  };
+  return all.at(name);
+}
+
+}  // namespace
+
+Command Program::command(const std::string& pidfile, const Words& options) const {
+  Words all = words;
+  all.push_back(pidfile);
+  all.insert(all.end(), options.begin(), options.end());
+  return Command(all);
+}
+
+Program daemon_program(const std::string& name) { return {name, words_of(name)}; }
+
+bool is_installed(const std::string& name) { return !words_of(name).empty(); }
+
+void list_missing_peers() {
+  for (const auto& name : {names::libdaemon, names::python}) {
+    if (!is_installed(name)) Table::skip(name, "not installed");
+  }
+}
+
+double start(const Command& command) {
+  const double begin = now();
+  const int status = wait_for(command.start());
+  const double end = now();
+  if (status != 0) throw WrongBehaviour("a start failed, wait status " + std::to_string(status));
+  return end - begin;
+}
+
+pid_t only_daemon() {
+  const auto found = settled_children();  // python-daemon's caller is gone before its intermediate
+  if (found.size() == 1) return found.front();
+  throw WrongBehaviour(std::to_string(found.size()) + " daemons where there should be one");
+}
+
+void stop_only_daemon() { time_to_stop(only_daemon()); }
+
+double time_to_start(const Command& command) {
+  const double result = start(command);
+  stop_only_daemon();
+  return result;
+}
+
+}  // namespace bench

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "process.hpp"
+#include "scopes.hpp"
+
+namespace bench {
+
+class Table;
+
+/// A program that becomes a daemon: PROGRAM PIDFILE [name=value...]
+struct Program {
+  std::string name;
+  Words words;  ///< its command line up to there
+
+  Command command(const std::string& pidfile, const Words& options = {}) const;
+};
+
+/// The names under which they stand in the table.
+namespace names {
+inline const std::string reference = "reference";
+inline const std::string subject = "daemonctx";
+inline const std::string subject_static = "daemonctx static";
+inline const std::string libdaemon = "libdaemon";
+inline const std::string daemon3 = "daemon(3)";
+inline const std::string python = "python-daemon";
+}  // namespace names
+
+/// Reference, both subjects, and those peers that are installed.
+Program daemon_program(const std::string& name);
+bool is_installed(const std::string& name);
+
+/// Says which peers are not.
+void list_missing_peers();
+
+/// Starts a daemon and waits for its caller.
+/// \return how long that took.
+/// \throws WrongBehaviour unless the caller says success.
+double start(const Command& command);
+
+/// The one daemon that runs. \throws WrongBehaviour if there is none, or more.
+pid_t only_daemon();
+
+/// Ends it in its own way.
+void stop_only_daemon();
+
+/// What a start takes; the daemon is ended afterwards.
+double time_to_start(const Command& command);
+
+}  // namespace bench

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSL-1.0
+
+// From exec of the program to the exit of its caller, who then knows that the daemon is ready; and the way back.
+
+#include "daemons.hpp"
+#include "paths.hpp"
+#include "rows.hpp"
+
+namespace bench {
+namespace {
+
+constexpr unsigned python_every = 20;
+constexpr rlim_t million = 1'048'576;
+constexpr rlim_t billion = 1'000'000'000;
+constexpr unsigned inherited = 10'000;
+
+using Measure = double (*)(const Command&);
+
+double time_to_stop_after_start(const Command& command) {
+  start(command);
+  return time_to_stop(only_daemon());
+}
+
+std::vector<Contender> contenders(const std::vector<std::string>& names, const std::string& pidfile,
+                                  Measure measure) {
+  std::vector<Contender> result;
+  for (const std::string& name : names) {
+    if (!is_installed(name)) continue;
+    result.push_back(
+        {.name = name,
+         .measure = [command = daemon_program(name).command(pidfile), measure] { return measure(command); },
+         .every = name == names::python ? python_every : 1});
+  }
+  return result;
+}
+
+}  // namespace
+
+void start_rows(Table& table) {
+  const Scratch scratch;
+  auto all = contenders({names::reference, names::subject_static, names::subject, names::libdaemon,
+                         names::daemon3, names::python},
+                        scratch.pidfile(), time_to_start);
+  all.push_back({.name = "empty program",
+                 .measure = [empty = Command({paths::reference_empty})] { return start(empty); }});
+  const auto series = measure_paired(all, 300);
+  table.add(compare("start until ready, C++ runtime linked statically", series, names::subject_static, 1.05,
+                    {names::subject}));
+  table.add(
+      compare("start until ready, shared libraries", series, names::subject, 1.55, {names::subject_static}));
+}
+
+void limit_rows(Table& table) {
+  const Scratch scratch;
+  for (const rlim_t limit : {million, billion}) {
+    std::vector<std::string> who = {names::reference, names::subject_static, names::subject,
+                                    names::libdaemon};
+    if (limit == million) who.push_back(names::python);  // with the larger one it runs out of memory
+    const NofileScope scope(limit);
+    const auto series =
+        measure_paired(contenders(who, scratch.pidfile(), time_to_start), limit == million ? 100 : 60);
+    table.add(compare("start with RLIMIT_NOFILE " + std::to_string(limit) + " (" + scope.how() + ")", series,
+                      names::subject_static, 1.05, {names::subject}));
+  }
+}
+
+void descriptor_rows(Table& table) {
+  const Scratch scratch;
+  const NofileScope scope(inherited + 2000);
+  const DescriptorScope descriptors(inherited);
+  const auto series = measure_paired(contenders({names::reference, names::subject_static, names::subject,
+                                                 names::libdaemon, names::daemon3, names::python},
+                                                scratch.pidfile(), time_to_start),
+                                     80);
+  table.add(compare("start with 10,000 inherited descriptors", series, names::subject_static, 1.1,
+                    {names::subject}));
+}
+
+void stop_rows(Table& table) {
+  const Scratch scratch;
+  const auto series = measure_paired(contenders({names::reference, names::subject_static, names::subject,
+                                                 names::libdaemon, names::daemon3, names::python},
+                                                scratch.pidfile(), time_to_stop_after_start),
+                                     200);
+  table.add(compare("stop, from SIGTERM to the end", series, names::subject, 1.25));
+}
+
+}  // namespace bench

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include "table.hpp"
+
+/// One function for each row of the table "Budgets" in the design, or for a few that belong together.
+namespace bench {
+
+void start_rows(Table& table);       ///< start until ready is known; static and shared
+void limit_rows(Table& table);       ///< RLIMIT_NOFILE 1,048,576 and 1e9
+void descriptor_rows(Table& table);  ///< 10,000 inherited descriptors closed
+void heap_rows(Table& table);        ///< detach behind 1 GiB of heap
+void idle_rows(Table& table);        ///< memory, threads and wake-ups of an idle daemon
+void signal_rows(Table& table);      ///< signal to the user's action
+void stop_rows(Table& table);        ///< SIGTERM to the end
+void cleanup_rows(Table& table);     ///< clean-up callbacks
+void header_rows(Table& table);      ///< compiler time of the public header
+void crowd_rows(Table& table);       ///< 64 starts at once
+void succession_rows(Table& table);  ///< start while the old one leaves
+
+}  // namespace bench

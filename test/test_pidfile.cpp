@@ -32,6 +32,8 @@ bool says_already_running(const DaemonError& error) {
   return error.step() == daemonctx::Step::lock_pidfile && error.code() == std::errc::file_exists;
 }
 
+int rounds() { return std::stoi(scene::argument(2)); }
+
 // A daemon that says whether it is the only one, as somebody else than the pidfile sees it.
 scene::Words witnessed(const Scene& scene, const std::string& lock_timeout) {
   return {"daemon", "pidfile=" + scene.path("pid"), "lock_timeout=" + lock_timeout,
@@ -186,7 +188,7 @@ BOOST_AUTO_TEST_CASE(of_64_starts_at_once_one_succeeds_and_63_name_it) {
 BOOST_AUTO_TEST_CASE(of_16_starts_while_the_old_one_leaves_at_most_one_succeeds) {
   Scene scene;
   pid_t alive = 0;
-  for (int round = 0; round < 200; ++round) {
+  for (int round = 0; round < rounds(); ++round) {
     if (alive == 0) {
       BOOST_REQUIRE(scene.run_probe(witnessed(scene, "0")).end.exited(0));
       alive = expect_alone(scene);
@@ -204,7 +206,7 @@ BOOST_AUTO_TEST_CASE(of_16_patient_starts_each_gets_its_turn_and_never_two_at_a_
   Scene scene;
   BOOST_REQUIRE(scene.run_probe(witnessed(scene, "0")).end.exited(0));
   pid_t alive = expect_alone(scene);
-  for (int round = 0; round < 200; ++round) {
+  for (int round = 0; round < rounds(); ++round) {
     auto callers = start_many(scene, 16, witnessed(scene, "60000"));
     for (int turn = 0; turn < 16; ++turn) {
       end(scene, alive);

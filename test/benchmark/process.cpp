@@ -66,10 +66,14 @@ char await(pid_t pid, std::string_view states) {
   }
 }
 
-int open_pidfd(pid_t pid) {
-  const auto fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-  if (fd == -1) throw std::system_error(errno, std::generic_category(), "pidfd_open");
-  return fd;
+// Returns as soon as the child has ended, and leaves it to be collected.
+void await_end(pid_t pid, int pidfd) {
+  pollfd ended{pidfd, POLLIN, 0};
+  siginfo_t ignored{};
+  while (pidfd != -1 ? ::poll(&ended, 1, -1) != 1
+                     : ::waitid(P_PID, static_cast<id_t>(pid), &ignored, WEXITED | WNOWAIT) != 0) {
+    look_at_notes();
+  }
 }
 
 }  // namespace
@@ -150,12 +154,12 @@ void end_all_children() noexcept {
 
 double time_to_stop(pid_t pid) {
   await_sleep(pid);
-  pollfd gone{open_pidfd(pid), POLLIN, 0};
+  const auto pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));  // -1: an old system
   const double begin = now();
   ::kill(pid, SIGTERM);
-  while (::poll(&gone, 1, -1) != 1) look_at_notes();
+  await_end(pid, pidfd);
   const double end = now();
-  ::close(gone.fd);
+  if (pidfd != -1) ::close(pidfd);
   wait_for(pid);
   return end - begin;
 }

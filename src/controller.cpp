@@ -23,7 +23,8 @@ class Target {
   // Empty, with an error, if there is no running daemon.
   static Target find(const boost::filesystem::path& pidfile, std::error_code& error) noexcept {
     Target target;
-    target.file_ = UniqueFd(posix::retry([&] { return posix::open(pidfile.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); }));
+    target.file_ = UniqueFd(
+        posix::retry([&] { return posix::open(pidfile.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); }));
     if (!target.file_) {
       error = errno == ENOENT ? std::make_error_code(std::errc::no_such_process) : posix::last_error();
       return target;
@@ -49,7 +50,8 @@ class Target {
     const auto deadline = Clock::now() + longest;
     for (;;) {
       const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now());
-      const int timeout = static_cast<int>(std::max(milliseconds::zero(), process_ ? left : std::min(left, blind_slice)).count());
+      const int timeout = static_cast<int>(
+          std::max(milliseconds::zero(), process_ ? left : std::min(left, blind_slice)).count());
       pollfd ended{process_.get(), POLLIN, 0};
       if (posix::poll(&ended, 1, timeout) == 1) return true;
       if (!process_ && !holds_lock()) return true;
@@ -80,7 +82,8 @@ StopPolicy Controller::default_stop_policy() {
 
 DaemonStatus Controller::status(std::error_code& error) const noexcept {
   error.clear();
-  const UniqueFd file(posix::retry([&] { return posix::open(pidfile_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); }));
+  const UniqueFd file(
+      posix::retry([&] { return posix::open(pidfile_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); }));
   if (!file) {
     if (errno != ENOENT) error = posix::last_error();
     return {};

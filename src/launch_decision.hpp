@@ -5,7 +5,6 @@
 
 #include <string>
 
-#include "daemonctx/daemon_options.hpp"
 #include "daemonctx/launch_mode.hpp"
 
 namespace daemonctx {

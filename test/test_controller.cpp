@@ -99,9 +99,9 @@ BOOST_AUTO_TEST_CASE(whatever_stands_in_the_file_no_bystander_is_signalled) {
   const Controller controller(file);
   controller.stop(Controller::default_stop_policy(), error);
   BOOST_TEST((error == std::errc::no_such_process));
-  for (const std::string& text : {std::to_string(bystander.pid()) + '\n', std::string(), std::string("1\n"),
-                                  std::string("-1\n"), std::string("0\n"), std::string(1 << 20, '9'),
-                                  std::string("\0\xff", 2)}) {
+  for (const std::string& text :
+       {std::to_string(bystander.pid()) + '\n', std::string(), std::string("1\n"), std::string("-1\n"),
+        std::string("0\n"), std::string(1 << 20, '9'), std::string("\0\xff", 2)}) {
     scene::write_file(file, text);
     controller.stop(Controller::default_stop_policy(), error);
     BOOST_TEST((error == std::errc::no_such_process));
@@ -116,9 +116,11 @@ BOOST_AUTO_TEST_CASE(whatever_stands_in_the_file_no_bystander_is_signalled) {
 
 BOOST_AUTO_TEST_CASE(the_throwing_ones_name_the_file) {
   Scene scene;
-  BOOST_CHECK_EXCEPTION(Controller(scene.path("pid")).stop(), std::system_error, [&](const std::system_error& error) {
-    return error.code() == std::errc::no_such_process &&
-           std::string(error.what()) == "cannot stop the daemon of \"" + scene.path("pid") + "\": No such process";
-  });
+  BOOST_CHECK_EXCEPTION(
+      Controller(scene.path("pid")).stop(), std::system_error, [&](const std::system_error& error) {
+        return error.code() == std::errc::no_such_process &&
+               std::string(error.what()) ==
+                   "cannot stop the daemon of \"" + scene.path("pid") + "\": No such process";
+      });
   BOOST_CHECK_THROW(Controller(scene.path("pid")).send_signal(SIGUSR1), std::system_error);
 }

@@ -74,7 +74,8 @@ BOOST_AUTO_TEST_CASE(a_second_context_is_refused) {
 
 BOOST_AUTO_TEST_CASE(wrong_options_are_refused_before_anything_happens) {
   Scene scene;
-  const auto result = scene.run_probe({"daemon", "pidfile=" + scene.path("pid"), "ready_timeout=-1", "say:alive"});
+  const auto result =
+      scene.run_probe({"daemon", "pidfile=" + scene.path("pid"), "ready_timeout=-1", "say:alive"});
   BOOST_TEST(result.end.exited(2));
   BOOST_TEST(result.err == "ready_timeout: must not be negative, is -1 ms\n");
   BOOST_TEST(!scene::exists(scene.path("pid")));
@@ -165,9 +166,8 @@ BOOST_AUTO_TEST_CASE(of_termination_wake_a_blocked_service) {
   const pid_t daemon = pid_of(scene.facts());
   scene.expect("reading");
   // Until it is in read(2): a signal before that would find nothing to interrupt.
-  BOOST_TEST(scene::eventually([&] {
-    return scene::contents("/proc/" + std::to_string(daemon) + "/syscall").rfind("0 ", 0) == 0;
-  }));
+  BOOST_TEST(scene::eventually(
+      [&] { return scene::contents("/proc/" + std::to_string(daemon) + "/syscall").rfind("0 ", 0) == 0; }));
   ::kill(daemon, SIGTERM);
   scene.expect("interrupted");
 }
@@ -219,8 +219,8 @@ BOOST_AUTO_TEST_CASE(a_reload_runs_and_a_broken_one_is_reported) {
     scene.run_probe({"daemon", "on_error=say", "facts", good ? "on_reload" : "on_reload:throw", "wait"});
     const pid_t daemon = pid_of(scene.facts());
     BOOST_TEST(scene::eventually([&] {  // SIGHUP kills before it is mapped
-      return scene::contents("/proc/" + std::to_string(daemon) + "/status").find("SigCgt:\t0000000000384003") !=
-             std::string::npos;
+      return scene::contents("/proc/" + std::to_string(daemon) + "/status")
+                 .find("SigCgt:\t0000000000384003") != std::string::npos;
     }));
     ::kill(daemon, SIGHUP);
     scene.expect(good ? "reloaded" : "error in reload: broken configuration");
@@ -232,8 +232,8 @@ BOOST_AUTO_TEST_CASE(a_reload_runs_and_a_broken_one_is_reported) {
 BOOST_AUTO_TEST_CASE(output_is_reopened_after_rotation) {
   Scene scene;
   const std::string log = scene.path("log");
-  scene.run_probe({"daemon", "out=new:" + log, "err=new:" + log, "signal=10:reopen", "signal=12:count", "facts",
-                   "print:before", "wait", "print:after", "eprint:after too"});
+  scene.run_probe({"daemon", "out=new:" + log, "err=new:" + log, "signal=10:reopen", "signal=12:count",
+                   "facts", "print:before", "wait", "print:after", "eprint:after too"});
   const pid_t daemon = pid_of(scene.facts());
   BOOST_TEST(scene::eventually([&] { return scene::contents(log) == "before\n"; }));
   BOOST_REQUIRE(::rename(log.c_str(), (log + ".1").c_str()) == 0);
@@ -250,7 +250,8 @@ BOOST_AUTO_TEST_CASE(a_failed_reopen_keeps_the_old_file_and_says_so) {
   Scene scene;
   const std::string log = scene.path("folder/log");
   ::mkdir(scene.path("folder").c_str(), 0755);
-  scene.run_probe({"daemon", "out=" + log, "signal=10:reopen", "on_error=say", "facts", "wait", "print:still here"});
+  scene.run_probe(
+      {"daemon", "out=" + log, "signal=10:reopen", "on_error=say", "facts", "wait", "print:still here"});
   const pid_t daemon = pid_of(scene.facts());
   BOOST_REQUIRE(::rename(scene.path("folder").c_str(), scene.path("moved").c_str()) == 0);
   ::kill(daemon, SIGUSR1);
@@ -278,7 +279,8 @@ BOOST_AUTO_TEST_CASE(an_exception_that_run_catches_is_one_line_in_the_log) {
 BOOST_AUTO_TEST_CASE(a_service_manager_is_told) {
   Scene scene;
   const Manager manager(scene);
-  auto daemon = scene.start_probe({"daemon", "facts", "on_reload:throw", "say:on", "wait"}, manager.surroundings());
+  auto daemon =
+      scene.start_probe({"daemon", "facts", "on_reload:throw", "say:on", "wait"}, manager.surroundings());
   const auto facts = scene.facts();
   scene.expect("on");
   BOOST_TEST(facts.at("mode") == "managed");

@@ -36,7 +36,8 @@ BOOST_AUTO_TEST_CASE(a_refusal_names_member_and_reason) {
 }
 
 BOOST_AUTO_TEST_CASE(standard_streams_are_checked) {
-  BOOST_TEST(refusal({.stdio = {.in = StdioTarget::descriptor(999)}}) == "stdio.in: descriptor 999 is not open");
+  BOOST_TEST(refusal({.stdio = {.in = StdioTarget::descriptor(999)}}) ==
+             "stdio.in: descriptor 999 is not open");
   BOOST_TEST(refusal({.stdio = {.out = StdioTarget::file("")}}) == "stdio.out: the file's path is empty");
   BOOST_TEST(refusal({.pidfile = "/run/x", .stdio = {.err = StdioTarget::file("/run/x")}}) ==
              "stdio.err: the file is the pidfile");
@@ -57,5 +58,6 @@ BOOST_AUTO_TEST_CASE(signals_are_checked) {
   }
   BOOST_TEST(refusal({.signal_map = {{SIGUSR1, std::function<void(const SignalInfo&)>()}}}) ==
              "signal_map: signal 10 has an empty function");
-  BOOST_TEST(refusal({.signal_map = {{SIGRTMIN, reopen_output}, {SIGRTMAX, [](const SignalInfo&) {}}}}) == "accepted");
+  BOOST_TEST(refusal({.signal_map = {{SIGRTMIN, reopen_output}, {SIGRTMAX, [](const SignalInfo&) {}}}}) ==
+             "accepted");
 }

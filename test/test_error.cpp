@@ -11,8 +11,10 @@ using daemonctx::Step;
 static_assert(std::is_nothrow_copy_constructible_v<DaemonError>);
 
 BOOST_AUTO_TEST_CASE(names_step_subject_and_reason) {
-  const DaemonError error(Step::change_directory, std::make_error_code(std::errc::no_such_file_or_directory), "/nope");
-  BOOST_TEST(error.what() == std::string("cannot change the working directory to \"/nope\": No such file or directory"));
+  const DaemonError error(Step::change_directory, std::make_error_code(std::errc::no_such_file_or_directory),
+                          "/nope");
+  BOOST_TEST(error.what() ==
+             std::string("cannot change the working directory to \"/nope\": No such file or directory"));
   BOOST_TEST((error.step() == Step::change_directory));
   BOOST_TEST(error.subject() == std::string("/nope"));
   BOOST_TEST(error.pid() == 0);
@@ -25,7 +27,8 @@ BOOST_AUTO_TEST_CASE(names_no_subject_where_there_is_none) {
 }
 
 BOOST_AUTO_TEST_CASE(takes_a_text_of_its_own_word_for_word) {
-  const DaemonError error(Step::lock_pidfile, std::make_error_code(std::errc::file_exists), "/p", "already running", 7);
+  const DaemonError error(Step::lock_pidfile, std::make_error_code(std::errc::file_exists), "/p",
+                          "already running", 7);
   BOOST_TEST(error.what() == std::string("already running"));
   BOOST_TEST(error.pid() == 7);
 }

@@ -27,12 +27,12 @@ Attempt start_with_fault(Scene& scene, const std::string& call, int n, int error
   const std::string fault = call + ':' + std::to_string(n) + ':' + std::to_string(error);
   ::unlink(mark.c_str());
   Attempt attempt;
-  attempt.result = scene.run_probe(
-      {"open:2", "daemon", "pidfile=" + scene.path("pid"), "out=" + scene.path("log"), "ready_timeout=20000", "facts", "wait"},
-      [&] {
-        ::setenv("DAEMONCTX_FAULT", fault.c_str(), 1);
-        ::setenv("DAEMONCTX_FAULT_MARK", mark.c_str(), 1);
-      });
+  attempt.result = scene.run_probe({"open:2", "daemon", "pidfile=" + scene.path("pid"),
+                                    "out=" + scene.path("log"), "ready_timeout=20000", "facts", "wait"},
+                                   [&] {
+                                     ::setenv("DAEMONCTX_FAULT", fault.c_str(), 1);
+                                     ::setenv("DAEMONCTX_FAULT_MARK", mark.c_str(), 1);
+                                   });
   attempt.hit = scene::exists(mark);
   return attempt;
 }
@@ -60,10 +60,11 @@ void expect_refusal(Scene& scene, const scene::Result& result) {
 }  // namespace
 
 BOOST_DATA_TEST_CASE(a_start_with_one_failing_call_works_or_leaves_nothing,
-                     boost::unit_test::data::make({"chdir", "dup2", "fchmod", "fcntl", "fork", "fstat", "ftruncate",
-                                                   "getrlimit", "lstat", "open", "pipe2", "ppoll", "prctl", "pwrite",
-                                                   "read", "setrlimit", "setsid", "sigaction", "stat", "syscall",
-                                                   "unlink", "waitid", "write", "writev"}),
+                     boost::unit_test::data::make({"chdir",     "dup2",      "fchmod",    "fcntl",  "fork",
+                                                   "fstat",     "ftruncate", "getrlimit", "lstat",  "open",
+                                                   "pipe2",     "ppoll",     "prctl",     "pwrite", "read",
+                                                   "setrlimit", "setsid",    "sigaction", "stat",   "syscall",
+                                                   "unlink",    "waitid",    "write",     "writev"}),
                      call) {
   Scene scene;
   int n = 1;
@@ -80,8 +81,8 @@ BOOST_DATA_TEST_CASE(a_start_with_one_failing_call_works_or_leaves_nothing,
 }
 
 BOOST_DATA_TEST_CASE(a_start_does_not_mind_an_interrupted_call,
-                     boost::unit_test::data::make({"dup2", "open", "ppoll", "pwrite", "read", "waitid", "waitpid",
-                                                   "write", "writev"}),
+                     boost::unit_test::data::make({"dup2", "open", "ppoll", "pwrite", "read", "waitid",
+                                                   "waitpid", "write", "writev"}),
                      call) {
   Scene scene;
   for (int n = 1;; ++n) {

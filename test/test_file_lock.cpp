@@ -40,9 +40,9 @@ BOOST_AUTO_TEST_CASE(exclusion_belongs_to_the_open_file_and_its_copies) {
   BOOST_TEST(lock_exclusion(second.get()) == EAGAIN);
   // A child shares it: closing there gives nothing up.
   BOOST_TEST(in_child([&] {
-    first.reset();
-    return lock_exclusion(second.get()) == EAGAIN;
-  }) == 0);
+               first.reset();
+               return lock_exclusion(second.get()) == EAGAIN;
+             }) == 0);
   BOOST_TEST(lock_exclusion(second.get()) == EAGAIN);
   first.reset();
   BOOST_TEST(lock_exclusion(second.get()) == 0);
@@ -56,9 +56,9 @@ BOOST_AUTO_TEST_CASE(identity_names_the_process_and_ends_with_it) {
   BOOST_TEST(!identity_holder(file.get()).held);  // one's own is not seen
   const pid_t here = ::getpid();
   BOOST_TEST(in_child([&] {
-    const IdentityHolder holder = identity_holder(file.get());
-    return holder.held && holder.pid == here && lock_identity(file.get()) != 0;
-  }) == 0);
+               const IdentityHolder holder = identity_holder(file.get());
+               return holder.held && holder.pid == here && lock_identity(file.get()) != 0;
+             }) == 0);
 }
 
 BOOST_AUTO_TEST_CASE(the_two_do_not_get_in_each_others_way) {

@@ -79,8 +79,10 @@ BOOST_FIXTURE_TEST_CASE(says_what_is_wrong_in_one_line, Heartbeat) {
   fails({"dance"}, 2, "unknown command \"dance\" (start or stop)");
   fails({"start", "--pidfile"}, 2, "the required argument for option '--pidfile' is missing");
   fails({"start", "--volume", "11"}, 2, "unrecognised option '--volume'");
-  fails({"start", "--pidfile", pidfile, "--interval", "-1"}, 1, "interval: must be above 0 and at most 86400 seconds");
-  fails({"start", "--pidfile", pidfile, "--config", config}, 1, "cannot open the configuration file \"" + config + '"');
+  fails({"start", "--pidfile", pidfile, "--interval", "-1"}, 1,
+        "interval: must be above 0 and at most 86400 seconds");
+  fails({"start", "--pidfile", pidfile, "--config", config}, 1,
+        "cannot open the configuration file \"" + config + '"');
   const std::string nowhere = scene.path("none/log");
   fails({"start", "--pidfile", pidfile, "--log", nowhere}, 1,
         "cannot open the file \"" + nowhere + "\": No such file or directory");

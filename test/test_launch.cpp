@@ -53,12 +53,14 @@ BOOST_AUTO_TEST_CASE(the_first_failure_is_the_cause) {
     status.send_failure(Step::run_service, ECANCELED, "consequence");
   });
   BOOST_TEST((outcome.kind == Outcome::Kind::failed));
-  BOOST_TEST(text(outcome) == "cannot change the working directory to \"/subject\": No such file or directory");
+  BOOST_TEST(text(outcome) ==
+             "cannot change the working directory to \"/subject\": No such file or directory");
   BOOST_TEST(outcome.status.value() == 0);
 }
 
 BOOST_AUTO_TEST_CASE(an_end_without_a_word_is_a_failure_too) {
-  BOOST_TEST(text(launch([](StatusWriter&) { ::_exit(3); })) == "the daemon ended with status 3 before it was ready");
+  BOOST_TEST(text(launch([](StatusWriter&) { ::_exit(3); })) ==
+             "the daemon ended with status 3 before it was ready");
   BOOST_TEST(text(launch([](StatusWriter&) { ::raise(SIGKILL); })) ==
              "the daemon was killed by SIGKILL before it was ready");
 }
@@ -73,12 +75,14 @@ BOOST_AUTO_TEST_CASE(a_daemon_that_gives_its_descriptor_up_and_lives_on_is_ended
 }
 
 BOOST_AUTO_TEST_CASE(a_daemon_that_is_not_ready_in_time_is_ended) {
-  const Outcome outcome = launch([](StatusWriter&) {
-    posix::reset_all_dispositions();
-    sigset_t none;
-    sigemptyset(&none);
-    for (;;) ::sigsuspend(&none);
-  }, 20ms);
+  const Outcome outcome = launch(
+      [](StatusWriter&) {
+        posix::reset_all_dispositions();
+        sigset_t none;
+        sigemptyset(&none);
+        for (;;) ::sigsuspend(&none);
+      },
+      20ms);
   BOOST_TEST((outcome.kind == Outcome::Kind::timed_out));
   BOOST_TEST(WTERMSIG(outcome.status.value()) == SIGTERM);
   BOOST_TEST(text(outcome) == "the daemon was not ready within 7 ms");

@@ -35,19 +35,23 @@ BOOST_AUTO_TEST_CASE(inetd_and_containers_are_seen) {
 
 BOOST_AUTO_TEST_CASE(a_wish_decides_but_for_process_1) {
   BOOST_TEST((decide_launch(DetachProcess::never, {.pid = 42}).mode == LaunchMode::foreground));
-  BOOST_TEST((decide_launch(DetachProcess::never, {.pid = 42, .notify_socket = "/n"}).mode == LaunchMode::managed));
-  BOOST_TEST((decide_launch(DetachProcess::always, {.pid = 42, .notify_socket = "/n"}).mode == LaunchMode::detached));
-  BOOST_CHECK_EXCEPTION(decide_launch(DetachProcess::always, {.pid = 1}), DaemonError, [](const DaemonError& error) {
-    return error.step() == Step::choose_mode &&
-           error.what() == std::string("cannot detach: this is process 1, and its end is the end of its container");
-  });
+  BOOST_TEST(
+      (decide_launch(DetachProcess::never, {.pid = 42, .notify_socket = "/n"}).mode == LaunchMode::managed));
+  BOOST_TEST((decide_launch(DetachProcess::always, {.pid = 42, .notify_socket = "/n"}).mode ==
+              LaunchMode::detached));
+  BOOST_CHECK_EXCEPTION(
+      decide_launch(DetachProcess::always, {.pid = 1}), DaemonError, [](const DaemonError& error) {
+        return error.step() == Step::choose_mode &&
+               error.what() ==
+                   std::string("cannot detach: this is process 1, and its end is the end of its container");
+      });
 }
 
 BOOST_AUTO_TEST_CASE(every_decision_has_a_reason_and_every_mode_a_name) {
   BOOST_TEST(decide_launch(DetachProcess::automatic, {.pid = 42, .listen_pid = "42"}).reason ==
              "LISTEN_PID names this process");
-  for (const auto mode : {LaunchMode::detached, LaunchMode::foreground, LaunchMode::managed, LaunchMode::inetd,
-                          LaunchMode::init}) {
+  for (const auto mode : {LaunchMode::detached, LaunchMode::foreground, LaunchMode::managed,
+                          LaunchMode::inetd, LaunchMode::init}) {
     BOOST_TEST(to_string(mode) != "unknown");
   }
 }

@@ -20,7 +20,8 @@ namespace {
 // A datagram socket at a path, or at an abstract name that begins with '@'.
 class Listener {
  public:
-  explicit Listener(const std::string& name) : fd_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
+  explicit Listener(const std::string& name)
+      : fd_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::memcpy(address.sun_path, name.data(), name.size());
@@ -106,8 +107,8 @@ BOOST_AUTO_TEST_CASE(the_variable_is_gone_afterwards) {
 }
 
 BOOST_AUTO_TEST_CASE(without_a_manager_nothing_happens) {
-  for (const std::string& name : {std::string("relative"), std::string("/nowhere/at/all"), "/" + std::string(200, 'x'),
-                                  std::string("vsock:2:1"), std::string()}) {
+  for (const std::string& name : {std::string("relative"), std::string("/nowhere/at/all"),
+                                  "/" + std::string(200, 'x'), std::string("vsock:2:1"), std::string()}) {
     ::setenv("NOTIFY_SOCKET", name.c_str(), 1);
     adopted().ready(0);
   }

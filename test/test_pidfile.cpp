@@ -102,7 +102,8 @@ BOOST_AUTO_TEST_CASE(a_stale_file_is_left_alone_until_it_is_claimed) {
 BOOST_AUTO_TEST_CASE(the_text_proves_nothing) {
   Scene scene;
   // Alive, and not a daemon: the test itself, process 1, the group's leader.
-  for (const std::string& text : {std::to_string(::getpid()), std::string("1"), std::to_string(::getpgrp())}) {
+  for (const std::string& text :
+       {std::to_string(::getpid()), std::string("1"), std::to_string(::getpgrp())}) {
     scene::write_file(scene.path("pid"), text + '\n');
     BOOST_TEST(scene.run_probe({"daemon", "pidfile=" + scene.path("pid"), "facts", "wait"}).end.exited(0));
     const pid_t daemon = std::stoi(scene.facts().at("pid"));
@@ -122,7 +123,8 @@ BOOST_AUTO_TEST_CASE(the_kernel_names_the_holder) {
   BOOST_TEST(daemonctx::posix::identity_holder(fd.get()).pid == daemon);
   BOOST_CHECK_EXCEPTION(Pidfile::lock(scene.path("pid"), 0ms), DaemonError, [&](const DaemonError& error) {
     return says_already_running(error) && error.pid() == daemon &&
-           error.what() == "already running, pid " + std::to_string(daemon) + " (pidfile \"" + scene.path("pid") + "\")";
+           error.what() ==
+               "already running, pid " + std::to_string(daemon) + " (pidfile \"" + scene.path("pid") + "\")";
   });
 }
 
@@ -139,8 +141,8 @@ BOOST_AUTO_TEST_CASE(a_waiting_start_takes_over_from_a_daemon_that_leaves) {
   Scene scene;
   scene.run_probe({"daemon", "pidfile=" + scene.path("pid"), "facts", "wait"});
   const pid_t first = std::stoi(scene.facts().at("pid"));
-  auto second = scene.start_probe({"say:starting", "daemon", "pidfile=" + scene.path("pid"), "lock_timeout=30000",
-                                   "facts", "wait"});
+  auto second = scene.start_probe(
+      {"say:starting", "daemon", "pidfile=" + scene.path("pid"), "lock_timeout=30000", "facts", "wait"});
   scene.expect("starting");
   ::kill(first, SIGTERM);
   scene.expect("stop");

@@ -78,7 +78,8 @@ BOOST_AUTO_TEST_CASE(one_file_for_both_outputs_is_opened_once) {
   const Scene scene;
   const auto log = StdioTarget::file(scene.path("log"), {.truncate = true});
   std::vector<int> held;
-  const Redirection redirection = Redirection::open({.in = StdioTarget::inherit(), .out = log, .err = log}, true);
+  const Redirection redirection =
+      Redirection::open({.in = StdioTarget::inherit(), .out = log, .err = log}, true);
   redirection.append_descriptors(held);
   BOOST_TEST(held.size() == 1U);
   BOOST_TEST(held.front() > 2);
@@ -117,7 +118,8 @@ BOOST_AUTO_TEST_CASE(a_reopen_follows_the_path_and_never_truncates) {
 BOOST_AUTO_TEST_CASE(a_failed_reopen_changes_nothing) {
   const Scene scene;
   ::mkdir(scene.path("folder").c_str(), 0755);
-  const Stdio stdio = {.out = StdioTarget::file(scene.path("log")), .err = StdioTarget::file(scene.path("folder/log"))};
+  const Stdio stdio = {.out = StdioTarget::file(scene.path("log")),
+                       .err = StdioTarget::file(scene.path("folder/log"))};
   BOOST_TEST(in_child([&] {
     Redirection redirection = Redirection::open(stdio, true);
     if (redirection.redirect_output() != 0) return false;
@@ -127,7 +129,8 @@ BOOST_AUTO_TEST_CASE(a_failed_reopen_changes_nothing) {
       Redirection::reopen(stdio);
     } catch (const DaemonError& error) {
       struct stat still {};  // the first file was opened anew, but must not be in use
-      return error.step() == Step::open_stdio && ::fstat(1, &still) == 0 && still.st_nlink == 0 && write_to(2, "here");
+      return error.step() == Step::open_stdio && ::fstat(1, &still) == 0 && still.st_nlink == 0 &&
+             write_to(2, "here");
     }
     return false;
   }));

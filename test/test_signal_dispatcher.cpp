@@ -24,7 +24,8 @@ struct Fixture {
   std::atomic<int> calls = 0;
   std::atomic<int> last_value = 0;
   SignalDispatcher dispatcher{
-      SignalMap{{SIGUSR1, [this](const SignalInfo& info) {
+      SignalMap{{SIGUSR1,
+                 [this](const SignalInfo& info) {
                    last_value = info.value;
                    ++calls;
                  }},

@@ -24,7 +24,9 @@ namespace {
 
 void stop(const scene::Facts& daemon) { ::kill(std::stoi(daemon.at("pid")), SIGTERM); }
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 // A file whose content names what starts the core handler; put back at the end.
 class CorePattern {
@@ -56,7 +58,8 @@ struct Refusal {
   }
 
   void says(Step step, int code, const std::string& text) const {
-    const std::string start = "step " + std::to_string(static_cast<int>(step)) + " code " + std::to_string(code) + ' ';
+    const std::string start =
+        "step " + std::to_string(static_cast<int>(step)) + " code " + std::to_string(code) + ' ';
     BOOST_TEST(contains(result.err, start), result.err << " lacks: " << start);
     BOOST_TEST(contains(result.err, text + '\n'), result.err << " lacks: " << text);
   }
@@ -140,7 +143,8 @@ BOOST_AUTO_TEST_CASE(keeps_the_core_limit_on_request) {
 
 BOOST_AUTO_TEST_CASE(resolves_relative_paths_where_it_was_started) {
   Scene scene;
-  scene.run_probe({"cd:" + scene.folder().string(), "daemon", "pidfile=pid", "out=log", "facts", "print:text", "wait"});
+  scene.run_probe(
+      {"cd:" + scene.folder().string(), "daemon", "pidfile=pid", "out=log", "facts", "print:text", "wait"});
   const auto facts = scene.facts();
   BOOST_TEST(scene::pid_in(scene.path("pid")) == std::stoi(facts.at("pid")));
   BOOST_TEST(scene::eventually([&] { return scene::contents(scene.path("log")) == "text\n"; }));
@@ -148,7 +152,8 @@ BOOST_AUTO_TEST_CASE(resolves_relative_paths_where_it_was_started) {
 
 BOOST_AUTO_TEST_CASE(inherits_no_descriptor_but_the_preserved) {
   Scene scene;
-  scene.run_probe({"open:20", "daemon", "preserve=10", "preserve=7", "pidfile=" + scene.path("pid"), "facts", "wait"});
+  scene.run_probe(
+      {"open:20", "daemon", "preserve=10", "preserve=7", "pidfile=" + scene.path("pid"), "facts", "wait"});
   const std::string fds = scene.facts().at("fds");
   BOOST_TEST(contains(fds, "0:/dev/null 1:/dev/null 2:/dev/null "));
   BOOST_TEST(contains(fds, "7:/dev/zero "));
@@ -178,14 +183,15 @@ BOOST_AUTO_TEST_CASE(keeps_all_descriptors_on_request) {
 
 BOOST_AUTO_TEST_CASE(has_valid_standard_streams_although_they_were_closed) {
   Scene scene;
-  scene.run_probe({"close:0", "close:1", "close:2", "daemon", "pidfile=" + scene.path("pid"), "facts", "wait"});
+  scene.run_probe(
+      {"close:0", "close:1", "close:2", "daemon", "pidfile=" + scene.path("pid"), "facts", "wait"});
   BOOST_TEST(contains(scene.facts().at("fds"), "0:/dev/null 1:/dev/null 2:/dev/null "));
 }
 
 BOOST_AUTO_TEST_CASE(starts_with_an_empty_mask_and_default_dispositions) {
   Scene scene;
-  scene.run_probe({"block:15", "block:10", "block:34", "ignore:1", "ignore:13", "ignore:17", "ignore:40", "daemon",
-                   "facts", "wait"});
+  scene.run_probe({"block:15", "block:10", "block:34", "ignore:1", "ignore:13", "ignore:17", "ignore:40",
+                   "daemon", "facts", "wait"});
   const auto facts = scene.facts();
   BOOST_TEST(facts.at("blocked") == "0000000000000000");
   BOOST_TEST(facts.at("ignored") == "0000000000000000");
@@ -211,7 +217,8 @@ BOOST_AUTO_TEST_CASE(leaves_no_core_under_any_pattern) {
         const rlimit none{RLIM_INFINITY, RLIM_INFINITY};
         ::setrlimit(RLIMIT_CORE, &none);
       };
-      scene.run_probe({"daemon", std::string("core=") + (prevented ? "no" : "yes"), "facts", "raise:11"}, unlimited);
+      scene.run_probe({"daemon", std::string("core=") + (prevented ? "no" : "yes"), "facts", "raise:11"},
+                      unlimited);
       BOOST_TEST(scene::await_end(std::stoi(scene.facts().at("pid"))).killed_by(SIGSEGV));
     }
     // The control: without the option both patterns do leave a core.
@@ -223,8 +230,8 @@ BOOST_AUTO_TEST_CASE(leaves_no_core_under_any_pattern) {
 BOOST_AUTO_TEST_CASE(prints_to_the_terminal_until_it_is_ready_and_to_its_log_afterwards) {
   Scene scene;
   const auto caller = scene.run_probe({"daemon", "out=" + scene.path("log"), "err=" + scene.path("log"),
-                                       "readiness=notified", "print:early", "buffer:buffered", "ready", "print:late",
-                                       "eprint:error", "facts", "wait"});
+                                       "readiness=notified", "print:early", "buffer:buffered", "ready",
+                                       "print:late", "eprint:error", "facts", "wait"});
   BOOST_TEST(caller.end.exited(0));
   BOOST_TEST(caller.out == "early\nbuffered");
   scene.facts();
@@ -233,8 +240,8 @@ BOOST_AUTO_TEST_CASE(prints_to_the_terminal_until_it_is_ready_and_to_its_log_aft
 
 BOOST_AUTO_TEST_CASE(returns_the_prompt_when_it_is_ready_and_not_before) {
   Scene scene;
-  auto caller = scene.start_probe({"daemon", "readiness=notified", "say:working", "wait_for:50", "say:still", "ready",
-                                   "facts", "wait"});
+  auto caller = scene.start_probe(
+      {"daemon", "readiness=notified", "say:working", "wait_for:50", "say:still", "ready", "facts", "wait"});
   scene.expect("working");
   scene.expect("no stop");
   scene.expect("still");
@@ -255,12 +262,13 @@ BOOST_AUTO_TEST_CASE(truncates_or_appends_to_its_log_with_the_mode_asked_for) {
   Scene scene;
   scene::write_file(scene.path("kept"), "old\n");
   scene::write_file(scene.path("emptied"), "old\n");
-  scene.run_probe({"umask:77", "daemon", "out=" + scene.path("kept"), "err=new:" + scene.path("emptied"), "print:new",
-                   "eprint:new", "facts", "wait"});
+  scene.run_probe({"umask:77", "daemon", "out=" + scene.path("kept"), "err=new:" + scene.path("emptied"),
+                   "print:new", "eprint:new", "facts", "wait"});
   scene.facts();
   BOOST_TEST(scene::contents(scene.path("kept")) == "old\nnew\n");
   BOOST_TEST(scene::contents(scene.path("emptied")) == "new\n");
-  scene.run_probe({"umask:77", "daemon", "out=" + scene.path("a"), "err=new:" + scene.path("b"), "facts", "wait"});
+  scene.run_probe(
+      {"umask:77", "daemon", "out=" + scene.path("a"), "err=new:" + scene.path("b"), "facts", "wait"});
   scene.facts();
   struct stat file {};
   ::stat(scene.path("a").c_str(), &file);
@@ -271,7 +279,8 @@ BOOST_AUTO_TEST_CASE(truncates_or_appends_to_its_log_with_the_mode_asked_for) {
 
 BOOST_AUTO_TEST_CASE(redirects_to_descriptors_even_crosswise) {
   Scene scene;
-  const auto caller = scene.run_probe({"daemon", "out=2", "err=1", "print:out", "eprint:err", "facts", "_exit:0"});
+  const auto caller =
+      scene.run_probe({"daemon", "out=2", "err=1", "print:out", "eprint:err", "facts", "_exit:0"});
   scene.facts();
   BOOST_TEST(caller.out == "err\n");
   BOOST_TEST(caller.err == "out\n");
@@ -296,8 +305,9 @@ BOOST_AUTO_TEST_SUITE(in_the_foreground)
 
 BOOST_AUTO_TEST_CASE(it_stays_in_the_process_and_keeps_what_it_was_given) {
   Scene scene;
-  auto caller = scene.start_probe({"open:3", "ignore:1", "daemon", "detach=never", "pidfile=" + scene.path("pid"),
-                                   "facts", "print:text", "wait", "cleanup:last"});
+  auto caller =
+      scene.start_probe({"open:3", "ignore:1", "daemon", "detach=never", "pidfile=" + scene.path("pid"),
+                         "facts", "print:text", "wait", "cleanup:last"});
   const auto facts = scene.facts();
   BOOST_TEST(facts.at("pid") == std::to_string(caller.pid()));
   BOOST_TEST(facts.at("mode") == "foreground");
@@ -334,8 +344,10 @@ BOOST_AUTO_TEST_CASE(a_socket_as_standard_input_means_inetd) {
 
 BOOST_AUTO_TEST_CASE(a_failure_leaves_no_pidfile) {
   Scene scene;
-  const Refusal refusal(scene, {"daemon", "detach=never", "pidfile=" + scene.path("pid"), "cwd=/nope", "say:alive"});
-  refusal.says(Step::change_directory, ENOENT, "cannot change the working directory to \"/nope\": No such file or directory");
+  const Refusal refusal(scene,
+                        {"daemon", "detach=never", "pidfile=" + scene.path("pid"), "cwd=/nope", "say:alive"});
+  refusal.says(Step::change_directory, ENOENT,
+               "cannot change the working directory to \"/nope\": No such file or directory");
   refusal.leaves_no_pidfile();
   BOOST_TEST(!scene.has_line());
 }
@@ -357,7 +369,8 @@ BOOST_AUTO_TEST_CASE(without_a_directory_for_its_pidfile) {
   Scene scene;
   const std::string pidfile = scene.path("no/pid");
   const Refusal refusal(scene, {"daemon", "pidfile=" + pidfile});
-  refusal.says(Step::open_pidfile, ENOENT, "cannot open the pidfile \"" + pidfile + "\": No such file or directory");
+  refusal.says(Step::open_pidfile, ENOENT,
+               "cannot open the pidfile \"" + pidfile + "\": No such file or directory");
 }
 
 BOOST_AUTO_TEST_CASE(with_a_pidfile_directory_it_may_not_write) {
@@ -415,7 +428,8 @@ BOOST_AUTO_TEST_CASE(with_a_pidfile_that_is_a_symbolic_link) {
   scene::write_file(scene.path("victim"), "precious\n");
   BOOST_REQUIRE(::symlink(scene.path("victim").c_str(), pidfile.c_str()) == 0);
   const Refusal refusal(scene, {"daemon", "pidfile=" + pidfile});
-  refusal.says(Step::open_pidfile, EPERM, "cannot use the pidfile \"" + pidfile + "\": it is a symbolic link");
+  refusal.says(Step::open_pidfile, EPERM,
+               "cannot use the pidfile \"" + pidfile + "\": it is a symbolic link");
   BOOST_TEST(scene::contents(scene.path("victim")) == "precious\n");
   BOOST_TEST(scene::exists(pidfile));  // not ours to remove
 }
@@ -426,7 +440,8 @@ BOOST_AUTO_TEST_CASE(with_a_pidfile_that_is_a_hard_link) {
   scene::write_file(scene.path("victim"), "precious\n");
   BOOST_REQUIRE(::link(scene.path("victim").c_str(), pidfile.c_str()) == 0);
   const Refusal refusal(scene, {"daemon", "pidfile=" + pidfile});
-  refusal.says(Step::open_pidfile, EPERM, "cannot use the pidfile \"" + pidfile + "\": it has more than one link");
+  refusal.says(Step::open_pidfile, EPERM,
+               "cannot use the pidfile \"" + pidfile + "\": it has more than one link");
   BOOST_TEST(scene::contents(scene.path("victim")) == "precious\n");
 }
 
@@ -443,7 +458,8 @@ BOOST_AUTO_TEST_CASE(with_a_pidfile_that_is_a_fifo) {
   const std::string pidfile = scene.path("pid");
   ::mkfifo(pidfile.c_str(), 0600);
   const Refusal refusal(scene, {"daemon", "pidfile=" + pidfile});
-  refusal.says(Step::open_pidfile, EPERM, "cannot use the pidfile \"" + pidfile + "\": it is not a regular file");
+  refusal.says(Step::open_pidfile, EPERM,
+               "cannot use the pidfile \"" + pidfile + "\": it is not a regular file");
 }
 
 BOOST_AUTO_TEST_CASE(with_a_pidfile_that_anyone_may_write) {
@@ -458,8 +474,8 @@ BOOST_AUTO_TEST_CASE(with_a_pidfile_that_anyone_may_write) {
 
 BOOST_AUTO_TEST_CASE(when_the_body_throws_before_it_is_ready) {
   Scene scene;
-  const Refusal refusal(scene, {"daemon", "pidfile=" + scene.path("pid"), "readiness=notified", "cleanup:done",
-                                "throw:no database"});
+  const Refusal refusal(scene, {"daemon", "pidfile=" + scene.path("pid"), "readiness=notified",
+                                "cleanup:done", "throw:no database"});
   refusal.says(Step::run_service, ECANCELED,
                "an exception left the scope of the daemon context before the daemon was ready");
   BOOST_TEST(contains(refusal.result.err, "no database\n"));  // what the daemon itself printed
@@ -521,8 +537,8 @@ BOOST_AUTO_TEST_CASE(and_takes_the_worker_of_a_dead_daemon_down_too) {
 
 BOOST_AUTO_TEST_CASE(on_an_uncaught_exception_before_it_is_ready) {
   Scene scene;
-  const Refusal refusal(scene, {"daemon", "pidfile=" + scene.path("pid"), "readiness=notified", "cleanup:done",
-                                "uncaught:no way"});
+  const Refusal refusal(scene, {"daemon", "pidfile=" + scene.path("pid"), "readiness=notified",
+                                "cleanup:done", "uncaught:no way"});
   refusal.says(Step::run_service, ECANCELED, "uncaught exception: no way");
   refusal.leaves_no_pidfile();
   scene.expect("cleanup done");
@@ -530,8 +546,8 @@ BOOST_AUTO_TEST_CASE(on_an_uncaught_exception_before_it_is_ready) {
 
 BOOST_AUTO_TEST_CASE(when_it_is_not_ready_in_time) {
   Scene scene;
-  const Refusal polite(scene, {"daemon", "pidfile=" + scene.path("pid"), "readiness=notified", "ready_timeout=100",
-                               "cleanup:done", "wait"});
+  const Refusal polite(scene, {"daemon", "pidfile=" + scene.path("pid"), "readiness=notified",
+                               "ready_timeout=100", "cleanup:done", "wait"});
   polite.says(Step::become_ready, ETIMEDOUT, "the daemon was not ready within 100 ms");
   polite.leaves_no_pidfile();
   scene.expect("stop");
@@ -540,8 +556,8 @@ BOOST_AUTO_TEST_CASE(when_it_is_not_ready_in_time) {
 
 BOOST_AUTO_TEST_CASE(when_it_is_not_ready_in_time_and_deaf) {
   Scene scene;
-  const Refusal deaf(scene, {"daemon", "pidfile=" + scene.path("pid"), "readiness=notified", "ready_timeout=100",
-                             "hang"});
+  const Refusal deaf(
+      scene, {"daemon", "pidfile=" + scene.path("pid"), "readiness=notified", "ready_timeout=100", "hang"});
   deaf.says(Step::become_ready, ETIMEDOUT, "the daemon was not ready within 100 ms");
   deaf.leaves_no_pidfile();
 }
@@ -549,9 +565,10 @@ BOOST_AUTO_TEST_CASE(when_it_is_not_ready_in_time_and_deaf) {
 BOOST_AUTO_TEST_CASE(when_threads_run) {
   Scene scene;
   const Refusal refusal(scene, {"thread", "daemon", "pidfile=" + scene.path("pid")});
-  refusal.says(Step::check_threads, EPERM,
-               "cannot detach: 2 threads run, and a fork keeps only one of them (start them after the context was "
-               "constructed, or set allow_threads)");
+  refusal.says(
+      Step::check_threads, EPERM,
+      "cannot detach: 2 threads run, and a fork keeps only one of them (start them after the context was "
+      "constructed, or set allow_threads)");
   refusal.leaves_no_pidfile();
 }
 
@@ -562,7 +579,8 @@ BOOST_AUTO_TEST_CASE(where_its_directory_was_removed) {
   const Refusal refusal(scene, {"daemon", "pidfile=pid"}, [&] {
     if (::chdir(gone.c_str()) != 0 || ::rmdir(gone.c_str()) != 0) ::_exit(96);
   });
-  refusal.says(Step::resolve_paths, ENOENT, "cannot make an absolute path of \"pid\": No such file or directory");
+  refusal.says(Step::resolve_paths, ENOENT,
+               "cannot make an absolute path of \"pid\": No such file or directory");
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -576,8 +594,8 @@ BOOST_AUTO_TEST_CASE(takes_the_half_started_daemon_down_and_dies_of_its_signal) 
       const rlimit none{};
       ::setrlimit(RLIMIT_CORE, &none);
     };
-    auto caller = scene.start_probe({"daemon", "pidfile=" + scene.path("pid"), "readiness=notified", "cleanup:done",
-                                     "say:working", "wait"},
+    auto caller = scene.start_probe({"daemon", "pidfile=" + scene.path("pid"), "readiness=notified",
+                                     "cleanup:done", "say:working", "wait"},
                                     no_core);
     scene.expect("working");
     ::kill(caller.pid(), signal);
@@ -603,8 +621,8 @@ BOOST_AUTO_TEST_CASE(throws_where_it_handles_the_signal) {
 
 BOOST_AUTO_TEST_CASE(does_not_mind_a_signal_that_is_ignored) {
   Scene scene;
-  auto caller = scene.start_probe({"ignore:1", "daemon", "readiness=notified", "say:working", "wait_for:50", "ready",
-                                   "facts", "wait"});
+  auto caller = scene.start_probe(
+      {"ignore:1", "daemon", "readiness=notified", "say:working", "wait_for:50", "ready", "facts", "wait"});
   scene.expect("working");
   ::kill(caller.pid(), SIGHUP);
   BOOST_TEST(caller.finish().end.exited(0));
@@ -612,8 +630,9 @@ BOOST_AUTO_TEST_CASE(does_not_mind_a_signal_that_is_ignored) {
 
 BOOST_AUTO_TEST_CASE(that_was_killed_leaves_a_daemon_that_gives_up) {
   Scene scene;
-  auto caller = scene.start_probe({"daemon", "pidfile=" + scene.path("pid"), "readiness=notified", "cleanup:done",
-                                   "facts", "say:working", "wait_for:100", "ready", "say:never"});
+  auto caller =
+      scene.start_probe({"daemon", "pidfile=" + scene.path("pid"), "readiness=notified", "cleanup:done",
+                         "facts", "say:working", "wait_for:100", "ready", "say:never"});
   const auto facts = scene.facts();
   scene.expect("working");
   ::kill(caller.pid(), SIGKILL);

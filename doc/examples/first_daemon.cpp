@@ -5,13 +5,13 @@
 #include <iostream>
 
 int main() {
-  return daemonctx::run(
-      {.pidfile = "/tmp/first_daemon.pid", .stdio = {.out = daemonctx::StdioTarget::file("/tmp/first_daemon.log")}},
-      [](daemonctx::DaemonContext& context) {  // from here on: a daemon
-        context.on_reload([] { std::cout << "reload" << std::endl; });
-        context.on_exit([] { std::cout << "good bye" << std::endl; });
-        while (!context.wait_for(std::chrono::seconds(1))) std::cout << "beat" << std::endl;
-        return 0;
-      });
+  return daemonctx::run({.pidfile = "/tmp/first_daemon.pid",
+                         .stdio = {.out = daemonctx::StdioTarget::file("/tmp/first_daemon.log")}},
+                        [](daemonctx::DaemonContext& context) {  // from here on: a daemon
+                          context.on_reload([] { std::cout << "reload" << std::endl; });
+                          context.on_exit([] { std::cout << "good bye" << std::endl; });
+                          while (!context.wait_for(std::chrono::seconds(1))) std::cout << "beat" << std::endl;
+                          return 0;
+                        });
 }
 // end::program[]

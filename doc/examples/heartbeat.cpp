@@ -48,9 +48,10 @@ po::options_description setting_options() {
 
 po::options_description command_options() {
   po::options_description options("Options");
-  options.add_options()("pidfile", po::value<std::string>()->default_value("/tmp/heartbeat.pid"), "the pidfile")(
-      "log", po::value<std::string>()->default_value("/tmp/heartbeat.log"), "the log")(
-      "config", po::value<std::string>(), "configuration file, read again on SIGHUP");
+  options.add_options()("pidfile", po::value<std::string>()->default_value("/tmp/heartbeat.pid"),
+                        "the pidfile")("log", po::value<std::string>()->default_value("/tmp/heartbeat.log"),
+                                       "the log")("config", po::value<std::string>(),
+                                                  "configuration file, read again on SIGHUP");
   return options;
 }
 
@@ -120,7 +121,8 @@ int act(int argc, char** argv) {
     std::cout << "usage: heartbeat start|stop [option...]\n" << options;
     return EXIT_SUCCESS;
   }
-  if (command != "start" && command != "stop") throw Usage("unknown command \"" + command + "\" (start or stop)");
+  if (command != "start" && command != "stop")
+    throw Usage("unknown command \"" + command + "\" (start or stop)");
   const po::positional_options_description no_words;
   auto command_line = po::command_line_parser(argc - 1, argv + 1).options(options).positional(no_words).run();
   make_absolute(command_line);

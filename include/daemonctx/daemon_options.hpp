@@ -11,16 +11,11 @@
 #include <vector>
 
 #include "daemonctx/export.hpp"
+#include "daemonctx/launch_mode.hpp"
 #include "daemonctx/signal_map.hpp"
 #include "daemonctx/stdio.hpp"
 
 namespace daemonctx {
-
-enum class DetachProcess {
-  automatic,  ///< unless a service manager, inetd or a container started the process
-  always,
-  never,
-};
 
 enum class Readiness {
   when_constructed,  ///< the caller ends as soon as the constructor has done its work

@@ -7,6 +7,13 @@
 
 namespace daemonctx {
 
+/// What the options may say about it.
+enum class DetachProcess {
+  automatic,  ///< unless a service manager, inetd or a container started the process
+  always,
+  never,
+};
+
 /// How a daemon runs, which follows from who started it.
 enum class LaunchMode {
   detached,    ///< in the background, in a session of its own

@@ -37,14 +37,14 @@ inline int next_fault(const char* name) noexcept {
   return std::atoi(rest + 1);
 }
 
-#define DAEMONCTX_FALLIBLE(name)                              \
-  template <class... Arguments>                               \
-  auto name(Arguments... arguments) noexcept {                \
-    using Result = decltype(::name(arguments...));            \
-    const int fault = next_fault(#name);                      \
-    if (fault == 0) return ::name(arguments...);              \
-    errno = fault;                                            \
-    return static_cast<Result>(-1);                           \
+#define DAEMONCTX_FALLIBLE(name)                   \
+  template <class... Arguments>                    \
+  auto name(Arguments... arguments) noexcept {     \
+    using Result = decltype(::name(arguments...)); \
+    const int fault = next_fault(#name);           \
+    if (fault == 0) return ::name(arguments...);   \
+    errno = fault;                                 \
+    return static_cast<Result>(-1);                \
   }
 
 DAEMONCTX_FALLIBLE(chdir)

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/filesystem/operations.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+
+#include "probe.hpp"
+
+namespace probe {
+namespace {
+
+namespace fs = boost::filesystem;
+
+void open_descriptors_before(const std::string& count) {
+  for (int n = std::stoi(count); n > 0; --n) {
+    if (::open("/dev/zero", O_RDONLY) == -1) std::exit(98);  // NOLINT(android-cloexec-open): to be inherited
+  }
+}
+
+void block(const std::string& signal) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, std::stoi(signal));
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
+}  // namespace
+
+const std::map<std::string, CallerAction> caller_actions = {
+    {"say", [](const std::string& text) { say(text); }},
+    {"buffer", [](const std::string& text) { std::printf("%s", text.c_str()); }},
+    {"block", block},
+    {"ignore", [](const std::string& signal) { ::signal(std::stoi(signal), SIG_IGN); }},
+    {"open", open_descriptors_before},
+    {"close", [](const std::string& fd) { ::close(std::stoi(fd)); }},
+    {"cd", [](const std::string& path) { fs::current_path(path); }},
+    {"umask", [](const std::string& mask) { ::umask(static_cast<mode_t>(std::stoi(mask, nullptr, 8))); }},
+    {"atexit", [](const std::string&) { std::atexit([] { say("the caller's atexit ran"); }); }},
+    {"catch_interrupt", [](const std::string&) { ::signal(SIGINT, [](int) { say("handler"); }); }},
+    {"thread",
+     [](const std::string&) {
+       std::thread([] {
+         for (;;) ::pause();
+       }).detach();
+     }},
+};
+
+}  // namespace probe

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/filesystem/operations.hpp>
+#include <fstream>
+#include <sstream>
+
+#include "probe.hpp"
+
+namespace probe {
+namespace {
+
+namespace fs = boost::filesystem;
+using daemonctx::DaemonContext;
+
+std::string status_field(const std::string& name) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind(name + ":\t", 0) == 0) return line.substr(name.size() + 2);
+  }
+  return {};
+}
+
+std::string current_umask() {
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  std::ostringstream text;
+  text << std::oct << mask;
+  return text.str();
+}
+
+std::string core_limit() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_CORE, &limit);
+  return std::to_string(limit.rlim_cur) + ' ' + std::to_string(limit.rlim_max);
+}
+
+}  // namespace
+
+std::string open_descriptors() {
+  std::map<int, std::string> found;
+  for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
+    boost::system::error_code gone;
+    const auto target = fs::read_symlink(entry.path(), gone);
+    if (!gone && target.string().find("/fd") == std::string::npos) {
+      found[std::stoi(entry.path().filename().string())] = target.string();
+    }
+  }
+  std::string text;
+  for (const auto& [fd, target] : found) text += std::to_string(fd) + ':' + target + ' ';
+  return text;
+}
+
+std::string terminal() {
+  const int fd = ::open("/dev/tty", O_RDWR | O_CLOEXEC);
+  if (fd != -1) ::close(fd);
+  return fd == -1 ? "none" : "has one";
+}
+
+void tell_facts(const DaemonContext& context) {
+  std::ostringstream text;
+  text << "pid=" << ::getpid() << "\nppid=" << ::getppid() << "\npgid=" << ::getpgrp()
+       << "\nsid=" << ::getsid(0) << "\ncwd=" << fs::current_path().string() << "\numask=" << current_umask()
+       << "\nfds=" << open_descriptors() << "\nblocked=" << status_field("SigBlk")
+       << "\nignored=" << status_field("SigIgn") << "\ncaught=" << status_field("SigCgt")
+       << "\ncore=" << core_limit() << "\nterminal=" << terminal() << "\nthreads=" << status_field("Threads")
+       << "\nmode=" << to_string(context.mode()) << "\ncontext_pid=" << context.pid() << "\nend of facts";
+  say(text.str());
+}
+
+}  // namespace probe

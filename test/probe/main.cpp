@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: BSL-1.0
+
+// Becomes a daemon in front of a test's eyes. Words on the command line say what to do:
+//
+//   daemon_probe CHANNEL [action...] daemon [option=value...] [action...]
+//
+// Actions before "daemon" run in the caller, those after it in the daemon. Reports go to the FIFO CHANNEL, a
+// line each, so that nothing needs to be inherited.
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <iostream>
+#include <vector>
+
+#include "probe.hpp"
+
+namespace probe {
+
+std::string channel;
+
+void say(const std::string& text) {
+  const std::string line = text + '\n';
+  const int fd = ::open(channel.c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd == -1 || ::write(fd, line.data(), line.size()) == -1) ::_exit(99);
+  ::close(fd);
+}
+
+}  // namespace probe
+
+namespace {
+
+using daemonctx::DaemonContext;
+using daemonctx::DaemonOptions;
+
+// Splits at the first separator; the second part may be empty.
+std::pair<std::string, std::string> split(const std::string& word, char separator) {
+  const auto at = word.find(separator);
+  if (at == std::string::npos) return {word, {}};
+  return {word.substr(0, at), word.substr(at + 1)};
+}
+
+int act(DaemonContext& context, const std::vector<std::string>& words) {
+  try {
+    for (const std::string& word : words) {
+      const auto [name, value] = split(word, ':');
+      probe::service_actions.at(name)(context, value);
+    }
+  } catch (const int status) {
+    return status;
+  }
+  return 0;
+}
+
+struct Script {
+  DaemonOptions options;
+  std::vector<std::string> body;
+  bool by_run = false;  // through daemonctx::run instead of a guard in a try block
+};
+
+Script prepare(const std::vector<std::string>& words) {
+  Script script;
+  std::size_t at = 0;
+  for (; at < words.size() && words[at] != "daemon" && words[at] != "run"; ++at) {
+    const auto [name, value] = split(words[at], ':');
+    probe::caller_actions.at(name)(value);
+  }
+  script.by_run = at < words.size() && words[at] == "run";
+  for (++at; at < words.size(); ++at) {
+    const auto [name, value] = split(words[at], '=');
+    const auto setter = probe::option_setters.find(name);
+    if (setter == probe::option_setters.end()) break;
+    setter->second(script.options, value);
+  }
+  for (; at < words.size(); ++at) script.body.push_back(words[at]);
+  return script;
+}
+
+int guarded(const Script& script) {
+  try {
+    DaemonContext context(script.options);
+    return act(context, script.body);
+  } catch (const daemonctx::DaemonError& error) {
+    std::cerr << "step " << static_cast<int>(error.step()) << " code " << error.code().value() << " pid "
+              << error.pid() << " subject \"" << error.subject() << "\"\n"
+              << error.what() << '\n';
+    return 1;
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << '\n';
+    return 2;
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 3) return 97;
+  probe::channel = argv[1];
+  const Script script = prepare({argv + 2, argv + argc});
+  if (!script.by_run) return guarded(script);
+  return daemonctx::run(script.options, [&](DaemonContext& context) { return act(context, script.body); });
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <atomic>
+#include <cstdlib>
+#include <fstream>
+#include <stdexcept>
+
+#include "probe.hpp"
+
+namespace probe {
+namespace {
+
+using daemonctx::DaemonOptions;
+using daemonctx::StdioTarget;
+
+// A signal action: counts, and tells the last value.
+std::atomic<int> handled = 0;
+
+daemonctx::SignalAction counting_action() {
+  return [](const daemonctx::SignalInfo& info) {
+    ++handled;
+    say("signal " + std::to_string(info.number) + " value " + std::to_string(info.value) + " from " +
+        std::to_string(info.sender_pid) + ' ' + std::to_string(info.sender_uid));
+  };
+}
+
+// And one that tells what a file holds at that moment.
+daemonctx::SignalAction reading_action(const std::string& file) {
+  return [file](const daemonctx::SignalInfo&) {
+    std::ifstream in(file);
+    std::string text;
+    in >> text;
+    say(text);
+  };
+}
+
+StdioTarget target(const std::string& text) {
+  if (text == "inherit") return StdioTarget::inherit();
+  if (text == "null") return StdioTarget::null_device();
+  if (text.find_first_not_of("0123456789") == std::string::npos)
+    return StdioTarget::descriptor(std::stoi(text));
+  if (text.rfind("new:", 0) == 0) return StdioTarget::file(text.substr(4), {.truncate = true, .mode = 0600});
+  return StdioTarget::file(text);
+}
+
+daemonctx::SignalAction signal_action(const std::string& name) {
+  static const std::map<std::string, daemonctx::SignalAction> known = {
+      {"ignore", daemonctx::ignore},        {"restore_default", daemonctx::restore_default},
+      {"terminate", daemonctx::terminate},  {"reload", daemonctx::reload},
+      {"reopen", daemonctx::reopen_output}, {"reap", daemonctx::reap_children}};
+  if (name == "count") return counting_action();
+  if (name.rfind("read ", 0) == 0) return reading_action(name.substr(5));
+  if (name == "throw") return [](const daemonctx::SignalInfo&) { throw std::runtime_error("bad action"); };
+  if (name == "exit") return [](const daemonctx::SignalInfo&) { std::exit(7); };
+  return known.at(name);
+}
+
+void set_signal(DaemonOptions& options, const std::string& text) {
+  const auto colon = text.find(':');
+  options.signal_map[std::stoi(text)] = signal_action(text.substr(colon + 1));
+}
+
+void set_on_error(DaemonOptions& options, const std::string& what) {
+  options.on_error = [what](const std::exception_ptr& error, std::string_view where) {
+    say("error in " + std::string(where) + ": " + daemonctx::describe(error));
+    if (what == "throw") throw 1;
+  };
+}
+
+std::chrono::milliseconds ms(const std::string& text) { return std::chrono::milliseconds(std::stoll(text)); }
+
+}  // namespace
+
+const std::map<std::string, OptionSetter> option_setters = {
+    {"cwd", [](DaemonOptions& o, const std::string& v) { o.working_directory = v; }},
+    {"umask",
+     [](DaemonOptions& o, const std::string& v) { o.umask = static_cast<mode_t>(std::stoi(v, nullptr, 8)); }},
+    {"pidfile", [](DaemonOptions& o, const std::string& v) { o.pidfile = v; }},
+    {"in", [](DaemonOptions& o, const std::string& v) { o.stdio.in = target(v); }},
+    {"out", [](DaemonOptions& o, const std::string& v) { o.stdio.out = target(v); }},
+    {"err", [](DaemonOptions& o, const std::string& v) { o.stdio.err = target(v); }},
+    {"signal", set_signal},
+    {"preserve", [](DaemonOptions& o, const std::string& v) { o.files_preserve.push_back(std::stoi(v)); }},
+    {"close", [](DaemonOptions& o, const std::string& v) { o.close_descriptors = v == "yes"; }},
+    {"core", [](DaemonOptions& o, const std::string& v) { o.prevent_core = v == "no"; }},
+    {"detach",
+     [](DaemonOptions& o, const std::string& v) {
+       o.detach_process = v == "never"    ? daemonctx::DetachProcess::never
+                          : v == "always" ? daemonctx::DetachProcess::always
+                                          : daemonctx::DetachProcess::automatic;
+     }},
+    {"lock_timeout", [](DaemonOptions& o, const std::string& v) { o.lock_timeout = ms(v); }},
+    {"readiness",
+     [](DaemonOptions& o, const std::string&) { o.readiness = daemonctx::Readiness::when_notified; }},
+    {"ready_timeout", [](DaemonOptions& o, const std::string& v) { o.ready_timeout = ms(v); }},
+    {"delivery", [](DaemonOptions& o,
+                    const std::string&) { o.signal_delivery = daemonctx::SignalDelivery::on_own_thread; }},
+    {"threads", [](DaemonOptions& o, const std::string&) { o.allow_threads = true; }},
+    {"on_error", set_on_error},
+    {"cleanup_timeout", [](DaemonOptions& o, const std::string& v) { o.cleanup_timeout = ms(v); }},
+};
+
+}  // namespace probe

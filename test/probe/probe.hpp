@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// The parts of daemon_probe: what the words on its command line can mean.
+
+#include <daemonctx/daemon_context.hpp>
+#include <map>
+#include <string>
+
+namespace probe {
+
+/// Writes a line to the FIFO whose path is `channel`.
+extern std::string channel;
+void say(const std::string& text);
+
+/// What this process can see of itself, each as the test compares it.
+void tell_facts(const daemonctx::DaemonContext& context);
+std::string open_descriptors();
+std::string terminal();
+
+/// By the word before the colon; what follows it is the argument.
+using CallerAction = void (*)(const std::string&);
+using ServiceAction = void (*)(daemonctx::DaemonContext&, const std::string&);
+extern const std::map<std::string, CallerAction> caller_actions;
+extern const std::map<std::string, ServiceAction> service_actions;
+
+/// By the word before the equals sign.
+using OptionSetter = void (*)(daemonctx::DaemonOptions&, const std::string&);
+extern const std::map<std::string, OptionSetter> option_setters;
+
+}  // namespace probe

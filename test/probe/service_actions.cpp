@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <iostream>
+#include <memory>
+#include <stdexcept>
+#include <thread>
+
+#include "probe.hpp"
+
+namespace probe {
+namespace {
+
+using daemonctx::DaemonContext;
+
+void acquire_terminal(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  say(fd == -1 ? "no terminal to open" : "opened, controlling terminal: " + terminal());
+}
+
+[[noreturn]] void worker(const std::string& what) {
+  say("worker " + std::to_string(::getpid()) + " fds " + open_descriptors());
+  if (what == "exit") std::exit(3);
+  if (what == "return") throw 3;
+  for (;;) ::pause();
+}
+
+void fork_worker(const std::string& what) {
+  const pid_t child = ::fork();
+  if (child == 0) worker(what);
+  if (what == "wait") return;
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  say("worker ended " + std::to_string(WEXITSTATUS(status)));
+}
+
+void throw_on_thread(const std::string& text) {
+  std::thread([&] { throw std::runtime_error(text); }).join();
+}
+
+void throw_error(const std::string& text) { throw std::runtime_error(text); }
+void throw_uncaught(const std::string& text) noexcept { throw_error(text); }
+
+// Held for as long as the service works, and by one at a time.
+void witness(DaemonContext& context, const std::string& file) {
+  const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  const bool alone = ::flock(fd, LOCK_EX | LOCK_NB) == 0;
+  say((alone ? "alone " : "not alone ") + std::to_string(::getpid()));
+  context.on_exit([fd] { ::close(fd); });
+}
+
+struct Connection {
+  std::string name;
+  void close() const { say("closed " + name); }
+};
+
+Connection lasting{"lasting"};
+
+}  // namespace
+
+const std::map<std::string, ServiceAction> service_actions = {
+    {"facts", [](DaemonContext& context, const std::string&) { tell_facts(context); }},
+    {"say", [](DaemonContext&, const std::string& text) { say(text); }},
+    {"print", [](DaemonContext&, const std::string& text) { std::cout << text << std::endl; }},
+    {"eprint", [](DaemonContext&, const std::string& text) { std::cerr << text << std::endl; }},
+    {"buffer", [](DaemonContext&, const std::string& text) { std::printf("%s", text.c_str()); }},
+    {"wait",
+     [](DaemonContext& context, const std::string&) {
+       context.wait();
+       say("stop");
+     }},
+    {"wait_for",
+     [](DaemonContext& context, const std::string& ms) {
+       say(context.wait_for(std::chrono::milliseconds(std::stoi(ms))) ? "stop" : "no stop");
+     }},
+    {"poll",
+     [](DaemonContext& context, const std::string&) {
+       pollfd readable{context.signal_fd(), POLLIN, 0};
+       while (!context.stop_token().stop_requested()) {
+         if (::poll(&readable, 1, -1) > 0) context.dispatch();
+       }
+       say(context.stop_requested() ? "stop" : "a token without a stop");
+     }},
+    {"block_in_read",
+     [](DaemonContext& context, const std::string&) {
+       int ends[2] = {};
+       if (::pipe2(ends, O_CLOEXEC) == -1) return;
+       char byte = 0;
+       say("reading");
+       const auto size = ::read(ends[0], &byte, 1);
+       say(size == -1 && errno == EINTR && context.stop_requested() ? "interrupted" : "not interrupted");
+     }},
+    {"ready", [](DaemonContext& context, const std::string&) { context.notify_ready(); }},
+    {"fail", [](DaemonContext& context, const std::string& text) { context.fail(text); }},
+    {"throw", [](DaemonContext&, const std::string& text) { throw std::runtime_error(text); }},
+    {"exit", [](DaemonContext&, const std::string& status) { std::exit(std::stoi(status)); }},
+    {"_exit", [](DaemonContext&, const std::string& status) { ::_exit(std::stoi(status)); }},
+    {"return", [](DaemonContext&, const std::string& status) { throw std::stoi(status); }},
+    {"raise", [](DaemonContext&, const std::string& signal) { ::raise(std::stoi(signal)); }},
+    {"uncaught", [](DaemonContext&, const std::string& text) { throw_uncaught(text); }},
+    {"uncaught_on_thread", [](DaemonContext&, const std::string& text) { throw_on_thread(text); }},
+    {"hang",
+     [](DaemonContext&, const std::string&) {
+       for (;;) ::pause();
+     }},
+    {"request_stop", [](DaemonContext& context, const std::string&) { context.request_stop(); }},
+    {"cleanup", [](DaemonContext& context,
+                   const std::string& text) { context.on_exit([text] { say("cleanup " + text); }); }},
+    {"cleanup_throw",
+     [](DaemonContext& context, const std::string& text) {
+       context.on_exit([text] { throw std::runtime_error(text); });
+     }},
+    {"cleanup_exit",
+     [](DaemonContext& context, const std::string& status) {
+       context.on_exit([status] { std::exit(std::stoi(status)); });
+     }},
+    {"cleanup_hang",
+     [](DaemonContext& context, const std::string&) {
+       context.on_exit([] {
+         for (;;) ::pause();
+       });
+     }},
+    {"cleanup_signals",
+     [](DaemonContext& context, const std::string& count) {
+       context.on_exit([count] {
+         for (int n = std::stoi(count); n > 0; --n) ::kill(::getpid(), SIGTERM);
+       });
+     }},
+    {"close_connections",
+     [](DaemonContext& context, const std::string&) {
+       context.close_on_exit(lasting);
+       context.close_on_exit(Connection{"moved"});
+       context.close_on_exit(std::make_unique<Connection>(Connection{"pointed at"}));
+     }},
+    {"on_reload",
+     [](DaemonContext& context, const std::string& what) {
+       context.on_reload([what] {
+         if (what == "throw") throw std::runtime_error("broken configuration");
+         say("reloaded");
+       });
+     }},
+    {"witness", witness},
+    {"reopen", [](DaemonContext& context, const std::string&) { context.reopen_output(); }},
+    {"fork", [](DaemonContext&, const std::string& what) { fork_worker(what); }},
+    {"terminal", [](DaemonContext&, const std::string& path) { acquire_terminal(path); }},
+    {"second",
+     [](DaemonContext&, const std::string&) {
+       try {
+         const DaemonContext another({.detach_process = daemonctx::DetachProcess::never});
+       } catch (const std::logic_error& error) {
+         say(error.what());
+       }
+     }},
+};
+
+}  // namespace probe

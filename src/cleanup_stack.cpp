@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "daemonctx/cleanup_stack.hpp"
 
-#if __has_include(<sys/single_threaded.h>)
-#include <sys/single_threaded.h>
-#define DAEMONCTX_SINGLE_THREADED __libc_single_threaded
-#else
-#define DAEMONCTX_SINGLE_THREADED false
-#endif
+#include "posix/threads.hpp"
 
 namespace daemonctx {
 
@@ -14,7 +9,7 @@ namespace daemonctx {
 // cost more than the call. No thread can begin while the lock is held: no foreign code runs under it.
 class CleanupStack::Lock {
  public:
-  explicit Lock(std::mutex& mutex) : mutex_(DAEMONCTX_SINGLE_THREADED ? nullptr : &mutex) {
+  explicit Lock(std::mutex& mutex) : mutex_(posix::is_single_threaded() ? nullptr : &mutex) {
     if (mutex_ != nullptr) mutex_->lock();
   }
   ~Lock() {
@@ -50,6 +45,11 @@ CleanupStack::CleanupStack() noexcept {
 
 CleanupStack::~CleanupStack() {
   while (Entry* entry = unlink_last()) entry->finish(this, entry, false);
+}
+
+void CleanupStack::abandon() noexcept {
+  last_ = nullptr;
+  free_ = nullptr;
 }
 
 CleanupStack::Entry* CleanupStack::take_place() noexcept {

@@ -4,10 +4,12 @@
 #include <system_error>
 #include <utility>
 
+#include "posix/deadline.hpp"
+
 namespace daemonctx {
 
 CleanupWatch::CleanupWatch(std::chrono::milliseconds timeout, std::function<void()> give_up)
-    : timeout_(timeout), give_up_(std::move(give_up)), deadline_(std::chrono::steady_clock::now() + timeout) {
+    : timeout_(timeout), give_up_(std::move(give_up)), deadline_(posix::deadline_in(timeout)) {
   if (timeout_ == std::chrono::milliseconds::zero()) return;
   try {
     thread_ = std::thread([this] { watch(); });
@@ -29,7 +31,7 @@ CleanupWatch::~CleanupWatch() {
 void CleanupWatch::rearm() {
   if (!thread_.joinable()) return;
   const std::lock_guard lock(mutex_);
-  deadline_ = std::chrono::steady_clock::now() + timeout_;
+  deadline_ = posix::deadline_in(timeout_);
 }
 
 void CleanupWatch::watch() {

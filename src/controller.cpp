@@ -7,6 +7,7 @@
 #include <posix/syscalls.hpp>
 #include <string>
 
+#include "posix/deadline.hpp"
 #include "posix/file_lock.hpp"
 #include "posix/pidfd.hpp"
 #include "posix/retry.hpp"
@@ -14,7 +15,7 @@
 namespace daemonctx {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using posix::Clock;
 using std::chrono::milliseconds;
 
 // The daemon that held the identity lock at one moment: nothing done through it can reach another process.
@@ -29,7 +30,12 @@ class Target {
       error = errno == ENOENT ? std::make_error_code(std::errc::no_such_process) : posix::last_error();
       return target;
     }
-    target.pid_ = posix::identity_holder(target.file_.get()).pid;
+    const posix::IdentityHolder holder = posix::identity_holder(target.file_.get());
+    target.pid_ = holder.pid;
+    if (holder.held && holder.pid == 0) {  // it runs, in a pid namespace that has no number for us
+      error = std::make_error_code(std::errc::not_supported);
+      return target;
+    }
     if (target.pid_ != 0) target.process_ = posix::open_pidfd(target.pid_);
     // Asked once more: if it still holds the lock, the descriptor names it and not a later process.
     if (!target.holds_lock()) error = std::make_error_code(std::errc::no_such_process);
@@ -47,11 +53,10 @@ class Target {
 
   // True if it ended in time.
   bool await_end(milliseconds longest) const noexcept {
-    const auto deadline = Clock::now() + longest;
+    const auto deadline = posix::deadline_in(longest);
     for (;;) {
-      const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now());
-      const int timeout = static_cast<int>(
-          std::max(milliseconds::zero(), process_ ? left : std::min(left, blind_slice)).count());
+      const int timeout =
+          process_ ? posix::poll_timeout(deadline) : posix::poll_timeout(deadline, blind_slice);
       pollfd ended{process_.get(), POLLIN, 0};
       if (posix::poll(&ended, 1, timeout) == 1) return true;
       if (!process_ && !holds_lock()) return true;

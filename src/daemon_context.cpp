@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "daemonctx/daemon_context.hpp"
 
+#include <cxxabi.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <posix/syscalls.hpp>
 
-#include "cleanup_watch.hpp"
 #include "daemon_context_impl.hpp"
 #include "flush.hpp"
+#include "posix/deadline.hpp"
 #include "posix/retry.hpp"
+#include "posix/signals.hpp"
 
 namespace daemonctx {
 namespace {
@@ -22,9 +25,14 @@ SignalMap with_defaults(SignalMap given, bool detaches) {
   return given;
 }
 
-void write_line(const std::string& text) noexcept {
-  [[maybe_unused]] const auto size =
-      posix::retry([&] { return posix::write(STDERR_FILENO, text.data(), text.size()); });
+void write_line(std::string_view text) noexcept {
+  posix::NoBrokenPipeSignal scope;
+  while (!text.empty()) {
+    const auto size = posix::retry([&] { return posix::write(STDERR_FILENO, text.data(), text.size()); });
+    if (size == -1 && errno == EPIPE) scope.raised();
+    if (size <= 0) return;
+    text.remove_prefix(static_cast<std::size_t>(size));
+  }
 }
 
 std::string line(std::string_view where, std::string text) {
@@ -40,12 +48,8 @@ std::exception_ptr service_error(std::string_view text) {
       Step::run_service, std::make_error_code(std::errc::operation_canceled), {}, std::string(text)));
 }
 
-// A duration too long for the clock is as good as none.
-SignalDispatcher::Deadline deadline_in(std::chrono::nanoseconds duration) {
-  const auto now = std::chrono::steady_clock::now();
-  if (duration > std::chrono::steady_clock::time_point::max() - now) return std::nullopt;
-  return now + std::max(duration, std::chrono::nanoseconds::zero());
-}
+// True while this thread is in the user's handler: what that reports in turn is only written down.
+thread_local bool reporting = false;
 
 }  // namespace
 
@@ -68,54 +72,72 @@ DaemonContext::Impl::Impl(DaemonOptions given, LaunchDecision decision)
 void DaemonContext::Impl::become_ready() {
   const std::lock_guard lock(ready_mutex);
   if (ready) return;
+  if (failed) {
+    throw DaemonError(Step::become_ready, std::make_error_code(std::errc::operation_canceled), {},
+                      "cannot become ready: the service has failed");
+  }
   flush_streams();
   if (const int error = redirection.redirect_output()) {
     throw DaemonError(Step::redirect_stdio, {error, std::generic_category()});
   }
-  if (status) {
-    if (const int error = status.send_ready()) {
-      throw DaemonError(Step::become_ready, {error, std::generic_category()}, {},
-                        "the start was cut off: nobody waits for this daemon any more");
-    }
-    status.close();
+  manager.ready(detaches() ? owner
+                           : 0);  // before the caller ends, which a manager takes for the service's end
+  if (const int error = status ? status.send_ready() : 0) {
+    throw DaemonError(Step::become_ready, {error, std::generic_category()}, {},
+                      "the start was cut off: nobody waits for this daemon any more");
   }
+  status.close();
   ready = true;
-  manager.ready(detaches() ? owner : 0);
 }
 
 void DaemonContext::Impl::fail(std::string_view text) noexcept {
-  if (status) status.send_failure(Step::run_service, ECANCELED, text);
-  else report(service_error(text), "service");
+  bool told = false;
+  {
+    const std::lock_guard lock(ready_mutex);
+    told = status && status.send_failure(Step::run_service, ECANCELED, text) == 0;
+    failed = true;
+  }
+  if (!told) report(service_error(text), "service");
   manager.status(text);
   signals.request_stop();
 }
 
 void DaemonContext::Impl::reload_configuration() noexcept {
-  if (!reload) return;
-  manager.reloading();
+  std::shared_ptr<const std::function<void()>> call;
+  bool tells = false;
+  {
+    const std::scoped_lock lock(reload_mutex, ready_mutex);
+    call = reload;
+    tells = ready;
+  }
+  if (!call) return;
+  if (tells) manager.reloading();
   try {
-    reload();
+    (*call)();
   } catch (...) {
     const auto error = std::current_exception();
     report(error, "reload");
     manager.status("reload failed: " + describe(error));
   }
-  manager.ready(0);
+  if (tells) manager.ready(0);
 }
 
 void DaemonContext::Impl::reopen_output() {
+  const std::lock_guard lock(ready_mutex);
   if (!ready) return;  // output still goes to the terminal
   flush_streams();
   Redirection::reopen(options.stdio);
 }
 
 void DaemonContext::Impl::report(const std::exception_ptr& error, std::string_view where) const noexcept {
+  const bool nested = std::exchange(reporting, true);
   try {
-    if (options.on_error) options.on_error(error, where);
+    if (options.on_error && !nested) options.on_error(error, where);
     else write_line(line(where, describe(error)));
   } catch (...) {  // there is nobody else to tell
-    return;
+    static_cast<void>(0);
   }
+  reporting = nested;
 }
 
 DaemonContext::DaemonContext(DaemonOptions options)
@@ -128,12 +150,16 @@ DaemonContext::~DaemonContext() {
   }
   impl_->end(std::uncaught_exceptions() > impl_->exceptions_at_start
                  ? "an exception left the scope of the daemon context before the daemon was ready"
-                 : "the daemon left the scope of its context before it was ready");
+                 : "the daemon left the scope of its context before it was ready",
+             true);
   Lifetime::close();
 }
 
 void DaemonContext::on_reload(std::function<void()> reload) {
-  impl_->reload = std::move(reload);
+  {
+    const std::lock_guard lock(impl_->reload_mutex);
+    impl_->reload = std::make_shared<const std::function<void()>>(std::move(reload));
+  }
   impl_->signals.map(SIGHUP, StandardAction::reload);
 }
 
@@ -148,7 +174,7 @@ void DaemonContext::fail(std::string_view text) noexcept { impl_->fail(text); }
 void DaemonContext::wait() { impl_->signals.wait_until(std::nullopt); }
 
 bool DaemonContext::wait_for(std::chrono::nanoseconds duration) {
-  return impl_->signals.wait_until(deadline_in(duration));
+  return impl_->signals.wait_until(posix::deadline_in(duration));
 }
 
 bool DaemonContext::wait_until(std::chrono::steady_clock::time_point time) {
@@ -176,6 +202,8 @@ int run(DaemonOptions options, const std::function<int(DaemonContext&)>& body) {
     DaemonContext context(std::move(options));
     try {
       return body(context);
+    } catch (const abi::__forced_unwind&) {  // the thread is cancelled, and must go on being so
+      throw;
     } catch (...) {
       context.fail(describe(std::current_exception()));
       return EXIT_FAILURE;

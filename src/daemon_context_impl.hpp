@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "cleanup_watch.hpp"
 #include "daemonctx/cleanup_stack.hpp"
 #include "daemonctx/daemon_context.hpp"
 #include "launch_decision.hpp"
@@ -37,29 +38,46 @@ struct DaemonContext::Impl {
   void reopen_output();
   void report(const std::exception_ptr& error, std::string_view where) const noexcept;
 
-  // End. Each part takes effect once, whoever comes first.
-  void end(std::string_view reason) noexcept;
-  void run_cleanups() noexcept;
+  // End, in lifetime.cpp.
+  // unwinds: the caller's stack will be unwound, so that locks held on it are given up.
+  void end(std::string_view reason, bool unwinds) noexcept;
   void remove_pidfile() noexcept;
+  void become_inert() noexcept;
 
   DaemonOptions options;
   LaunchDecision launch;
   Redirection redirection;
   Pidfile pidfile;
-  StatusWriter status;  // open until the daemon is ready
   Notify manager;
-  SignalDispatcher signals;
   CleanupStack cleanups;
-  std::function<void()> reload;
+
+  std::mutex reload_mutex;
+  std::shared_ptr<const std::function<void()>>
+      reload;  // lives as long as it runs, though it be replaced meanwhile
+
+  std::mutex ready_mutex;
+  StatusWriter status;  // open until the daemon is ready
+  bool ready = false;
+  bool failed = false;
 
   pid_t owner = 0;
   std::thread::id owner_thread;
   int exceptions_at_start = 0;
   std::vector<int> kept_descriptors;  // sorted; prepared by the caller, used by the daemon
-  std::atomic<bool> ready = false;
+
   std::atomic<bool> ending = false;
-  std::mutex ready_mutex;
+  std::atomic<std::thread::id> ending_thread;
+  std::atomic<bool> ended = false;
+  std::unique_ptr<CleanupWatch> watch;
   std::mutex pidfile_mutex;
+
+  SignalDispatcher signals;  // the last, so that no action outlives what it uses
+
+ private:
+  bool is_first_to_end() noexcept;
+  void tell_the_end(std::string_view reason) noexcept;
+  void run_cleanups() noexcept;
+  void give_up() noexcept;
 };
 
 /// Goes through a start, from validation to the installed guard. Returns in the daemon.
@@ -70,8 +88,19 @@ class Lifetime {
  public:
   using Impl = DaemonContext::Impl;
 
-  /// \throws std::logic_error if a context is open.
-  static void refuse_second();
+  /// Admits one context at a time, from before its start until `close`, or until the claim is dropped.
+  class Claim {
+   public:
+    /// \throws std::logic_error if there is a context.
+    Claim();
+    ~Claim();
+    Claim(const Claim&) = delete;
+    Claim& operator=(const Claim&) = delete;
+    void keep() noexcept { kept_ = true; }
+
+   private:
+    bool kept_ = false;
+  };
 
   /// From now on `std::exit`, `std::terminate` and fork know the context.
   static void open(Impl& impl);
@@ -80,6 +109,7 @@ class Lifetime {
  private:
   static void at_exit() noexcept;
   [[noreturn]] static void at_terminate() noexcept;
+  static void report_termination(Impl& impl) noexcept;
   static void before_fork() noexcept;
   static void after_fork_in_parent() noexcept;
   static void after_fork_in_child() noexcept;

@@ -4,7 +4,8 @@
 #include <posix/syscalls.hpp>
 
 #include "features.hpp"
-#include "posix/retry.hpp"
+#include "posix/rseq.hpp"
+#include "posix/threads.hpp"
 
 namespace daemonctx {
 namespace {
@@ -16,7 +17,7 @@ void be_intermediate(const StatusWriter& status) noexcept {
     posix::_exit(EXIT_FAILURE);
   }
   const pid_t daemon = posix::fork();
-  if (daemon == 0) return;
+  if (daemon == 0) return posix::restore_rseq();
   if (daemon == -1) status.send_failure(Step::start_daemon, errno);
   else status.send_pid(daemon);
   posix::_exit(daemon == -1 ? EXIT_FAILURE : EXIT_SUCCESS);
@@ -39,23 +40,28 @@ pid_t start_by_fork(const StatusWriter& status) noexcept {
 
 pid_t start_intermediate(const StatusWriter& status) noexcept {
 #if DAEMONCTX_USE_VFORK
-  return start_by_vfork(status);
-#else
-  return start_by_fork(status);
+  if (posix::is_single_threaded()) return start_by_vfork(status);
 #endif
+  return start_by_fork(status);
 }
 
-SubreaperScope::SubreaperScope() noexcept {
+ParentScope::ParentScope() noexcept {
 #ifdef PR_SET_CHILD_SUBREAPER
-  posix::prctl(PR_GET_CHILD_SUBREAPER, &former_);
+  posix::prctl(PR_GET_CHILD_SUBREAPER, &former_subreaper_);
   posix::prctl(PR_SET_CHILD_SUBREAPER, 1);
 #endif
+  struct sigaction reported {};
+  reported.sa_handler = SIG_DFL;
+  posix::sigaction(SIGCHLD, &reported, &former_disposition_);
 }
 
-SubreaperScope::~SubreaperScope() {
+ParentScope::~ParentScope() {
+  if (!restores_) return;
 #ifdef PR_SET_CHILD_SUBREAPER
-  posix::prctl(PR_SET_CHILD_SUBREAPER, former_);
+  posix::prctl(PR_SET_CHILD_SUBREAPER, former_subreaper_);
 #endif
+  posix::sigaction(SIGCHLD, &former_disposition_, nullptr);
+  ::raise(SIGCHLD);  // a child of the caller's own may have ended unheard
 }
 
 }  // namespace daemonctx

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <signal.h>
 #include <sys/types.h>
 
 #include "readiness.hpp"
@@ -16,19 +17,27 @@ namespace daemonctx {
 pid_t start_by_vfork(const StatusWriter& status) noexcept;
 pid_t start_by_fork(const StatusWriter& status) noexcept;
 
-/// The one of them that this build uses.
+/// The one of them that this build uses. With several threads it is always the second: fork handlers of other
+/// libraries (pthread_atfork(3)) run in the intermediate too, and may start threads in what they take for theirs.
 pid_t start_intermediate(const StatusWriter& status) noexcept;
 
-/// Makes orphans of the caller's descendants its children, so that it can tell how a daemon died.
-class SubreaperScope {
+/// Within it the caller learns how its descendants end: orphans among them become its children, and SIGCHLD is
+/// neither ignored nor handled.
+/// \pre all signals are blocked.
+class ParentScope {
  public:
-  SubreaperScope() noexcept;
-  ~SubreaperScope();
-  SubreaperScope(const SubreaperScope&) = delete;
-  SubreaperScope& operator=(const SubreaperScope&) = delete;
+  ParentScope() noexcept;
+  ~ParentScope();
+  ParentScope(const ParentScope&) = delete;
+  ParentScope& operator=(const ParentScope&) = delete;
+
+  /// In the daemon nothing is put back: it inherited neither.
+  void keep() noexcept { restores_ = false; }
 
  private:
-  int former_ = 0;
+  int former_subreaper_ = 0;
+  struct sigaction former_disposition_ {};
+  bool restores_ = true;
 };
 
 }  // namespace daemonctx

@@ -4,10 +4,15 @@
 #include <cstdio>
 #include <iostream>
 
+#include "posix/threads.hpp"
+
 namespace daemonctx {
 
 void flush_streams() noexcept {
-  std::fflush(nullptr);
+  // fflush(nullptr) waits for every stream, also for one that another thread is blocked in reading.
+  if (posix::is_single_threaded()) std::fflush(nullptr);
+  std::fflush(stdout);
+  std::fflush(stderr);
   for (std::ostream* stream : {&std::cout, &std::cerr, &std::clog}) {
     try {
       stream->flush();

@@ -7,12 +7,15 @@
 #include <cstring>
 #include <posix/syscalls.hpp>
 
+#include "posix/deadline.hpp"
+#include "posix/pidfd.hpp"
 #include "posix/retry.hpp"
+#include "posix/wake_fd.hpp"
 
 namespace daemonctx {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using posix::Clock;
 using std::chrono::milliseconds;
 
 // Long enough for cleanups, short enough for whoever has just pressed Ctrl-C.
@@ -21,14 +24,23 @@ constexpr milliseconds termination_grace{2000};
 constexpr milliseconds end_of_file_grace{1000};
 
 std::atomic<int> interrupted_by = 0;
+std::atomic<const posix::WakeFd*> interrupted_wake = nullptr;
 
-// While it lasts, a signal that would end or divert the caller is noted instead; afterwards it is raised.
+void note_interruption(int signal) noexcept {
+  interrupted_by = signal;
+  if (const auto* wake = interrupted_wake.load()) wake->notify();
+}
+
+// While it lasts, a signal that would end or divert the caller is noted instead; afterwards it is raised. It may
+// hit another thread than the one that waits, hence the descriptor.
 class InterruptionWatch {
  public:
   InterruptionWatch() noexcept {
+    wake_.open();
     interrupted_by = 0;
+    interrupted_wake = &wake_;
     struct sigaction watch {};
-    watch.sa_handler = [](int signal) { interrupted_by = signal; };
+    watch.sa_handler = note_interruption;
     for (std::size_t at = 0; at < signals.size(); ++at) {
       posix::sigaction(signals.at(at), nullptr, &former_.at(at));
       if (former_.at(at).sa_handler != SIG_IGN) posix::sigaction(signals.at(at), &watch, nullptr);
@@ -38,24 +50,20 @@ class InterruptionWatch {
     for (std::size_t at = 0; at < signals.size(); ++at) {
       posix::sigaction(signals.at(at), &former_.at(at), nullptr);
     }
+    interrupted_wake = nullptr;
     if (interrupted_by != 0) ::raise(interrupted_by);
   }
   InterruptionWatch(const InterruptionWatch&) = delete;
   InterruptionWatch& operator=(const InterruptionWatch&) = delete;
 
   int signal() const noexcept { return interrupted_by; }
+  int fd() const noexcept { return wake_.fd(); }
 
  private:
   static constexpr std::array<int, 4> signals = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
   std::array<struct sigaction, signals.size()> former_;
+  posix::WakeFd wake_;
 };
-
-timespec to_timespec(Clock::duration duration) noexcept {
-  const auto positive = std::max(duration, Clock::duration::zero());
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(positive);
-  return {static_cast<time_t>(seconds.count()),
-          static_cast<long>(std::chrono::nanoseconds(positive - seconds).count())};
-}
 
 std::string signal_name(int signal) {
 #ifdef __GLIBC__
@@ -76,16 +84,22 @@ std::string describe_end(const std::optional<int>& status) {
 }  // namespace
 
 Outcome Launch::await(milliseconds timeout, const sigset_t& mask) {
-  const auto deadline = Clock::now() + timeout;
+  const auto deadline =
+      timeout == milliseconds::zero() ? Clock::time_point::max() : posix::deadline_in(timeout);
   const InterruptionWatch watch;
   await_intermediate();
   Outcome outcome;
+  UniqueFd daemon;  // its end is seen even where somebody else holds a copy of the pipe
   while (!outcome.gone && outcome.kind != Outcome::Kind::ready) {
-    pollfd readable{status_.fd(), POLLIN, 0};
-    const timespec left = to_timespec(deadline - Clock::now());
-    const int found = posix::ppoll(&readable, 1, timeout == milliseconds::zero() ? nullptr : &left, &mask);
-    if (found > 0) {
+    if (!daemon && outcome.daemon != 0) daemon = posix::open_pidfd(outcome.daemon);
+    std::array<pollfd, 3> events{
+        {{status_.fd(), POLLIN, 0}, {watch.fd(), POLLIN, 0}, {daemon.get(), POLLIN, 0}}};
+    const timespec left = posix::time_left(deadline);
+    const int found = posix::ppoll(events.data(), events.size(), &left, &mask);
+    if (found > 0 && events[0].revents != 0) {
       read_record(outcome);
+    } else if (found > 0 && events[2].revents != 0) {
+      read_what_is_left(outcome);
     } else if (found == 0 || watch.signal() != 0) {
       outcome.signal = watch.signal();
       if (outcome.kind == Outcome::Kind::failed) break;
@@ -94,6 +108,12 @@ Outcome Launch::await(milliseconds timeout, const sigset_t& mask) {
     }
   }
   return outcome;
+}
+
+void Launch::read_what_is_left(Outcome& outcome) {
+  pollfd readable{status_.fd(), POLLIN, 0};
+  while (!outcome.gone && posix::poll(&readable, 1, 0) == 1) read_record(outcome);
+  outcome.gone = true;
 }
 
 // As long as it runs it may start a daemon. It leaves the daemon's pid in the pipe.
@@ -108,7 +128,7 @@ void Launch::read_record(Outcome& outcome) {
   outcome.gone = !status_.receive(record, text);
   if (outcome.gone) return;
   if (record.kind == StatusRecord::Kind::ready) {
-    outcome.kind = Outcome::Kind::ready;
+    if (outcome.kind != Outcome::Kind::failed) outcome.kind = Outcome::Kind::ready;
   } else if (record.kind == StatusRecord::Kind::pid) {
     outcome.daemon = record.pid;
   } else if (outcome.kind != Outcome::Kind::failed) {  // the first failure is the cause of any other
@@ -137,7 +157,7 @@ void Launch::reap_intermediate() const noexcept {
 }
 
 void Launch::await_end(pid_t daemon, milliseconds grace) const noexcept {
-  const auto deadline = Clock::now() + grace;
+  const auto deadline = posix::deadline_in(grace);
   sigset_t child_ended;
   sigemptyset(&child_ended);
   sigaddset(&child_ended, SIGCHLD);
@@ -145,7 +165,7 @@ void Launch::await_end(pid_t daemon, milliseconds grace) const noexcept {
     siginfo_t info{};
     const int found = posix::waitid(P_PID, static_cast<id_t>(daemon), &info, WEXITED | WNOHANG | WNOWAIT);
     if (found == -1 || info.si_pid == daemon || Clock::now() >= deadline) return;
-    const timespec left = to_timespec(deadline - Clock::now());
+    const timespec left = posix::time_left(deadline);
     posix::sigtimedwait(&child_ended, nullptr, &left);
   }
 }

@@ -49,6 +49,7 @@ class Launch {
  private:
   void await_intermediate() const noexcept;
   void read_record(Outcome& outcome);
+  void read_what_is_left(Outcome& outcome);
   void await_end(pid_t daemon, std::chrono::milliseconds grace) const noexcept;
 
   pid_t group_;  // the intermediate leads it; left unreaped, so that the number can't become another's

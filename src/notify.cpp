@@ -30,8 +30,9 @@ void Notify::adopt_environment() noexcept {
     if (name[0] == '@') address_.sun_path[0] = '\0';
     size_ = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
   }
-  ::unsetenv("NOTIFY_SOCKET");
 }
+
+void Notify::clear_environment() noexcept { ::unsetenv("NOTIFY_SOCKET"); }
 
 void Notify::ready(pid_t main_pid) const noexcept {
   if (main_pid == 0) return send("READY=1");

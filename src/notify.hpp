@@ -13,8 +13,13 @@ namespace daemonctx {
 /// that variable nothing happens; a manager that can't be reached is no error. Thread-safe once adopted.
 class Notify {
  public:
-  /// Takes the address out of the environment, so that programs started later don't inherit it.
   void adopt_environment() noexcept;
+
+  /// Takes the variable away, so that programs started later don't inherit it.
+  static void clear_environment() noexcept;
+
+  /// Speaks to nobody any more. For forked children.
+  void forget() noexcept { size_ = 0; }
 
   /// READY=1, with MAINPID=`main_pid` unless that is 0.
   void ready(pid_t main_pid) const noexcept;

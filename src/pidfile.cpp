@@ -8,6 +8,7 @@
 #include <string>
 
 #include "daemonctx/error.hpp"
+#include "posix/deadline.hpp"
 #include "posix/file_lock.hpp"
 #include "posix/pidfd.hpp"
 #include "posix/retry.hpp"
@@ -16,7 +17,7 @@ namespace daemonctx {
 namespace {
 
 namespace fs = boost::filesystem;
-using Clock = std::chrono::steady_clock;
+using posix::Clock;
 using std::chrono::milliseconds;
 
 constexpr mode_t pidfile_mode = 0644;
@@ -24,6 +25,9 @@ constexpr mode_t pidfile_mode = 0644;
 // Between the two locks a daemon has no pid to be named by. That takes a few system calls; where it takes
 // longer than this, the starting process was stopped or the machine is very busy.
 constexpr milliseconds identity_patience{2000};
+
+// How often a file that was locked may prove to have been replaced.
+constexpr int most_attempts = 1000;
 
 DaemonError unsafe(const fs::path& path, const std::string& why) {
   return {Step::open_pidfile, std::make_error_code(std::errc::operation_not_permitted), path.string(),
@@ -68,14 +72,13 @@ bool leads_to(const fs::path& path, int fd) noexcept {
 
 // Waits until the holder of the lock has ended, or briefly: the lock may be given up by a process that lives
 // on, and that a process begins to hold one is no event at all.
-void wait_for_change(const posix::IdentityHolder& holder, milliseconds longest) {
+void wait_for_change(const posix::IdentityHolder& holder, Clock::time_point deadline) {
   constexpr milliseconds known_slice{10};
   constexpr milliseconds unknown_slice{1};
   UniqueFd process;
   if (holder.pid > 0) process = posix::open_pidfd(holder.pid);
   pollfd ended{process.get(), POLLIN, 0};
-  const milliseconds slice = std::clamp(longest, milliseconds(1), process ? known_slice : unknown_slice);
-  posix::poll(&ended, 1, static_cast<int>(slice.count()));
+  posix::poll(&ended, 1, posix::poll_timeout(deadline, process ? known_slice : unknown_slice));
 }
 
 // Returns to try again; throws when there is nothing to wait for.
@@ -83,20 +86,21 @@ void wait_for_holder(const fs::path& path, int fd, Clock::time_point deadline,
                      Clock::time_point naming_deadline) {
   const posix::IdentityHolder holder = posix::identity_holder(fd);
   const auto until = holder.held ? deadline : std::max(deadline, naming_deadline);
-  const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());
-  if (left <= milliseconds::zero()) throw already_running(path, holder.pid);
-  wait_for_change(holder, left);
+  if (until <= Clock::now()) throw already_running(path, holder.pid);
+  wait_for_change(holder, until);
 }
 
 }  // namespace
 
 Pidfile Pidfile::lock(const fs::path& path, milliseconds timeout) {
-  const auto begin = Clock::now();
-  for (;;) {
+  const auto deadline = posix::deadline_in(timeout);
+  const auto naming_deadline = posix::deadline_in(identity_patience);
+  for (int attempt = 0; attempt < most_attempts; ++attempt) {
     UniqueFd fd = open_checked(path);
     const int error = posix::lock_exclusion(fd.get());
     if (error == EAGAIN) {
-      wait_for_holder(path, fd.get(), begin + timeout, begin + identity_patience);
+      wait_for_holder(path, fd.get(), deadline, naming_deadline);
+      attempt = 0;
     } else if (error != 0) {
       throw DaemonError(Step::lock_pidfile, {error, std::generic_category()}, path.string());
     } else if (leads_to(path, fd.get())) {
@@ -106,6 +110,9 @@ Pidfile Pidfile::lock(const fs::path& path, milliseconds timeout) {
       return {path, std::move(fd)};
     }
   }
+  throw DaemonError(Step::lock_pidfile, std::make_error_code(std::errc::resource_unavailable_try_again),
+                    path.string(),
+                    "cannot lock the pidfile \"" + path.string() + "\": it is replaced all the time");
 }
 
 int Pidfile::claim() noexcept {

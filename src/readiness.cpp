@@ -3,43 +3,19 @@
 
 #include <algorithm>
 #include <array>
-#include <ctime>
 #include <posix/syscalls.hpp>
 
 #include "posix/retry.hpp"
+#include "posix/signals.hpp"
 
 namespace daemonctx {
 namespace {
-
-// SIGPIPE is not raised on whoever writes in this scope.
-class NoBrokenPipeSignal {
- public:
-  NoBrokenPipeSignal() noexcept {
-    sigemptyset(&broken_pipe_);
-    sigaddset(&broken_pipe_, SIGPIPE);
-    posix::pthread_sigmask(SIG_BLOCK, &broken_pipe_, &former_);
-  }
-  ~NoBrokenPipeSignal() {
-    const timespec now{};
-    if (raised_) posix::sigtimedwait(&broken_pipe_, nullptr, &now);
-    posix::pthread_sigmask(SIG_SETMASK, &former_, nullptr);
-  }
-  NoBrokenPipeSignal(const NoBrokenPipeSignal&) = delete;
-  NoBrokenPipeSignal& operator=(const NoBrokenPipeSignal&) = delete;
-
-  void raised() noexcept { raised_ = true; }
-
- private:
-  sigset_t broken_pipe_;
-  sigset_t former_;
-  bool raised_ = false;
-};
 
 int send(int fd, StatusRecord record, std::string_view text) noexcept {
   text = text.substr(0, longest_status_text);
   record.text_size = static_cast<std::uint32_t>(text.size());
   const std::array<iovec, 2> parts{{{&record, sizeof record}, {const_cast<char*>(text.data()), text.size()}}};
-  NoBrokenPipeSignal scope;
+  posix::NoBrokenPipeSignal scope;
   const int error =
       posix::error_of(posix::retry([&] { return posix::writev(fd, parts.data(), parts.size()); }));
   if (error == EPIPE) scope.raised();

@@ -41,15 +41,15 @@ UniqueFd open_or_create(const fs::path& path, int flags, mode_t mode) {
   }
 }
 
-UniqueFd open_file(const StdioTarget& target, int stream, bool truncate) {
+UniqueFd open_file(const StdioTarget& target, int stream) {
   // O_NONBLOCK only while opening: a FIFO that nobody reads is refused instead of waited for.
   constexpr int common = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-  const int flags = stream == STDIN_FILENO ? O_RDONLY : O_WRONLY | O_APPEND | (truncate ? O_TRUNC : 0);
+  const int flags = stream == STDIN_FILENO ? O_RDONLY : O_WRONLY | O_APPEND;
   const fs::path& path = target.path();
   UniqueFd fd = stream == STDIN_FILENO
                     ? UniqueFd(posix::retry([&] { return posix::open(path.c_str(), common | flags); }))
                     : open_or_create(path, common | flags, target.options().mode);
-  if (!fd || posix::fcntl(fd.get(), F_SETFL, flags & ~O_TRUNC) == -1) throw cannot_open(path.string());
+  if (!fd || posix::fcntl(fd.get(), F_SETFL, flags) == -1) throw cannot_open(path.string());
   return fd;
 }
 
@@ -86,12 +86,13 @@ int Redirection::share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind
   const StdioTarget& target = target_of(stdio, stream);
   if (kind == StdioTarget::Kind::inherit) return -1;
   if (stream == STDERR_FILENO && same_file(stdio.out, stdio.err)) return sources_[STDOUT_FILENO];
+  truncates_.at(stream) = kind == StdioTarget::Kind::file && target.options().truncate;
   if (kind == StdioTarget::Kind::null_device) {
     owned_.push_back(open_null_device());
   } else if (kind == StdioTarget::Kind::descriptor) {
     owned_.push_back(copy_of(target.descriptor()));
   } else {
-    owned_.push_back(open_file(target, stream, target.options().truncate));
+    owned_.push_back(open_file(target, stream));
   }
   return owned_.back().get();
 }
@@ -103,6 +104,8 @@ void Redirection::append_descriptors(std::vector<int>& to) const {
 int Redirection::redirect(int stream) noexcept {
   const int source = sources_.at(stream);
   if (source == -1) return 0;
+  // What can't be emptied is a device or a pipe.
+  if (truncates_.at(stream) && posix::ftruncate(source, 0) == -1 && errno != EINVAL) return errno;
   return posix::error_of(posix::retry([&] { return posix::dup2(source, stream); }));
 }
 
@@ -123,7 +126,7 @@ void Redirection::reopen(const Stdio& stdio) {
       fresh.sources_[STDERR_FILENO] = fresh.sources_[STDOUT_FILENO];
       continue;
     }
-    fresh.owned_.push_back(open_file(target, stream, false));
+    fresh.owned_.push_back(open_file(target, stream));
     fresh.sources_.at(stream) = fresh.owned_.back().get();
   }
   if (const int error = fresh.redirect_output()) {

@@ -31,7 +31,9 @@ class Redirection {
   /// Redirects descriptor 0. \return 0 or an errno. \note Runs in the daemon before it may allocate.
   int redirect_input() noexcept { return redirect(0); }
 
-  /// Redirects descriptors 1 and 2 and closes what was held open for that. \return 0 or an errno.
+  /// Redirects descriptors 1 and 2, emptying the files that are to be emptied, and closes what was held open for
+  /// that. Only now, since a start that is refused must not touch the log of the daemon that runs.
+  /// \return 0 or an errno.
   int redirect_output() noexcept;
 
   /// Opens the files of 1 and 2 anew, appending, and puts them in place of the old ones at once.
@@ -43,6 +45,7 @@ class Redirection {
   int share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind kind);
 
   std::array<int, 3> sources_ = {-1, -1, -1};  // -1: leave the stream as it is
+  std::array<bool, 3> truncates_ = {};
   std::vector<UniqueFd> owned_;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "signal_dispatcher.hpp"
 
+#include <cxxabi.h>
 #include <poll.h>
 
 #include <algorithm>
@@ -9,12 +10,13 @@
 #include <cstdint>
 #include <posix/syscalls.hpp>
 
+#include "posix/deadline.hpp"
 #include "posix/retry.hpp"
 
 namespace daemonctx {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using posix::Clock;
 
 static_assert(NSIG - 1 <= 64, "a bit for each signal");
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<pthread_t>::is_always_lock_free,
@@ -35,6 +37,11 @@ class Slot {
     value_ = info.si_code == SI_QUEUE ? info.si_value.sival_int : 0;
     version_.fetch_add(1);
     writing_ = false;
+  }
+
+  void clear() noexcept {
+    writing_ = false;
+    version_ = 0;
   }
 
   SignalInfo load(int number) const noexcept {
@@ -60,14 +67,24 @@ struct Inbox {
   std::atomic<std::uint64_t> terminating = 0;
   std::atomic<bool> stop = false;
   std::atomic<pthread_t> waiter = {};  // inside ppoll(2), which a signal to this thread ends by itself
-  std::atomic<const posix::WakeFd*> wake = nullptr;
+  posix::WakeFd wake;                  // never closed but in a child
   std::array<Slot, NSIG> slots;
+
+  // What a fork or an earlier context may have left half done.
+  void clear() noexcept {
+    pending = 0;
+    terminating = 0;
+    stop = false;
+    waiter = pthread_t{};
+    for (Slot& slot : slots) slot.clear();
+    if (wake.fd() != -1) wake.drain();
+  }
 
   void receive(int number, const siginfo_t& info) noexcept {
     slots[static_cast<std::size_t>(number)].store(info);
     if ((terminating & bit(number)) != 0) stop = true;
     pending.fetch_or(bit(number));
-    if (waiter != ::pthread_self()) wake.load()->notify();
+    if (waiter != ::pthread_self()) wake.notify();
   }
 };
 
@@ -84,12 +101,16 @@ bool is(const SignalAction& action, StandardAction standard) noexcept {
   return held != nullptr && *held == standard;
 }
 
-struct sigaction disposition(int number, const SignalAction& action) noexcept {
+// An empty handler would make a read or write of a background process start again for ever.
+bool is_job_control(int number) noexcept { return number == SIGTTIN || number == SIGTTOU; }
+
+struct sigaction disposition(int number, const SignalAction& action, bool detached) noexcept {
   struct sigaction result {};
   result.sa_flags = SA_ONSTACK;
   if (is(action, StandardAction::restore_default)) {
     result.sa_handler = SIG_DFL;
-  } else if (number == SIGCHLD && is(action, StandardAction::ignore)) {
+  } else if (is(action, StandardAction::ignore) &&
+             (number == SIGCHLD || (is_job_control(number) && !detached))) {
     result.sa_handler = SIG_IGN;
   } else {
     result.sa_sigaction = &handle;
@@ -101,10 +122,7 @@ struct sigaction disposition(int number, const SignalAction& action) noexcept {
 // Null: for ever.
 const timespec* time_left(const SignalDispatcher::Deadline& deadline, timespec& storage) noexcept {
   if (!deadline) return nullptr;
-  const auto left = std::max(Clock::duration::zero(), *deadline - Clock::now());
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
-  storage.tv_sec = static_cast<time_t>(seconds.count());
-  storage.tv_nsec = static_cast<long>(std::chrono::nanoseconds(left - seconds).count());
+  storage = posix::time_left(*deadline);
   return &storage;
 }
 
@@ -117,27 +135,66 @@ void reap_all_children() noexcept {
   }
 }
 
+// This thread is the waiter, and handles mapped signals only inside ppoll(2), until the end of the scope; also if
+// the thread is cancelled there.
+class WaiterScope {
+ public:
+  explicit WaiterScope(const sigset_t& mapped) noexcept {
+    posix::pthread_sigmask(SIG_BLOCK, &mapped, &former_);
+    inbox.waiter = ::pthread_self();
+  }
+  ~WaiterScope() {
+    inbox.waiter = pthread_t{};
+    posix::pthread_sigmask(SIG_SETMASK, &former_, nullptr);
+  }
+  WaiterScope(const WaiterScope&) = delete;
+  WaiterScope& operator=(const WaiterScope&) = delete;
+
+  const sigset_t& former() const noexcept { return former_; }
+
+ private:
+  sigset_t former_;
+};
+
+class Counted {
+ public:
+  explicit Counted(std::atomic<int>& count) noexcept : count_(count) { ++count_; }
+  ~Counted() {
+    // A stop is for every thread that waits, but the descriptor wakes only the one that drains it.
+    if (--count_ > 0 && inbox.stop) inbox.wake.notify();
+  }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+
+ private:
+  std::atomic<int>& count_;
+};
+
 thread_local sigset_t mask_before_fork;
 
 }  // namespace
 
-SignalDispatcher::SignalDispatcher(SignalMap map, Hooks hooks)
-    : map_(std::move(map)), hooks_(std::move(hooks)) {
+SignalDispatcher::SignalDispatcher(const SignalMap& map, Hooks hooks) : hooks_(std::move(hooks)) {
+  for (const auto& [number, action] : map) map_[number] = std::make_shared<const SignalAction>(action);
   installed_.reserve(map_.size() + 1);
   sigemptyset(&mapped_);
+  posix::pthread_sigmask(SIG_SETMASK, nullptr, &former_mask_);
 }
 
-int SignalDispatcher::install(bool empty_mask) noexcept {
-  if (const int error = wake_.open()) return error;
-  inbox.pending = 0;
-  inbox.terminating = 0;
-  inbox.stop = false;
-  inbox.wake = &wake_;
+int SignalDispatcher::fd() noexcept { return inbox.wake.fd(); }
+
+int SignalDispatcher::install(bool detached) noexcept {
+  if (inbox.wake.fd() == -1) {
+    if (const int error = inbox.wake.open()) return error;
+  }
+  installs_ = true;
+  detached_ = detached;
+  inbox.clear();
   inbox.owner = posix::getpid();
   for (const auto& [number, action] : map_) {
-    if (const int error = install_one(number, action)) return error;
+    if (const int error = install_one(number, *action)) return error;
   }
-  if (!empty_mask) return posix::pthread_sigmask(SIG_UNBLOCK, &mapped_, &former_mask_);
+  if (!detached) return posix::pthread_sigmask(SIG_UNBLOCK, &mapped_, &former_mask_);
   sigemptyset(&former_mask_);
   return posix::pthread_sigmask(SIG_SETMASK, &former_mask_, nullptr);
 }
@@ -145,7 +202,7 @@ int SignalDispatcher::install(bool empty_mask) noexcept {
 int SignalDispatcher::install_one(int number, const SignalAction& action) noexcept {
   if (is(action, StandardAction::terminate)) inbox.terminating |= bit(number);
   else inbox.terminating &= ~bit(number);
-  const struct sigaction wanted = disposition(number, action);
+  const struct sigaction wanted = disposition(number, action, detached_);
   struct sigaction former {};
   if (posix::sigaction(number, &wanted, &former) == -1) return errno;
   if (sigismember(&mapped_, number) == 0) installed_.push_back({number, former});
@@ -154,14 +211,24 @@ int SignalDispatcher::install_one(int number, const SignalAction& action) noexce
 }
 
 void SignalDispatcher::map(int number, SignalAction action) {
-  installed_.reserve(installed_.size() + 1);
-  SignalAction& entry = map_[number];
-  entry = std::move(action);
-  if (const int error = install_one(number, entry)) throw std::system_error(error, std::generic_category());
+  auto entry = std::make_shared<const SignalAction>(std::move(action));
+  {
+    const std::lock_guard lock(map_mutex_);
+    installed_.reserve(installed_.size() + 1);
+    map_[number] = entry;
+    if (const int error = install_one(number, *entry))
+      throw std::system_error(error, std::generic_category());
+  }
   sigset_t one;
   sigemptyset(&one);
   sigaddset(&one, number);
   posix::pthread_sigmask(SIG_UNBLOCK, &one, nullptr);
+}
+
+SignalDispatcher::Entry SignalDispatcher::find(int number) {
+  const std::lock_guard lock(map_mutex_);
+  const auto found = map_.find(number);
+  return found == map_.end() ? nullptr : found->second;
 }
 
 void SignalDispatcher::start_thread() {
@@ -169,58 +236,52 @@ void SignalDispatcher::start_thread() {
   thread_ = std::thread([this] { deliver(); });
 }
 
-void SignalDispatcher::stop_thread() noexcept {
+void SignalDispatcher::stop_thread(bool waits) noexcept {
   if (!thread_.joinable()) return;
   quits_ = true;
-  wake_.notify();
-  if (thread_.get_id() == std::this_thread::get_id()) thread_.detach();  // std::exit from a signal action
-  else thread_.join();
+  inbox.wake.notify();
+  if (waits && thread_.get_id() != std::this_thread::get_id()) thread_.join();
+  else thread_.detach();  // the process is about to end
 }
 
 void SignalDispatcher::deliver() {
-  pollfd readable{wake_.fd(), POLLIN, 0};
+  pollfd readable{fd(), POLLIN, 0};
   while (!quits_) {
     posix::poll(&readable, 1, -1);
-    wake_.drain();
+    inbox.wake.drain();
     run_pending();
   }
 }
 
 void SignalDispatcher::uninstall() noexcept {
-  if (wake_.fd() == -1) return;
+  stop_thread(true);
+  if (!std::exchange(installs_, false)) return;
   for (const Installed& one : installed_) posix::sigaction(one.number, &one.former, nullptr);
   posix::pthread_sigmask(SIG_SETMASK, &former_mask_, nullptr);
   inbox.owner = 0;
-  wake_.close();
-  stopped_.close();
 }
 
 bool SignalDispatcher::wait_until(const Deadline& deadline) {
+  if (!installs_) return true;
   return stopped_.fd() == -1 ? wait_and_dispatch(deadline) : wait_for_stop(deadline);
 }
 
 bool SignalDispatcher::wait_and_dispatch(const Deadline& deadline) {
-  ++waiting_;
+  const Counted waits(waiting_);
   run_pending();
   while (!inbox.stop && !passed(deadline)) {
     sleep_until(deadline);
     run_pending();
   }
-  // A stop is for every thread that waits, but the descriptor wakes only the one that drains it.
-  if (--waiting_ > 0 && inbox.stop) wake_.notify();
   return inbox.stop;
 }
 
 void SignalDispatcher::sleep_until(const Deadline& deadline) {
-  pollfd readable{wake_.fd(), POLLIN, 0};
+  pollfd readable{fd(), POLLIN, 0};
   timespec storage{};
-  sigset_t former;
-  posix::pthread_sigmask(SIG_BLOCK, &mapped_, &former);
-  inbox.waiter = ::pthread_self();
-  const bool idle = inbox.pending == 0 && !inbox.stop;
-  if (idle && posix::ppoll(&readable, 1, time_left(deadline, storage), &former) > 0) wake_.drain();
-  inbox.waiter = pthread_t{};
-  posix::pthread_sigmask(SIG_SETMASK, &former, nullptr);
+  const WaiterScope scope(mapped_);
+  if (inbox.pending != 0 || inbox.stop) return;
+  if (posix::ppoll(&readable, 1, time_left(deadline, storage), &scope.former()) > 0) inbox.wake.drain();
 }
 
 bool SignalDispatcher::wait_for_stop(const Deadline& deadline) {
@@ -231,7 +292,7 @@ bool SignalDispatcher::wait_for_stop(const Deadline& deadline) {
 }
 
 void SignalDispatcher::dispatch() {
-  wake_.drain();
+  inbox.wake.drain();
   run_pending();
 }
 
@@ -242,12 +303,13 @@ void SignalDispatcher::run_pending() {
 }
 
 void SignalDispatcher::run(int number) {
-  const auto entry = map_.find(number);
-  if (entry == map_.end()) return;
+  const Entry entry = find(number);
+  if (!entry) return;
   try {
-    if (const auto* standard = std::get_if<StandardAction>(&entry->second)) return act(*standard);
-    const auto& call = std::get<1>(entry->second);
-    call(inbox.slots[static_cast<std::size_t>(number)].load(number));
+    if (const auto* standard = std::get_if<StandardAction>(entry.get())) return act(*standard);
+    std::get<1> (*entry)(inbox.slots[static_cast<std::size_t>(number)].load(number));
+  } catch (const abi::__forced_unwind&) {  // the thread is cancelled, and must go on being so
+    throw;
   } catch (...) {
     hooks_.report(std::current_exception(), "signal action");
   }
@@ -275,9 +337,10 @@ void SignalDispatcher::act(StandardAction action) {
 
 void SignalDispatcher::request_stop() noexcept {
   inbox.stop = true;
-  stop_source_.request_stop();
+  // Before the callbacks of the token: one of them may wait for a thread that waits here.
   if (stopped_.fd() != -1) stopped_.notify();
-  wake_.notify();
+  inbox.wake.notify();
+  stop_source_.request_stop();
 }
 
 bool SignalDispatcher::stop_requested() const noexcept { return inbox.stop; }
@@ -294,8 +357,9 @@ void SignalDispatcher::after_fork_in_child() noexcept {
   struct sigaction standard {};
   standard.sa_handler = SIG_DFL;
   for (const Installed& one : installed_) posix::sigaction(one.number, &standard, nullptr);
+  installs_ = false;
   inbox.owner = 0;
-  wake_.close();
+  inbox.wake.close();
   stopped_.close();
   posix::pthread_sigmask(SIG_SETMASK, &mask_before_fork, nullptr);
 }

@@ -7,6 +7,9 @@
 #include <chrono>
 #include <exception>
 #include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string_view>
@@ -34,34 +37,39 @@ class SignalDispatcher {
   };
   using Deadline = std::optional<std::chrono::steady_clock::time_point>;
 
-  SignalDispatcher(SignalMap map, Hooks hooks);
+  SignalDispatcher(const SignalMap& map, Hooks hooks);
   ~SignalDispatcher() { uninstall(); }
   SignalDispatcher(const SignalDispatcher&) = delete;
   SignalDispatcher& operator=(const SignalDispatcher&) = delete;
 
-  /// Installs the handlers and lets the mapped signals through; with `empty_mask` all signals.
+  /// Installs the handlers and lets the mapped signals through; when detached all signals.
   /// \return 0 or an errno. \note Runs in the daemon before it may allocate.
-  int install(bool empty_mask) noexcept;
+  int install(bool detached) noexcept;
 
-  /// Adds or replaces one entry after `install`. Not thread-safe.
+  /// Adds or replaces one entry after `install`, also from within an action. Thread-safe.
   /// \throws std::system_error
   void map(int number, SignalAction action);
 
   /// Runs the actions on a thread of their own from now on. \throws std::system_error
   void start_thread();
-  void stop_thread() noexcept;
+
+  /// \param waits false where the thread may be waiting for a lock that is never given up: then it is left alone.
+  void stop_thread(bool waits) noexcept;
 
   /// Puts dispositions and mask back as `install` found them. Further calls do nothing.
   void uninstall() noexcept;
 
-  /// True: a stop is requested; false: the deadline has passed.
+  /// True: a stop is requested, or this is a forked child; false: the deadline has passed.
   bool wait_until(const Deadline& deadline);
   void dispatch();
 
   void request_stop() noexcept;
   bool stop_requested() const noexcept;
   std::stop_token stop_token() const noexcept { return stop_source_.get_token(); }
-  int fd() const noexcept { return wake_.fd(); }
+
+  /// -1 before `install`, in a forked child, and in a process that had no dispatcher yet. The descriptor outlives the
+  /// dispatcher: a handler on another thread may still be about to write to it.
+  static int fd() noexcept;
 
   /// Around a fork: no mapped signal is handled in between, and the child starts with the defaults.
   void before_fork() noexcept;
@@ -69,12 +77,16 @@ class SignalDispatcher {
   void after_fork_in_child() noexcept;
 
  private:
+  using Entry =
+      std::shared_ptr<const SignalAction>;  // lives as long as it runs, though it be replaced meanwhile
+
   struct Installed {
     int number;
     struct sigaction former;
   };
 
   int install_one(int number, const SignalAction& action) noexcept;
+  Entry find(int number);
   bool wait_and_dispatch(const Deadline& deadline);
   bool wait_for_stop(const Deadline& deadline);
   void sleep_until(const Deadline& deadline);
@@ -83,9 +95,11 @@ class SignalDispatcher {
   void act(StandardAction action);
   void deliver();
 
-  SignalMap map_;
+  std::mutex map_mutex_;
+  std::map<int, Entry> map_;
   Hooks hooks_;
-  posix::WakeFd wake_;
+  bool installs_ = false;
+  bool detached_ = false;
   posix::WakeFd stopped_;  // readable for ever after a stop; only with a thread
   std::stop_source stop_source_;
   std::vector<Installed> installed_;

@@ -19,6 +19,7 @@
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
 #include "posix/threads.hpp"
+#include "unique_fd.hpp"
 
 namespace daemonctx {
 namespace {
@@ -71,6 +72,7 @@ void list_kept_descriptors(Impl& impl, const StatusWriter& status) {
   impl.redirection.append_descriptors(kept);
   kept.push_back(status.fd());
   if (impl.pidfile) kept.push_back(impl.pidfile.fd());
+  if (impl.signals.fd() != -1) kept.push_back(impl.signals.fd());  // of an earlier context
   std::sort(kept.begin(), kept.end());
 }
 
@@ -125,8 +127,15 @@ constexpr std::array detached_steps = {
     DaemonStep{Step::redirect_stdio, redirect_input},
 };
 
-// What the starter gave stays: dispositions, descriptors.
-constexpr std::span foreground_steps = std::span(detached_steps).subspan(2);
+// What the starter gave stays: dispositions, descriptors. What can't be put back if the start fails comes last.
+constexpr std::array foreground_steps = {
+    DaemonStep{Step::set_umask, set_umask},
+    DaemonStep{Step::write_pidfile, write_pidfile},
+    DaemonStep{Step::change_directory, change_directory},
+    DaemonStep{Step::install_signal_map, install_signal_map},
+    DaemonStep{Step::redirect_stdio, redirect_input},
+    DaemonStep{Step::limit_core, limit_core},
+};
 
 struct Failure {
   Step step;
@@ -149,6 +158,7 @@ void settle(Impl& impl) {
   Lifetime::open(impl);
   if (impl.options.signal_delivery == SignalDelivery::on_own_thread) impl.signals.start_thread();
   if (impl.options.readiness == Readiness::when_constructed) impl.become_ready();
+  Notify::clear_environment();
 }
 
 [[noreturn]] void give_up(Impl& impl, const Failure& failure, std::string_view text = {}) noexcept {
@@ -176,11 +186,11 @@ void detach(Impl& impl) {
   list_kept_descriptors(impl, pipe.writer);
   flush_streams();
   posix::SignalBlock blocked;
-  const SubreaperScope subreaper;
-  const posix::ScopedDisposition children_are_reported(SIGCHLD, SIG_DFL);
+  ParentScope parent;
   const pid_t intermediate = start_intermediate(pipe.writer);
   if (intermediate == 0) {
     blocked.keep();
+    parent.keep();
     impl.status = std::move(pipe.writer);
     return;
   }
@@ -193,29 +203,51 @@ void detach(Impl& impl) {
     posix::_exit(EXIT_SUCCESS);
   }
   launch.take_down(outcome);
+  impl.pidfile.remove();  // before the signal that may have interrupted us is let through
   throw to_error(outcome, subject_of(outcome.step, impl.options), impl.options.ready_timeout);
 }
 
-void stay_in_foreground(Impl& impl) {
-  const mode_t former_umask = posix::umask(impl.options.umask);
-  try {
-    if (const auto failure = take(foreground_steps, impl)) {
-      throw DaemonError(failure->step, {failure->error, std::generic_category()},
-                        subject_of(failure->step, impl.options));
-    }
-    settle(impl);
-  } catch (...) {
+// Puts back what a start in the foreground has changed, unless it succeeds.
+class Rollback {
+ public:
+  explicit Rollback(Impl& impl) noexcept
+      : impl_(impl),
+        directory_(posix::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC)),
+        umask_(posix::umask(impl.options.umask)) {}
+  ~Rollback() {
+    if (succeeded_) return;
     Lifetime::close();
-    posix::umask(former_umask);
-    throw;
+    impl_.signals.uninstall();
+    posix::umask(umask_);
+    [[maybe_unused]] const int result = posix::fchdir(directory_.get());
   }
+  Rollback(const Rollback&) = delete;
+  Rollback& operator=(const Rollback&) = delete;
+
+  void success() noexcept { succeeded_ = true; }
+
+ private:
+  Impl& impl_;
+  UniqueFd directory_;
+  mode_t umask_;
+  bool succeeded_ = false;
+};
+
+void stay_in_foreground(Impl& impl) {
+  Rollback rollback(impl);
+  if (const auto failure = take(foreground_steps, impl)) {
+    throw DaemonError(failure->step, {failure->error, std::generic_category()},
+                      subject_of(failure->step, impl.options));
+  }
+  settle(impl);
+  rollback.success();
 }
 
 }  // namespace
 
 std::unique_ptr<Impl> start(DaemonOptions options) {
   validate(options);
-  Lifetime::refuse_second();
+  Lifetime::Claim claim;
   resolve_paths(options);
   const LaunchDecision launch = decide_launch(options.detach_process, Surroundings::look());
   auto impl = std::make_unique<Impl>(std::move(options), launch);
@@ -231,6 +263,7 @@ std::unique_ptr<Impl> start(DaemonOptions options) {
     throw;
   }
   if (impl->detaches()) be_daemon(*impl);
+  claim.keep();
   return impl;
 }
 

@@ -22,7 +22,7 @@ Outcome launch(Work work, std::chrono::milliseconds timeout = {}) {
   const scene::Scene adopts_what_is_left;
   StatusPipe pipe = create_status_pipe();
   const posix::SignalBlock blocked;
-  const posix::ScopedDisposition children_are_reported(SIGCHLD, SIG_DFL);
+  ParentScope parent;
   const pid_t intermediate = start_by_fork(pipe.writer);
   if (intermediate == 0) {
     work(pipe.writer);

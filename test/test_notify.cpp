@@ -102,8 +102,14 @@ BOOST_AUTO_TEST_CASE(a_long_status_is_cut) {
 BOOST_AUTO_TEST_CASE(the_variable_is_gone_afterwards) {
   const scene::Scene scene;
   const Listener manager(scene.path("socket"));
-  adopted();
+  Notify notify = adopted();
+  Notify::clear_environment();
   BOOST_TEST(::getenv("NOTIFY_SOCKET") == nullptr);
+  notify.stopping();
+  BOOST_TEST(manager.next() == "STOPPING=1");
+  notify.forget();
+  notify.stopping();
+  BOOST_TEST(manager.next() == "nothing");
 }
 
 BOOST_AUTO_TEST_CASE(without_a_manager_nothing_happens) {

@@ -342,6 +342,22 @@ BOOST_AUTO_TEST_CASE(a_socket_as_standard_input_means_inetd) {
   ::close(ends[1]);
 }
 
+BOOST_AUTO_TEST_CASE(a_failure_leaves_the_process_as_it_was) {
+  Scene scene;
+  const auto surroundings = [&] {
+    const rlimit some{4096, 4096};
+    ::setrlimit(RLIMIT_CORE, &some);
+    ::umask(077);
+    if (::chdir(scene.folder().c_str()) != 0) ::_exit(96);
+  };
+  scene.run_probe({"block:15", "daemon", "tell_failure=yes", "detach=never", "cwd=/nope"}, surroundings);
+  const auto facts = scene.facts();
+  BOOST_TEST(facts.at("cwd") == scene.folder().string());
+  BOOST_TEST(facts.at("umask") == "77");
+  BOOST_TEST(facts.at("core") == "4096 4096");
+  BOOST_TEST(facts.at("blocked") == "0000000000004000");
+}
+
 BOOST_AUTO_TEST_CASE(a_failure_leaves_no_pidfile) {
   Scene scene;
   const Refusal refusal(scene,
@@ -420,6 +436,26 @@ BOOST_AUTO_TEST_CASE(while_another_one_runs) {
   BOOST_TEST(contains(second.err, "already running, pid " + pid + " (pidfile \"" + pidfile + "\")\n"));
   BOOST_TEST(!scene.has_line());
   BOOST_TEST(scene::pid_in(pidfile) == std::stoi(pid));  // the file is untouched
+}
+
+BOOST_AUTO_TEST_CASE(and_leaves_the_log_of_the_one_that_runs_alone) {
+  Scene scene;
+  const scene::Words words = {
+      "daemon", "pidfile=" + scene.path("pid"), "out=new:" + scene.path("log"), "print:kept", "facts",
+      "wait"};
+  scene.run_probe(words);
+  scene.facts();
+  BOOST_TEST(scene.run_probe(words).end.exited(1));
+  BOOST_TEST(scene::contents(scene.path("log")) == "kept\n");
+}
+
+BOOST_AUTO_TEST_CASE(although_the_service_says_that_it_is_ready_after_all) {
+  Scene scene;
+  const Refusal refusal(scene, {"daemon", "pidfile=" + scene.path("pid"), "readiness=notified",
+                                "fail:no disk", "ready", "say:never"});
+  refusal.says(Step::run_service, ECANCELED, "no disk");
+  refusal.leaves_no_pidfile();
+  BOOST_TEST(!scene.has_line());
 }
 
 BOOST_AUTO_TEST_CASE(with_a_pidfile_that_is_a_symbolic_link) {
@@ -562,6 +598,14 @@ BOOST_AUTO_TEST_CASE(when_it_is_not_ready_in_time_and_deaf) {
   deaf.leaves_no_pidfile();
 }
 
+BOOST_AUTO_TEST_CASE(and_waits_for_ever_with_the_longest_timeout) {
+  Scene scene;
+  auto caller = scene.start_probe({"daemon", "readiness=notified", "ready_timeout=9223372036854775807",
+                                   "say:working", "wait_for:50", "ready", "facts", "wait"});
+  scene.expect("working");
+  BOOST_TEST(caller.finish().end.exited(0));
+}
+
 BOOST_AUTO_TEST_CASE(when_threads_run) {
   Scene scene;
   const Refusal refusal(scene, {"thread", "daemon", "pidfile=" + scene.path("pid")});
@@ -605,6 +649,17 @@ BOOST_AUTO_TEST_CASE(takes_the_half_started_daemon_down_and_dies_of_its_signal) 
     BOOST_TEST(!scene::exists(scene.path("pid")));
     BOOST_TEST(scene::children().empty());
   }
+}
+
+BOOST_AUTO_TEST_CASE(leaves_no_pidfile_of_a_deaf_daemon) {
+  Scene scene;
+  auto caller = scene.start_probe(
+      {"daemon", "pidfile=" + scene.path("pid"), "readiness=notified", "say:working", "hang"});
+  scene.expect("working");
+  ::kill(caller.pid(), SIGINT);
+  BOOST_TEST(caller.finish().end.killed_by(SIGINT));
+  BOOST_TEST(!scene::exists(scene.path("pid")));
+  BOOST_TEST(scene::children().empty());
 }
 
 BOOST_AUTO_TEST_CASE(throws_where_it_handles_the_signal) {

@@ -75,6 +75,10 @@ class DAEMONCTX_EXPORT CleanupStack {
     return true;
   }
 
+  /// Forgets everything, running and destroying nothing. For a forked child, where what the callables refer to
+  /// belongs to the parent.
+  void abandon() noexcept;
+
  private:
   friend class Cleanup;
 

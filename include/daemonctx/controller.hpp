@@ -55,7 +55,8 @@ class DAEMONCTX_EXPORT Controller {
   DaemonStatus status() const;
   DaemonStatus status(std::error_code& error) const noexcept;
 
-  /// \throws std::system_error: `std::errc::no_such_process` if it is not running, or the system's error.
+  /// \throws std::system_error: `std::errc::no_such_process` if it is not running; `not_supported` if it has no
+  ///         number in this pid namespace; or the system's error.
   void send_signal(int signal) const;
   void send_signal(int signal, std::error_code& error) const noexcept;
 

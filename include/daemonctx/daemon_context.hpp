@@ -28,15 +28,16 @@ namespace daemonctx {
 ///
 /// Thread-safety: `on_exit`, `close_on_exit`, `notify_*`, `keep_alive`, `fail`, `stop_requested`,
 /// `request_stop`, `stop_token`, `reopen_output`, `mode` and `pid` are thread-safe, the others reentrant.
-/// Nothing here is async-signal-safe. In a child that the daemon forks the context is inert: its destructor,
-/// its cleanups and its signals do nothing there.
+/// Nothing here is async-signal-safe. In a child that the daemon forks the context is inert: its destructor, its
+/// cleanups, its signals and its notifications do nothing there, and `wait*()` returns true at once.
 class DAEMONCTX_EXPORT DaemonContext {
  public:
   /// Becomes a daemon.
   ///
   /// \throws std::invalid_argument naming the option at fault; nothing has been changed.
   /// \throws std::logic_error if a context is already open in this process.
-  /// \throws DaemonError in the caller, for a failure on either side; no process, pidfile or lock is left.
+  /// \throws DaemonError in the caller, for a failure on either side; no process of the daemon's process group, no
+  ///         pidfile and no lock is left.
   [[nodiscard]] explicit DaemonContext(DaemonOptions options = {});
 
   /// Ends the daemon's work: tells the service manager, runs the cleanups (last first), removes the pidfile,
@@ -68,14 +69,15 @@ class DAEMONCTX_EXPORT DaemonContext {
     }
   }
 
-  /// Maps SIGHUP to `reload`. If that throws, the text goes to `on_error` and to the service manager's status;
+  /// Maps SIGHUP to `reload`, which may be replaced at any time, also by itself. If it throws, the text goes to `on_error` and to the service manager's status;
   /// the service goes on as it was.
   void on_reload(std::function<void()> reload);
 
   /// With `Readiness::when_notified`: redirects output and error, releases the caller, tells the service
   /// manager. Further calls do nothing.
   /// \throws DaemonError (`become_ready`, `broken_pipe`) if the caller is gone: the start was cut off, and
-  /// nobody knows of this daemon; (`redirect_stdio`) with the system's error.
+  /// nobody knows of this daemon; (`become_ready`, `operation_canceled`) after `fail()`; (`redirect_stdio`) with
+  /// the system's error.
   void notify_ready();
 
   /// A line for the service manager to show. Nothing happens without one.

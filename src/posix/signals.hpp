@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <ctime>
 #include <posix/syscalls.hpp>
 
 namespace daemonctx::posix {
@@ -29,21 +30,29 @@ class SignalBlock final {
   bool restores_ = true;
 };
 
-/// Sets one disposition; the former one comes back at the end of the scope.
-class ScopedDisposition final {
+/// Within it a write to a pipe that nobody reads is an error and no signal.
+class NoBrokenPipeSignal final {
  public:
-  ScopedDisposition(int signal, void (*handler)(int)) noexcept : signal_(signal) {
-    struct sigaction action {};
-    action.sa_handler = handler;
-    posix::sigaction(signal, &action, &former_);
+  NoBrokenPipeSignal() noexcept {
+    sigemptyset(&broken_pipe_);
+    sigaddset(&broken_pipe_, SIGPIPE);
+    posix::pthread_sigmask(SIG_BLOCK, &broken_pipe_, &former_);
   }
-  ~ScopedDisposition() { posix::sigaction(signal_, &former_, nullptr); }
-  ScopedDisposition(const ScopedDisposition&) = delete;
-  ScopedDisposition& operator=(const ScopedDisposition&) = delete;
+  ~NoBrokenPipeSignal() {
+    const timespec now{};
+    if (raised_) posix::sigtimedwait(&broken_pipe_, nullptr, &now);
+    posix::pthread_sigmask(SIG_SETMASK, &former_, nullptr);
+  }
+  NoBrokenPipeSignal(const NoBrokenPipeSignal&) = delete;
+  NoBrokenPipeSignal& operator=(const NoBrokenPipeSignal&) = delete;
+
+  /// To be called when a write has failed with EPIPE.
+  void raised() noexcept { raised_ = true; }
 
  private:
-  int signal_;
-  struct sigaction former_ {};
+  sigset_t broken_pipe_;
+  sigset_t former_;
+  bool raised_ = false;
 };
 
 /// Sets every signal to its default. SIGKILL, SIGSTOP and those the C library keeps refuse, and need not.

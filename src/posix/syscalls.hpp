@@ -25,6 +25,7 @@ using ::_exit;
 using ::chdir;
 using ::close;
 using ::dup2;
+using ::fchdir;
 using ::fchmod;
 using ::fcntl;
 using ::flock;

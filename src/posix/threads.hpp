@@ -3,7 +3,20 @@
 
 #include <posix/syscalls.hpp>
 
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#endif
+
 namespace daemonctx::posix {
+
+/// True if the C library knows that this process has one thread, so that there is nobody to exclude.
+inline bool is_single_threaded() noexcept {
+#if __has_include(<sys/single_threaded.h>)
+  return __libc_single_threaded != 0;
+#else
+  return false;
+#endif
+}
 
 /// How many threads this process has; 0 where the system does not tell. Every thread is a folder in
 /// /proc/self/task, and a folder has a link for each folder in it and two of its own.

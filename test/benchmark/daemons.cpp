@@ -16,6 +16,7 @@ Words python_words(const std::string& script) {
 Words words_of(const std::string& name) {
   static const std::map<std::string, Words> all = {
       {names::reference, {paths::reference_daemon}},
+      {names::reference_cxx, {paths::reference_daemon_cxx}},
       {names::subject, {paths::subject_daemon}},
       {names::subject_static, {paths::subject_daemon_static}},
       {names::libdaemon, paths::peer_libdaemon.empty() ? Words{} : Words{paths::peer_libdaemon}},

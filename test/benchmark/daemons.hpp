@@ -22,6 +22,8 @@ struct Program {
 /// The names under which they stand in the table.
 namespace names {
 inline const std::string reference = "reference";
+inline const std::string reference_cxx =
+    "C with the C++ runtime";  // the same program, with what any in C++ loads
 inline const std::string subject = "daemonctx";
 inline const std::string subject_static = "daemonctx static";
 inline const std::string libdaemon = "libdaemon";

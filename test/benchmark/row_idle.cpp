@@ -7,7 +7,6 @@
 #include <sstream>
 
 #include "daemons.hpp"
-#include "paths.hpp"
 #include "rows.hpp"
 
 namespace bench {
@@ -65,7 +64,7 @@ Contender contender(const Program& program, const std::string& pidfile) {
 
 void idle_rows(Table& table) {
   const Scratch scratch;
-  std::vector<Contender> all = {contender({"C++ runtime", {paths::reference_daemon_cxx}}, scratch.pidfile())};
+  std::vector<Contender> all = {contender(daemon_program(names::reference_cxx), scratch.pidfile())};
   for (const auto& name : {names::subject, names::subject_static, names::reference, names::libdaemon,
                            names::daemon3, names::python}) {
     if (is_installed(name)) all.push_back(contender(daemon_program(name), scratch.pidfile()));

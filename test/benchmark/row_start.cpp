@@ -38,8 +38,8 @@ std::vector<Contender> contenders(const std::vector<std::string>& names, const s
 
 void start_rows(Table& table) {
   const Scratch scratch;
-  auto all = contenders({names::reference, names::subject_static, names::subject, names::libdaemon,
-                         names::daemon3, names::python},
+  auto all = contenders({names::reference, names::subject_static, names::subject, names::reference_cxx,
+                         names::libdaemon, names::daemon3, names::python},
                         scratch.pidfile(), time_to_start);
   all.push_back({.name = "empty program",
                  .measure = [empty = Command({paths::reference_empty})] { return start(empty); }});
@@ -78,10 +78,11 @@ void descriptor_rows(Table& table) {
 
 void stop_rows(Table& table) {
   const Scratch scratch;
-  const auto series = measure_paired(contenders({names::reference, names::subject_static, names::subject,
-                                                 names::libdaemon, names::daemon3, names::python},
-                                                scratch.pidfile(), time_to_stop_after_start),
-                                     200);
+  const auto series =
+      measure_paired(contenders({names::reference, names::subject_static, names::subject,
+                                 names::reference_cxx, names::libdaemon, names::daemon3, names::python},
+                                scratch.pidfile(), time_to_stop_after_start),
+                     200);
   table.add(compare("stop, from SIGTERM to the end", series, names::subject, 1.25));
 }
 

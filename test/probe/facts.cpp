@@ -60,14 +60,16 @@ std::string terminal() {
   return fd == -1 ? "none" : "has one";
 }
 
-void tell_facts(const DaemonContext& context) {
+void tell_facts(const DaemonContext* context) {
   std::ostringstream text;
   text << "pid=" << ::getpid() << "\nppid=" << ::getppid() << "\npgid=" << ::getpgrp()
        << "\nsid=" << ::getsid(0) << "\ncwd=" << fs::current_path().string() << "\numask=" << current_umask()
        << "\nfds=" << open_descriptors() << "\nblocked=" << status_field("SigBlk")
        << "\nignored=" << status_field("SigIgn") << "\ncaught=" << status_field("SigCgt")
-       << "\ncore=" << core_limit() << "\nterminal=" << terminal() << "\nthreads=" << status_field("Threads")
-       << "\nmode=" << to_string(context.mode()) << "\ncontext_pid=" << context.pid() << "\nend of facts";
+       << "\ncore=" << core_limit() << "\nterminal=" << terminal() << "\nthreads=" << status_field("Threads");
+  if (context != nullptr)
+    text << "\nmode=" << to_string(context->mode()) << "\ncontext_pid=" << context->pid();
+  text << "\nend of facts";
   say(text.str());
 }
 

@@ -55,7 +55,8 @@ int act(DaemonContext& context, const std::vector<std::string>& words) {
 struct Script {
   DaemonOptions options;
   std::vector<std::string> body;
-  bool by_run = false;  // through daemonctx::run instead of a guard in a try block
+  bool tells_failure = false;  // the facts of the caller after a start that failed
+  bool by_run = false;         // through daemonctx::run instead of a guard in a try block
 };
 
 Script prepare(const std::vector<std::string>& words) {
@@ -68,6 +69,8 @@ Script prepare(const std::vector<std::string>& words) {
   script.by_run = at < words.size() && words[at] == "run";
   for (++at; at < words.size(); ++at) {
     const auto [name, value] = split(words[at], '=');
+    if (name == "tell_failure") script.tells_failure = true;
+    if (name == "tell_failure") continue;
     const auto setter = probe::option_setters.find(name);
     if (setter == probe::option_setters.end()) break;
     setter->second(script.options, value);
@@ -81,6 +84,7 @@ int guarded(const Script& script) {
     DaemonContext context(script.options);
     return act(context, script.body);
   } catch (const daemonctx::DaemonError& error) {
+    if (script.tells_failure) probe::tell_facts(nullptr);
     std::cerr << "step " << static_cast<int>(error.step()) << " code " << error.code().value() << " pid "
               << error.pid() << " subject \"" << error.subject() << "\"\n"
               << error.what() << '\n';

@@ -14,7 +14,7 @@ extern std::string channel;
 void say(const std::string& text);
 
 /// What this process can see of itself, each as the test compares it.
-void tell_facts(const daemonctx::DaemonContext& context);
+void tell_facts(const daemonctx::DaemonContext* context);
 std::string open_descriptors();
 std::string terminal();
 

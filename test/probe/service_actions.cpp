@@ -64,7 +64,7 @@ Connection lasting{"lasting"};
 }  // namespace
 
 const std::map<std::string, ServiceAction> service_actions = {
-    {"facts", [](DaemonContext& context, const std::string&) { tell_facts(context); }},
+    {"facts", [](DaemonContext& context, const std::string&) { tell_facts(&context); }},
     {"say", [](DaemonContext&, const std::string& text) { say(text); }},
     {"print", [](DaemonContext&, const std::string& text) { std::cout << text << std::endl; }},
     {"eprint", [](DaemonContext&, const std::string& text) { std::cerr << text << std::endl; }},

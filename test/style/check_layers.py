@@ -14,7 +14,7 @@ FLOORS = [
     # 0: handles, errors, system calls. The order within the line is theirs.
     [
         "export features error unique_fd posix/syscalls posix/retry posix/signals posix/threads posix/pidfd "
-        "posix/file_lock posix/wake_fd",
+        "posix/file_lock posix/wake_fd posix/deadline posix/rseq",
     ],
     # 1: parts
     [

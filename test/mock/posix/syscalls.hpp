@@ -49,6 +49,7 @@ inline int next_fault(const char* name) noexcept {
 
 DAEMONCTX_FALLIBLE(chdir)
 DAEMONCTX_FALLIBLE(dup2)
+DAEMONCTX_FALLIBLE(fchdir)
 DAEMONCTX_FALLIBLE(fchmod)
 DAEMONCTX_FALLIBLE(fcntl)
 DAEMONCTX_FALLIBLE(flock)

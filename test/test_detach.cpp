@@ -2,6 +2,7 @@
 #define BOOST_TEST_MODULE detach
 #include "detach.hpp"
 
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,6 +48,37 @@ void start_and_check(Mechanism start) {
 }
 
 }  // namespace
+
+BOOST_AUTO_TEST_CASE(the_daemon_knows_its_processor) {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  ::sched_getaffinity(0, sizeof allowed, &allowed);
+  for (const Mechanism start :
+       {static_cast<Mechanism>(start_intermediate), static_cast<Mechanism>(start_by_fork)}) {
+    const scene::Scene adopts_the_daemon;
+    StatusPipe pipe = create_status_pipe();
+    if (start(pipe.writer) == 0) {
+      int wrong = 0;
+      for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+        if (!CPU_ISSET(cpu, &allowed)) continue;
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        ::sched_setaffinity(0, sizeof one, &one);
+        if (::sched_getcpu() != cpu) ++wrong;
+      }
+      pipe.writer.send_failure(Step::run_service, wrong);
+      ::_exit(0);
+    }
+    pipe.writer.close();
+    StatusRecord record;
+    int wrong = -1;
+    for (std::string text; pipe.reader.receive(record, text);) {
+      if (record.kind == StatusRecord::Kind::failure) wrong = record.error;
+    }
+    BOOST_TEST(wrong == 0);
+  }
+}
 
 // Often: what vfork shares would be damaged sooner or later.
 BOOST_AUTO_TEST_CASE(by_vfork) {

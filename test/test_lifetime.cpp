@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE lifetime
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
+#include <array>
 #include <boost/test/unit_test.hpp>
 
 #include "scene.hpp"
@@ -93,6 +95,24 @@ BOOST_AUTO_TEST_CASE(when_one_of_them_throws) {
              "daemon_probe: cleanup: second trouble\ndaemon_probe: cleanup: first trouble\n");
 }
 
+BOOST_AUTO_TEST_CASE(when_one_of_them_throws_and_nobody_reads_the_report) {
+  std::array<int, 2> ends{};
+  BOOST_REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
+  Scene scene;
+  const std::string pidfile = scene.path("pid");
+  auto daemon = scene.start_probe({"daemon", "detach=never", "pidfile=" + pidfile, "cleanup:done",
+                                   "cleanup_throw:trouble", "say:on", "wait"},
+                                  [&] { ::dup2(ends[1], STDERR_FILENO); });
+  ::close(ends[0]);
+  ::close(ends[1]);
+  scene.expect("on");
+  ::kill(daemon.pid(), SIGTERM);
+  scene.expect("stop");
+  scene.expect("cleanup done");
+  BOOST_TEST(daemon.finish().end.exited(0));
+  BOOST_TEST(!scene::exists(pidfile));
+}
+
 BOOST_AUTO_TEST_CASE(on_exit_from_a_signal_action_on_the_librarys_thread) {
   WayOut daemon({"hang"}, {"delivery=thread", "signal=10:exit"});
   ::kill(daemon.pid, SIGUSR1);
@@ -127,6 +147,52 @@ BOOST_AUTO_TEST_CASE(a_forked_child_runs_no_cleanup_and_keeps_the_pidfile) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_forked_child_is_inert) {
+  Scene scene;
+  const std::string pidfile = scene.path("pid");
+  scene.run_probe({"daemon", "pidfile=" + pidfile, "err=" + scene.path("log"), "facts", "cleanup:done",
+                   "fork:use", "wait"});
+  const auto facts = scene.facts();
+  scene.next();
+  scene.expect("waited, stopped: 0");
+  scene.expect("ran: 0");
+  scene.expect("worker ended 4");
+  BOOST_TEST(scene::contents(scene.path("log")).empty());
+  ::kill(std::stoi(facts.at("pid")), SIGTERM);
+  scene.expect("stop");
+  scene.expect("cleanup done");
+}
+
+BOOST_AUTO_TEST_CASE(an_uncaught_exception_in_a_forked_child_ends_only_that) {
+  for (const std::string way : {"fork:throw", "fork:own_context"}) {
+    Scene scene;
+    const std::string pidfile = scene.path("pid");
+    scene.run_probe(
+        {"daemon", "pidfile=" + pidfile, "err=" + scene.path("log"), "facts", "cleanup:done", way, "wait"});
+    const auto facts = scene.facts();
+    scene.next();
+    scene.expect("worker killed by " + std::to_string(SIGABRT));
+    BOOST_TEST(scene::contents(scene.path("log")).find("broken worker") != std::string::npos);
+    BOOST_TEST(scene::pid_in(pidfile) == std::stoi(facts.at("pid")));
+    BOOST_TEST(!scene.has_line());
+    ::kill(std::stoi(facts.at("pid")), SIGTERM);
+    scene.expect("stop");
+    scene.expect("cleanup done");
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_context_may_follow_another_in_one_process) {
+  Scene scene;
+  const auto result = scene.run_probe({"daemon", "detach=never", "pidfile=" + scene.path("pid"),
+                                       "cleanup:first", "say:one", "again", "facts", "cleanup:second"});
+  BOOST_TEST(result.end.exited(0));
+  scene.expect("one");
+  scene.expect("cleanup first");
+  BOOST_TEST(scene.facts().at("mode") == "foreground");
+  scene.expect("cleanup second");
+  BOOST_TEST(!scene::exists(scene.path("pid")));
+}
+
 BOOST_AUTO_TEST_CASE(a_forked_worker_dies_of_a_signal_that_the_daemon_handles) {
   Scene scene;
   const std::string pidfile = scene.path("pid");
@@ -158,6 +224,15 @@ BOOST_AUTO_TEST_CASE(a_hanging_cleanup_is_given_up) {
   BOOST_TEST(!scene.has_line());
   BOOST_TEST(scene::contents(scene.path("log")) ==
              "daemon_probe: cleanup: did not end within 100 ms, given up\n");
+}
+
+BOOST_AUTO_TEST_CASE(each_cleanup_has_the_whole_time_also_after_one_that_calls_exit) {
+  Scene scene;
+  scene.run_probe({"daemon", "cleanup_timeout=400", "facts", "cleanup_slow:250", "cleanup_slow:250",
+                   "cleanup_exit:6", "cleanup_slow:250"});
+  const pid_t daemon = std::stoi(scene.facts().at("pid"));
+  for (int n = 0; n < 3; ++n) scene.expect("slow cleanup");
+  BOOST_TEST(scene::await_end(daemon).exited(6));
 }
 
 BOOST_AUTO_TEST_CASE(a_killed_daemon_is_taken_over_by_the_next_start) {

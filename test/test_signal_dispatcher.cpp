@@ -181,6 +181,27 @@ BOOST_FIXTURE_TEST_CASE(a_child_made_by_vfork_does_not_write_into_the_parents_no
   BOOST_TEST(!readable(dispatcher.fd()));
 }
 
+BOOST_FIXTURE_TEST_CASE(a_callback_of_the_token_may_wait_for_a_thread_that_waits_for_the_stop, Fixture) {
+  std::thread waiter([&] { dispatcher.wait_until(std::nullopt); });
+  const std::stop_callback joins(dispatcher.stop_token(), [&] { waiter.join(); });
+  dispatcher.request_stop();
+  BOOST_TEST(!waiter.joinable());
+}
+
+BOOST_FIXTURE_TEST_CASE(an_action_may_replace_itself, Fixture) {
+  std::string order;
+  const std::string filler(100, 'x');  // what the running action holds must stay valid
+  dispatcher.map(SIGALRM, [&, filler](const SignalInfo&) {
+    dispatcher.map(SIGALRM, [&](const SignalInfo&) { order += "second"; });
+    order += filler.substr(0, 1);
+  });
+  for (int n = 0; n < 2; ++n) {
+    ::raise(SIGALRM);
+    dispatcher.dispatch();
+  }
+  BOOST_TEST(order == "xsecond");
+}
+
 BOOST_FIXTURE_TEST_CASE(a_map_entry_can_be_added_later, Fixture) {
   int seen = 0;
   dispatcher.map(SIGALRM, [&](const SignalInfo& info) { seen = info.number; });

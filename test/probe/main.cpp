@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <iostream>
 #include <vector>
 
@@ -79,10 +80,22 @@ Script prepare(const std::vector<std::string>& words) {
   return script;
 }
 
+// "again" ends a context and begins another with the same options.
+int act_in_contexts(const Script& script) {
+  auto rest = script.body;
+  for (auto again = std::find(rest.begin(), rest.end(), "again"); again != rest.end();
+       again = std::find(rest.begin(), rest.end(), "again")) {
+    DaemonContext context(script.options);
+    act(context, {rest.begin(), again});
+    rest.erase(rest.begin(), again + 1);
+  }
+  DaemonContext context(script.options);
+  return act(context, rest);
+}
+
 int guarded(const Script& script) {
   try {
-    DaemonContext context(script.options);
-    return act(context, script.body);
+    return act_in_contexts(script);
   } catch (const daemonctx::DaemonError& error) {
     if (script.tells_failure) probe::tell_facts(nullptr);
     std::cerr << "step " << static_cast<int>(error.step()) << " code " << error.code().value() << " pid "

@@ -8,6 +8,7 @@
 
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <thread>
 
@@ -23,28 +24,50 @@ void acquire_terminal(const std::string& path) {
   say(fd == -1 ? "no terminal to open" : "opened, controlling terminal: " + terminal());
 }
 
-[[noreturn]] void worker(const std::string& what) {
+void throw_error(const std::string& text) { throw std::runtime_error(text); }
+void throw_uncaught(const std::string& text) noexcept { throw_error(text); }
+
+std::optional<daemonctx::Cleanup> first_cleanup;
+
+// What a worker has no business doing, and must not do any harm.
+void use_context(DaemonContext& context) {
+  context.on_exit([] { say("a worker's cleanup"); });
+  context.wait();
+  say("waited, stopped: " + std::to_string(context.stop_requested()));
+  context.notify_status("from a worker");
+  context.keep_alive();
+  say("ran: " + std::to_string(first_cleanup && first_cleanup->run_now()));
+  std::exit(4);
+}
+
+void throw_in_own_context() noexcept {
+  const DaemonContext own({.detach_process = daemonctx::DetachProcess::never});
+  throw_error("broken worker");
+}
+
+[[noreturn]] void worker(DaemonContext& context, const std::string& what) {
   say("worker " + std::to_string(::getpid()) + " fds " + open_descriptors());
   if (what == "exit") std::exit(3);
   if (what == "return") throw 3;
+  if (what == "use") use_context(context);
+  if (what == "throw") throw_uncaught("broken worker");
+  if (what == "own_context") throw_in_own_context();
   for (;;) ::pause();
 }
 
-void fork_worker(const std::string& what) {
+void fork_worker(DaemonContext& context, const std::string& what) {
   const pid_t child = ::fork();
-  if (child == 0) worker(what);
+  if (child == 0) worker(context, what);
   if (what == "wait") return;
   int status = 0;
   ::waitpid(child, &status, 0);
+  if (WIFSIGNALED(status)) return say("worker killed by " + std::to_string(WTERMSIG(status)));
   say("worker ended " + std::to_string(WEXITSTATUS(status)));
 }
 
 void throw_on_thread(const std::string& text) {
   std::thread([&] { throw std::runtime_error(text); }).join();
 }
-
-void throw_error(const std::string& text) { throw std::runtime_error(text); }
-void throw_uncaught(const std::string& text) noexcept { throw_error(text); }
 
 // Held for as long as the service works, and by one at a time.
 void witness(DaemonContext& context, const std::string& file) {
@@ -109,8 +132,11 @@ const std::map<std::string, ServiceAction> service_actions = {
        for (;;) ::pause();
      }},
     {"request_stop", [](DaemonContext& context, const std::string&) { context.request_stop(); }},
-    {"cleanup", [](DaemonContext& context,
-                   const std::string& text) { context.on_exit([text] { say("cleanup " + text); }); }},
+    {"cleanup",
+     [](DaemonContext& context, const std::string& text) {
+       const auto cleanup = context.on_exit([text] { say("cleanup " + text); });
+       if (!first_cleanup) first_cleanup = cleanup;
+     }},
     {"cleanup_throw",
      [](DaemonContext& context, const std::string& text) {
        context.on_exit([text] { throw std::runtime_error(text); });
@@ -118,6 +144,13 @@ const std::map<std::string, ServiceAction> service_actions = {
     {"cleanup_exit",
      [](DaemonContext& context, const std::string& status) {
        context.on_exit([status] { std::exit(std::stoi(status)); });
+     }},
+    {"cleanup_slow",
+     [](DaemonContext& context, const std::string& ms) {
+       context.on_exit([ms] {
+         std::this_thread::sleep_for(std::chrono::milliseconds(std::stoi(ms)));
+         say("slow cleanup");
+       });
      }},
     {"cleanup_hang",
      [](DaemonContext& context, const std::string&) {
@@ -146,7 +179,7 @@ const std::map<std::string, ServiceAction> service_actions = {
      }},
     {"witness", witness},
     {"reopen", [](DaemonContext& context, const std::string&) { context.reopen_output(); }},
-    {"fork", [](DaemonContext&, const std::string& what) { fork_worker(what); }},
+    {"fork", fork_worker},
     {"terminal", [](DaemonContext&, const std::string& path) { acquire_terminal(path); }},
     {"second",
      [](DaemonContext&, const std::string&) {

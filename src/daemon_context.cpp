@@ -171,7 +171,7 @@ void DaemonContext::keep_alive() noexcept { impl_->manager.watchdog(); }
 
 void DaemonContext::fail(std::string_view text) noexcept { impl_->fail(text); }
 
-void DaemonContext::wait() { impl_->signals.wait_until(std::nullopt); }
+void DaemonContext::wait() { impl_->signals.wait_until(posix::Clock::time_point::max()); }
 
 bool DaemonContext::wait_for(std::chrono::nanoseconds duration) {
   return impl_->signals.wait_until(posix::deadline_in(duration));

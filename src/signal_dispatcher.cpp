@@ -4,97 +4,18 @@
 #include <cxxabi.h>
 #include <poll.h>
 
-#include <algorithm>
-#include <array>
 #include <bit>
-#include <cstdint>
 #include <posix/syscalls.hpp>
+#include <utility>
 
 #include "posix/deadline.hpp"
 #include "posix/retry.hpp"
+#include "signal_inbox.hpp"
 
 namespace daemonctx {
 namespace {
 
 using posix::Clock;
-
-static_assert(NSIG - 1 <= 64, "a bit for each signal");
-static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<pthread_t>::is_always_lock_free,
-              "what a signal handler touches must not lock");
-
-constexpr std::uint64_t bit(int number) noexcept { return std::uint64_t{1} << (number - 1); }
-
-// The last values that came with one signal. Handlers of the same signal may run in several threads at once;
-// one of them writes, the others' signals are as good as simultaneous.
-class Slot {
- public:
-  void store(const siginfo_t& info) noexcept {
-    if (writing_.exchange(true)) return;
-    const bool from_process = info.si_code <= 0 || info.si_signo == SIGCHLD;
-    version_.fetch_add(1);
-    pid_ = from_process ? info.si_pid : 0;
-    uid_ = from_process ? info.si_uid : 0;
-    value_ = info.si_code == SI_QUEUE ? info.si_value.sival_int : 0;
-    version_.fetch_add(1);
-    writing_ = false;
-  }
-
-  void clear() noexcept {
-    writing_ = false;
-    version_ = 0;
-  }
-
-  SignalInfo load(int number) const noexcept {
-    for (;;) {
-      const unsigned before = version_;
-      const SignalInfo info{number, pid_, uid_, value_};
-      if (before % 2 == 0 && before == version_) return info;
-    }
-  }
-
- private:
-  std::atomic<bool> writing_ = false;
-  std::atomic<unsigned> version_ = 0;
-  std::atomic<pid_t> pid_ = 0;
-  std::atomic<uid_t> uid_ = 0;
-  std::atomic<int> value_ = 0;
-};
-
-// All that the handler knows.
-struct Inbox {
-  std::atomic<pid_t> owner = 0;  // a child made by vfork(2) shares this memory and must not write to it
-  std::atomic<std::uint64_t> pending = 0;
-  std::atomic<std::uint64_t> terminating = 0;
-  std::atomic<bool> stop = false;
-  std::atomic<pthread_t> waiter = {};  // inside ppoll(2), which a signal to this thread ends by itself
-  posix::WakeFd wake;                  // never closed but in a child
-  std::array<Slot, NSIG> slots;
-
-  // What a fork or an earlier context may have left half done.
-  void clear() noexcept {
-    pending = 0;
-    terminating = 0;
-    stop = false;
-    waiter = pthread_t{};
-    for (Slot& slot : slots) slot.clear();
-    if (wake.fd() != -1) wake.drain();
-  }
-
-  void receive(int number, const siginfo_t& info) noexcept {
-    slots[static_cast<std::size_t>(number)].store(info);
-    if ((terminating & bit(number)) != 0) stop = true;
-    pending.fetch_or(bit(number));
-    if (waiter != ::pthread_self()) wake.notify();
-  }
-};
-
-Inbox inbox;
-
-void handle(int number, siginfo_t* info, void*) {
-  const int saved = errno;
-  if (inbox.owner == posix::getpid()) inbox.receive(number, *info);
-  errno = saved;
-}
 
 bool is(const SignalAction& action, StandardAction standard) noexcept {
   const auto* held = std::get_if<StandardAction>(&action);
@@ -113,21 +34,10 @@ struct sigaction disposition(int number, const SignalAction& action, bool detach
              (number == SIGCHLD || (is_job_control(number) && !detached))) {
     result.sa_handler = SIG_IGN;
   } else {
-    result.sa_sigaction = &handle;
+    result.sa_sigaction = &note_signal;
     result.sa_flags |= SA_SIGINFO | (is(action, StandardAction::terminate) ? 0 : SA_RESTART);
   }
   return result;
-}
-
-// Null: for ever.
-const timespec* time_left(const SignalDispatcher::Deadline& deadline, timespec& storage) noexcept {
-  if (!deadline) return nullptr;
-  storage = posix::time_left(*deadline);
-  return &storage;
-}
-
-bool passed(const SignalDispatcher::Deadline& deadline) noexcept {
-  return deadline && *deadline <= Clock::now();
 }
 
 void reap_all_children() noexcept {
@@ -141,10 +51,10 @@ class WaiterScope {
  public:
   explicit WaiterScope(const sigset_t& mapped) noexcept {
     posix::pthread_sigmask(SIG_BLOCK, &mapped, &former_);
-    inbox.waiter = ::pthread_self();
+    signal_inbox.waiter = ::pthread_self();
   }
   ~WaiterScope() {
-    inbox.waiter = pthread_t{};
+    signal_inbox.waiter = pthread_t{};
     posix::pthread_sigmask(SIG_SETMASK, &former_, nullptr);
   }
   WaiterScope(const WaiterScope&) = delete;
@@ -161,7 +71,7 @@ class Counted {
   explicit Counted(std::atomic<int>& count) noexcept : count_(count) { ++count_; }
   ~Counted() {
     // A stop is for every thread that waits, but the descriptor wakes only the one that drains it.
-    if (--count_ > 0 && inbox.stop) inbox.wake.notify();
+    if (--count_ > 0 && signal_inbox.stop) signal_inbox.wake.notify();
   }
   Counted(const Counted&) = delete;
   Counted& operator=(const Counted&) = delete;
@@ -181,16 +91,16 @@ SignalDispatcher::SignalDispatcher(const SignalMap& map, Hooks hooks) : hooks_(s
   posix::pthread_sigmask(SIG_SETMASK, nullptr, &former_mask_);
 }
 
-int SignalDispatcher::fd() noexcept { return inbox.wake.fd(); }
+int SignalDispatcher::fd() noexcept { return signal_inbox.wake.fd(); }
 
 int SignalDispatcher::install(bool detached) noexcept {
-  if (inbox.wake.fd() == -1) {
-    if (const int error = inbox.wake.open()) return error;
+  if (signal_inbox.wake.fd() == -1) {
+    if (const int error = signal_inbox.wake.open()) return error;
   }
   installs_ = true;
   detached_ = detached;
-  inbox.clear();
-  inbox.owner = posix::getpid();
+  signal_inbox.clear();
+  signal_inbox.owner = posix::getpid();
   for (const auto& [number, action] : map_) {
     if (const int error = install_one(number, *action)) return error;
   }
@@ -200,8 +110,8 @@ int SignalDispatcher::install(bool detached) noexcept {
 }
 
 int SignalDispatcher::install_one(int number, const SignalAction& action) noexcept {
-  if (is(action, StandardAction::terminate)) inbox.terminating |= bit(number);
-  else inbox.terminating &= ~bit(number);
+  if (is(action, StandardAction::terminate)) signal_inbox.terminating |= signal_bit(number);
+  else signal_inbox.terminating &= ~signal_bit(number);
   const struct sigaction wanted = disposition(number, action, detached_);
   struct sigaction former {};
   if (posix::sigaction(number, &wanted, &former) == -1) return errno;
@@ -239,7 +149,7 @@ void SignalDispatcher::start_thread() {
 void SignalDispatcher::stop_thread(bool waits) noexcept {
   if (!thread_.joinable()) return;
   quits_ = true;
-  inbox.wake.notify();
+  signal_inbox.wake.notify();
   if (waits && thread_.get_id() != std::this_thread::get_id()) thread_.join();
   else thread_.detach();  // the process is about to end
 }
@@ -248,7 +158,7 @@ void SignalDispatcher::deliver() {
   pollfd readable{fd(), POLLIN, 0};
   while (!quits_) {
     posix::poll(&readable, 1, -1);
-    inbox.wake.drain();
+    signal_inbox.wake.drain();
     run_pending();
   }
 }
@@ -258,46 +168,48 @@ void SignalDispatcher::uninstall() noexcept {
   if (!std::exchange(installs_, false)) return;
   for (const Installed& one : installed_) posix::sigaction(one.number, &one.former, nullptr);
   posix::pthread_sigmask(SIG_SETMASK, &former_mask_, nullptr);
-  inbox.owner = 0;
+  signal_inbox.owner = 0;
 }
 
-bool SignalDispatcher::wait_until(const Deadline& deadline) {
+bool SignalDispatcher::wait_until(Clock::time_point deadline) {
   if (!installs_) return true;
   return stopped_.fd() == -1 ? wait_and_dispatch(deadline) : wait_for_stop(deadline);
 }
 
-bool SignalDispatcher::wait_and_dispatch(const Deadline& deadline) {
+bool SignalDispatcher::wait_and_dispatch(Clock::time_point deadline) {
   const Counted waits(waiting_);
   run_pending();
-  while (!inbox.stop && !passed(deadline)) {
+  while (!signal_inbox.stop && Clock::now() < deadline) {
     sleep_until(deadline);
     run_pending();
   }
-  return inbox.stop;
+  return signal_inbox.stop;
 }
 
-void SignalDispatcher::sleep_until(const Deadline& deadline) {
+void SignalDispatcher::sleep_until(Clock::time_point deadline) {
   pollfd readable{fd(), POLLIN, 0};
-  timespec storage{};
   const WaiterScope scope(mapped_);
-  if (inbox.pending != 0 || inbox.stop) return;
-  if (posix::ppoll(&readable, 1, time_left(deadline, storage), &scope.former()) > 0) inbox.wake.drain();
+  if (signal_inbox.pending != 0 || signal_inbox.stop) return;
+  const timespec left = posix::time_left(deadline);
+  if (posix::ppoll(&readable, 1, &left, &scope.former()) > 0) signal_inbox.wake.drain();
 }
 
-bool SignalDispatcher::wait_for_stop(const Deadline& deadline) {
+bool SignalDispatcher::wait_for_stop(Clock::time_point deadline) {
   pollfd readable{stopped_.fd(), POLLIN, 0};
-  timespec storage{};
-  while (!inbox.stop && !passed(deadline)) posix::ppoll(&readable, 1, time_left(deadline, storage), nullptr);
-  return inbox.stop;
+  while (!signal_inbox.stop && Clock::now() < deadline) {
+    const timespec left = posix::time_left(deadline);
+    posix::ppoll(&readable, 1, &left, nullptr);
+  }
+  return signal_inbox.stop;
 }
 
 void SignalDispatcher::dispatch() {
-  inbox.wake.drain();
+  signal_inbox.wake.drain();
   run_pending();
 }
 
 void SignalDispatcher::run_pending() {
-  while (std::uint64_t arrived = inbox.pending.exchange(0)) {
+  while (std::uint64_t arrived = signal_inbox.pending.exchange(0)) {
     for (; arrived != 0; arrived &= arrived - 1) run(std::countr_zero(arrived) + 1);
   }
 }
@@ -307,7 +219,7 @@ void SignalDispatcher::run(int number) {
   if (!entry) return;
   try {
     if (const auto* standard = std::get_if<StandardAction>(entry.get())) return act(*standard);
-    std::get<1> (*entry)(inbox.slots[static_cast<std::size_t>(number)].load(number));
+    std::get<1> (*entry)(signal_inbox.slots[static_cast<std::size_t>(number)].load(number));
   } catch (const abi::__forced_unwind&) {  // the thread is cancelled, and must go on being so
     throw;
   } catch (...) {
@@ -336,14 +248,14 @@ void SignalDispatcher::act(StandardAction action) {
 }
 
 void SignalDispatcher::request_stop() noexcept {
-  inbox.stop = true;
+  signal_inbox.stop = true;
   // Before the callbacks of the token: one of them may wait for a thread that waits here.
   if (stopped_.fd() != -1) stopped_.notify();
-  inbox.wake.notify();
+  signal_inbox.wake.notify();
   stop_source_.request_stop();
 }
 
-bool SignalDispatcher::stop_requested() const noexcept { return inbox.stop; }
+bool SignalDispatcher::stop_requested() const noexcept { return signal_inbox.stop; }
 
 void SignalDispatcher::before_fork() noexcept {
   posix::pthread_sigmask(SIG_BLOCK, &mapped_, &mask_before_fork);
@@ -358,8 +270,8 @@ void SignalDispatcher::after_fork_in_child() noexcept {
   standard.sa_handler = SIG_DFL;
   for (const Installed& one : installed_) posix::sigaction(one.number, &standard, nullptr);
   installs_ = false;
-  inbox.owner = 0;
-  inbox.wake.close();
+  signal_inbox.owner = 0;
+  signal_inbox.wake.close();
   stopped_.close();
   posix::pthread_sigmask(SIG_SETMASK, &mask_before_fork, nullptr);
 }

@@ -10,7 +10,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <stop_token>
 #include <string_view>
 #include <thread>
@@ -35,7 +34,6 @@ class SignalDispatcher {
     std::function<void()> reopen_output;
     std::function<void(std::exception_ptr, std::string_view)> report;
   };
-  using Deadline = std::optional<std::chrono::steady_clock::time_point>;
 
   SignalDispatcher(const SignalMap& map, Hooks hooks);
   ~SignalDispatcher() { uninstall(); }
@@ -59,8 +57,8 @@ class SignalDispatcher {
   /// Puts dispositions and mask back as `install` found them. Further calls do nothing.
   void uninstall() noexcept;
 
-  /// True: a stop is requested, or this is a forked child; false: the deadline has passed.
-  bool wait_until(const Deadline& deadline);
+  /// The clock's end means for ever. True: a stop is requested, or this is a forked child; false: the deadline has passed.
+  bool wait_until(std::chrono::steady_clock::time_point deadline);
   void dispatch();
 
   void request_stop() noexcept;
@@ -87,9 +85,9 @@ class SignalDispatcher {
 
   int install_one(int number, const SignalAction& action) noexcept;
   Entry find(int number);
-  bool wait_and_dispatch(const Deadline& deadline);
-  bool wait_for_stop(const Deadline& deadline);
-  void sleep_until(const Deadline& deadline);
+  bool wait_and_dispatch(std::chrono::steady_clock::time_point deadline);
+  bool wait_for_stop(std::chrono::steady_clock::time_point deadline);
+  void sleep_until(std::chrono::steady_clock::time_point deadline);
   void run_pending();
   void run(int number);
   void act(StandardAction action);

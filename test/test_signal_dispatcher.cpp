@@ -78,20 +78,23 @@ BOOST_FIXTURE_TEST_CASE(a_stop_shows_in_the_handler_and_its_token_after_dispatch
 BOOST_FIXTURE_TEST_CASE(waiting_ends_with_the_deadline_the_stop_or_a_request_from_another_thread, Fixture) {
   BOOST_TEST(!dispatcher.wait_until(Clock::now()));
   BOOST_TEST(!dispatcher.wait_until(Clock::now() + 5ms));
-  auto waiter = std::async(std::launch::async, [&] { return dispatcher.wait_until(std::nullopt); });
-  auto another = std::async(std::launch::async, [&] { return dispatcher.wait_until(std::nullopt); });
+  auto waiter =
+      std::async(std::launch::async, [&] { return dispatcher.wait_until(Clock::time_point::max()); });
+  auto another =
+      std::async(std::launch::async, [&] { return dispatcher.wait_until(Clock::time_point::max()); });
   BOOST_TEST((waiter.wait_for(5ms) == std::future_status::timeout));
   dispatcher.request_stop();
   BOOST_TEST(waiter.get());
   BOOST_TEST(another.get());
-  BOOST_TEST(dispatcher.wait_until(std::nullopt));
+  BOOST_TEST(dispatcher.wait_until(Clock::time_point::max()));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_signal_stops_every_thread_that_waits, Fixture) {
   for (int round = 0; round < 3; ++round) {
     std::vector<std::future<bool>> waiters;
     for (int n = 0; n < 4; ++n) {
-      waiters.push_back(std::async(std::launch::async, [&] { return dispatcher.wait_until(std::nullopt); }));
+      waiters.push_back(
+          std::async(std::launch::async, [&] { return dispatcher.wait_until(Clock::time_point::max()); }));
     }
     ::kill(::getpid(), SIGTERM);
     for (auto& waiter : waiters) BOOST_TEST(waiter.get());
@@ -123,7 +126,7 @@ BOOST_FIXTURE_TEST_CASE(a_thread_of_its_own_runs_the_actions, Fixture) {
   }
   BOOST_TEST(!dispatcher.wait_until(Clock::now() + 1ms));
   ::kill(::getpid(), SIGTERM);
-  BOOST_TEST(dispatcher.wait_until(std::nullopt));
+  BOOST_TEST(dispatcher.wait_until(Clock::time_point::max()));
   dispatcher.stop_thread(true);
   BOOST_TEST(dispatcher.stop_token().stop_requested());
 }
@@ -182,7 +185,7 @@ BOOST_FIXTURE_TEST_CASE(a_child_made_by_vfork_does_not_write_into_the_parents_no
 }
 
 BOOST_FIXTURE_TEST_CASE(a_callback_of_the_token_may_wait_for_a_thread_that_waits_for_the_stop, Fixture) {
-  std::thread waiter([&] { dispatcher.wait_until(std::nullopt); });
+  std::thread waiter([&] { dispatcher.wait_until(Clock::time_point::max()); });
   const std::stop_callback joins(dispatcher.stop_token(), [&] { waiter.join(); });
   dispatcher.request_stop();
   BOOST_TEST(!waiter.joinable());

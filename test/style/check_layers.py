@@ -20,7 +20,7 @@ FLOORS = [
     [
         "pidfile",
         "stdio redirection",
-        "signal_map signal_dispatcher",
+        "signal_map signal_inbox signal_dispatcher",
         "cleanup_stack cleanup_watch",
         "readiness",
         "flush",

@@ -23,7 +23,7 @@ struct WayOut {
   explicit WayOut(const scene::Words& actions, const scene::Words& options = {}) {
     scene::Words words = {"daemon", "pidfile=" + pidfile, "err=" + log, "out=" + log};
     words.insert(words.end(), options.begin(), options.end());
-    words.insert(words.end(), {"facts", "cleanup:first", "cleanup:second"});
+    words.insert(words.end(), {"cleanup:first", "cleanup:second", "facts"});
     words.insert(words.end(), actions.begin(), actions.end());
     BOOST_TEST(scene.run_probe(words).end.exited(0));
     pid = std::stoi(scene.facts().at("pid"));
@@ -73,7 +73,9 @@ BOOST_AUTO_TEST_CASE(on_a_thousand_termination_signals) {
   WayOut daemon({"wait"});
   for (int n = 0; n < 1000; ++n) ::kill(daemon.pid, SIGTERM);
   daemon.scene.expect("stop");
-  BOOST_TEST(daemon.ends().exited(0));
+  const auto end = daemon.ends();
+  // After the scope a signal does again what it did before.
+  BOOST_TEST((end.exited(0) || end.killed_by(SIGTERM)), end);
 }
 
 BOOST_AUTO_TEST_CASE(on_a_thousand_termination_signals_among_the_cleanups) {

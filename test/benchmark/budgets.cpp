@@ -36,6 +36,10 @@ const std::array parts = {
 
 constexpr std::chrono::seconds longest_part{100};
 
+bool is_known(const std::string& name) {
+  return std::any_of(parts.begin(), parts.end(), [&](const Part& part) { return part.name == name; });
+}
+
 // What goes wrong in one part must not hide the others.
 void measure(const Part& part, bench::Table& table) {
   bench::set_time_limit(longest_part);
@@ -57,6 +61,12 @@ void measure(const Part& part, bench::Table& table) {
 
 int main(int argc, char** argv) {
   const bench::Words wanted(argv + 1, argv + argc);
+  if (!std::all_of(wanted.begin(), wanted.end(), is_known)) {
+    std::cerr << "usage: budgets [ROW...], of:";
+    for (const Part& part : parts) std::cerr << ' ' << part.name;
+    std::cerr << '\n';
+    return EXIT_FAILURE;
+  }
   const bench::Household household;
   bench::Table table;
   bench::list_missing_peers();

@@ -53,6 +53,13 @@ double start(const Command& command) {
   return end - begin;
 }
 
+double start_until_pidfile(const Command& command, const std::string& pidfile) {
+  const double begin = now();
+  start(command);
+  while (contents(pidfile).empty()) check_interruption();
+  return now() - begin;
+}
+
 pid_t only_daemon() {
   const auto found = settled_children();  // python-daemon's caller is gone before its intermediate
   if (found.size() == 1) return found.front();
@@ -60,11 +67,5 @@ pid_t only_daemon() {
 }
 
 void stop_only_daemon() { time_to_stop(only_daemon()); }
-
-double time_to_start(const Command& command) {
-  const double result = start(command);
-  stop_only_daemon();
-  return result;
-}
 
 }  // namespace bench

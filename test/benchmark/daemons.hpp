@@ -43,13 +43,13 @@ void list_missing_peers();
 /// \throws WrongBehaviour unless the caller says success.
 double start(const Command& command);
 
+/// The same for a program whose caller says success before anything is known: waits for the pidfile, too.
+double start_until_pidfile(const Command& command, const std::string& pidfile);
+
 /// The one daemon that runs. \throws WrongBehaviour if there is none, or more.
 pid_t only_daemon();
 
 /// Ends it in its own way.
 void stop_only_daemon();
-
-/// What a start takes; the daemon is ended afterwards.
-double time_to_start(const Command& command);
 
 }  // namespace bench

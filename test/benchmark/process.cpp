@@ -31,11 +31,6 @@ void note(int number) {
   ::alarm(1);
 }
 
-void look_at_notes() {
-  if (interrupted != 0) throw Interrupted();
-  if (overdue != 0) throw WrongBehaviour("took too long");
-}
-
 struct State {
   pid_t pid = 0;
   char state = '?';
@@ -61,7 +56,7 @@ char await(pid_t pid, std::string_view states) {
   for (;;) {
     const char state = state_of(std::to_string(pid)).state;
     if (states.find(state) != std::string_view::npos) return state;
-    look_at_notes();
+    check_interruption();
     ::sched_yield();
   }
 }
@@ -72,11 +67,16 @@ void await_end(pid_t pid, int pidfd) {
   siginfo_t ignored{};
   while (pidfd != -1 ? ::poll(&ended, 1, -1) != 1
                      : ::waitid(P_PID, static_cast<id_t>(pid), &ignored, WEXITED | WNOWAIT) != 0) {
-    look_at_notes();
+    check_interruption();
   }
 }
 
 }  // namespace
+
+void check_interruption() {
+  if (interrupted != 0) throw Interrupted();
+  if (overdue != 0) throw WrongBehaviour("took too long");
+}
 
 double now() {
   return static_cast<double>(std::chrono::steady_clock::now().time_since_epoch() /
@@ -117,7 +117,7 @@ int wait_for(pid_t pid) {
   int status = 0;
   while (::waitpid(pid, &status, 0) == -1) {
     if (errno != EINTR) throw WrongBehaviour("a process was lost");
-    look_at_notes();
+    check_interruption();
   }
   return status;
 }

@@ -39,6 +39,9 @@ class Household {
 /// From now on a wait that lasts longer than this throws `WrongBehaviour`.
 void set_time_limit(std::chrono::seconds limit);
 
+/// Throws if the time is up, or the benchmark was told to end.
+void check_interruption();
+
 /// A command line, laid out so that starting it costs nothing but the start. Copies share the words.
 class Command {
  public:

@@ -42,15 +42,18 @@ void SignalInbox::clear() noexcept {
 }
 
 void SignalInbox::receive(int number, const siginfo_t& info) noexcept {
+  // The thread inside ppoll(2) is nobody's vfork child; any other may be one, and has to ask.
+  const bool waits = waiter == ::pthread_self();
+  if (!waits && owner != posix::getpid()) return;
   slots[static_cast<std::size_t>(number)].store(info);
   if ((terminating & signal_bit(number)) != 0) stop = true;
   pending.fetch_or(signal_bit(number));
-  if (waiter != ::pthread_self()) wake.notify();
+  if (!waits) wake.notify();
 }
 
 void note_signal(int number, siginfo_t* info, void*) noexcept {
   const int saved = errno;
-  if (signal_inbox.owner == posix::getpid()) signal_inbox.receive(number, *info);
+  signal_inbox.receive(number, *info);
   errno = saved;
 }
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <array>
-#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -11,6 +10,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "daemonctx/detail/cleanup_entry.hpp"
 #include "daemonctx/export.hpp"
 
 namespace daemonctx {
@@ -53,12 +53,16 @@ class DAEMONCTX_EXPORT CleanupStack {
   Cleanup push(F&& callable) {
     using Callable = std::decay_t<F>;
     static_assert(std::is_invocable_v<Callable&>, "a cleanup is called without arguments");
-    Entry* entry = fits<Callable> ? take_place() : nullptr;
-    if (entry == nullptr) return push_apart(std::forward<F>(callable));
-    if constexpr (fits<Callable>)
-      ::new (static_cast<void*>(entry->place)) Callable(std::forward<F>(callable));
-    entry->finish = &finish_in_place<Callable>;
-    return Cleanup(this, link(entry));
+    if constexpr (detail::fits_in_place<Callable>) {
+      const Lock lock(mutex_);
+      if (Entry* entry = std::exchange(free_, free_ != nullptr ? free_->below : nullptr)) {
+        ::new (static_cast<void*>(entry->place)) Callable(std::forward<F>(callable));
+        return link(entry, &finish_in_place<Callable>);
+      }
+    }
+    auto apart = std::make_unique<detail::CleanupEntryApart<Callable>>(std::forward<F>(callable));
+    const Lock lock(mutex_);
+    return link(apart.release(), &detail::CleanupEntryApart<Callable>::run_and_free);
   }
 
   /// Runs and forgets the last one. What it throws is handed to `report(std::exception_ptr)`.
@@ -82,34 +86,8 @@ class DAEMONCTX_EXPORT CleanupStack {
  private:
   friend class Cleanup;
 
-  struct Entry {
-    Entry* below = nullptr;
-    std::uint64_t serial = 0;
-    void (*finish)(CleanupStack*, Entry*, bool run) = nullptr;  // runs or drops the callable, frees the entry
-    alignas(std::max_align_t) std::byte place[32];
-  };
-
-  template <class F>
-  struct EntryApart : Entry {
-    explicit EntryApart(F&& given) : callable(std::move(given)) {}
-    explicit EntryApart(const F& given) : callable(given) {}
-    F callable;
-  };
-
-  // A callable whose move may throw would leave a place taken.
-  template <class F>
-  static constexpr bool fits =
-      sizeof(F) <= sizeof(Entry::place) &&
-      alignof(F) <= alignof(std::max_align_t) && std::is_nothrow_move_constructible_v<F> &&
-      (!std::is_copy_constructible_v<F> || std::is_nothrow_copy_constructible_v<F>);
-
-  template <class F>
-  Cleanup push_apart(F&& callable) {
-    using Callable = std::decay_t<F>;
-    auto entry = std::make_unique<EntryApart<Callable>>(std::forward<F>(callable));
-    entry->finish = &finish_apart<Callable>;
-    return Cleanup(this, link(entry.release()));
-  }
+  using Entry = detail::CleanupEntry;
+  using Lock = detail::CleanupLock;
 
   template <class F>
   static void finish_in_place(CleanupStack* stack, Entry* entry, bool run) {
@@ -125,19 +103,29 @@ class DAEMONCTX_EXPORT CleanupStack {
     if (run) static_cast<void>((*last.callable)());
   }
 
-  template <class F>
-  static void finish_apart(CleanupStack*, Entry* entry, bool run) {
-    const std::unique_ptr<EntryApart<F>> owned(static_cast<EntryApart<F>*>(entry));
-    if (run) static_cast<void>(owned->callable());
+  void give_back(Entry* entry) {
+    const Lock lock(mutex_);
+    entry->below = free_;
+    free_ = entry;
   }
 
-  Entry* take_place() noexcept;           // null: all in use
-  void give_back(Entry* entry) noexcept;  // a place
-  std::uint64_t link(Entry* entry) noexcept;
-  Entry* unlink_last() noexcept;                 // null: empty
-  Entry* unlink(std::uint64_t serial) noexcept;  // null: not there
+  // The lock is held.
+  Cleanup link(Entry* entry, Entry::Finish finish) noexcept {
+    entry->finish = finish;
+    entry->serial = ++serial_;
+    entry->below = last_;
+    last_ = entry;
+    return Cleanup(this, entry->serial);
+  }
 
-  class Lock;
+  Entry* unlink_last() {  // null: empty
+    const Lock lock(mutex_);
+    Entry* entry = last_;
+    if (entry != nullptr) last_ = entry->below;
+    return entry;
+  }
+
+  Entry* unlink(std::uint64_t serial) noexcept;  // null: not there
 
   Entry* last_ = nullptr;
   Entry* free_ = nullptr;

@@ -14,7 +14,7 @@
 namespace bench {
 namespace {
 
-constexpr double budget = 350e6;
+constexpr double budget = 350.0 / 290;  // ms, as designed on one machine
 
 Command compile(const Words& headers, const std::string& source) {
   std::ofstream file(source);
@@ -68,12 +68,9 @@ void header_rows(Table& table) {
   add(all, {"utility", "boost/asio.hpp"}, scratch);  // an older one forgot the first
   const auto series = measure_paired(all, 7);
   const std::string subject = "<daemonctx/daemon_context.hpp>";
-  Row row = compare("public header, compiler time", series, subject, 1);
-  const double time = quantile(find(series, subject).values);
+  Row row = compare("public header, compiler time", series, subject, budget);
   row.limit += " for <filesystem>";
-  row.daemonctx += ", " + duration(time);
-  row.budget = duration(budget);
-  row.verdict = judge(time <= budget);
+  row.daemonctx += ", " + duration(quantile(find(series, subject).values));
   table.add(row);
 }
 

@@ -16,7 +16,7 @@ namespace bench {
 namespace {
 
 constexpr unsigned crowd_size = 64;
-constexpr double crowd_budget = 45e6;
+constexpr double crowd_budget = 45.0 / 27;  // ms, as designed on one machine
 constexpr unsigned rounds = 230;
 constexpr unsigned starters_at_once = 8;
 
@@ -126,12 +126,15 @@ void busy_wait(double nanoseconds) {
   }
 }
 
+// A process that was killed gives its locks up one after the other, so then the witness may speak too early.
 void count_round(Tally& tally, unsigned successes, const std::vector<pid_t>& daemons,
-                 const std::string& evidence) {
-  if (daemons.size() > 1 || evidence.find("second") != std::string::npos) ++tally.two;
+                 const std::string& evidence, bool killed) {
+  if (daemons.size() > 1 || (!killed && evidence.find("second") != std::string::npos)) ++tally.two;
   if (daemons.empty()) ++tally.none;
   if (successes != daemons.size()) ++tally.untrue;
 }
+
+bool is_killed_in(unsigned round) { return round % 2 == 1; }
 
 // Starts come one after the other while the old daemon is told to stop: before, during and after its leaving, at
 // distances that change from round to round. A single one comes at a moment that wanders over the leaving. Every
@@ -142,7 +145,7 @@ std::vector<pid_t> start_while_leaving(const Command& command, unsigned starters
   for (unsigned i = 0; i < starters; ++i) {
     callers.push_back(command.start(nowhere.fd()));
     busy_wait(round % 23 * (starters == 1 ? 100e3 : 20e3));
-    if (i == round % starters) ::kill(old, round % 2 == 0 ? SIGTERM : SIGKILL);
+    if (i == round % starters) ::kill(old, is_killed_in(round) ? SIGKILL : SIGTERM);
   }
   wait_for(old);  // at once, as a process 1 does: libdaemon takes a zombie for a daemon
   return callers;
@@ -160,7 +163,7 @@ Tally succeed(const std::string& name, unsigned starters, const Words& options, 
     await_sleep(old);
     const unsigned successes = wait_for_successes(start_while_leaving(command, starters, old, round));
     const auto daemons = settled_children();
-    count_round(tally, successes, daemons, take_contents(witness));
+    count_round(tally, successes, daemons, take_contents(witness), is_killed_in(round));
     stop(daemons);
     ::unlink(scratch.pidfile().c_str());
   }
@@ -177,11 +180,9 @@ void crowd_rows(Table& table) {
   const Scratch scratch;
   const auto series = measure_paired(
       {crowd_contender(names::reference, scratch), crowd_contender(names::subject, scratch)}, 20);
-  const double time = quantile(find(series, names::subject).values);
-  Row row = compare("64 starts at once: one alive, 63 true refusals", series, names::subject, 1);
-  row.daemonctx += ", exact in " + duration(time);
-  row.budget = "exact, " + duration(crowd_budget);
-  row.verdict = judge(time <= crowd_budget);
+  Row row = compare("64 starts at once: one alive, 63 true refusals", series, names::subject, crowd_budget);
+  row.daemonctx = "exact, " + row.daemonctx + ", " + duration(quantile(find(series, names::subject).values));
+  row.budget = "exact, " + row.budget;
   for (const auto& peer : {names::libdaemon, names::daemon3, names::python}) {
     if (is_installed(peer)) row.others += (row.others.empty() ? "" : "; ") + describe_crowd_of(peer, scratch);
   }

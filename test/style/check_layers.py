@@ -21,7 +21,7 @@ FLOORS = [
         "pidfile",
         "stdio redirection",
         "signal_map signal_inbox signal_dispatcher",
-        "cleanup_stack cleanup_watch",
+        "detail/cleanup_entry cleanup_stack cleanup_watch",
         "readiness",
         "flush",
         "notify",

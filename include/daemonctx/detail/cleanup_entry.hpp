@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <type_traits>
+#include <utility>
+
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#endif
+
+namespace daemonctx {
+
+class CleanupStack;
+
+namespace detail {
+
+/// One registered cleanup. A small callable lives in `place`, a larger one behind the entry.
+struct CleanupEntry {
+  using Finish = void (*)(CleanupStack*, CleanupEntry*, bool run);
+
+  CleanupEntry* below = nullptr;
+  std::uint64_t serial = 0;
+  Finish finish = nullptr;  // runs or drops the callable, and frees the entry
+  alignas(std::max_align_t) std::byte place[32];
+};
+
+template <class F>
+struct CleanupEntryApart : CleanupEntry {
+  explicit CleanupEntryApart(F&& given) : callable(std::move(given)) {}
+  explicit CleanupEntryApart(const F& given) : callable(given) {}
+
+  static void run_and_free(CleanupStack*, CleanupEntry* entry, bool run) {
+    const std::unique_ptr<CleanupEntryApart> owned(static_cast<CleanupEntryApart*>(entry));
+    if (run) static_cast<void>(owned->callable());
+  }
+
+  F callable;
+};
+
+// A callable whose move may throw would leave a place taken.
+template <class F>
+inline constexpr bool fits_in_place =
+    sizeof(F) <= sizeof(CleanupEntry::place) &&
+    alignof(F) <= alignof(std::max_align_t) && std::is_nothrow_move_constructible_v<F> &&
+    (!std::is_copy_constructible_v<F> || std::is_nothrow_copy_constructible_v<F>);
+
+// While the process has one thread there is nobody to exclude, and two atomic operations for each call would cost
+// more than the call. No thread begins while the lock is held: all that runs under it is the move of a small callable.
+class CleanupLock {
+ public:
+  explicit CleanupLock(std::mutex& mutex) : mutex_(is_single_threaded() ? nullptr : &mutex) {
+    if (mutex_ != nullptr) mutex_->lock();
+  }
+  ~CleanupLock() {
+    if (mutex_ != nullptr) mutex_->unlock();
+  }
+  CleanupLock(const CleanupLock&) = delete;
+  CleanupLock& operator=(const CleanupLock&) = delete;
+
+ private:
+  static bool is_single_threaded() noexcept {
+#if __has_include(<sys/single_threaded.h>)
+    return __libc_single_threaded != 0;
+#else
+    return false;
+#endif
+  }
+
+  std::mutex* mutex_;
+};
+
+}  // namespace detail
+}  // namespace daemonctx

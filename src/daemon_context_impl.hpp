@@ -26,7 +26,7 @@
 namespace daemonctx {
 
 /// What a context holds from its start (start.cpp) over its life (daemon_context.cpp) to its end (lifetime.cpp).
-struct DaemonContext::Impl {
+struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   Impl(DaemonOptions given, LaunchDecision decision);
 
   bool detaches() const noexcept { return launch.mode == LaunchMode::detached; }

@@ -120,7 +120,7 @@ class DAEMONCTX_EXPORT DaemonContext {
   /// The daemon's process id.
   pid_t pid() const noexcept;
 
-  struct Impl;
+  struct [[gnu::visibility("hidden")]] Impl;
 
  private:
   std::unique_ptr<Impl> impl_;

@@ -29,7 +29,7 @@ CleanupStack::~CleanupStack() {
 }
 
 void CleanupStack::abandon() noexcept {
-  last_ = nullptr;
+  abandoned_ = std::exchange(last_, nullptr);
   free_ = nullptr;
 }
 

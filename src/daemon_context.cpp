@@ -187,7 +187,7 @@ void DaemonContext::request_stop() noexcept { impl_->signals.request_stop(); }
 
 std::stop_token DaemonContext::stop_token() const noexcept { return impl_->signals.stop_token(); }
 
-int DaemonContext::signal_fd() const noexcept { return impl_->signals.fd(); }
+int DaemonContext::signal_fd() const noexcept { return SignalDispatcher::fd(); }
 
 void DaemonContext::dispatch() { impl_->signals.dispatch(); }
 

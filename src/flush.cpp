@@ -10,13 +10,14 @@ namespace daemonctx {
 
 void flush_streams() noexcept {
   // fflush(nullptr) waits for every stream, also for one that another thread is blocked in reading.
-  if (posix::is_single_threaded()) std::fflush(nullptr);
-  std::fflush(stdout);
-  std::fflush(stderr);
+  // What can't be written is the user's text, and so is its loss.
+  if (posix::is_single_threaded()) static_cast<void>(std::fflush(nullptr));
+  static_cast<void>(std::fflush(stdout));
+  static_cast<void>(std::fflush(stderr));
   for (std::ostream* stream : {&std::cout, &std::cerr, &std::clog}) {
     try {
       stream->flush();
-    } catch (...) {  // a stream told to throw; the text is the user's, and so is its loss
+    } catch (...) {  // a stream told to throw
       continue;
     }
   }

@@ -51,7 +51,7 @@ class InterruptionWatch {
       posix::sigaction(signals.at(at), &former_.at(at), nullptr);
     }
     interrupted_wake = nullptr;
-    if (interrupted_by != 0) ::raise(interrupted_by);
+    if (interrupted_by != 0) static_cast<void>(::raise(interrupted_by));
   }
   InterruptionWatch(const InterruptionWatch&) = delete;
   InterruptionWatch& operator=(const InterruptionWatch&) = delete;

@@ -72,7 +72,7 @@ void list_kept_descriptors(Impl& impl, const StatusWriter& status) {
   impl.redirection.append_descriptors(kept);
   kept.push_back(status.fd());
   if (impl.pidfile) kept.push_back(impl.pidfile.fd());
-  if (impl.signals.fd() != -1) kept.push_back(impl.signals.fd());  // of an earlier context
+  if (SignalDispatcher::fd() != -1) kept.push_back(SignalDispatcher::fd());  // of an earlier context
   std::sort(kept.begin(), kept.end());
 }
 

@@ -56,7 +56,7 @@ class DAEMONCTX_EXPORT CleanupStack {
     if constexpr (detail::fits_in_place<Callable>) {
       const Lock lock(mutex_);
       if (Entry* entry = std::exchange(free_, free_ != nullptr ? free_->below : nullptr)) {
-        ::new (static_cast<void*>(entry->place)) Callable(std::forward<F>(callable));
+        ::new (static_cast<void*>(entry->place.data())) Callable(std::forward<F>(callable));
         return link(entry, &finish_in_place<Callable>);
       }
     }
@@ -91,16 +91,24 @@ class DAEMONCTX_EXPORT CleanupStack {
 
   template <class F>
   static void finish_in_place(CleanupStack* stack, Entry* entry, bool run) {
-    struct Return {
-      CleanupStack* stack;
-      Entry* entry;
-      F* callable;
+    class Return {
+     public:
+      Return(CleanupStack* owner, Entry* taken, F* made) : stack_(owner), entry_(taken), callable_(made) {}
       ~Return() {
-        callable->~F();
-        stack->give_back(entry);
+        callable_->~F();
+        stack_->give_back(entry_);
       }
-    } last{stack, entry, std::launder(reinterpret_cast<F*>(entry->place))};
-    if (run) static_cast<void>((*last.callable)());
+      Return(const Return&) = delete;
+      Return& operator=(const Return&) = delete;
+
+     private:
+      CleanupStack* stack_;
+      Entry* entry_;
+      F* callable_;
+    };
+    F* callable = std::launder(reinterpret_cast<F*>(entry->place.data()));
+    const Return last(stack, entry, callable);
+    if (run) static_cast<void>((*callable)());
   }
 
   void give_back(Entry* entry) {
@@ -115,7 +123,7 @@ class DAEMONCTX_EXPORT CleanupStack {
     entry->serial = ++serial_;
     entry->below = last_;
     last_ = entry;
-    return Cleanup(this, entry->serial);
+    return {this, entry->serial};
   }
 
   Entry* unlink_last() {  // null: empty
@@ -129,6 +137,7 @@ class DAEMONCTX_EXPORT CleanupStack {
 
   Entry* last_ = nullptr;
   Entry* free_ = nullptr;
+  Entry* abandoned_ = nullptr;  // in a forked child: still reachable, and so no leak
   std::uint64_t serial_ = 0;
   std::mutex mutex_;
   std::array<Entry, 16> places_;

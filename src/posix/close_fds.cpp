@@ -73,9 +73,19 @@ void close_listed(std::span<const int> keep, int directory, const char* entries,
   }
 }
 
+// Makes room for one more below the limit, where all numbers may be in use.
+void close_first(std::span<const int> keep) noexcept {
+  int fd = first_inherited;
+  while (fd < last_resort_limit && (is_kept(keep, fd) || posix::close(fd) == -1)) ++fd;
+}
+
 int close_listed_in_proc(std::span<const int> keep) noexcept {
-  const UniqueFd directory(
-      retry([] { return posix::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
+  const auto open = [] { return posix::open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC); };
+  UniqueFd directory(retry(open));
+  if (!directory && errno == EMFILE) {
+    close_first(keep);
+    directory.reset(retry(open));
+  }
   if (!directory) return errno;
   std::array<char, 4096> entries;
   for (;;) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -25,7 +26,7 @@ struct CleanupEntry {
   CleanupEntry* below = nullptr;
   std::uint64_t serial = 0;
   Finish finish = nullptr;  // runs or drops the callable, and frees the entry
-  alignas(std::max_align_t) std::byte place[32];
+  alignas(std::max_align_t) std::array<std::byte, 32> place;
 };
 
 template <class F>

@@ -34,11 +34,25 @@ void make_pipe(std::array<int, 2>& ends) {
   if (::pipe2(ends.data(), O_CLOEXEC) == -1) throw std::runtime_error("pipe2");
 }
 
+// Whoever started the test may have left anything: a socket as standard input, ignored signals, variables of a
+// service manager. A program under test begins like one that a user starts.
+void begin_afresh() {
+  struct sigaction standard {};
+  standard.sa_handler = SIG_DFL;
+  for (int signal = 1; signal < NSIG; ++signal) ::sigaction(signal, &standard, nullptr);
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::umask(022);
+  for (const char* name : {"NOTIFY_SOCKET", "SYSTEMD_EXEC_PID", "LISTEN_PID"}) ::unsetenv(name);
+  ::dup2(::open("/dev/null", O_RDWR | O_CLOEXEC), STDIN_FILENO);
+  ::syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+}
+
 [[noreturn]] void exec(const Words& command, int out, int err, const std::function<void()>& surroundings) {
   ::dup2(out, STDOUT_FILENO);
   ::dup2(err, STDERR_FILENO);
-  // What the test's own starter left open is not to be inherited.
-  ::syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+  begin_afresh();
   if (surroundings) surroundings();
   std::vector<char*> words;
   for (const std::string& word : command) words.push_back(const_cast<char*>(word.c_str()));

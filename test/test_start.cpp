@@ -106,6 +106,7 @@ BOOST_AUTO_TEST_CASE(survives_the_hang_up_of_its_terminal) {
   int master = -1;
   const pid_t leader = ::forkpty(&master, nullptr, nullptr, nullptr);
   if (leader == 0) {
+    scene::begin_afresh();
     const std::string channel = scene.path("channel");
     const std::string program = scene::probe();
     ::execl(program.c_str(), program.c_str(), channel.c_str(), "daemon", "facts", "wait", nullptr);

@@ -34,24 +34,10 @@ void make_pipe(std::array<int, 2>& ends) {
   if (::pipe2(ends.data(), O_CLOEXEC) == -1) throw std::runtime_error("pipe2");
 }
 
-// Whoever started the test may have left anything: a socket as standard input, ignored signals, variables of a
-// service manager. A program under test begins like one that a user starts.
-void begin_afresh() {
-  struct sigaction standard {};
-  standard.sa_handler = SIG_DFL;
-  for (int signal = 1; signal < NSIG; ++signal) ::sigaction(signal, &standard, nullptr);
-  sigset_t none;
-  sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  ::umask(022);
-  for (const char* name : {"NOTIFY_SOCKET", "SYSTEMD_EXEC_PID", "LISTEN_PID"}) ::unsetenv(name);
-  ::dup2(::open("/dev/null", O_RDWR | O_CLOEXEC), STDIN_FILENO);
-  ::syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
-}
-
 [[noreturn]] void exec(const Words& command, int out, int err, const std::function<void()>& surroundings) {
   ::dup2(out, STDOUT_FILENO);
   ::dup2(err, STDERR_FILENO);
+  ::dup2(::open("/dev/null", O_RDWR | O_CLOEXEC), STDIN_FILENO);
   begin_afresh();
   if (surroundings) surroundings();
   std::vector<char*> words;
@@ -97,6 +83,18 @@ bool End::killed_by(int signal) const { return WIFSIGNALED(raw) && WTERMSIG(raw)
 std::ostream& operator<<(std::ostream& out, const End& end) {
   if (WIFEXITED(end.raw)) return out << "status " << WEXITSTATUS(end.raw);
   return out << "signal " << WTERMSIG(end.raw);
+}
+
+void begin_afresh() {
+  struct sigaction standard {};
+  standard.sa_handler = SIG_DFL;
+  for (int signal = 1; signal < NSIG; ++signal) ::sigaction(signal, &standard, nullptr);
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::umask(022);
+  for (const char* name : {"NOTIFY_SOCKET", "SYSTEMD_EXEC_PID", "LISTEN_PID"}) ::unsetenv(name);
+  ::syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 }
 
 Running::Running(Running&& other) noexcept

@@ -93,6 +93,10 @@ class Scene {
   std::string unread_;
 };
 
+/// For a process that a test forks itself, before exec. Whoever started the test may have left anything: ignored
+/// signals, open descriptors, variables of a service manager. A program under test begins like a user's.
+void begin_afresh();
+
 /// Waits for the end of a child or adopted daemon. \throws std::runtime_error after `patience`.
 End await_end(pid_t pid);
 

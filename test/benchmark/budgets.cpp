@@ -5,6 +5,8 @@
 //
 // Usage: budgets [ROW...]   (without: all)
 
+#include <stdlib.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -67,6 +69,7 @@ int main(int argc, char** argv) {
     std::cerr << '\n';
     return EXIT_FAILURE;
   }
+  ::unsetenv("LD_LIBRARY_PATH");  // which Meson sets, and which would slow down the start of all that follows
   const bench::Household household;
   bench::Table table;
   bench::list_missing_peers();

@@ -63,6 +63,7 @@ Contender contender(const Program& program, const std::string& pidfile) {
 }  // namespace
 
 void idle_rows(Table& table) {
+  ::sync();  // pages of a program that was built just now are dirty, too, until they are written
   const Scratch scratch;
   std::vector<Contender> all = {contender(daemon_program(names::reference_cxx), scratch.pidfile())};
   for (const auto& name : {names::subject, names::subject_static, names::reference, names::libdaemon,

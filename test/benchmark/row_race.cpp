@@ -178,13 +178,15 @@ std::string describe(const Tally& tally) {
 
 void crowd_rows(Table& table) {
   const Scratch scratch;
-  const auto series = measure_paired(
-      {crowd_contender(names::reference, scratch), crowd_contender(names::subject, scratch)}, 20);
+  const auto series =
+      measure_paired({crowd_contender(names::reference, scratch), crowd_contender(names::subject, scratch),
+                      crowd_contender(names::subject_static, scratch)},
+                     20);
   Row row = compare("64 starts at once: one alive, 63 true refusals", series, names::subject, crowd_budget);
   row.daemonctx = "exact, " + row.daemonctx + ", " + duration(quantile(find(series, names::subject).values));
   row.budget = "exact, " + row.budget;
   for (const auto& peer : {names::libdaemon, names::daemon3, names::python}) {
-    if (is_installed(peer)) row.others += (row.others.empty() ? "" : "; ") + describe_crowd_of(peer, scratch);
+    if (is_installed(peer)) row.others += "; " + describe_crowd_of(peer, scratch);
   }
   table.add(row);
 }

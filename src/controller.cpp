@@ -1,84 +1,125 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "daemonctx/controller.hpp"
 
-#include <poll.h>
-
-#include <algorithm>
+#include <array>
 #include <posix/syscalls.hpp>
 #include <string>
 
+#include "daemonctx/error.hpp"
+#include "pidfile.hpp"
 #include "posix/deadline.hpp"
 #include "posix/file_lock.hpp"
-#include "posix/pidfd.hpp"
+#include "posix/file_watch.hpp"
 #include "posix/retry.hpp"
+#include "posix/start_time.hpp"
+#include "reload_notice.hpp"
+#include "target.hpp"
 
 namespace daemonctx {
 namespace {
 
+namespace fs = boost::filesystem;
 using posix::Clock;
 using std::chrono::milliseconds;
 
-// The daemon that held the identity lock at one moment: nothing done through it can reach another process.
-class Target {
- public:
-  // Empty, with an error, if there is no running daemon.
-  static Target find(const boost::filesystem::path& pidfile, std::error_code& error) noexcept {
-    Target target;
-    target.file_ = UniqueFd(
-        posix::retry([&] { return posix::open(pidfile.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); }));
-    if (!target.file_) {
-      error = errno == ENOENT ? std::make_error_code(std::errc::no_such_process) : posix::last_error();
-      return target;
-    }
-    const posix::IdentityHolder holder = posix::identity_holder(target.file_.get());
-    target.pid_ = holder.pid;
-    if (holder.held && holder.pid == 0) {  // it runs, in a pid namespace that has no number for us
-      error = std::make_error_code(std::errc::not_supported);
-      return target;
-    }
-    if (target.pid_ != 0) target.process_ = posix::open_pidfd(target.pid_);
-    // Asked once more: if it still holds the lock, the descriptor names it and not a later process.
-    if (!target.holds_lock()) error = std::make_error_code(std::errc::no_such_process);
-    return target;
+// How long to sleep at most where the file system may tell of no changes.
+constexpr milliseconds notice_slice{100};
+
+bool is_hidden(int error) noexcept { return error == EACCES || error == EPERM; }
+
+// What the process itself knows; to open its pidfile would drop the locks.
+DaemonStatus status_of_self(Pidfile::Own own) noexcept {
+  const pid_t pid = posix::getpid();
+  return {own == Pidfile::Own::ready ? DaemonState::running : DaemonState::starting, pid,
+          posix::start_time(pid)};
+}
+
+DaemonStatus status_by_locks(const UniqueFd& file, std::error_code& error) noexcept {
+  const posix::IdentityHolder holder = posix::identity_holder(file.get());
+  if (holder.error != 0) {
+    error.assign(holder.error, std::generic_category());
+    return {.state = DaemonState::unknown};
   }
+  if (!holder.held) return {posix::is_excluded(file.get()) ? DaemonState::starting : DaemonState::stale};
+  DaemonStatus status{posix::is_marked_ready(file.get()) ? DaemonState::running : DaemonState::starting,
+                      holder.pid};
+  if (holder.pid != 0) status.since = posix::start_time(holder.pid);
+  return status;
+}
 
-  pid_t pid() const noexcept { return pid_; }
+// The outcome of a reload that began after `before` was read; empty while there is none.
+std::optional<ReloadNotice> outcome_after(const Target& target, const ReloadNotice& before) {
+  auto notice = read_reload_notice(target.file(), target.pid());
+  if (notice && notice->finished < before.next()) notice.reset();
+  return notice;
+}
 
-  bool holds_lock() const noexcept { return pid_ != 0 && posix::identity_holder(file_.get()).pid == pid_; }
+// Waits for the daemon to touch its pidfile, or to end.
+void wait_for_change(const Target& target, const UniqueFd& watch, Clock::time_point deadline) noexcept {
+  std::array<pollfd, 2> events{{{watch.get(), POLLIN, 0}, {target.end_fd(), POLLIN, 0}}};
+  const auto slice = target.end_fd() == -1 || !watch ? blind_slice : notice_slice;
+  posix::poll(events.data(), events.size(), posix::poll_timeout(deadline, slice));
+  posix::drain_watch(watch);
+}
 
-  int send(int signal) const noexcept {
-    if (process_) return posix::send_signal(process_, signal);
-    return holds_lock() ? posix::error_of(posix::kill(pid_, signal)) : ESRCH;
+std::optional<ReloadNotice> await_outcome(const Target& target, const ReloadNotice& before,
+                                          const UniqueFd& watch, Clock::time_point deadline, Ticker& ticker,
+                                          std::error_code& error) {
+  for (;;) {
+    const bool ended = target.has_ended();  // before the look: its last word counts
+    if (auto notice = outcome_after(target, before)) return notice;
+    if (ended) error = std::make_error_code(std::errc::operation_canceled);
+    else if (Clock::now() >= deadline) error = std::make_error_code(std::errc::timed_out);
+    if (error) return {};
+    wait_for_change(target, watch, ticker.wake_up(deadline));
+    ticker.tick();
   }
+}
 
-  // True if it ended in time.
-  bool await_end(milliseconds longest) const noexcept {
-    const auto deadline = posix::deadline_in(longest);
-    for (;;) {
-      const int timeout =
-          process_ ? posix::poll_timeout(deadline) : posix::poll_timeout(deadline, blind_slice);
-      pollfd ended{process_.get(), POLLIN, 0};
-      if (posix::poll(&ended, 1, timeout) == 1) return true;
-      if (!process_ && !holds_lock()) return true;
-      if (Clock::now() >= deadline) return false;
-    }
+ReloadResult reload_target(const Target& target, const fs::path& pidfile, milliseconds longest_wait,
+                           Ticker& ticker, std::error_code& error) {
+  const auto before = read_reload_notice(target.file(), target.pid());
+  if (!before) {
+    error = std::make_error_code(std::errc::operation_not_supported);
+    return {};
   }
+  const UniqueFd watch = posix::watch_writes(pidfile.c_str());
+  const auto deadline = posix::deadline_in(longest_wait);
+  if (const int failure = target.send(SIGHUP)) error.assign(failure, std::generic_category());
+  ReloadResult result{target.pid()};
+  if (error || longest_wait == milliseconds::zero()) return result;
+  const auto notice = await_outcome(target, *before, watch, deadline, ticker, error);
+  if (!notice || !notice->refused) return result;
+  error = std::make_error_code(std::errc::invalid_argument);
+  result.refusal = notice->text;
+  return result;
+}
 
- private:
-  static constexpr milliseconds blind_slice{10};  // without pidfd an end is no event for a stranger
+std::string explain(const std::string& task, const fs::path& pidfile, const std::error_code& error) {
+  std::string text = "cannot " + task + " the daemon of \"" + pidfile.string() + "\": ";
+  if (error == std::errc::no_such_process) return text + "it is not running";
+  if (error == std::errc::timed_out) return text + "it has not done so in time";
+  if (error == std::errc::operation_canceled) return text + "it ended meanwhile";
+  if (error == std::errc::operation_not_supported) return text + "it does not do that";
+  if (error == std::errc::not_supported) return text + "it has no number in this pid namespace";
+  if (error == std::errc::resource_unavailable_try_again) return text + "it is just being started";
+  if (error == std::errc::resource_deadlock_would_occur) return text + "it can't wait for itself";
+  return text + error.message();
+}
 
-  UniqueFd file_;
-  UniqueFd process_;
-  pid_t pid_ = 0;
-};
-
-void check(const std::error_code& error, const std::string& what) {
-  if (error) throw std::system_error(error, what);
+void check(const std::error_code& error, const std::string& task, const fs::path& pidfile) {
+  if (error) throw ControlError(error, explain(task, pidfile, error));
 }
 
 }  // namespace
 
-Controller::Controller(boost::filesystem::path pidfile) : pidfile_(std::move(pidfile)) {}
+const char* to_string(DaemonState state) noexcept {
+  constexpr std::array names = {"running", "starting", "stopped", "stale", "unknown"};
+  return names.at(static_cast<std::size_t>(state));
+}
+
+Controller::Controller(fs::path pidfile, Progress on_wait)
+    : pidfile_(std::move(pidfile)), on_wait_(std::move(on_wait)) {}
 
 StopPolicy Controller::default_stop_policy() {
   using namespace std::chrono_literals;
@@ -87,28 +128,28 @@ StopPolicy Controller::default_stop_policy() {
 
 DaemonStatus Controller::status(std::error_code& error) const noexcept {
   error.clear();
-  const UniqueFd file(
-      posix::retry([&] { return posix::open(pidfile_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); }));
-  if (!file) {
-    if (errno != ENOENT) error = posix::last_error();
-    return {};
-  }
-  const posix::IdentityHolder holder = posix::identity_holder(file.get());
-  if (holder.held) return {DaemonState::running, holder.pid};
-  return {posix::is_excluded(file.get()) ? DaemonState::starting : DaemonState::stale, 0};
+  const auto own = Pidfile::own(pidfile_);
+  if (own != Pidfile::Own::no) return status_of_self(own);
+  const UniqueFd file = open_for_a_look(pidfile_);
+  if (file) return status_by_locks(file, error);
+  if (is_hidden(errno)) return {.state = DaemonState::unknown};
+  if (errno == ENOENT) return {};
+  error = posix::last_error();
+  return {.state = DaemonState::unknown};
 }
 
 void Controller::send_signal(int signal, std::error_code& error) const noexcept {
-  error.clear();
-  const Target target = Target::find(pidfile_, error);
+  Ticker ticker(on_wait_);
+  const Target target = Target::find(pidfile_, ticker, error);
   if (error) return;
   if (const int failure = target.send(signal)) error.assign(failure, std::generic_category());
 }
 
 StopResult Controller::stop(const StopPolicy& policy, std::error_code& error) const noexcept {
-  error.clear();
   const auto begin = Clock::now();
-  const Target target = Target::find(pidfile_, error);
+  Ticker ticker(on_wait_);
+  const Target target = Target::find(pidfile_, ticker, error);
+  if (!error && target.is_self()) error = std::make_error_code(std::errc::resource_deadlock_would_occur);
   if (error) return {};
   for (const StopStep& step : policy) {
     const int failure = target.send(step.signal);
@@ -116,7 +157,7 @@ StopResult Controller::stop(const StopPolicy& policy, std::error_code& error) co
       error.assign(failure, std::generic_category());
       return {};
     }
-    if (target.await_end(step.wait)) {
+    if (target.await_end(step.wait, ticker)) {
       return {target.pid(), step.signal, std::chrono::duration_cast<milliseconds>(Clock::now() - begin)};
     }
   }
@@ -124,23 +165,67 @@ StopResult Controller::stop(const StopPolicy& policy, std::error_code& error) co
   return {};
 }
 
+ReloadResult Controller::reload(milliseconds longest_wait, std::error_code& error) const noexcept {
+  Ticker ticker(on_wait_);
+  const Target target = Target::find(pidfile_, ticker, error);
+  if (!error && target.is_self()) error = std::make_error_code(std::errc::resource_deadlock_would_occur);
+  if (error) return {};
+  try {
+    return reload_target(target, pidfile_, longest_wait, ticker, error);
+  } catch (const std::bad_alloc&) {
+    error = std::make_error_code(std::errc::not_enough_memory);
+    return {};
+  }
+}
+
+int Controller::restart(const std::function<int()>& start, const StopPolicy& policy) const {
+  std::error_code error;
+  stop(policy, error);
+  if (error != std::errc::no_such_process) check(error, "stop", pidfile_);
+  try {
+    return start();
+  } catch (const DaemonError& failure) {
+    if (failure.step() != Step::lock_pidfile || failure.code() != std::errc::file_exists) throw;
+    throw ControlError(failure.code(), std::string("another start won: ") + failure.what());
+  }
+}
+
+int Controller::restart(const std::function<int()>& start, const StopPolicy& policy,
+                        std::error_code& error) const {
+  error.clear();
+  try {
+    return restart(start, policy);
+  } catch (const std::system_error& failure) {
+    error = failure.code();
+    return 1;
+  }
+}
+
 DaemonStatus Controller::status() const {
   std::error_code error;
   const DaemonStatus result = status(error);
-  check(error, "cannot read the pidfile \"" + pidfile_.string() + '"');
+  check(error, "ask for", pidfile_);
   return result;
 }
 
 void Controller::send_signal(int signal) const {
   std::error_code error;
   send_signal(signal, error);
-  check(error, "cannot signal the daemon of \"" + pidfile_.string() + '"');
+  check(error, "signal", pidfile_);
 }
 
 StopResult Controller::stop(const StopPolicy& policy) const {
   std::error_code error;
   const StopResult result = stop(policy, error);
-  check(error, "cannot stop the daemon of \"" + pidfile_.string() + '"');
+  check(error, "stop", pidfile_);
+  return result;
+}
+
+ReloadResult Controller::reload(milliseconds longest_wait) const {
+  std::error_code error;
+  ReloadResult result = reload(longest_wait, error);
+  if (error == std::errc::invalid_argument) throw ControlError(error, result.refusal);
+  check(error, "reload", pidfile_);
   return result;
 }
 

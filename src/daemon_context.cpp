@@ -80,6 +80,9 @@ void DaemonContext::Impl::become_ready() {
   if (const int error = redirection.redirect_output()) {
     throw DaemonError(Step::redirect_stdio, {error, std::generic_category()});
   }
+  if (const int error = pidfile ? pidfile.mark_ready() : 0) {
+    throw DaemonError(Step::write_pidfile, {error, std::generic_category()}, options.pidfile.string());
+  }
   manager.ready(detaches() ? owner
                            : 0);  // before the caller ends, which a manager takes for the service's end
   if (const int error = status ? status.send_ready() : 0) {
@@ -102,7 +105,26 @@ void DaemonContext::Impl::fail(std::string_view text) noexcept {
   signals.request_stop();
 }
 
+void DaemonContext::Impl::show_reloads() noexcept {
+  const std::lock_guard lock(pidfile_mutex);
+  if (!pidfile) return;
+  // If it can't be shown, whoever waits for it sees that nothing happens; the service is none the worse.
+  static_cast<void>(show(pidfile.fd(), reload_notice));
+  pidfile.touch();
+}
+
+void DaemonContext::Impl::offer_reload(std::function<void()> call) {
+  {
+    const std::lock_guard lock(reload_mutex);
+    reload = std::make_shared<const std::function<void()>>(std::move(call));
+  }
+  signals.map(SIGHUP, StandardAction::reload);
+  const std::lock_guard lock(reloads);
+  show_reloads();
+}
+
 void DaemonContext::Impl::reload_configuration() noexcept {
+  const std::lock_guard lock(reloads);
   std::shared_ptr<const std::function<void()>> call;
   bool tells = false;
   {
@@ -112,14 +134,22 @@ void DaemonContext::Impl::reload_configuration() noexcept {
   }
   if (!call) return;
   if (tells) manager.reloading();
+  ++reload_notice.running;
+  show_reloads();
+  std::string refusal;
+  bool refused = false;
   try {
     (*call)();
   } catch (...) {
     const auto error = std::current_exception();
+    refusal = describe(error);
+    refused = true;
     report(error, "reload");
-    manager.status("reload failed: " + describe(error));
+    manager.status("reload failed: " + refusal);
   }
   if (tells) manager.ready(0);
+  reload_notice = {reload_notice.finished + 1, reload_notice.running - 1, refused, std::move(refusal)};
+  show_reloads();
 }
 
 void DaemonContext::Impl::reopen_output() {
@@ -155,13 +185,7 @@ DaemonContext::~DaemonContext() {
   Lifetime::close();
 }
 
-void DaemonContext::on_reload(std::function<void()> reload) {
-  {
-    const std::lock_guard lock(impl_->reload_mutex);
-    impl_->reload = std::make_shared<const std::function<void()>>(std::move(reload));
-  }
-  impl_->signals.map(SIGHUP, StandardAction::reload);
-}
+void DaemonContext::on_reload(std::function<void()> reload) { impl_->offer_reload(std::move(reload)); }
 
 void DaemonContext::notify_ready() { impl_->become_ready(); }
 

@@ -21,6 +21,7 @@
 #include "pidfile.hpp"
 #include "readiness.hpp"
 #include "redirection.hpp"
+#include "reload_notice.hpp"
 #include "signal_dispatcher.hpp"
 
 namespace daemonctx {
@@ -34,6 +35,7 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   // Life.
   void become_ready();
   void fail(std::string_view text) noexcept;
+  void offer_reload(std::function<void()> call);
   void reload_configuration() noexcept;
   void reopen_output();
   void report(const std::exception_ptr& error, std::string_view where) const noexcept;
@@ -54,6 +56,9 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   std::mutex reload_mutex;
   std::shared_ptr<const std::function<void()>>
       reload;  // lives as long as it runs, though it be replaced meanwhile
+  std::recursive_mutex
+      reloads;  // one after the other; recursive because one may let in the next by dispatch()
+  ReloadNotice reload_notice;
 
   std::mutex ready_mutex;
   StatusWriter status;  // open until the daemon is ready
@@ -74,6 +79,7 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   SignalDispatcher signals;  // the last, so that no action outlives what it uses
 
  private:
+  void show_reloads() noexcept;
   bool is_first_to_end() noexcept;
   void tell_the_end(std::string_view reason) noexcept;
   void run_cleanups() noexcept;

@@ -83,7 +83,7 @@ std::string describe_end(const std::optional<int>& status) {
 
 }  // namespace
 
-Outcome Launch::await(milliseconds timeout, const sigset_t& mask) {
+Outcome Launch::await(milliseconds timeout, const sigset_t& mask, Ticker& ticker) {
   const auto deadline =
       timeout == milliseconds::zero() ? Clock::time_point::max() : posix::deadline_in(timeout);
   const InterruptionWatch watch;
@@ -94,16 +94,17 @@ Outcome Launch::await(milliseconds timeout, const sigset_t& mask) {
     if (!daemon && outcome.daemon != 0) daemon = posix::open_pidfd(outcome.daemon);
     std::array<pollfd, 3> events{
         {{status_.fd(), POLLIN, 0}, {watch.fd(), POLLIN, 0}, {daemon.get(), POLLIN, 0}}};
-    const timespec left = posix::time_left(deadline);
+    const timespec left = posix::time_left(ticker.wake_up(deadline));
     const int found = posix::ppoll(events.data(), events.size(), &left, &mask);
+    ticker.tick();
     if (found > 0 && events[0].revents != 0) {
       read_record(outcome);
     } else if (found > 0 && events[2].revents != 0) {
       read_what_is_left(outcome);
-    } else if (found == 0 || watch.signal() != 0) {
+    } else if (watch.signal() != 0 || Clock::now() >= deadline) {
       outcome.signal = watch.signal();
       if (outcome.kind == Outcome::Kind::failed) break;
-      outcome.kind = found == 0 ? Outcome::Kind::timed_out : Outcome::Kind::interrupted;
+      outcome.kind = outcome.signal == 0 ? Outcome::Kind::timed_out : Outcome::Kind::interrupted;
       break;
     }
   }

@@ -10,6 +10,7 @@
 
 #include "daemonctx/error.hpp"
 #include "readiness.hpp"
+#include "ticker.hpp"
 
 namespace daemonctx {
 
@@ -37,7 +38,8 @@ class Launch {
   /// \param timeout zero: none.
   /// \param mask the signals blocked while waiting. One of SIGINT, SIGTERM, SIGHUP and SIGQUIT that is neither
   ///        blocked nor ignored ends the wait; it is raised again, for when the caller unblocks its signals.
-  Outcome await(std::chrono::milliseconds timeout, const sigset_t& mask);
+  /// \param ticker told while that lasts.
+  Outcome await(std::chrono::milliseconds timeout, const sigset_t& mask, Ticker& ticker);
 
   /// Leaves no zombie behind for a process 1 that reaps none. After this `take_down` must not be called.
   void reap_intermediate() const noexcept;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <charconv>
 #include <posix/syscalls.hpp>
 #include <string>
@@ -63,6 +64,14 @@ UniqueFd open_checked(const fs::path& path) {
   return fd;
 }
 
+// What this process claims. The pid tells it from a child that has inherited the memory, but not the locks.
+struct Claim {
+  std::atomic<pid_t> pid = 0;
+  std::atomic<dev_t> device = 0;
+  std::atomic<ino_t> inode = 0;
+  std::atomic<bool> ready = false;
+} own_claim;
+
 bool leads_to(const fs::path& path, int fd) noexcept {
   struct stat by_path {};
   struct stat by_descriptor {};
@@ -83,23 +92,34 @@ void wait_for_change(const posix::IdentityHolder& holder, Clock::time_point dead
 
 // Returns to try again; throws when there is nothing to wait for.
 void wait_for_holder(const fs::path& path, int fd, Clock::time_point deadline,
-                     Clock::time_point naming_deadline) {
+                     Clock::time_point naming_deadline, Ticker& ticker) {
   const posix::IdentityHolder holder = posix::identity_holder(fd);
   const auto until = holder.held ? deadline : std::max(deadline, naming_deadline);
   if (until <= Clock::now()) throw already_running(path, holder.pid);
-  wait_for_change(holder, until);
+  wait_for_change(holder, ticker.wake_up(until));
+  ticker.tick();
+}
+
+int write_pid(int fd) noexcept {
+  std::array<char, 16> text;
+  char* end = std::to_chars(text.data(), text.data() + text.size() - 1, posix::getpid()).ptr;
+  *end++ = '\n';
+  const auto size = end - text.data();
+  const auto written = posix::retry([&] { return posix::pwrite(fd, text.data(), size, 0); });
+  if (written == -1) return errno;
+  return written == size ? 0 : ENOSPC;
 }
 
 }  // namespace
 
-Pidfile Pidfile::lock(const fs::path& path, milliseconds timeout) {
+Pidfile Pidfile::lock(const fs::path& path, milliseconds timeout, Ticker& ticker) {
   const auto deadline = posix::deadline_in(timeout);
   const auto naming_deadline = posix::deadline_in(identity_patience);
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
     UniqueFd fd = open_checked(path);
     const int error = posix::lock_exclusion(fd.get());
     if (error == EAGAIN) {
-      wait_for_holder(path, fd.get(), deadline, naming_deadline);
+      wait_for_holder(path, fd.get(), deadline, naming_deadline, ticker);
       attempt = 0;
     } else if (error != 0) {
       throw DaemonError(Step::lock_pidfile, {error, std::generic_category()}, path.string());
@@ -117,22 +137,38 @@ Pidfile Pidfile::lock(const fs::path& path, milliseconds timeout) {
 
 int Pidfile::claim() noexcept {
   if (const int error = posix::lock_identity(fd_.get())) return error;
-  std::array<char, 16> text;
-  char* end = std::to_chars(text.data(), text.data() + text.size() - 1, posix::getpid()).ptr;
-  *end++ = '\n';
-  if (posix::ftruncate(fd_.get(), 0) == -1) return errno;
-  const auto size = end - text.data();
-  const auto written = posix::retry([&] { return posix::pwrite(fd_.get(), text.data(), size, 0); });
-  if (written == -1) return errno;
-  return written == size ? 0 : ENOSPC;
+  struct stat file {};
+  if (posix::fstat(fd_.get(), &file) == -1 || posix::ftruncate(fd_.get(), 0) == -1) return errno;
+  own_claim.device = file.st_dev;
+  own_claim.inode = file.st_ino;
+  own_claim.ready = false;
+  own_claim.pid = posix::getpid();
+  return write_pid(fd_.get());
+}
+
+int Pidfile::mark_ready() noexcept {
+  if (const int error = posix::lock_readiness(fd_.get())) return error;
+  own_claim.ready = true;
+  return 0;
+}
+
+void Pidfile::touch() noexcept { write_pid(fd_.get()); }
+
+Pidfile::Own Pidfile::own(const fs::path& path) noexcept {
+  struct stat file {};
+  if (own_claim.pid != posix::getpid() || posix::stat(path.c_str(), &file) == -1) return Own::no;
+  if (file.st_dev != own_claim.device || file.st_ino != own_claim.inode) return Own::no;
+  return own_claim.ready ? Own::ready : Own::claimed;
 }
 
 void Pidfile::remove() noexcept {
-  const UniqueFd last(fd_.release());
-  if (!last || !leads_to(path_, last.get())) return;
-  if (posix::unlink(path_.c_str()) == -1) {
-    [[maybe_unused]] const int result = posix::ftruncate(last.get(), 0);
+  if (!fd_) return;
+  if (leads_to(path_, fd_.get()) && posix::unlink(path_.c_str()) == -1) {
+    [[maybe_unused]] const int result = posix::ftruncate(fd_.get(), 0);
   }
+  fd_.reset();
+  if (own_claim.pid == posix::getpid())
+    own_claim.pid = 0;  // not earlier: until then a look would drop the locks
 }
 
 }  // namespace daemonctx

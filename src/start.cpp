@@ -61,9 +61,9 @@ void check_threads(const Impl& impl) {
 
 void open_stdio(Impl& impl) { impl.redirection = Redirection::open(impl.options.stdio, impl.detaches()); }
 
-void lock_pidfile(Impl& impl) {
+void lock_pidfile(Impl& impl, Ticker& ticker) {
   if (impl.options.pidfile.empty()) return;
-  impl.pidfile = Pidfile::lock(impl.options.pidfile, impl.options.lock_timeout);
+  impl.pidfile = Pidfile::lock(impl.options.pidfile, impl.options.lock_timeout, ticker);
 }
 
 void list_kept_descriptors(Impl& impl, const StatusWriter& status) {
@@ -180,8 +180,18 @@ void be_daemon(Impl& impl) noexcept {
 
 // ---- In between.
 
+[[noreturn]] void leave_caller(const Impl& impl, pid_t daemon) noexcept {
+  try {
+    if (impl.options.on_launched) impl.options.on_launched(daemon);
+  } catch (...) {  // the daemon runs, whatever the user's function makes of it
+    static_cast<void>(0);
+  }
+  if (impl.options.on_launched) flush_streams();
+  posix::_exit(EXIT_SUCCESS);
+}
+
 // Returns in the daemon.
-void detach(Impl& impl) {
+void detach(Impl& impl, Ticker& ticker) {
   StatusPipe pipe = create_status_pipe();
   list_kept_descriptors(impl, pipe.writer);
   flush_streams();
@@ -197,10 +207,10 @@ void detach(Impl& impl) {
   if (intermediate == -1) throw DaemonError(Step::start_intermediate, posix::last_error());
   pipe.writer.close();
   Launch launch(intermediate, std::move(pipe.reader));
-  Outcome outcome = launch.await(impl.options.ready_timeout, blocked.former());
+  Outcome outcome = launch.await(impl.options.ready_timeout, blocked.former(), ticker);
   if (outcome.kind == Outcome::Kind::ready) {
     launch.reap_intermediate();
-    posix::_exit(EXIT_SUCCESS);
+    leave_caller(impl, outcome.daemon);
   }
   launch.take_down(outcome);
   impl.pidfile.remove();  // before the signal that may have interrupted us is let through
@@ -254,10 +264,11 @@ std::unique_ptr<Impl> start(DaemonOptions options) {
   check_threads(*impl);
   fill_standard_descriptors();
   open_stdio(*impl);
-  lock_pidfile(*impl);
+  Ticker ticker(impl->options.on_wait);
+  lock_pidfile(*impl, ticker);
   try {
     if (!impl->detaches()) stay_in_foreground(*impl);
-    else detach(*impl);
+    else detach(*impl, ticker);
   } catch (...) {
     impl->pidfile.remove();
     throw;

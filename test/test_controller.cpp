@@ -8,6 +8,8 @@
 
 #include <boost/test/unit_test.hpp>
 #include <daemonctx/controller.hpp>
+#include <daemonctx/error.hpp>
+#include <thread>
 
 #include "scene.hpp"
 
@@ -58,6 +60,114 @@ BOOST_AUTO_TEST_CASE(status_is_what_the_locks_say) {
   const pid_t daemon = start(scene, {"wait"});
   BOOST_TEST((controller.status().state == DaemonState::running));
   BOOST_TEST(controller.status().pid == daemon);
+  const auto age = std::chrono::system_clock::now() - controller.status().since.value();
+  BOOST_TEST((age > -1s && age < scene::patience));
+}
+
+BOOST_AUTO_TEST_CASE(a_daemon_is_starting_until_it_is_ready) {
+  Scene scene;
+  const Controller controller(scene.path("pid"));
+  auto caller = scene.start_probe({"daemon", "pidfile=" + scene.path("pid"), "readiness=when_notified",
+                                   "signal=10:count", "say:waits", "wait"});
+  scene.expect("waits");
+  const auto status = controller.status();
+  BOOST_TEST((status.state == DaemonState::starting));
+  BOOST_TEST(status.pid == scene::pid_in(scene.path("pid")));
+  BOOST_TEST(controller.stop().pid == status.pid);
+  BOOST_TEST(caller.finish().end.exited(1));
+  BOOST_TEST((controller.status().state == DaemonState::stopped));
+}
+
+BOOST_AUTO_TEST_CASE(a_start_without_a_pid_is_waited_for) {
+  Scene scene;
+  const std::string file = scene.path("pid");
+  const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  struct flock exclusion {};
+  exclusion.l_type = F_WRLCK;
+  exclusion.l_len = 1;
+  if (::fcntl(fd, F_OFD_SETLK, &exclusion) == -1) return;  // where the system has none, this can't be seen
+  const Controller controller(file);
+  if (controller.status().state == DaemonState::stale) return;  // likewise: built without them
+  BOOST_TEST((controller.status().state == DaemonState::starting));
+  BOOST_TEST(controller.status().pid == 0);
+  std::error_code error;
+  controller.stop(Controller::default_stop_policy(), error);
+  BOOST_TEST((error == std::errc::resource_unavailable_try_again));
+  ::close(fd);
+  BOOST_TEST((controller.status().state == DaemonState::stale));
+}
+
+BOOST_AUTO_TEST_CASE(what_another_user_hides_is_unknown) {
+  if (::geteuid() != 0) return;
+  Scene scene;
+  start(scene, {"wait"});
+  ::chmod(scene.folder().c_str(), 0700);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::setgid(65534) != 0 || ::setuid(65534) != 0) ::_exit(9);
+    const Controller controller(scene.path("pid"));
+    std::error_code error;
+    controller.stop(Controller::default_stop_policy(), error);
+    ::_exit(controller.status().state == DaemonState::unknown && error == std::errc::permission_denied ? 0
+                                                                                                       : 1);
+  }
+  BOOST_TEST(scene::await_end(child).exited(0));
+}
+
+BOOST_AUTO_TEST_CASE(who_may_not_signal_the_daemon_is_told_so) {
+  if (::geteuid() != 0) return;
+  Scene scene;
+  const pid_t daemon = start(scene, {"on_reload", "wait"});
+  ::chmod(scene.folder().c_str(), 0755);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::setgid(65534) != 0 || ::setuid(65534) != 0) ::_exit(9);
+    const Controller controller(scene.path("pid"));
+    std::error_code on_stop;
+    std::error_code on_reload;
+    controller.stop(Controller::default_stop_policy(), on_stop);
+    controller.reload(0s, on_reload);
+    const bool told =
+        on_stop == std::errc::operation_not_permitted && on_reload == std::errc::operation_not_permitted;
+    ::_exit(told && controller.status().pid == daemon ? 0 : 1);
+  }
+  BOOST_TEST(scene::await_end(child).exited(0));
+  BOOST_TEST((Controller(scene.path("pid")).status().state == DaemonState::running));
+}
+
+BOOST_AUTO_TEST_CASE(a_read_lock_of_somebody_who_may_only_read_makes_no_daemon) {
+  Scene scene;
+  const std::string file = scene.path("pid");
+  scene::write_file(file, "1\n");
+  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  struct flock everything {};
+  everything.l_type = F_RDLCK;
+  BOOST_REQUIRE(::fcntl(fd, F_SETLK, &everything) == 0);
+  const pid_t child = ::fork();  // one's own locks are not seen
+  if (child == 0) {
+    std::error_code error;
+    Controller(file).send_signal(SIGKILL, error);
+    ::_exit(Controller(file).status().state == DaemonState::stale && error == std::errc::no_such_process ? 0
+                                                                                                         : 1);
+  }
+  BOOST_TEST(scene::await_end(child).exited(0));
+  ::close(fd);
+}
+
+BOOST_AUTO_TEST_CASE(a_daemon_may_ask_after_itself_and_keeps_its_locks) {
+  Scene scene;
+  const std::string file = scene.path("pid");
+  BOOST_TEST(scene.run_probe({"daemon", "pidfile=" + file, "signal=10:count", "control_self:" + file, "wait"})
+                 .end.exited(0));
+  for (int n = 0; n < 3; ++n) scene.expect("I am running");
+  scene.expect("it is me");
+  for (const std::string task : {"stop", "reload"}) {
+    scene.expect("cannot " + task + " the daemon of \"" + file + "\": it can't wait for itself");
+  }
+  BOOST_TEST(scene.next().find("signal 10") == 0U);
+  BOOST_TEST((Controller(file).status().state == DaemonState::running));
+  Controller(file).stop();
+  scene.expect("stop");
 }
 
 BOOST_AUTO_TEST_CASE(a_stop_ends_the_daemon_and_says_how) {
@@ -82,6 +192,139 @@ BOOST_AUTO_TEST_CASE(a_deaf_daemon_is_killed_or_reported) {
   const auto result = controller.stop({{SIGTERM, 20ms}, {SIGKILL, 30s}});
   BOOST_TEST(result.signal == SIGKILL);
   BOOST_TEST(scene::await_end(daemon).killed_by(SIGKILL));
+}
+
+BOOST_AUTO_TEST_CASE(a_slow_cleanup_is_waited_for) {
+  Scene scene;
+  const pid_t daemon = start(scene, {"cleanup_slow:3000", "wait"});
+  std::vector<std::chrono::milliseconds> told;
+  const auto result = Controller(scene.path("pid"), [&](auto passed) { told.push_back(passed); }).stop();
+  BOOST_TEST(result.signal == SIGTERM);
+  BOOST_TEST((result.took >= 3s));
+  BOOST_TEST(scene::await_end(daemon).exited(0));
+  BOOST_TEST(told.size() >= 2U);  // every half second, on a machine that may be busy
+  BOOST_TEST((told.front() >= 500ms && std::is_sorted(told.begin(), told.end())));
+}
+
+BOOST_AUTO_TEST_CASE(a_reload_ends_with_the_daemons_own_verdict) {
+  Scene scene;
+  const pid_t daemon = start(scene, {"configuration:" + scene.path("conf"), "say:offers", "wait"});
+  scene.expect("offers");
+  const Controller controller(scene.path("pid"));
+  for (int n = 0; n < 3; ++n) {
+    scene::write_file(scene.path("conf"), "good");
+    const auto result = controller.reload();
+    BOOST_TEST(result.pid == daemon);
+    BOOST_TEST(result.refusal == "");
+    scene.expect("reloaded");
+    const std::string reason = "line 3: \"colour\" is no option,\n\tbut \"color\" is " + std::to_string(n);
+    scene::write_file(scene.path("conf"), reason);
+    BOOST_CHECK_EXCEPTION(controller.reload(), daemonctx::ControlError, [&](const auto& error) {
+      return error.code() == std::errc::invalid_argument && error.what() == reason;
+    });
+    BOOST_TEST((controller.status().state == DaemonState::running));
+  }
+  // The pidfile holds the pid and no more, whatever has happened: for `kill -HUP "$(cat pidfile)"`.
+  BOOST_TEST(scene::contents(scene.path("pid")) == std::to_string(daemon) + '\n');
+}
+
+BOOST_AUTO_TEST_CASE(a_long_refusal_is_cut) {
+  Scene scene;
+  start(scene, {"configuration:" + scene.path("conf"), "say:offers", "wait"});
+  scene.expect("offers");
+  const std::string reason(10000, 'x');
+  scene::write_file(scene.path("conf"), reason);
+  std::error_code error;
+  const auto result = Controller(scene.path("pid")).reload(scene::patience, error);
+  BOOST_TEST((error == std::errc::invalid_argument));
+  BOOST_TEST(result.refusal.size() > 400U);
+  BOOST_TEST(reason.find(result.refusal) == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(a_daemon_that_does_not_reload_is_not_signalled) {
+  Scene scene;
+  start(scene, {"wait"});
+  std::error_code error;
+  Controller(scene.path("pid")).reload(scene::patience, error);
+  BOOST_TEST((error == std::errc::operation_not_supported));
+  BOOST_TEST((Controller(scene.path("pid")).status().state == DaemonState::running));
+}
+
+BOOST_AUTO_TEST_CASE(a_reload_that_never_ends_is_not_waited_for_for_ever) {
+  Scene scene;
+  start(scene, {"configuration:" + scene.path("conf"), "say:offers", "wait"});
+  scene.expect("offers");
+  scene::write_file(scene.path("conf"), "hang");
+  std::error_code error;
+  const Controller controller(scene.path("pid"));
+  controller.reload(0s, error);
+  BOOST_TEST(!error);
+  scene.expect("hanging");
+  controller.reload(20ms, error);
+  BOOST_TEST((error == std::errc::timed_out));
+}
+
+BOOST_AUTO_TEST_CASE(a_daemon_that_dies_of_its_new_configuration_is_reported) {
+  Scene scene;
+  const pid_t daemon = start(scene, {"configuration:" + scene.path("conf"), "say:offers", "wait"});
+  scene.expect("offers");
+  scene::write_file(scene.path("conf"), "end");
+  BOOST_CHECK_EXCEPTION(
+      Controller(scene.path("pid")).reload(), daemonctx::ControlError, [&](const auto& error) {
+        return error.code() == std::errc::operation_canceled &&
+               error.what() ==
+                   "cannot reload the daemon of \"" + scene.path("pid") + "\": it ended meanwhile";
+      });
+  BOOST_TEST(scene::await_end(daemon).exited(9));
+}
+
+// Signals of one number merge, and still everybody hears of a reload that began after his request.
+BOOST_AUTO_TEST_CASE(everybody_who_asks_for_a_reload_hears_of_one) {
+  Scene scene;
+  start(scene, {"on_reload:quiet", "say:offers", "wait"});
+  scene.expect("offers");
+  std::atomic<int> served = 0;
+  std::vector<std::thread> all;
+  for (int n = 0; n < 8; ++n) {
+    all.emplace_back([&] {
+      for (int round = 0; round < 50; ++round) {
+        std::error_code error;
+        Controller(scene.path("pid")).reload(scene::patience, error);
+        if (!error) ++served;
+      }
+    });
+  }
+  for (auto& each : all) each.join();
+  BOOST_TEST(served == 400);
+}
+
+BOOST_AUTO_TEST_CASE(a_restart_stops_and_starts) {
+  Scene scene;
+  const Controller controller(scene.path("pid"));
+  for (int n = 0; n < 2; ++n) {  // the first one has nothing to stop
+    BOOST_TEST(controller.restart([&] {
+      BOOST_TEST((controller.status().state == DaemonState::stopped));
+      start(scene, {"wait"});
+      return 7;
+    }) == 7);
+    BOOST_TEST((controller.status().state == DaemonState::running));
+  }
+  std::error_code error;
+  BOOST_TEST(controller.restart([] { return 3; }, {{SIGUSR1, 20ms}}, error) != 3);
+  BOOST_TEST((error == std::errc::timed_out));
+}
+
+BOOST_AUTO_TEST_CASE(a_restart_that_another_start_outran_says_so) {
+  Scene scene;
+  const auto outrun = []() -> int {
+    throw daemonctx::DaemonError(daemonctx::Step::lock_pidfile, std::make_error_code(std::errc::file_exists),
+                                 {}, "already running, pid 7", 7);
+  };
+  BOOST_CHECK_EXCEPTION(Controller(scene.path("pid")).restart(outrun), daemonctx::ControlError,
+                        [](const auto& error) {
+                          return error.code() == std::errc::file_exists &&
+                                 std::string(error.what()) == "another start won: already running, pid 7";
+                        });
 }
 
 BOOST_AUTO_TEST_CASE(a_signal_reaches_the_daemon) {
@@ -120,7 +363,7 @@ BOOST_AUTO_TEST_CASE(the_throwing_ones_name_the_file) {
       Controller(scene.path("pid")).stop(), std::system_error, [&](const std::system_error& error) {
         return error.code() == std::errc::no_such_process &&
                std::string(error.what()) ==
-                   "cannot stop the daemon of \"" + scene.path("pid") + "\": No such process";
+                   "cannot stop the daemon of \"" + scene.path("pid") + "\": it is not running";
       });
   BOOST_CHECK_THROW(Controller(scene.path("pid")).send_signal(SIGUSR1), std::system_error);
 }

@@ -30,7 +30,8 @@ Outcome launch(Work work, std::chrono::milliseconds timeout = {}) {
   }
   pipe.writer.close();
   Launch launch(intermediate, std::move(pipe.reader));
-  Outcome outcome = launch.await(timeout, blocked.former());
+  daemonctx::Ticker silent;
+  Outcome outcome = launch.await(timeout, blocked.former(), silent);
   if (outcome.kind == Outcome::Kind::ready) launch.reap_intermediate();
   else launch.take_down(outcome);
   if (outcome.kind != Outcome::Kind::ready) BOOST_TEST(scene::children().empty());

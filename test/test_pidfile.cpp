@@ -22,6 +22,11 @@ using namespace std::chrono_literals;
 
 namespace {
 
+Pidfile lock(const Scene& scene, std::chrono::milliseconds timeout) {
+  daemonctx::Ticker silent;
+  return Pidfile::lock(scene.path("pid"), timeout, silent);
+}
+
 mode_t mode_of(const std::string& file) {
   struct stat found {};
   ::stat(file.c_str(), &found);
@@ -79,7 +84,7 @@ Count finish(std::vector<scene::Running>& all) {
 BOOST_AUTO_TEST_CASE(it_is_created_with_its_mode_and_names_its_process) {
   Scene scene;
   const mode_t former = ::umask(0777);
-  Pidfile pidfile = Pidfile::lock(scene.path("pid"), 0ms);
+  Pidfile pidfile = lock(scene, 0ms);
   ::umask(former);
   BOOST_TEST(mode_of(scene.path("pid")) == 0644U);
   BOOST_TEST(scene::contents(scene.path("pid")).empty());
@@ -93,7 +98,7 @@ BOOST_AUTO_TEST_CASE(it_is_created_with_its_mode_and_names_its_process) {
 BOOST_AUTO_TEST_CASE(a_stale_file_is_left_alone_until_it_is_claimed) {
   Scene scene;
   scene::write_file(scene.path("pid"), "999999999999 and more than a pid\n");
-  Pidfile pidfile = Pidfile::lock(scene.path("pid"), 0ms);
+  Pidfile pidfile = lock(scene, 0ms);
   BOOST_TEST(scene::contents(scene.path("pid")) == "999999999999 and more than a pid\n");
   BOOST_TEST(pidfile.claim() == 0);
   BOOST_TEST(scene::contents(scene.path("pid")) == std::to_string(::getpid()) + '\n');
@@ -121,7 +126,7 @@ BOOST_AUTO_TEST_CASE(the_kernel_names_the_holder) {
   scene::write_file(scene.path("pid"), "1\n");  // forged
   const daemonctx::UniqueFd fd(::open(scene.path("pid").c_str(), O_RDONLY | O_CLOEXEC));
   BOOST_TEST(daemonctx::posix::identity_holder(fd.get()).pid == daemon);
-  BOOST_CHECK_EXCEPTION(Pidfile::lock(scene.path("pid"), 0ms), DaemonError, [&](const DaemonError& error) {
+  BOOST_CHECK_EXCEPTION(lock(scene, 0ms), DaemonError, [&](const DaemonError& error) {
     return says_already_running(error) && error.pid() == daemon &&
            error.what() ==
                "already running, pid " + std::to_string(daemon) + " (pidfile \"" + scene.path("pid") + "\")";
@@ -133,7 +138,7 @@ BOOST_AUTO_TEST_CASE(a_waiting_start_gives_up_in_time) {
   scene.run_probe({"daemon", "pidfile=" + scene.path("pid"), "facts", "wait"});
   scene.facts();
   const auto begin = std::chrono::steady_clock::now();
-  BOOST_CHECK_EXCEPTION(Pidfile::lock(scene.path("pid"), 100ms), DaemonError, says_already_running);
+  BOOST_CHECK_EXCEPTION(lock(scene, 100ms), DaemonError, says_already_running);
   BOOST_TEST((std::chrono::steady_clock::now() - begin >= 100ms));
 }
 
@@ -160,7 +165,7 @@ BOOST_AUTO_TEST_CASE(a_lock_on_a_file_that_was_replaced_is_no_lock) {
       ::unlink(scene.path("pid").c_str());
       ::_exit(0);
     }
-    Pidfile pidfile = Pidfile::lock(scene.path("pid"), 0ms);
+    Pidfile pidfile = lock(scene, 0ms);
     ::waitpid(unlinker, nullptr, 0);
     struct stat held {};
     ::fstat(pidfile.fd(), &held);

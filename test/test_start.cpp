@@ -701,3 +701,35 @@ BOOST_AUTO_TEST_CASE(that_was_killed_leaves_a_daemon_that_gives_up) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(a_caller)
+
+BOOST_AUTO_TEST_CASE(tells_that_it_waits_for_readiness) {
+  Scene scene;
+  auto caller = scene.start_probe({"daemon", "readiness=notified", "on_wait=yes", "wait_for:600000"});
+  scene.expect("waiting");
+  scene.expect("waiting");
+}
+
+BOOST_AUTO_TEST_CASE(tells_that_it_waits_for_a_lock) {
+  Scene scene;
+  BOOST_TEST(scene.run_probe({"daemon", "pidfile=" + scene.path("pid"), "wait"}).end.exited(0));
+  auto second =
+      scene.start_probe({"daemon", "pidfile=" + scene.path("pid"), "lock_timeout=600000", "on_wait=yes"});
+  scene.expect("waiting");
+  scene.expect("waiting");
+}
+
+BOOST_AUTO_TEST_CASE(has_the_last_word_when_the_daemon_is_ready) {
+  Scene scene;
+  const auto result = scene.run_probe({"daemon", "on_launched=yes", "facts", "wait"});
+  BOOST_TEST(result.end.exited(0));
+  BOOST_TEST(result.out == "launched " + scene.facts().at("pid") + " by " + std::to_string(result.pid));
+}
+
+BOOST_AUTO_TEST_CASE(keeps_it_to_itself_when_the_start_failed) {
+  Scene scene;
+  BOOST_TEST(scene.run_probe({"daemon", "cwd=/nope", "on_launched=yes"}).out == "");
+}
+
+BOOST_AUTO_TEST_SUITE_END()

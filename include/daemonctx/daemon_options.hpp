@@ -12,6 +12,7 @@
 
 #include "daemonctx/export.hpp"
 #include "daemonctx/launch_mode.hpp"
+#include "daemonctx/progress.hpp"
 #include "daemonctx/signal_map.hpp"
 #include "daemonctx/stdio.hpp"
 
@@ -83,6 +84,13 @@ struct DaemonOptions {
   /// How long a single cleanup may take. Then it is given up, the pidfile is removed, the fact is reported
   /// through `on_error` and the process ends with status 1.
   std::chrono::milliseconds cleanup_timeout = {};
+
+  /// Told in the caller while it waits for a lock or for readiness.
+  Progress on_wait = {};
+
+  /// Called in the caller with the daemon's pid, when that is ready and before the caller ends. What it writes to C
+  /// and C++ streams is flushed; what it throws is dropped.
+  std::function<void(pid_t daemon)> on_launched = {};
 };
 
 /// Checks all options as a whole. `DaemonContext` calls it before it changes anything.

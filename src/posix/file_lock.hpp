@@ -16,17 +16,24 @@ int lock_exclusion(int fd) noexcept;
 /// \return 0 or an errno. \note Runs in the daemon before it may allocate.
 int lock_identity(int fd) noexcept;
 
+/// Takes the lock by which others know that the daemon is ready: another record lock, on byte 2.
+/// \return 0 or an errno.
+int lock_readiness(int fd) noexcept;
+
 /// Who holds the identity lock.
 struct IdentityHolder {
   bool held = false;
   pid_t pid = 0;  ///< 0: the holder has no number in this pid namespace
+  int error = 0;  ///< an errno if that could not be asked
 };
 
-/// Asks the kernel; takes and changes nothing. `fd` may be read-only. Not seen: this process's own lock.
+/// Each asks the kernel, and takes and changes nothing. `fd` may be read-only. Not seen: this process's own locks,
+/// and read locks, which whoever may read the file can take.
 IdentityHolder identity_holder(int fd) noexcept;
+bool is_marked_ready(int fd) noexcept;
 
-/// Whether somebody holds the exclusion lock. Asks only, but where the system has no open-file-description locks
-/// that can't be asked, and the answer is no. `fd` may be read-only.
+/// Whether somebody holds the exclusion lock. Where the system has no open-file-description locks that can't be
+/// asked, and the answer is no.
 bool is_excluded(int fd) noexcept;
 
 }  // namespace daemonctx::posix

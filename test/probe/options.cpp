@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <unistd.h>
+
 #include <atomic>
 #include <cstdlib>
 #include <fstream>
+#include <iostream>
 #include <stdexcept>
 
 #include "probe.hpp"
@@ -96,6 +99,20 @@ const std::map<std::string, OptionSetter> option_setters = {
                     const std::string&) { o.signal_delivery = daemonctx::SignalDelivery::on_own_thread; }},
     {"threads", [](DaemonOptions& o, const std::string&) { o.allow_threads = true; }},
     {"on_error", set_on_error},
+    {"on_wait",
+     [](DaemonOptions& o, const std::string&) {
+       o.on_wait = [](std::chrono::milliseconds passed) {
+         say(passed >= std::chrono::milliseconds(500) ? "waiting" : "waiting, too early");
+         throw 1;  // has no effect
+       };
+     }},
+    {"on_launched",
+     [](DaemonOptions& o, const std::string&) {
+       o.on_launched = [](pid_t daemon) {
+         std::cout << "launched " << daemon << " by " << ::getpid();
+         throw 1;
+       };
+     }},
     {"cleanup_timeout", [](DaemonOptions& o, const std::string& v) { o.cleanup_timeout = ms(v); }},
 };
 

@@ -6,9 +6,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <daemonctx/controller.hpp>
+#include <fstream>
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <stdexcept>
 #include <thread>
 
@@ -75,6 +78,34 @@ void witness(DaemonContext& context, const std::string& file) {
   const bool alone = ::flock(fd, LOCK_EX | LOCK_NB) == 0;
   say((alone ? "alone " : "not alone ") + std::to_string(::getpid()));
   context.on_exit([fd] { ::close(fd); });
+}
+
+// Takes what the file says for its new configuration: some of it is hard to take.
+void read_configuration(const std::string& file) {
+  std::ostringstream text;
+  text << std::ifstream(file).rdbuf();
+  const std::string what = text.str();
+  if (what == "end") ::_exit(9);
+  if (what == "hang") say("hanging");
+  while (what == "hang") ::pause();
+  if (what != "good") throw std::runtime_error(what);
+  say("reloaded");
+}
+
+// The daemon, curious about itself.
+void control_self(DaemonContext&, const std::string& pidfile) {
+  const daemonctx::Controller controller(pidfile);
+  for (int n = 0; n < 3; ++n) say(std::string("I am ") + to_string(controller.status().state));
+  say(controller.status().pid == ::getpid() && controller.status().since ? "it is me" : "it is another");
+  for (const auto& operation : {std::function<void()>([&] { controller.stop(); }),
+                                std::function<void()>([&] { controller.reload(); })}) {
+    try {
+      operation();
+    } catch (const std::system_error& error) {
+      say(error.what());
+    }
+  }
+  controller.send_signal(SIGUSR1);
 }
 
 struct Connection {
@@ -174,9 +205,14 @@ const std::map<std::string, ServiceAction> service_actions = {
      [](DaemonContext& context, const std::string& what) {
        context.on_reload([what] {
          if (what == "throw") throw std::runtime_error("broken configuration");
-         say("reloaded");
+         if (what != "quiet") say("reloaded");
        });
      }},
+    {"configuration",
+     [](DaemonContext& context, const std::string& file) {
+       context.on_reload([file] { read_configuration(file); });
+     }},
+    {"control_self", control_self},
     {"witness", witness},
     {"reopen", [](DaemonContext& context, const std::string&) { context.reopen_output(); }},
     {"fork", fork_worker},

@@ -14,7 +14,8 @@ FLOORS = [
     # 0: handles, errors, system calls. The order within the line is theirs.
     [
         "export features error unique_fd posix/syscalls posix/retry posix/signals posix/threads posix/pidfd "
-        "posix/file_lock posix/wake_fd posix/deadline posix/rseq",
+        "posix/file_lock posix/lock_board posix/wake_fd posix/deadline "
+        "posix/rseq posix/file_watch posix/start_time progress ticker",
     ],
     # 1: parts
     [
@@ -23,6 +24,7 @@ FLOORS = [
         "signal_map signal_inbox signal_dispatcher",
         "detail/cleanup_entry cleanup_stack cleanup_watch",
         "readiness",
+        "reload_notice",
         "flush",
         "notify",
         "posix/close_fds",
@@ -40,9 +42,12 @@ FLOORS = [
     ],
     # 4: on top, side by side
     [
-        "controller",
-        "service",
+        "controller target",
         "asio",
+    ],
+    # 5: a program's command line
+    [
+        "service service/command_line service/configuration service/report service/waiting_display",
     ],
 ]
 PLACE = {unit: (floor, group) for floor, groups in enumerate(FLOORS) for group in groups for unit in group.split()}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <array>
+#include <posix/syscalls.hpp>
+
+#include "features.hpp"
+#include "unique_fd.hpp"
+#if DAEMONCTX_HAVE_INOTIFY
+#include <sys/inotify.h>
+#endif
+
+namespace daemonctx::posix {
+
+/// A descriptor that is readable when somebody has written to the file. Empty, with errno, where there is none: then
+/// one has to look from time to time, and also where the file system tells of no changes.
+inline UniqueFd watch_writes(const char* path) noexcept {
+#if DAEMONCTX_HAVE_INOTIFY
+  UniqueFd watch(static_cast<int>(posix::syscall(SYS_inotify_init1, IN_CLOEXEC | IN_NONBLOCK)));
+  if (watch && posix::syscall(SYS_inotify_add_watch, watch.get(), path, IN_MODIFY) == -1) watch.reset();
+  return watch;
+#else
+  static_cast<void>(path);
+  errno = ENOSYS;
+  return {};
+#endif
+}
+
+/// Makes it unreadable until the next change.
+inline void drain_watch(const UniqueFd& watch) noexcept {
+  std::array<char, 4096> events;
+  while (watch && posix::read(watch.get(), events.data(), events.size()) > 0) {
+  }
+}
+
+}  // namespace daemonctx::posix

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "posix/start_time.hpp"
+
+#include <array>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <posix/syscalls.hpp>
+
+#include "posix/retry.hpp"
+#include "unique_fd.hpp"
+
+namespace daemonctx::posix {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::system_clock;
+
+// The field of /proc/PID/stat that holds the start time in clock ticks since the boot, counted from the state,
+// which follows the name in its brackets.
+constexpr int fields_before_start_time = 19;
+
+std::optional<unsigned long long> start_in_ticks(pid_t pid) noexcept {
+  std::array<char, 32> path;
+  std::snprintf(path.data(), path.size(), "/proc/%d/stat", static_cast<int>(pid));
+  const UniqueFd file(posix::retry([&] { return posix::open(path.data(), O_RDONLY | O_CLOEXEC); }));
+  std::array<char, 1024> text{};
+  if (!file || posix::read(file.get(), text.data(), text.size() - 1) <= 0) return {};
+  const char* at = std::strrchr(text.data(), ')');  // the name may hold anything, brackets too
+  for (int field = 0; at != nullptr && field <= fields_before_start_time; ++field)
+    at = std::strchr(at + 1, ' ');
+  unsigned long long ticks = 0;
+  if (at == nullptr || std::sscanf(at, "%llu", &ticks) != 1) return {};
+  return ticks;
+}
+
+}  // namespace
+
+std::optional<system_clock::time_point> start_time(pid_t pid) noexcept {
+  const auto ticks = start_in_ticks(pid);
+  timespec now{};
+  if (!ticks || ::clock_gettime(CLOCK_BOOTTIME, &now) == -1) return {};
+  const auto since_boot = milliseconds(now.tv_sec * 1000 + now.tv_nsec / 1000000);
+  const auto start = milliseconds(*ticks * 1000 / static_cast<unsigned long>(::sysconf(_SC_CLK_TCK)));
+  return system_clock::now() - (since_boot - start);
+}
+
+}  // namespace daemonctx::posix

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <boost/filesystem/path.hpp>
+#include <chrono>
+#include <system_error>
+
+#include "ticker.hpp"
+#include "unique_fd.hpp"
+
+namespace daemonctx {
+
+/// The daemon that held the identity lock of a pidfile at one moment. Nothing done through this reaches another
+/// process.
+class Target {
+ public:
+  /// \param error `no_such_process`: none holds it; `not_supported`: it has no number in this pid namespace;
+  ///        `resource_unavailable_try_again`: a start is under way and has no pid even after 2 s; or the system's.
+  static Target find(const boost::filesystem::path& pidfile, Ticker& ticker, std::error_code& error) noexcept;
+
+  pid_t pid() const noexcept { return pid_; }
+
+  /// True in the daemon itself: then there is no `file()`, since closing it would drop the locks.
+  bool is_self() const noexcept { return !file_; }
+
+  /// The pidfile, to be read.
+  int file() const noexcept { return file_.get(); }
+
+  /// Readable when it has ended. -1 where the system has no such descriptor; then one has to ask.
+  int end_fd() const noexcept { return process_.get(); }
+  bool has_ended() const noexcept;
+
+  /// \return 0 or an errno; ESRCH if it has ended.
+  int send(int signal) const noexcept;
+
+  /// True if it ended in time.
+  bool await_end(std::chrono::milliseconds longest, Ticker& ticker) const noexcept;
+
+ private:
+  static Target find_once(const boost::filesystem::path& pidfile, std::error_code& error) noexcept;
+  void identify(std::error_code& error) noexcept;
+  bool holds_lock() const noexcept;
+
+  UniqueFd file_;
+  UniqueFd process_;
+  pid_t pid_ = 0;
+};
+
+/// How long to sleep at most where an end is no event for a stranger, for want of pidfds.
+inline constexpr std::chrono::milliseconds blind_slice{10};
+
+/// Opens a pidfile for a look at its locks. Never this process's own: ask `Pidfile::own` before.
+UniqueFd open_for_a_look(const boost::filesystem::path& pidfile) noexcept;
+
+}  // namespace daemonctx

@@ -19,6 +19,7 @@
 #include "launch_decision.hpp"
 #include "notify.hpp"
 #include "pidfile.hpp"
+#include "posix/identity.hpp"
 #include "readiness.hpp"
 #include "redirection.hpp"
 #include "reload_notice.hpp"
@@ -30,6 +31,7 @@ namespace daemonctx {
 struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   Impl(DaemonOptions given, LaunchDecision decision);
 
+  bool changes_user() const noexcept { return !options.user.empty() || !options.group.empty(); }
   bool detaches() const noexcept { return launch.mode == LaunchMode::detached; }
 
   // Life.
@@ -51,6 +53,7 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   Redirection redirection;
   Pidfile pidfile;
   Notify manager;
+  posix::Identity identity;
   CleanupStack cleanups;
 
   std::mutex reload_mutex;
@@ -66,8 +69,8 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   bool failed = false;
 
   pid_t owner = 0;
-  std::thread::id owner_thread;
   int exceptions_at_start = 0;
+  std::thread::id owner_thread;
   std::vector<int> kept_descriptors;  // sorted; prepared by the caller, used by the daemon
 
   std::atomic<bool> ending = false;

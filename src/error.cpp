@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::array<std::string_view, static_cast<std::size_t>(Step::run_service) + 1> descriptions = {
     "make an absolute path of",
+    "look up the user",
     "detach",
     "detach",
     "open the null device",
@@ -23,6 +24,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Step::run_servic
     "limit core files",
     "set the umask",
     "write the pidfile",
+    "become the user",
     "change the working directory to",
     "install the signal map",
     "redirect the standard streams",

@@ -50,6 +50,15 @@ void resolve_paths(DaemonOptions& options) {
   options.stdio = {resolve(options.stdio.in), resolve(options.stdio.out), resolve(options.stdio.err)};
 }
 
+void look_up_user(Impl& impl) {
+  const DaemonOptions& options = impl.options;
+  if (!impl.changes_user()) return;
+  const std::string wrong = posix::look_up(options.user, options.group, options.initgroups, impl.identity);
+  if (wrong.empty()) return;
+  throw DaemonError(Step::look_up_user, std::make_error_code(std::errc::invalid_argument),
+                    options.user.empty() ? options.group : options.user, wrong);
+}
+
 void check_threads(const Impl& impl) {
   const long threads = posix::count_threads();
   if (!impl.detaches() || impl.options.allow_threads || threads <= 1) return;
@@ -80,6 +89,7 @@ void list_kept_descriptors(Impl& impl, const StatusWriter& status) {
 std::string subject_of(Step step, const DaemonOptions& options) {
   if (step == Step::change_directory) return options.working_directory.string();
   if (step == Step::write_pidfile) return options.pidfile.string();
+  if (step == Step::change_user) return options.user.empty() ? options.group : options.user;
   return {};
 }
 
@@ -103,6 +113,8 @@ int set_umask(Impl& impl) noexcept {
 
 int write_pidfile(Impl& impl) noexcept { return impl.pidfile ? impl.pidfile.claim() : 0; }
 
+int change_user(Impl& impl) noexcept { return impl.changes_user() ? posix::assume(impl.identity) : 0; }
+
 int change_directory(Impl& impl) noexcept {
   return posix::error_of(posix::chdir(impl.options.working_directory.c_str()));
 }
@@ -122,6 +134,7 @@ constexpr std::array detached_steps = {
     DaemonStep{Step::limit_core, limit_core},
     DaemonStep{Step::set_umask, set_umask},
     DaemonStep{Step::write_pidfile, write_pidfile},
+    DaemonStep{Step::change_user, change_user},
     DaemonStep{Step::change_directory, change_directory},
     DaemonStep{Step::install_signal_map, install_signal_map},
     DaemonStep{Step::redirect_stdio, redirect_input},
@@ -131,9 +144,10 @@ constexpr std::array detached_steps = {
 constexpr std::array foreground_steps = {
     DaemonStep{Step::set_umask, set_umask},
     DaemonStep{Step::write_pidfile, write_pidfile},
-    DaemonStep{Step::change_directory, change_directory},
     DaemonStep{Step::install_signal_map, install_signal_map},
     DaemonStep{Step::redirect_stdio, redirect_input},
+    DaemonStep{Step::change_user, change_user},
+    DaemonStep{Step::change_directory, change_directory},
     DaemonStep{Step::limit_core, limit_core},
 };
 
@@ -149,8 +163,15 @@ std::optional<Failure> take(std::span<const DaemonStep> steps, Impl& impl) noexc
   return std::nullopt;
 }
 
+void set_user_variables(const Impl& impl) {
+  if (impl.options.user.empty() || impl.identity.name.empty()) return;
+  ::setenv("HOME", impl.identity.home.c_str(), 1);
+  for (const char* name : {"USER", "LOGNAME"}) ::setenv(name, impl.identity.name.c_str(), 1);
+}
+
 // What is left may allocate and throw.
 void settle(Impl& impl) {
+  set_user_variables(impl);
   impl.owner = posix::getpid();
   impl.owner_thread = std::this_thread::get_id();
   impl.exceptions_at_start = std::uncaught_exceptions();
@@ -261,6 +282,7 @@ std::unique_ptr<Impl> start(DaemonOptions options) {
   resolve_paths(options);
   const LaunchDecision launch = decide_launch(options.detach_process, Surroundings::look());
   auto impl = std::make_unique<Impl>(std::move(options), launch);
+  look_up_user(*impl);
   check_threads(*impl);
   fill_standard_descriptors();
   open_stdio(*impl);

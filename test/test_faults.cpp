@@ -5,6 +5,8 @@
 // daemon runs all the same, or the caller says what is wrong and nothing is left.
 
 #include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
@@ -27,12 +29,15 @@ Attempt start_with_fault(Scene& scene, const std::string& call, int n, int error
   const std::string fault = call + ':' + std::to_string(n) + ':' + std::to_string(error);
   ::unlink(mark.c_str());
   Attempt attempt;
-  attempt.result = scene.run_probe({"open:2", "daemon", "pidfile=" + scene.path("pid"),
-                                    "out=" + scene.path("log"), "ready_timeout=20000", "facts", "wait"},
-                                   [&] {
-                                     ::setenv("DAEMONCTX_FAULT", fault.c_str(), 1);
-                                     ::setenv("DAEMONCTX_FAULT_MARK", mark.c_str(), 1);
-                                   });
+  scene::Words words = {"open:2", "daemon", "pidfile=" + scene.path("pid"), "out=" + scene.path("log"),
+                        "ready_timeout=20000"};
+  if (::geteuid() == 0) words.emplace_back("user=nobody");
+  ::chmod(scene.path("channel").c_str(), 0666);
+  words.insert(words.end(), {"facts", "wait"});
+  attempt.result = scene.run_probe(words, [&] {
+    ::setenv("DAEMONCTX_FAULT", fault.c_str(), 1);
+    ::setenv("DAEMONCTX_FAULT_MARK", mark.c_str(), 1);
+  });
   attempt.hit = scene::exists(mark);
   return attempt;
 }
@@ -41,6 +46,7 @@ void expect_daemon(Scene& scene) {
   const auto facts = scene.facts();
   BOOST_TEST(facts.at("blocked") == "0000000000000000");
   BOOST_TEST(facts.at("umask") == "22");
+  if (::geteuid() == 0) BOOST_TEST(facts.at("uids") == "65534\t65534\t65534\t65534");
   const pid_t daemon = std::stoi(facts.at("pid"));
   BOOST_TEST(scene::pid_in(scene.path("pid")) == daemon);
   ::kill(daemon, SIGTERM);
@@ -60,11 +66,12 @@ void expect_refusal(Scene& scene, const scene::Result& result) {
 }  // namespace
 
 BOOST_DATA_TEST_CASE(a_start_with_one_failing_call_works_or_leaves_nothing,
-                     boost::unit_test::data::make({"chdir",     "dup2",      "fchmod",    "fcntl",  "fork",
-                                                   "fstat",     "ftruncate", "getrlimit", "lstat",  "open",
-                                                   "pipe2",     "ppoll",     "prctl",     "pwrite", "read",
-                                                   "setrlimit", "setsid",    "sigaction", "stat",   "syscall",
-                                                   "unlink",    "waitid",    "write",     "writev"}),
+                     boost::unit_test::data::make(
+                         {"chdir",     "dup2",      "fchmod",    "fcntl",     "fork",      "fstat",
+                          "ftruncate", "getrlimit", "lstat",     "open",      "pipe2",     "ppoll",
+                          "prctl",     "pwrite",    "read",      "getgroups", "getresgid", "getresuid",
+                          "setgroups", "setresgid", "setresuid", "setrlimit", "setsid",    "sigaction",
+                          "stat",      "syscall",   "unlink",    "waitid",    "write",     "writev"}),
                      call) {
   Scene scene;
   int n = 1;

@@ -301,6 +301,27 @@ BOOST_AUTO_TEST_CASE(detaches_with_threads_on_request) {
   BOOST_TEST(scene.facts().at("threads") == "1");
 }
 
+BOOST_AUTO_TEST_CASE(is_who_it_was_told_to_be) {
+  if (::geteuid() != 0) return;
+  Scene scene;
+  ::chmod(scene.path("channel").c_str(), 0666);
+  const auto caller = scene.run_probe(
+      {"daemon", "pidfile=" + scene.path("pid"), "cwd=/tmp", "user=games", "group=daemon", "facts", "wait"});
+  BOOST_TEST(caller.err == "");
+  const auto facts = scene.facts();
+  BOOST_TEST(facts.at("uids") == "5\t5\t5\t5");
+  BOOST_TEST(facts.at("gids") == "1\t1\t1\t1");
+  BOOST_TEST(facts.at("groups") == "1 ");  // not root's
+  BOOST_TEST(facts.at("home") == "/usr/games");
+  BOOST_TEST(facts.at("user") == "games");
+  BOOST_TEST(facts.at("logname") == "games");
+  stop(facts);
+  scene.expect("stop");
+  BOOST_TEST(scene::await_end(std::stoi(facts.at("pid"))).exited(0));
+  BOOST_TEST(scene::exists(scene.path("pid")));  // the new user may not write the folder
+  BOOST_TEST(scene::contents(scene.path("pid")).empty());
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(in_the_foreground)
@@ -606,6 +627,23 @@ BOOST_AUTO_TEST_CASE(and_waits_for_ever_with_the_longest_timeout) {
                                    "say:working", "wait_for:50", "ready", "facts", "wait"});
   scene.expect("working");
   BOOST_TEST(caller.finish().end.exited(0));
+}
+
+BOOST_AUTO_TEST_CASE(when_the_user_is_not_there) {
+  Scene scene;
+  const Refusal refusal(scene, {"daemon", "pidfile=" + scene.path("pid"), "user=nosuch"});
+  refusal.says(Step::look_up_user, EINVAL, "there is no user \"nosuch\"");
+  refusal.leaves_no_pidfile();
+}
+
+BOOST_AUTO_TEST_CASE(when_the_user_may_not_enter_the_directory) {
+  if (::geteuid() != 0) return;
+  Scene scene;
+  ::chmod(scene.folder().c_str(), 0700);
+  const Refusal refusal(scene,
+                        {"daemon", "pidfile=" + scene.path("pid"), "user=nobody", "cwd=" + scene.path("")});
+  refusal.says(Step::change_directory, EACCES, "Permission denied");
+  refusal.leaves_no_pidfile();
 }
 
 BOOST_AUTO_TEST_CASE(when_threads_run) {

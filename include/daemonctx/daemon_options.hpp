@@ -7,6 +7,7 @@
 #include <chrono>
 #include <exception>
 #include <functional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -91,6 +92,16 @@ struct DaemonOptions {
   /// Called in the caller with the daemon's pid, when that is ready and before the caller ends. What it writes to C
   /// and C++ streams is flushed; what it throws is dropped.
   std::function<void(pid_t daemon)> on_launched = {};
+
+  /// Whom the daemon becomes before it enters its working directory: names or numbers, looked up in the caller.
+  /// Empty: nobody else; a user's own group. The supplementary groups of the starter are always given up, the
+  /// change is verified, and HOME, USER and LOGNAME follow. Pidfile and log files are opened before, and a pidfile
+  /// whose directory the new user may not write is emptied at the end instead of removed.
+  std::string user = {};
+  std::string group = {};
+
+  /// Whether the daemon gets the groups that `user` is a member of.
+  bool initgroups = true;
 };
 
 /// Checks all options as a whole. `DaemonContext` calls it before it changes anything.

@@ -17,6 +17,7 @@ namespace daemonctx {
 /// `create_session` and `start_daemon` by the intermediate, the rest by the daemon.
 enum class Step {
   resolve_paths,
+  look_up_user,
   choose_mode,
   check_threads,
   fill_standard_descriptors,
@@ -32,6 +33,7 @@ enum class Step {
   limit_core,
   set_umask,
   write_pidfile,
+  change_user,
   change_directory,
   install_signal_map,
   redirect_stdio,

@@ -5,6 +5,7 @@
 // so make any of them fail; for that reason it is included with angle brackets.
 
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -32,7 +33,12 @@ using ::flock;
 using ::fork;
 using ::fstat;
 using ::ftruncate;
+using ::getegid;
+using ::geteuid;
+using ::getgroups;
 using ::getpid;
+using ::getresgid;
+using ::getresuid;
 using ::getrlimit;
 using ::kill;
 using ::lstat;
@@ -45,8 +51,15 @@ using ::pthread_sigmask;
 using ::pwrite;
 using ::read;
 using ::sendmsg;
+using ::setegid;
+using ::seteuid;
+using ::setgid;
+using ::setgroups;
+using ::setresgid;
+using ::setresuid;
 using ::setrlimit;
 using ::setsid;
+using ::setuid;
 using ::sigaction;
 using ::sigtimedwait;
 using ::socket;

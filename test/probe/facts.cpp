@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <boost/filesystem/operations.hpp>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
@@ -30,6 +31,11 @@ std::string current_umask() {
   std::ostringstream text;
   text << std::oct << mask;
   return text.str();
+}
+
+std::string variable(const char* name) {
+  const char* value = ::getenv(name);
+  return value == nullptr ? "" : value;
 }
 
 std::string core_limit() {
@@ -66,7 +72,10 @@ void tell_facts(const DaemonContext* context) {
        << "\nsid=" << ::getsid(0) << "\ncwd=" << fs::current_path().string() << "\numask=" << current_umask()
        << "\nfds=" << open_descriptors() << "\nblocked=" << status_field("SigBlk")
        << "\nignored=" << status_field("SigIgn") << "\ncaught=" << status_field("SigCgt")
-       << "\ncore=" << core_limit() << "\nterminal=" << terminal() << "\nthreads=" << status_field("Threads");
+       << "\ncore=" << core_limit() << "\nterminal=" << terminal() << "\nthreads=" << status_field("Threads")
+       << "\nuids=" << status_field("Uid") << "\ngids=" << status_field("Gid")
+       << "\ngroups=" << status_field("Groups") << "\nhome=" << variable("HOME")
+       << "\nuser=" << variable("USER") << "\nlogname=" << variable("LOGNAME");
   if (context != nullptr)
     text << "\nmode=" << to_string(context->mode()) << "\ncontext_pid=" << context->pid();
   text << "\nend of facts";

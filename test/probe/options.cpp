@@ -98,6 +98,9 @@ const std::map<std::string, OptionSetter> option_setters = {
     {"delivery", [](DaemonOptions& o,
                     const std::string&) { o.signal_delivery = daemonctx::SignalDelivery::on_own_thread; }},
     {"threads", [](DaemonOptions& o, const std::string&) { o.allow_threads = true; }},
+    {"user", [](DaemonOptions& o, const std::string& v) { o.user = v; }},
+    {"group", [](DaemonOptions& o, const std::string& v) { o.group = v; }},
+    {"initgroups", [](DaemonOptions& o, const std::string& v) { o.initgroups = v == "yes"; }},
     {"on_error", set_on_error},
     {"on_wait",
      [](DaemonOptions& o, const std::string&) {

@@ -6,6 +6,7 @@
 // comes, the file that DAEMONCTX_FAULT_MARK names is created.
 
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -56,6 +57,9 @@ DAEMONCTX_FALLIBLE(flock)
 DAEMONCTX_FALLIBLE(fork)
 DAEMONCTX_FALLIBLE(fstat)
 DAEMONCTX_FALLIBLE(ftruncate)
+DAEMONCTX_FALLIBLE(getgroups)
+DAEMONCTX_FALLIBLE(getresgid)
+DAEMONCTX_FALLIBLE(getresuid)
 DAEMONCTX_FALLIBLE(getrlimit)
 DAEMONCTX_FALLIBLE(lstat)
 DAEMONCTX_FALLIBLE(open)
@@ -66,6 +70,9 @@ DAEMONCTX_FALLIBLE(prctl)
 DAEMONCTX_FALLIBLE(pwrite)
 DAEMONCTX_FALLIBLE(read)
 DAEMONCTX_FALLIBLE(sendmsg)
+DAEMONCTX_FALLIBLE(setgroups)
+DAEMONCTX_FALLIBLE(setresgid)
+DAEMONCTX_FALLIBLE(setresuid)
 DAEMONCTX_FALLIBLE(setrlimit)
 DAEMONCTX_FALLIBLE(setsid)
 DAEMONCTX_FALLIBLE(sigaction)
@@ -86,9 +93,15 @@ inline pid_t vfork() noexcept { return fork(); }  // a function that calls vfork
 // These don't fail, or nothing could be done about it.
 using ::_exit;
 using ::close;
+using ::getegid;
+using ::geteuid;
 using ::getpid;
 using ::kill;
 using ::pthread_sigmask;
+using ::setegid;
+using ::seteuid;
+using ::setgid;
+using ::setuid;
 using ::umask;
 
 }  // namespace daemonctx::posix

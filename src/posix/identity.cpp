@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "posix/identity.hpp"
+
+#include <grp.h>
+#include <pwd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+#include <posix/syscalls.hpp>
+
+#include "posix/retry.hpp"
+
+namespace daemonctx::posix {
+namespace {
+
+template <class Id>
+std::optional<Id> as_number(const std::string& text) {
+  Id id = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+  // The largest means "leave it as it is" to the system.
+  if (error != std::errc() || end != text.data() + text.size() || id == static_cast<Id>(-1)) return {};
+  return id;
+}
+
+std::vector<gid_t> groups_of(const std::string& name, gid_t gid) {
+  std::vector<gid_t> groups(16);
+  for (;;) {
+    int count = static_cast<int>(groups.size());
+    if (::getgrouplist(name.c_str(), gid, groups.data(), &count) >= 0) {
+      groups.resize(static_cast<std::size_t>(count));
+      return groups;
+    }
+    groups.resize(std::max(groups.size() * 2, static_cast<std::size_t>(count)));
+  }
+}
+
+bool has_ids(const Identity& identity) noexcept {
+  std::array<uid_t, 3> uids{};
+  std::array<gid_t, 3> gids{};
+  posix::getresuid(uids.data(), &uids[1], &uids[2]);
+  posix::getresgid(gids.data(), &gids[1], &gids[2]);
+  return std::count(uids.begin(), uids.end(), identity.uid) == 3 &&
+         std::count(gids.begin(), gids.end(), identity.gid) == 3;
+}
+
+// Each of either is one of the other: the system may sort them, and leave one out that was given twice. More than
+// were given don't fit, which is an error.
+bool has_groups(Identity& identity) noexcept {
+  auto& found = identity.read_back;
+  const int count = posix::getgroups(static_cast<int>(found.size()), found.data());
+  if (count < 0) return false;
+  const auto end = found.begin() + count;
+  const auto& wanted = identity.groups;
+  return std::all_of(
+             found.begin(), end,
+             [&](gid_t each) { return std::find(wanted.begin(), wanted.end(), each) != wanted.end(); }) &&
+         std::all_of(wanted.begin(), wanted.end(),
+                     [&](gid_t each) { return std::find(found.begin(), end, each) != end; });
+}
+
+bool can_be_root_again(const Identity& identity) noexcept {
+  if (identity.uid != 0 && (posix::setuid(0) == 0 || posix::seteuid(0) == 0)) return true;
+  return identity.uid != 0 && identity.gid != 0 && (posix::setgid(0) == 0 || posix::setegid(0) == 0);
+}
+
+}  // namespace
+
+std::string look_up(const std::string& user, const std::string& group, bool initgroups, Identity& identity) {
+  identity = {.uid = posix::geteuid(), .gid = posix::getegid()};
+  if (!user.empty()) {
+    const passwd* entry = ::getpwnam(user.c_str());
+    const auto number = as_number<uid_t>(user);
+    if (entry == nullptr && number) entry = ::getpwuid(*number);
+    if (entry == nullptr && !number) return "there is no user \"" + user + '"';
+    identity.uid = entry != nullptr ? entry->pw_uid : *number;
+    if (entry == nullptr && group.empty()) return "user " + user + " has no name and so no group: name one";
+    if (entry != nullptr) {
+      identity.gid = entry->pw_gid;
+      identity.name = entry->pw_name;
+      identity.home = entry->pw_dir;
+    }
+  }
+  if (!group.empty()) {
+    const struct group* entry = ::getgrnam(group.c_str());
+    const auto number = as_number<gid_t>(group);
+    if (entry == nullptr && !number) return "there is no group \"" + group + '"';
+    identity.gid = entry != nullptr ? entry->gr_gid : *number;
+  }
+  identity.groups = {identity.gid};
+  if (initgroups && !identity.name.empty()) identity.groups = groups_of(identity.name, identity.gid);
+  identity.read_back = identity.groups;
+  return {};
+}
+
+int assume(Identity& identity) noexcept {
+  const bool privileged = posix::geteuid() == 0;
+  if (!privileged && has_ids(identity)) return 0;
+  if (posix::setgroups(identity.groups.size(), identity.groups.data()) == -1) return errno;
+  if (posix::setresgid(identity.gid, identity.gid, identity.gid) == -1) return errno;
+  if (posix::setresuid(identity.uid, identity.uid, identity.uid) == -1) return errno;
+  return has_ids(identity) && has_groups(identity) && !can_be_root_again(identity) ? 0 : EPERM;
+}
+
+}  // namespace daemonctx::posix

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+namespace daemonctx::posix {
+
+/// Whom a process is to become.
+struct Identity {
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::vector<gid_t> groups = {};     ///< the supplementary ones; nobody else's are kept
+  std::vector<gid_t> read_back = {};  ///< as long as `groups`: room for `assume`
+  std::string name = {};              ///< empty if the user database does not know the uid
+  std::string home = {};
+};
+
+/// Looks user and group up, each a name or a number.
+/// \param group empty: the user's own.
+/// \param initgroups whether the groups that the user is a member of are to be his supplementary ones; without, and
+///        for a uid that the user database does not know, `gid` is the only one.
+/// \param identity what was found.
+/// \return empty, or what is wrong: `there is no user "x"`.
+std::string look_up(const std::string& user, const std::string& group, bool initgroups, Identity& identity);
+
+/// Becomes it, and makes sure of it: all ids and groups are read back, and regaining root is tried and must fail.
+/// Does nothing if this process is it already and has no privileges to give up.
+/// \return 0 or an errno; then the process may be half changed. \note Runs in the daemon before it may allocate.
+int assume(Identity& identity) noexcept;
+
+}  // namespace daemonctx::posix

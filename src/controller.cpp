@@ -178,20 +178,19 @@ ReloadResult Controller::reload(milliseconds longest_wait, std::error_code& erro
   }
 }
 
-int Controller::restart(const std::function<int()>& start, const StopPolicy& policy) const {
+int Controller::restart(const Start& start, const StopPolicy& policy) const {
   std::error_code error;
-  stop(policy, error);
+  const StopResult stopped = stop(policy, error);
   if (error != std::errc::no_such_process) check(error, "stop", pidfile_);
   try {
-    return start();
+    return start(stopped);
   } catch (const DaemonError& failure) {
     if (failure.step() != Step::lock_pidfile || failure.code() != std::errc::file_exists) throw;
     throw ControlError(failure.code(), std::string("another start won: ") + failure.what());
   }
 }
 
-int Controller::restart(const std::function<int()>& start, const StopPolicy& policy,
-                        std::error_code& error) const {
+int Controller::restart(const Start& start, const StopPolicy& policy, std::error_code& error) const {
   error.clear();
   try {
     return restart(start, policy);

@@ -221,17 +221,21 @@ LaunchMode DaemonContext::mode() const noexcept { return impl_->launch.mode; }
 
 pid_t DaemonContext::pid() const noexcept { return impl_->owner; }
 
+int run(DaemonContext& context, const std::function<int(DaemonContext&)>& body) {
+  try {
+    return body(context);
+  } catch (const abi::__forced_unwind&) {  // the thread is cancelled, and must go on being so
+    throw;
+  } catch (...) {
+    context.fail(describe(std::current_exception()));
+    return EXIT_FAILURE;
+  }
+}
+
 int run(DaemonOptions options, const std::function<int(DaemonContext&)>& body) {
   try {
     DaemonContext context(std::move(options));
-    try {
-      return body(context);
-    } catch (const abi::__forced_unwind&) {  // the thread is cancelled, and must go on being so
-      throw;
-    } catch (...) {
-      context.fail(describe(std::current_exception()));
-      return EXIT_FAILURE;
-    }
+    return run(context, body);
   } catch (const std::exception& error) {
     write_line(line({}, error.what()));
     return EXIT_FAILURE;

@@ -302,7 +302,8 @@ BOOST_AUTO_TEST_CASE(a_restart_stops_and_starts) {
   Scene scene;
   const Controller controller(scene.path("pid"));
   for (int n = 0; n < 2; ++n) {  // the first one has nothing to stop
-    BOOST_TEST(controller.restart([&] {
+    BOOST_TEST(controller.restart([&](const auto& stopped) {
+      BOOST_TEST((stopped.pid != 0) == (n != 0));
       BOOST_TEST((controller.status().state == DaemonState::stopped));
       start(scene, {"wait"});
       return 7;
@@ -310,13 +311,13 @@ BOOST_AUTO_TEST_CASE(a_restart_stops_and_starts) {
     BOOST_TEST((controller.status().state == DaemonState::running));
   }
   std::error_code error;
-  BOOST_TEST(controller.restart([] { return 3; }, {{SIGUSR1, 20ms}}, error) != 3);
+  BOOST_TEST(controller.restart([](const auto&) { return 3; }, {{SIGUSR1, 20ms}}, error) != 3);
   BOOST_TEST((error == std::errc::timed_out));
 }
 
 BOOST_AUTO_TEST_CASE(a_restart_that_another_start_outran_says_so) {
   Scene scene;
-  const auto outrun = []() -> int {
+  const auto outrun = [](const daemonctx::StopResult&) -> int {
     throw daemonctx::DaemonError(daemonctx::Step::lock_pidfile, std::make_error_code(std::errc::file_exists),
                                  {}, "already running, pid 7", 7);
   };

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE heartbeat
 
-// The example as its user sees it.
-
-#include <signal.h>
+// The example, as a new user types it.
 
 #include <boost/filesystem/operations.hpp>
+#include <boost/test/data/monomorphic.hpp>
+#include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
+#include <regex>
 
 #include "scene.hpp"
 
@@ -14,87 +15,105 @@ using scene::Scene;
 
 namespace {
 
-struct Heartbeat {
-  Scene scene;
+struct Session {
+  bool on_terminal;
+  Scene scene = {};
   std::string pidfile = scene.path("pid");
   std::string log = scene.path("log");
-  std::string config = scene.path("config");
+  std::string config = scene.path("conf");
 
-  scene::Result run(scene::Words words) const {
+  // Types a command; `says` is what is printed, on either stream, with PID and TIME for what is never the same.
+  void type(scene::Words words, int status, const std::string& says) const {
+    const std::string typed = words.empty() ? "" : words[0];
     words.insert(words.begin(), boost::filesystem::absolute(scene::argument(1)).string());
-    return Scene::run(words);
+    const auto result = on_terminal ? Scene::run_on_terminal(words) : Scene::run(words);
+    std::string printed = std::regex_replace(result.out + result.err, std::regex("pid [0-9]+"), "pid PID");
+    printed = std::regex_replace(printed, std::regex("[0-9-]{10} [0-9:]{8}"), "TIME");
+    BOOST_TEST(result.end.exited(status), typed << ": " << result.end);
+    BOOST_TEST(printed == says);
+    if (!on_terminal && status != 0 && typed != "status") BOOST_TEST(result.out == "");
+    if (!on_terminal && status == 0) BOOST_TEST(result.err == "");
   }
-  scene::Result start(const scene::Words& more = {}) const {
-    scene::Words words = {"start", "--pidfile", pidfile, "--log", log, "--interval", "0.01"};
-    words.insert(words.end(), more.begin(), more.end());
-    return run(words);
+  // The same with the options of this session's daemon.
+  void command(scene::Words words, int status, const std::string& says) const {
+    words.insert(words.end(), {"--pidfile", pidfile, "--config", config});
+    type(std::move(words), status, says);
   }
-  scene::Result stop() const { return run({"stop", "--pidfile", pidfile}); }
-
+  scene::Words start(const std::string& action) const { return {action, "--log", log, "--interval", "0.01"}; }
   bool logs(const std::string& text) const {
     return scene::eventually([&] { return scene::contents(log).find(text) != std::string::npos; });
-  }
-  void fails(const scene::Words& words, int status, const std::string& line) const {
-    const auto result = run(words);
-    BOOST_TEST(result.end.exited(status));
-    BOOST_TEST(result.err == "heartbeat: " + line + '\n');
-    BOOST_TEST(result.out.empty());
   }
 };
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_CASE(starts_beats_and_stops, Heartbeat) {
-  const auto started = start();
-  BOOST_TEST(started.end.exited(0));
-  const pid_t pid = scene::pid_in(pidfile);
-  BOOST_TEST(started.out == "started, pid " + std::to_string(pid) + '\n');
-  BOOST_TEST(logs("beat\nbeat\n"));
-  const auto stopped = stop();
-  BOOST_TEST(stopped.end.exited(0));
-  BOOST_TEST(stopped.err.empty());
-  BOOST_TEST(!scene::exists(pidfile));
-  BOOST_TEST(logs("stopped\n"));
-  BOOST_TEST(scene::await_end(pid).exited(0));
+BOOST_DATA_TEST_CASE(a_whole_session_has_no_surprises, boost::unit_test::data::make({false, true}),
+                     on_terminal) {
+  const Session session{on_terminal};
+  scene::write_file(session.config, "message = first\n");
+  session.command(session.start("start"), 0, "started, pid PID\n");
+  const pid_t first = scene::pid_in(session.pidfile);
+  session.command({"status"}, 0, "heartbeat: running, pid PID, since TIME\n");
+  session.command(session.start("start"), 1, "heartbeat: Already running, pid PID\n");
+  session.command({"start", "--oknodo"}, 0, "heartbeat: Already running, pid PID\n");
+  BOOST_TEST(session.logs("first\nfirst\n"));
+
+  scene::write_file(session.config, "message = second\n");
+  session.command({"reload"}, 0, "");
+  BOOST_TEST(session.logs("second\nsecond\n"));
+  scene::write_file(session.config, "message = third\ninterval = fast\n");
+  session.command({"reload"}, 1,
+                  "heartbeat: reload refused: " + session.config +
+                      ":2: the argument ('fast') for option 'interval' is invalid\n");
+  BOOST_TEST(scene::pid_in(session.pidfile) == first);
+  session.command(
+      {"restart"}, 6,
+      "heartbeat: " + session.config + ":2: the argument ('fast') for option 'interval' is invalid\n");
+  BOOST_TEST(scene::pid_in(session.pidfile) == first);
+
+  scene::write_file(session.config, "message = fourth\n");
+  session.command(session.start("restart"), 0, "started, pid PID\n");
+  BOOST_TEST(scene::pid_in(session.pidfile) != first);
+  BOOST_TEST(scene::await_end(first).exited(0));
+  BOOST_TEST(session.logs("stopped\n"));
+  BOOST_TEST(session.logs("fourth\nfourth\n"));
+  BOOST_TEST(scene::contents(session.log).find("third") == std::string::npos);
+
+  session.command({"stop"}, 0, "");
+  BOOST_TEST(!scene::exists(session.pidfile));
+  session.command({"stop"}, 7, "heartbeat: Not running\n");
+  session.command({"stop", "--oknodo"}, 0, "heartbeat: Not running\n");
+  session.command({"reload"}, 7, "heartbeat: Not running\n");
+  session.command({"status"}, 3, "heartbeat: not running\n");
+
+  const std::string actions = " (start, stop, restart, reload, status, run, help)\n";
+  session.command({"dance"}, 2, "heartbeat: unknown action \"dance\"" + actions);
+  session.type({}, 2, "heartbeat: an action is missing" + actions);
+  session.type({"start", "--pidfile"}, 2,
+               "heartbeat: the required argument for option '--pidfile' is missing\n");
+  session.type({"--version"}, 0, "heartbeat 1.0\n");
 }
 
-BOOST_FIXTURE_TEST_CASE(reads_its_configuration_again_and_keeps_the_old_one_if_it_is_broken, Heartbeat) {
-  scene::write_file(config, "message = first\n");
-  BOOST_TEST(start({"--config", config}).end.exited(0));
-  BOOST_TEST(logs("first\nfirst\n"));
-  const pid_t pid = scene::pid_in(pidfile);
-  scene::write_file(config, "message = second\n");
-  ::kill(pid, SIGHUP);
-  BOOST_TEST(logs("configuration read: second\nsecond\n"));
-  scene::write_file(config, "message = third\nunknown = 1\n");
-  ::kill(pid, SIGHUP);
-  BOOST_TEST(logs("heartbeat: reload: unrecognised option 'unknown'\nsecond\n"));
-  BOOST_TEST(stop().end.exited(0));
-  BOOST_TEST(scene::contents(log).find("third") == std::string::npos);
-}
-
-BOOST_FIXTURE_TEST_CASE(says_what_is_wrong_in_one_line, Heartbeat) {
-  fails({"stop", "--pidfile", pidfile}, 7, "Not running");
-  fails({}, 2, "a command is missing (start or stop)");
-  fails({"dance"}, 2, "unknown command \"dance\" (start or stop)");
-  fails({"start", "--pidfile"}, 2, "the required argument for option '--pidfile' is missing");
-  fails({"start", "--volume", "11"}, 2, "unrecognised option '--volume'");
-  fails({"start", "--pidfile", pidfile, "--interval", "-1"}, 1,
-        "interval: must be above 0 and at most 86400 seconds");
-  fails({"start", "--pidfile", pidfile, "--config", config}, 1,
-        "cannot open the configuration file \"" + config + '"');
-  const std::string nowhere = scene.path("none/log");
-  fails({"start", "--pidfile", pidfile, "--log", nowhere}, 1,
-        "cannot open the file \"" + nowhere + "\": No such file or directory");
-  BOOST_TEST(!scene::exists(pidfile));
+BOOST_AUTO_TEST_CASE(a_wrong_setting_is_said_before_anything_is_started) {
+  const Session session{false};
+  session.type({"start", "--pidfile", session.pidfile, "--interval", "-1"}, 2,
+               "heartbeat: interval: must be above 0 and at most 86400 seconds\n");
+  const std::string nowhere = session.scene.path("none/log");
+  session.type({"start", "--pidfile", session.pidfile, "--log", nowhere}, 1,
+               "heartbeat: cannot open the file \"" + nowhere + "\": No such file or directory\n");
+  BOOST_TEST(!scene::exists(session.pidfile));
   BOOST_TEST(scene::children().empty());
 }
 
-BOOST_FIXTURE_TEST_CASE(runs_once, Heartbeat) {
-  BOOST_TEST(start().end.exited(0));
-  const auto again = start();
-  BOOST_TEST(again.end.exited(1));
-  BOOST_TEST(again.err == "heartbeat: already running, pid " + std::to_string(scene::pid_in(pidfile)) +
-                              " (pidfile \"" + pidfile + "\")\n");
-  BOOST_TEST(stop().end.exited(0));
+BOOST_AUTO_TEST_CASE(help_names_every_action_and_option) {
+  const auto help = Scene::run({boost::filesystem::absolute(scene::argument(1)).string(), "help"});
+  BOOST_TEST(help.end.exited(0));
+  for (const std::string word :
+       {"start",    "stop",      "restart",      "reload",          "status",         "run",
+        "help",     "--pidfile", "--chdir",      "--umask",         "--user",         "--group",
+        "--log",    "--config",  "--foreground", "--ready-timeout", "--stop-timeout", "--json",
+        "--oknodo", "--verbose", "--version",    "--help",          "--interval",     "--message"}) {
+    BOOST_TEST(help.out.find("  " + word + ' ') != std::string::npos, word);
+  }
+  BOOST_TEST(help.out.find("\n\n\n") == std::string::npos);
 }

@@ -50,6 +50,9 @@ struct StopResult {
   std::chrono::milliseconds took = {};
 };
 
+/// What `Controller::restart` calls.
+using Start = std::function<int(const StopResult& stopped)>;
+
 struct ReloadResult {
   pid_t pid = 0;
   std::string refusal =
@@ -110,12 +113,13 @@ class DAEMONCTX_EXPORT Controller {
   ReloadResult reload(std::chrono::milliseconds longest_wait, std::error_code& error) const noexcept;
 
   /// Stops the daemon if it runs, and calls `start`, which is to construct a `DaemonContext` with the same pidfile.
-  /// Between the two nobody holds the lock, and another start may win.
+  /// It is told what the stop took; the pid is 0 if there was nothing to stop. Between the two nobody holds the
+  /// lock, and another start may win.
   /// \return what `start` returned; where that detaches, in the new daemon.
   /// \throws ControlError if the daemon could not be stopped; with `file_exists`: another start won; and what
   ///         `start` throws. The other one puts in `error` what is a `std::system_error`, and lets pass the rest.
-  int restart(const std::function<int()>& start, const StopPolicy& policy = default_stop_policy()) const;
-  int restart(const std::function<int()>& start, const StopPolicy& policy, std::error_code& error) const;
+  int restart(const Start& start, const StopPolicy& policy = default_stop_policy()) const;
+  int restart(const Start& start, const StopPolicy& policy, std::error_code& error) const;
 
  private:
   boost::filesystem::path pidfile_;

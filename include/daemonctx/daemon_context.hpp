@@ -134,4 +134,8 @@ class DAEMONCTX_EXPORT DaemonContext {
 /// Cleanups registered in the body run after it returned; they must not refer to its local variables.
 DAEMONCTX_EXPORT int run(DaemonOptions options, const std::function<int(DaemonContext&)>& body);
 
+/// The second half of that, for who constructs the guard himself: calls `body`; an exception goes through
+/// `fail()`, and the status is 1.
+DAEMONCTX_EXPORT int run(DaemonContext& context, const std::function<int(DaemonContext&)>& body);
+
 }  // namespace daemonctx

@@ -28,6 +28,7 @@ FLOORS = [
         "flush",
         "notify",
         "posix/close_fds",
+        "posix/identity",
         "posix/resource_limits",
     ],
     # 2: becoming a daemon
@@ -47,7 +48,8 @@ FLOORS = [
     ],
     # 5: a program's command line
     [
-        "service service/command_line service/configuration service/report service/waiting_display",
+        "service service/command_line service/configuration service/report service/run service/settings "
+        "service/waiting_display",
     ],
 ]
 PLACE = {unit: (floor, group) for floor, groups in enumerate(FLOORS) for group in groups for unit in group.split()}

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <poll.h>
+#include <pty.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -34,10 +35,7 @@ void make_pipe(std::array<int, 2>& ends) {
   if (::pipe2(ends.data(), O_CLOEXEC) == -1) throw std::runtime_error("pipe2");
 }
 
-[[noreturn]] void exec(const Words& command, int out, int err, const std::function<void()>& surroundings) {
-  ::dup2(out, STDOUT_FILENO);
-  ::dup2(err, STDERR_FILENO);
-  ::dup2(::open("/dev/null", O_RDWR | O_CLOEXEC), STDIN_FILENO);
+[[noreturn]] void exec(const Words& command, const std::function<void()>& surroundings = {}) {
   begin_afresh();
   if (surroundings) surroundings();
   std::vector<char*> words;
@@ -144,7 +142,12 @@ Running Scene::start(const Words& command, const std::function<void()>& surround
   std::cout.flush();
   const pid_t pid = ::fork();
   if (pid == -1) throw std::runtime_error("fork");
-  if (pid == 0) exec(command, out[1], err[1], surroundings);
+  if (pid == 0) {
+    ::dup2(out[1], STDOUT_FILENO);
+    ::dup2(err[1], STDERR_FILENO);
+    ::dup2(::open("/dev/null", O_RDWR | O_CLOEXEC), STDIN_FILENO);
+    exec(command, surroundings);
+  }
   ::close(out[1]);
   ::close(err[1]);
   return {pid, out[0], err[0]};
@@ -152,6 +155,26 @@ Running Scene::start(const Words& command, const std::function<void()>& surround
 
 Result Scene::run(const Words& command, const std::function<void()>& surroundings) {
   return start(command, surroundings).finish();
+}
+
+Result Scene::run_on_terminal(const Words& command) {
+  std::cout.flush();
+  int master = -1;
+  Result result;
+  result.pid = ::forkpty(&master, nullptr, nullptr, nullptr);
+  if (result.pid == -1) throw std::runtime_error("forkpty");
+  if (result.pid == 0) exec(command);
+  const auto deadline = Clock::now() + patience;
+  pollfd readable{master, POLLIN, 0};
+  do {
+    if (::poll(&readable, 1, left_ms(deadline)) == 0) {
+      throw std::runtime_error("the terminal was not given up; so far: " + result.out);
+    }
+  } while (read_some(master, result.out));
+  ::close(master);
+  std::erase(result.out, '\r');
+  result.end = await_end(result.pid);
+  return result;
 }
 
 Running Scene::start_probe(Words words, const std::function<void()>& surroundings) const {

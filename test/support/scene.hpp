@@ -71,6 +71,9 @@ class Scene {
   static Running start(const Words& command, const std::function<void()>& surroundings = {});
   static Result run(const Words& command, const std::function<void()>& surroundings = {});
 
+  /// The same on a terminal of its own; what it prints there is `out`, with plain line ends.
+  static Result run_on_terminal(const Words& command);
+
   /// The same for the probe, which reports to this scene.
   Running start_probe(Words words, const std::function<void()>& surroundings = {}) const;
   Result run_probe(Words words, const std::function<void()>& surroundings = {}) const;

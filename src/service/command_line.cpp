@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "service/command_line.hpp"
+
+#include <boost/filesystem/operations.hpp>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+
+namespace daemonctx {
+namespace {
+
+namespace fs = boost::filesystem;
+namespace po = boost::program_options;
+
+// What a value must be is said by its option's description.
+[[noreturn]] void refuse(const std::string& word) { throw po::invalid_option_value(word); }
+
+}  // namespace
+
+void validate(boost::any& value, const std::vector<std::string>& words, Seconds*, int) {
+  po::validators::check_first_occurrence(value);
+  const std::string& word = po::validators::get_single_string(words);
+  constexpr double longest = 1e9;  // some thirty years
+  double seconds = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), seconds);
+  if (error != std::errc() || end != word.data() + word.size() || !(seconds >= 0 && seconds <= longest)) {
+    refuse(word);
+  }
+  // Rounded up: what is not zero must not become it.
+  value = Seconds{std::chrono::milliseconds(static_cast<long long>(std::ceil(seconds * 1000)))};
+}
+
+void validate(boost::any& value, const std::vector<std::string>& words, Mode*, int) {
+  po::validators::check_first_occurrence(value);
+  const std::string& word = po::validators::get_single_string(words);
+  unsigned mode = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), mode, 8);
+  if (error != std::errc() || end != word.data() + word.size() || mode > 0777) refuse(word);
+  value = Mode{static_cast<mode_t>(mode)};
+}
+
+po::options_description setting_options(const fs::path& default_pidfile) {
+  po::options_description options("Settings, also in the configuration file");
+  const auto text = [](const char* kind) { return po::value<std::string>()->value_name(kind); };
+  const std::string pidfile = default_pidfile.string();
+  options.add_options()("pidfile", text("FILE"),
+                        ("names the running daemon" + (pidfile.empty() ? "" : " (" + pidfile + ")")).c_str());
+  options.add_options()("chdir", text("DIRECTORY"), "the daemon's working directory");
+  options.add_options()("umask", po::value<Mode>()->value_name("MODE"), "the daemon's umask, in octal");
+  options.add_options()("user", text("USER"), "whom the daemon becomes");
+  options.add_options()("group", text("GROUP"), "the daemon's group, if not the user's own");
+  options.add_options()("log", text("FILE"), "where the daemon's output goes");
+  options.add_options()("ready-timeout", po::value<Seconds>()->value_name("SECONDS"),
+                        "how long a start may take; 0: as long as it likes");
+  options.add_options()("stop-timeout", po::value<Seconds>()->value_name("SECONDS"),
+                        "when a daemon that does not stop is killed (10)");
+  return options;
+}
+
+po::options_description command_options(bool has_version) {
+  po::options_description options("Options");
+  options.add_options()("config", po::value<std::string>()->value_name("FILE"), "the configuration file");
+  options.add_options()("foreground", "of start and restart: do not detach, as run does");
+  options.add_options()("oknodo", "already running and not running are no errors");
+  options.add_options()("json", "of status: one JSON object");
+  options.add_options()("verbose", "say what was done");
+  if (has_version) options.add_options()("version", "print the version");
+  options.add_options()("help", "print this");
+  return options;
+}
+
+Invocation parse_command_line(int argc, const char* const* argv, const po::options_description& options) {
+  po::options_description all;
+  all.add(options);
+  all.add_options()("action", po::value<std::string>())("excess", po::value<std::vector<std::string>>());
+  po::positional_options_description words;
+  words.add("action", 1).add("excess", -1);
+  // No abbreviations: they would be spellings to keep for ever.
+  constexpr int style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
+  try {
+    const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
+    po::parsed_options parsed =
+        po::command_line_parser(arguments).options(all).positional(words).style(style).run();
+    Invocation invocation{{}, {}, po::parsed_options(&options)};
+    for (po::option& option : parsed.options) {
+      const std::string value = option.value.empty() ? "" : option.value.front();
+      if (option.string_key == "excess") throw Usage("unexpected argument \"" + value + '"');
+      if (option.string_key == "action") invocation.action = value;
+      else invocation.command_line.options.push_back(option);
+      if (option.string_key == "config")
+        invocation.file = fs::absolute(value);  // before any change of directory
+    }
+    po::variables_map values;
+    po::store(invocation.command_line, values);
+    return invocation;
+  } catch (const po::error& error) {
+    throw Usage(error.what());
+  }
+}
+
+}  // namespace daemonctx

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <boost/program_options.hpp>
+#include <stdexcept>
+
+#include "service/command_line.hpp"
+
+namespace daemonctx {
+
+/// A configuration file that can't be used. The text begins with the file's name and, where there is one, the line.
+struct ConfigurationError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+enum class Reading {
+  strict,
+  lenient,  ///< lines that can't be understood are passed over
+};
+
+/// The values of all options: from the command line, else from the configuration file, else the defaults.
+/// \param file_options what the file may hold.
+/// \throws ConfigurationError; Usage if a required option is missing.
+boost::program_options::variables_map read_values(
+    const Invocation& invocation, const boost::program_options::options_description& file_options,
+    Reading reading);
+
+}  // namespace daemonctx

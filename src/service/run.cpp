@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "service/run.hpp"
+
+#include <algorithm>
+#include <iostream>
+#include <sstream>
+
+#include "service/configuration.hpp"
+#include "service/report.hpp"
+
+namespace daemonctx {
+namespace {
+
+namespace po = boost::program_options;
+
+// The Linux Standard Base's exit codes of init script actions, and of their `status`.
+enum ExitCode {
+  success = 0,
+  failure = 1,
+  wrong_arguments = 2,
+  not_implemented = 3,
+  no_permission = 4,
+  not_configured = 6,
+  not_running = 7,
+};
+enum StatusCode { status_alive = 0, status_dead_with_pidfile = 1, status_stopped = 3, status_unknown = 4 };
+
+constexpr std::chrono::seconds longest_reload{30};
+
+bool is_refused(const std::error_code& code) {
+  return code == std::errc::operation_not_permitted || code == std::errc::permission_denied;
+}
+
+StatusCode code_of(DaemonState state) {
+  switch (state) {
+    case DaemonState::running:
+    case DaemonState::starting:
+      return status_alive;
+    case DaemonState::stale:
+      return status_dead_with_pidfile;
+    case DaemonState::stopped:
+      return status_stopped;
+    case DaemonState::unknown:
+      break;
+  }
+  return status_unknown;
+}
+
+}  // namespace
+
+struct ServiceRun::Action {
+  std::string_view name;
+  int (ServiceRun::*run)();
+  const char* help;
+};
+
+const std::vector<ServiceRun::Action>& ServiceRun::actions() {
+  static const std::vector<Action> all = {
+      {"start", &ServiceRun::start, "start the daemon; the prompt is back when it is ready"},
+      {"stop", &ServiceRun::stop, "stop it, and wait until it has ended"},
+      {"restart", &ServiceRun::restart, "stop it if it runs, and start it"},
+      {"reload", &ServiceRun::reload, "let it read its configuration again, and say what came of it"},
+      {"status", &ServiceRun::status, "say whether it runs"},
+      {"run", &ServiceRun::run, "do its work in the foreground"},
+      {"help", &ServiceRun::help, "print this"},
+  };
+  return all;
+}
+
+int ServiceRun::operator()(int argc, const char* const* argv) {
+  invocation_ = parse_command_line(argc, argv, all_options_);
+  po::store(invocation_.command_line, values_);
+  if (has("help")) return help();
+  if (has("version")) return version();
+  const auto action = std::find_if(actions().begin(), actions().end(),
+                                   [&](const Action& each) { return each.name == invocation_.action; });
+  if (action == actions().end()) throw Usage(misunderstood());
+  return (this->*action->run)();
+}
+
+// ---- The actions.
+
+int ServiceRun::start() {
+  configure();
+  return launch(has("foreground"));
+}
+
+int ServiceRun::run() {
+  configure();
+  return launch(true);
+}
+
+int ServiceRun::stop() {
+  look_up_pidfile();
+  WaitingDisplay display(line("stopping"));
+  const StopResult stopped = Controller(pidfile_, display.progress()).stop(stop_policy());
+  display.clear();
+  tell(stopped);
+  return success;
+}
+
+int ServiceRun::restart() {
+  configure();  // before the stop: what is wrong now must not cost the running daemon its life
+  WaitingDisplay display(line("stopping"));
+  const Controller controller(pidfile_, display.progress());
+  return controller.restart(
+      [&](const StopResult& stopped) {
+        display.clear();
+        if (stopped.pid != 0) tell(stopped);
+        return launch(has("foreground"));
+      },
+      stop_policy());
+}
+
+int ServiceRun::reload() {
+  look_up_pidfile();
+  WaitingDisplay display(line("reloading"));
+  try {
+    const ReloadResult result = Controller(pidfile_, display.progress()).reload(longest_reload);
+    display.clear();
+    succeed("reloaded, pid " + std::to_string(result.pid));
+    return success;
+  } catch (const ControlError& refusal) {
+    if (refusal.code() != std::errc::invalid_argument) throw;
+    display.clear();
+    return fail(failure, std::string("reload refused: ") + refusal.what());
+  }
+}
+
+int ServiceRun::status() {
+  look_up_pidfile();
+  const DaemonStatus status = Controller(pidfile_).status();
+  std::cout << (has("json") ? to_json(status, service_.name_, pidfile_) : line(to_text(status, pidfile_)))
+            << std::endl;
+  return code_of(status.state);
+}
+
+int ServiceRun::help() {
+  std::ostringstream text;
+  text << "usage: " << service_.name_ << " ACTION [option...]\n\nActions:\n";
+  for (const Action& action : actions()) {
+    text << "  " << action.name << std::string(10 - action.name.size(), ' ') << action.help << '\n';
+  }
+  std::cout << text.str() << all_options_ << std::flush;
+  return success;
+}
+
+int ServiceRun::version() {
+  std::cout << service_.name_ << ' ' << service_.version_ << std::endl;
+  return success;
+}
+
+// In the caller and, where it detaches, then in the daemon.
+int ServiceRun::launch(bool in_foreground) {
+  WaitingDisplay display(line("starting"));
+  DaemonOptions options = daemon_options(in_foreground);
+  const bool ready_at_once = options.readiness == Readiness::when_constructed;
+  options.readiness = Readiness::when_notified;  // not before it can be asked to reload
+  if (!options.on_wait) options.on_wait = display.progress();
+  options.on_launched = [&, told = options.on_launched](pid_t daemon) {
+    display.clear();
+    succeed("started, pid " + std::to_string(daemon));
+    if (told) told(daemon);
+  };
+  DaemonContext context(std::move(options));
+  display.clear();
+  context.on_reload([this] { reconfigure(); });
+  return daemonctx::run(context, [&](DaemonContext&) {
+    if (ready_at_once) context.notify_ready();
+    return service_.body_(context);
+  });
+}
+
+// ---- What is said.
+
+int ServiceRun::fail(int code, const std::string& text) const {
+  std::cerr << line(text) << std::endl;
+  return code;
+}
+
+// What init scripts may call a success, though nothing was done.
+int ServiceRun::no_deed(int code, const std::string& text) const {
+  if (!has("oknodo")) return fail(code, text);
+  std::cout << line(text) << std::endl;
+  return success;
+}
+
+void ServiceRun::succeed(const std::string& text) const {
+  if (has("verbose")) std::cout << line(text) << std::endl;
+}
+
+void ServiceRun::tell(const StopResult& stopped) const {
+  const std::string who = "pid " + std::to_string(stopped.pid);
+  const std::string time = std::to_string(stopped.took.count()) + " ms";
+  if (stopped.signal == SIGKILL) fail(failure, who + " did not end on SIGTERM, and was killed after " + time);
+  else succeed("stopped, " + who + ", after " + time);
+}
+
+std::string ServiceRun::misunderstood() const {
+  std::string names;
+  for (const Action& action : actions()) names += (names.empty() ? "" : ", ") + std::string(action.name);
+  if (invocation_.action.empty()) return "an action is missing (" + names + ')';
+  return "unknown action \"" + invocation_.action + "\" (" + names + ')';
+}
+
+int ServiceRun::report(const std::exception_ptr& error) const {
+  try {
+    std::rethrow_exception(error);
+  } catch (const Usage& wrong) {
+    return fail(wrong_arguments, wrong.what());
+  } catch (const ConfigurationError& wrong) {
+    return fail(not_configured, wrong.what());
+  } catch (const DaemonError& refusal) {
+    if (refusal.step() == Step::lock_pidfile && refusal.code() == std::errc::file_exists) {
+      return no_deed(failure,
+                     "Already running" + (refusal.pid() > 0 ? ", pid " + std::to_string(refusal.pid()) : ""));
+    }
+    return fail(is_refused(refusal.code()) ? no_permission : failure, refusal.what());
+  } catch (const ControlError& refusal) {
+    if (refusal.code() == std::errc::no_such_process) return no_deed(not_running, "Not running");
+    if (refusal.code() == std::errc::operation_not_supported) return fail(not_implemented, refusal.what());
+    return fail(is_refused(refusal.code()) ? no_permission : failure, refusal.what());
+  } catch (...) {
+    return fail(failure, describe(error));
+  }
+}
+
+}  // namespace daemonctx

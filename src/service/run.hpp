@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <boost/program_options.hpp>
+#include <exception>
+#include <iosfwd>
+#include <string>
+
+#include "daemonctx/controller.hpp"
+#include "daemonctx/service.hpp"
+#include "service/command_line.hpp"
+#include "service/waiting_display.hpp"
+
+namespace daemonctx {
+
+/// One command line of a service, carried out. The values of its options are in settings.cpp, what is done with
+/// them in run.cpp.
+class ServiceRun {
+ public:
+  explicit ServiceRun(Service& service);
+
+  /// \return the exit status. \throws whatever is wrong, for `report`.
+  int operator()(int argc, const char* const* argv);
+
+  /// Makes a line on standard error of it. \return the exit status.
+  int report(const std::exception_ptr& error) const;
+
+ private:
+  struct Action;
+  static const std::vector<Action>& actions();
+
+  int start();
+  int stop();
+  int restart();
+  int reload();
+  int status();
+  int run();
+  int help();
+  int version();
+  int launch(bool in_foreground);
+
+  // What holds: values from command line, file and defaults.
+  void configure();
+  void reconfigure() const;
+  void look_up_pidfile();
+  DaemonOptions daemon_options(bool in_foreground) const;
+  StopPolicy stop_policy() const;
+  bool has(const char* option) const { return values_.count(option) != 0; }
+  std::string text(const char* option) const { return values_[option].as<std::string>(); }
+
+  // What is said: on success only if asked for.
+  std::string line(const std::string& text) const { return service_.name_ + ": " + text; }
+  int fail(int code, const std::string& text) const;
+  int no_deed(int code, const std::string& text) const;
+  void succeed(const std::string& text) const;
+  void tell(const StopResult& stopped) const;
+  std::string misunderstood() const;
+
+  Service& service_;
+  boost::program_options::options_description file_options_;
+  boost::program_options::options_description all_options_;
+  Invocation invocation_;
+  boost::program_options::variables_map values_;
+  boost::filesystem::path pidfile_;
+};
+
+}  // namespace daemonctx

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSL-1.0
+
+// A service whose body does what its options say, in front of a test's eyes.
+
+#include <unistd.h>
+
+#include <boost/program_options.hpp>
+#include <daemonctx/service.hpp>
+#include <iostream>
+#include <stdexcept>
+#include <thread>
+
+namespace {
+
+namespace po = boost::program_options;
+using daemonctx::DaemonContext;
+
+struct Wishes {
+  int number = 0;
+  std::string before_ready;  // throw:TEXT, sleep:MS
+  std::string afterwards;    // throw:TEXT, return:STATUS, deaf, slow:MS
+};
+
+// What follows NAME and a colon.
+const char* argument(const std::string& wish, const std::string& name) {
+  return wish.compare(0, name.size() + 1, name + ':') == 0 ? wish.c_str() + name.size() + 1 : nullptr;
+}
+
+void sleep(const char* ms) { std::this_thread::sleep_for(std::chrono::milliseconds(std::stoi(ms))); }
+
+int serve(DaemonContext& context, const Wishes& wishes) {
+  if (const char* ms = argument(wishes.before_ready, "sleep")) sleep(ms);
+  if (const char* text = argument(wishes.before_ready, "throw")) throw std::runtime_error(text);
+  context.notify_ready();
+  if (const char* text = argument(wishes.afterwards, "throw")) throw std::runtime_error(text);
+  if (const char* status = argument(wishes.afterwards, "return")) return std::stoi(status);
+  if (const char* ms = argument(wishes.afterwards, "slow")) context.on_exit([ms] { sleep(ms); });
+  if (wishes.afterwards == "deaf") {
+    for (;;) ::pause();
+  }
+  std::cout << "number " << wishes.number << " in " << ::getcwd(nullptr, 0) << std::endl;
+  context.wait();
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Wishes wishes;
+  daemonctx::Service service("probe", {.readiness = daemonctx::Readiness::when_notified},
+                             [&](DaemonContext& context) { return serve(context, wishes); });
+  service.options().add_options()("number", po::value<int>()->default_value(1), "what to print");
+  service.options().add_options()("net.port", po::value<int>(), "in a section");
+  service.options().add_options()("before-ready", po::value(&wishes.before_ready), "what to do first");
+  service.options().add_options()("afterwards", po::value(&wishes.afterwards), "and what then");
+  service.on_configure([&](const auto& values) {
+    const int number = values["number"].template as<int>();
+    if (number < 0) throw std::runtime_error("number: must not be negative");
+    wishes.number = number;
+    std::cout << "configured " << number << std::endl;
+  });
+  return service.main(argc, argv);
+}

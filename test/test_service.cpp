@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: BSL-1.0
+#define BOOST_TEST_MODULE service
+
+// The command line of a service, as its user sees it.
+
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/filesystem/operations.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include "scene.hpp"
+
+using scene::Scene;
+
+namespace {
+
+struct Probe {
+  Scene scene;
+  std::string pidfile = scene.path("pid");
+  std::string log = scene.path("log");
+  std::string config = scene.path("conf");
+  std::string program = boost::filesystem::absolute(scene::argument(1)).string();
+
+  scene::Words command(scene::Words words) const {
+    words.insert(words.begin(), program);
+    words.insert(words.end(), {"--pidfile", pidfile});
+    return words;
+  }
+  scene::Result run(const scene::Words& words, const std::function<void()>& surroundings = {}) const {
+    return Scene::run(command(words), surroundings);
+  }
+  scene::Result start(scene::Words words = {}) const {
+    words.insert(words.begin(), {"start", "--log", log});
+    return run(words);
+  }
+  bool logs(const std::string& text) const {
+    return scene::eventually([&] { return scene::contents(log).find(text) != std::string::npos; });
+  }
+  // One line on standard error, and nothing else is there.
+  void fails(const scene::Words& words, int status, const std::string& line) const {
+    const auto result = run(words);
+    BOOST_TEST(result.end.exited(status), words[0] << ": " << result.end);
+    BOOST_TEST(result.err == "probe: " + line + '\n');
+    BOOST_TEST(scene::children().empty());
+  }
+};
+
+// As somebody without rights, if the test has any.
+void become_nobody() {
+  if (::geteuid() == 0 && (::setgid(65534) != 0 || ::setuid(65534) != 0)) ::_exit(126);
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_CASE(what_the_body_throws_before_it_is_ready_reaches_the_terminal, Probe) {
+  const auto result = start({"--before-ready", "throw:cannot bind \"[::]:80\": taken"});
+  BOOST_TEST(result.end.exited(1));
+  BOOST_TEST(result.out == "configured 1\n");
+  BOOST_TEST(result.err == "probe: cannot bind \"[::]:80\": taken\n");
+  BOOST_TEST(!scene::exists(pidfile));
+}
+
+BOOST_FIXTURE_TEST_CASE(what_it_throws_afterwards_goes_to_the_log, Probe) {
+  const auto result = start({"--afterwards", "throw:the sky has fallen"});
+  BOOST_TEST(result.end.exited(0));
+  BOOST_TEST(result.err == "");
+  BOOST_TEST(logs("the sky has fallen\n"));
+  const auto in_foreground = run({"run", "--afterwards", "throw:the sky has fallen"});
+  BOOST_TEST(in_foreground.end.exited(1));
+  BOOST_TEST(in_foreground.err == "service_probe: service: the sky has fallen\n");
+}
+
+BOOST_FIXTURE_TEST_CASE(what_it_returns_is_the_status, Probe) {
+  BOOST_TEST(run({"run", "--afterwards", "return:23"}).end.exited(23));
+  BOOST_TEST(run({"start", "--foreground", "--afterwards", "return:24"}).end.exited(24));
+}
+
+BOOST_FIXTURE_TEST_CASE(the_command_line_comes_before_the_file_and_that_before_the_defaults, Probe) {
+  BOOST_TEST(run({"run", "--afterwards", "return:0"}).out == "configured 1\n");
+  scene::write_file(config, "# a comment\nnumber = 2\n\n[net]\nport = 80\n");
+  BOOST_TEST(run({"run", "--afterwards", "return:0", "--config", config}).out == "configured 2\n");
+  BOOST_TEST(run({"run", "--number", "3", "--afterwards", "return:0", "--config", config}).out ==
+             "configured 3\n");
+}
+
+BOOST_FIXTURE_TEST_CASE(an_error_in_the_file_is_named_with_its_line, Probe) {
+  const auto says = [&](const std::string& text, int line, const std::string& reason) {
+    scene::write_file(config, text);
+    fails({"start", "--config", config}, 6, config + ':' + std::to_string(line) + ": " + reason);
+    BOOST_TEST(!scene::exists(pidfile));
+  };
+  says("number = 1\ncolour = red\n", 2, "unrecognised option 'colour'");
+  says("[net]\nport = 1\n[other]\n\nport = 2", 5, "unrecognised option 'other.port'");
+  says("number = 1\n\nnumber = 2\n", 3, "option 'number' cannot be specified more than once");
+  says("number = many\n", 1, "the argument ('many') for option 'number' is invalid");
+  says("number\n", 1, "the options configuration file contains an invalid line 'number'");
+  says("umask = 8\n", 1, "the argument ('8') for option 'umask' is invalid");
+  says("json = 1\n", 1, "unrecognised option 'json'");
+  says("stop-timeout = 1e999\n", 1, "the argument ('1e999') for option 'stop-timeout' is invalid");
+  scene::write_file(config, "number = -1\n");
+  fails({"start", "--config", config}, 6, "number: must not be negative");
+  fails({"start", "--config", "/none"}, 6,
+        "cannot read the configuration file \"/none\": No such file or directory");
+  fails({"start", "--config", "/"}, 6, "cannot read the configuration file \"/\": Is a directory");
+}
+
+BOOST_FIXTURE_TEST_CASE(an_error_on_the_command_line_is_said_in_one_line, Probe) {
+  const std::string actions = " (start, stop, restart, reload, status, run, help)";
+  fails({"--verbose"}, 2, "an action is missing" + actions);
+  fails({"dance"}, 2, "unknown action \"dance\"" + actions);
+  fails({"stop", "now"}, 2, "unexpected argument \"now\"");
+  fails({"start", "--number", "-1"}, 2, "number: must not be negative");
+  fails({"start", "--volume"}, 2, "unrecognised option '--volume'");
+  fails({"start", "--verb"}, 2, "unrecognised option '--verb'");
+  fails({"start", "--umask", "0999"}, 2, "the argument ('0999') for option 'umask' is invalid");
+  fails({"start", "--ready-timeout", "-1"}, 2, "the argument ('-1') for option 'ready-timeout' is invalid");
+  fails({"start", "--ready-timeout", "nan"}, 2,
+        "the argument ('nan') for option 'ready-timeout' is invalid");
+  fails({"start", "--pidfile", "x"}, 2, "option 'pidfile' cannot be specified more than once");
+  const auto alone = Scene::run({program, "start", "--pidfile"});
+  BOOST_TEST(alone.end.exited(2));
+  BOOST_TEST(alone.err == "probe: the required argument for option '--pidfile' is missing\n");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_failed_start_says_why, Probe) {
+  fails({"start", "--chdir", "/none"}, 1,
+        "cannot change the working directory to \"/none\": No such file or directory");
+  fails({"start", "--log", pidfile}, 1, "stdio.out: the file is the pidfile");
+  fails({"start", "--user", "nosuch"}, 1, "there is no user \"nosuch\"");
+  fails({"start", "--ready-timeout", "0.05", "--before-ready", "sleep:5000"}, 1,
+        "the daemon was not ready within 50 ms");
+  BOOST_TEST(!scene::exists(pidfile));
+}
+
+BOOST_FIXTURE_TEST_CASE(options_reach_the_daemon, Probe) {
+  BOOST_TEST(start({"--chdir", "/usr", "--umask", "077", "--number", "5"}).end.exited(0));
+  BOOST_TEST(logs("number 5 in /usr\n"));
+  BOOST_TEST(run({"stop"}).end.exited(0));
+}
+
+BOOST_FIXTURE_TEST_CASE(the_daemon_becomes_the_user, Probe) {
+  if (::geteuid() != 0) return;
+  BOOST_TEST(start({"--user", "nobody"}).end.exited(0));
+  const std::string status = scene::contents("/proc/" + std::to_string(scene::pid_in(pidfile)) + "/status");
+  BOOST_TEST(status.find("Uid:\t65534\t65534\t65534\t65534\n") != std::string::npos);
+  BOOST_TEST(run({"stop"}).end.exited(0));
+}
+
+BOOST_FIXTURE_TEST_CASE(who_lacks_the_permission_is_told_so_with_4, Probe) {
+  if (::geteuid() != 0) return;
+  ::chmod(scene.folder().c_str(), 0755);
+  BOOST_TEST(start().end.exited(0));
+  for (const std::string action : {"stop", "reload", "restart"}) {
+    const auto result = run({action}, become_nobody);
+    BOOST_TEST(result.end.exited(4));
+    const std::string task = action == "restart" ? "stop" : action;
+    BOOST_TEST(result.err ==
+               "probe: cannot " + task + " the daemon of \"" + pidfile + "\": Operation not permitted\n");
+  }
+  const pid_t pid = scene::pid_in(pidfile);
+  BOOST_TEST(run({"status"}, become_nobody).out.find("probe: running, pid " + std::to_string(pid)) == 0U);
+  const auto again = run({"start"}, become_nobody);
+  BOOST_TEST(again.end.exited(4));
+  BOOST_TEST(again.err == "probe: cannot open the pidfile \"" + pidfile + "\": Permission denied\n");
+  ::chmod(pidfile.c_str(), 0600);
+  const auto hidden = run({"status"}, become_nobody);
+  BOOST_TEST(hidden.end.exited(4));
+  BOOST_TEST(hidden.out == "probe: unknown: this user may not read \"" + pidfile + "\"\n");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_deaf_daemon_is_killed_and_that_is_said, Probe) {
+  BOOST_TEST(start({"--afterwards", "deaf"}).end.exited(0));
+  const pid_t pid = scene::pid_in(pidfile);
+  const auto result = run({"stop", "--stop-timeout", "0.05"});
+  BOOST_TEST(result.end.exited(0));
+  BOOST_TEST(result.err.find("probe: pid " + std::to_string(pid) +
+                             " did not end on SIGTERM, and was killed after ") == 0U);
+  BOOST_TEST(scene::await_end(pid).killed_by(SIGKILL));
+  const auto status = run({"status"});
+  BOOST_TEST(status.end.exited(1));
+  BOOST_TEST(status.out == "probe: dead, and its pidfile \"" + pidfile + "\" is still there\n");
+  BOOST_TEST(start().end.exited(0));  // takes it over
+}
+
+BOOST_FIXTURE_TEST_CASE(a_broken_file_does_not_keep_anybody_from_stopping_the_daemon, Probe) {
+  scene::write_file(config, "pidfile = " + pidfile + '\n');
+  const auto control = [&](const std::string& action) {
+    return Scene::run({program, action, "--config", config, "--log", log});
+  };
+  BOOST_TEST(control("start").end.exited(0));
+  scene::write_file(config, "number = many\n=\npidfile = " + pidfile + "\nunknown = 1\n");
+  BOOST_TEST(control("status").end.exited(0));
+  const auto reload = control("reload");
+  BOOST_TEST(reload.end.exited(1));
+  BOOST_TEST(reload.err == "probe: reload refused: " + config +
+                               ":1: the argument ('many') for option 'number' is invalid\n");
+  BOOST_TEST(control("restart").end.exited(6));  // and the daemon still runs
+  BOOST_TEST(control("status").end.exited(0));
+  BOOST_TEST(control("stop").end.exited(0));
+  BOOST_TEST(control("stop").end.exited(7));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_refused_configuration_leaves_the_old_one, Probe) {
+  scene::write_file(config, "number = 2\n");
+  BOOST_TEST(start({"--config", config}).end.exited(0));
+  scene::write_file(config, "number = -3\n");
+  const auto refused = run({"reload"});
+  BOOST_TEST(refused.end.exited(1));
+  BOOST_TEST(refused.err == "probe: reload refused: number: must not be negative\n");
+  scene::write_file(config, "number = 4\n");
+  const auto taken = run({"reload", "--verbose"});
+  BOOST_TEST(taken.end.exited(0));
+  BOOST_TEST(taken.out == "probe: reloaded, pid " + std::to_string(scene::pid_in(pidfile)) + '\n');
+  BOOST_TEST(logs("configured 4\n"));
+  BOOST_TEST(scene::contents(log).find("configured -3") == std::string::npos);
+}
+
+BOOST_FIXTURE_TEST_CASE(status_speaks_json, Probe) {
+  BOOST_TEST(run({"status", "--json"}).out ==
+             R"({"name":"probe","state":"stopped","pidfile":")" + pidfile + "\"}\n");
+  BOOST_TEST(start().end.exited(0));
+  const std::string begin = R"({"name":"probe","state":"running","pidfile":")" + pidfile + R"(","pid":)" +
+                            std::to_string(scene::pid_in(pidfile)) + R"(,"since":"2)";
+  BOOST_TEST(run({"status", "--json"}).out.find(begin) == 0U);
+}
+
+BOOST_FIXTURE_TEST_CASE(who_waits_on_a_terminal_is_shown_so, Probe) {
+  const auto starts =
+      command({"start", "--log", log, "--before-ready", "sleep:1200", "--afterwards", "slow:1200"});
+  const auto stops = command({"stop"});
+  const auto started = Scene::run_on_terminal(starts);
+  BOOST_TEST(started.end.exited(0));
+  const std::string blank(std::string("probe: starting, 1.0 s").size(), ' ');
+  BOOST_TEST(started.out == "configured 1\nprobe: starting, 0.5 sprobe: starting, 1.0 s" + blank);
+  const auto stopped = Scene::run_on_terminal(stops);
+  BOOST_TEST(stopped.end.exited(0));
+  BOOST_TEST(stopped.out == "probe: stopping, 0.5 sprobe: stopping, 1.0 s" + blank);
+  // And nobody else is.
+  BOOST_TEST(run({"start", "--log", log, "--before-ready", "sleep:700", "--afterwards", "slow:700"}).err ==
+             "");
+  BOOST_TEST(run({"stop"}).err == "");
+}
+
+BOOST_FIXTURE_TEST_CASE(the_default_pidfile_is_the_users, Probe) {
+  const auto status = [&](const char* directory) {
+    return Scene::run({program, "status"}, [&] {
+      become_nobody();
+      if (directory == nullptr) ::unsetenv("XDG_RUNTIME_DIR");
+      else ::setenv("XDG_RUNTIME_DIR", directory, 1);
+    });
+  };
+  BOOST_TEST(status(nullptr).end.exited(2));
+  BOOST_TEST(status(nullptr).err ==
+             "probe: there is no default pidfile for this user: name one with --pidfile\n");
+  BOOST_TEST(status("relative").end.exited(2));
+  ::chmod(scene.folder().c_str(), 0755);
+  BOOST_TEST(status(scene.folder().c_str()).end.exited(3));
+  scene::write_file(scene.path("probe.pid"), "");
+  BOOST_TEST(status(scene.folder().c_str()).end.exited(1));
+}

@@ -10,6 +10,7 @@ build_packages=(
   pkg-config:pkg-config
   libboost-filesystem-dev:libboost_filesystem.so
   libboost-program-options-dev:libboost_program_options.so
+  nlohmann-json3-dev:/usr/include/nlohmann/json.hpp
 )
 test_packages=(
   "${build_packages[@]}"
@@ -21,9 +22,10 @@ test_packages=(
   python3:python3
 )
 
-# is_there EVIDENCE: a command, or a library that the compiler finds.
+# is_there EVIDENCE: a command, a file, or a library that the compiler finds.
 is_there() {
   case $1 in
+    /*) [[ -e $1 ]] ;;
     *.so) [[ $(g++ -print-file-name="$1" 2>/dev/null) == /* ]] ;;
     *) command -v "$1" >/dev/null ;;
   esac

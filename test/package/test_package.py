@@ -45,10 +45,17 @@ def check_run(program, work, library_path=""):
     check(not pidfile.exists(), "the pidfile was left behind")
 
 
+def check_run_service(program, work, library_path=""):
+    pidfile = work / "consumer.pid"
+    output = run(program, "run", "--number", "7", "--pidfile", pidfile, LD_LIBRARY_PATH=str(library_path))
+    check(output.splitlines() == ["7", "runs as foreground"], f"unexpected output: {output}")
+    check(not pidfile.exists(), "the pidfile was left behind")
+
+
 def install(source, kind, work):
     prefix = work / "prefix"
     run("meson", "setup", work / "build", source, f"--prefix={prefix}", f"-Ddefault_library={kind}",
-        "-Dtests=false", "-Dexamples=false", "-Dwerror=true")
+        "-Dtests=false", "-Dexamples=false", "-Dwerror=true", "-Dservice=enabled")
     run("meson", "install", "-C", work / "build")
     return prefix
 
@@ -60,12 +67,13 @@ def check_files(source, prefix, kind):
     check(headers(source) == headers(prefix),
           f"headers not installed, or too many: {headers(source) ^ headers(prefix)}")
     libraries = {path.name for path in prefix.rglob("libdaemonctx*")}
-    check(("libdaemonctx.a" in libraries) == (kind == "static"), f"installed: {libraries}")
-    check(("libdaemonctx.so.0" in libraries) == (kind == "shared"), f"installed: {libraries}")
+    for library in ["libdaemonctx", "libdaemonctx-service"]:
+        check((f"{library}.a" in libraries) == (kind == "static"), f"installed: {libraries}")
+        check((f"{library}.so.0" in libraries) == (kind == "shared"), f"installed: {libraries}")
 
 
-def check_exports(prefix):
-    library = next(prefix.rglob("libdaemonctx.so"))
+def check_exports(prefix, name):
+    library = next(prefix.rglob(name))
     exported = [line.split(maxsplit=2)[2] for line in run("nm", "-DC", "--defined-only", library).splitlines()]
     foreign = [symbol for symbol in exported if not API.match(symbol)]
     check(exported, "the library exports nothing")
@@ -75,11 +83,13 @@ def check_exports(prefix):
 def use_pkg_config(prefix, kind, work):
     libdir = next(prefix.rglob("daemonctx.pc")).parents[1]
     static = ["--static"] if kind == "static" else []
-    flags = run("pkg-config", "--cflags", "--libs", *static, "daemonctx >= 0.1",
-                PKG_CONFIG_PATH=str(libdir / "pkgconfig"))
-    program = work / "consumer-pkg-config"
-    run(*CXX, "-std=c++20", HERE / "consumer.cpp", "-o", program, *shlex.split(flags))
-    check_run(program, work, libdir)
+    for source, package, check_it in [("consumer.cpp", "daemonctx >= 0.1", check_run),
+                                      ("consumer_service.cpp", "daemonctx-service >= 0.1", check_run_service)]:
+        flags = run("pkg-config", "--cflags", "--libs", *static, package,
+                    PKG_CONFIG_PATH=str(libdir / "pkgconfig"))
+        program = work / "consumer-pkg-config"
+        run(*CXX, "-std=c++20", HERE / source, "-o", program, *shlex.split(flags))
+        check_it(program, work, libdir)
 
 
 def use_cmake(prefix, work):
@@ -88,6 +98,7 @@ def use_cmake(prefix, work):
         f"-DCMAKE_CXX_COMPILER={CXX[-1]}")
     run("cmake", "--build", work / "cmake")
     check_run(work / "cmake/consumer", work)
+    check_run_service(work / "cmake/consumer_service", work)
     moved.rename(prefix)
 
 
@@ -96,15 +107,17 @@ def use_subproject(source, kind, work):
     library = consumer / "subprojects/daemonctx"
     library.mkdir(parents=True)
     shutil.copy(HERE / "consumer.cpp", consumer)
+    shutil.copy(HERE / "consumer_service.cpp", consumer)
     shutil.copy(HERE / "consumer.meson.build", consumer / "meson.build")
     for part in ["meson.build", "meson_options.txt"]:
         shutil.copy(source / part, library)
     for part in ["include", "src"]:
         shutil.copytree(source / part, library / part)
     build = work / "build-subproject"
-    run("meson", "setup", build, consumer, f"-Ddefault_library={kind}", "--force-fallback-for=daemonctx")
+    run("meson", "setup", build, consumer, f"-Ddefault_library={kind}", "--force-fallback-for=daemonctx,daemonctx-service")
     run("meson", "compile", "-C", build)
     check_run(build / "consumer", work)
+    check_run_service(build / "consumer_service", work)
 
 
 def main():
@@ -116,7 +129,8 @@ def main():
         prefix = install(source, kind, work)
         check_files(source, prefix, kind)
         if kind == "shared":
-            check_exports(prefix)
+            check_exports(prefix, "libdaemonctx.so")
+            check_exports(prefix, "libdaemonctx-service.so")
         if "pkg-config" not in missing:
             use_pkg_config(prefix, kind, work)
         if "cmake" not in missing:

@@ -86,7 +86,7 @@ BOOST_DATA_TEST_CASE(a_whole_session_has_no_surprises, boost::unit_test::data::m
   session.command({"reload"}, 7, "heartbeat: Not running\n");
   session.command({"status"}, 3, "heartbeat: not running\n");
 
-  const std::string actions = " (start, stop, restart, reload, status, run, help)\n";
+  const std::string actions = " (start, stop, restart, reload, status, run, help, completion, manpage)\n";
   session.command({"dance"}, 2, "heartbeat: unknown action \"dance\"" + actions);
   session.type({}, 2, "heartbeat: an action is missing" + actions);
   session.type({"start", "--pidfile"}, 2,

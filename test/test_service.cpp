@@ -107,7 +107,7 @@ BOOST_FIXTURE_TEST_CASE(an_error_in_the_file_is_named_with_its_line, Probe) {
 }
 
 BOOST_FIXTURE_TEST_CASE(an_error_on_the_command_line_is_said_in_one_line, Probe) {
-  const std::string actions = " (start, stop, restart, reload, status, run, help)";
+  const std::string actions = " (start, stop, restart, reload, status, run, help, completion, manpage)";
   fails({"--verbose"}, 2, "an action is missing" + actions);
   fails({"dance"}, 2, "unknown action \"dance\"" + actions);
   fails({"stop", "now"}, 2, "unexpected argument \"now\"");
@@ -116,8 +116,7 @@ BOOST_FIXTURE_TEST_CASE(an_error_on_the_command_line_is_said_in_one_line, Probe)
   fails({"start", "--verb"}, 2, "unrecognised option '--verb'");
   fails({"start", "--umask", "0999"}, 2, "the argument ('0999') for option 'umask' is invalid");
   fails({"start", "--ready-timeout", "-1"}, 2, "the argument ('-1') for option 'ready-timeout' is invalid");
-  fails({"start", "--ready-timeout", "nan"}, 2,
-        "the argument ('nan') for option 'ready-timeout' is invalid");
+  fails({"start", "--ready-timeout", "nan"}, 2, "the argument ('nan') for option 'ready-timeout' is invalid");
   fails({"start", "--pidfile", "x"}, 2, "option 'pidfile' cannot be specified more than once");
   const auto alone = Scene::run({program, "start", "--pidfile"});
   BOOST_TEST(alone.end.exited(2));
@@ -259,4 +258,31 @@ BOOST_FIXTURE_TEST_CASE(the_default_pidfile_is_the_users, Probe) {
   BOOST_TEST(status(scene.folder().c_str()).end.exited(3));
   scene::write_file(scene.path("probe.pid"), "");
   BOOST_TEST(status(scene.folder().c_str()).end.exited(1));
+}
+
+BOOST_FIXTURE_TEST_CASE(bash_completes_actions_options_and_their_values, Probe) {
+  scene::write_file(scene.path("completion"), Scene::run({program, "completion"}).out);
+  scene::write_file(scene.path("some file"), "");
+  const auto completed = [&](const std::string& words) {
+    return Scene::
+        run({"/bin/bash", "-c",
+             "cd " + scene.folder().string() + " && . ./completion && COMP_WORDS=(probe " + words +
+                 ") && COMP_CWORD=$((${#COMP_WORDS[@]} - 1)) && _probe && printf '%s|' \"${COMPREPLY[@]}\""})
+            .out;
+  };
+  BOOST_TEST(completed("st") == "start|stop|status|");
+  BOOST_TEST(completed("start --st") == "--stop-timeout|");
+  BOOST_TEST(completed("start --config some") == "some file|");
+  BOOST_TEST(completed("start --user nobod") == "nobody|");
+  BOOST_TEST(completed("start --umask ''") == "|");
+}
+
+BOOST_FIXTURE_TEST_CASE(the_man_page_names_every_action_and_option, Probe) {
+  const std::string page = Scene::run({program, "manpage"}).out;
+  for (const std::string part :
+       {".TH \"probe\" 8\n", ".SS Options of probe\n", "\\fBrestart\\fR\n",
+        "\\fB\\-\\-stop\\-timeout\\fR \\fISECONDS\\fR\n",
+        "\\fB\\-\\-number\\fR \\fIarg (=1)\\fR\nwhat to print\n", ".SH EXIT STATUS\n"}) {
+    BOOST_TEST(page.find(part) != std::string::npos, part);
+  }
 }

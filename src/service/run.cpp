@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <iostream>
-#include <sstream>
 
 #include "service/configuration.hpp"
 #include "service/report.hpp"
@@ -63,6 +62,8 @@ const std::vector<ServiceRun::Action>& ServiceRun::actions() {
       {"status", &ServiceRun::status, "say whether it runs"},
       {"run", &ServiceRun::run, "do its work in the foreground"},
       {"help", &ServiceRun::help, "print this"},
+      {"completion", &ServiceRun::completion, "print a completion for bash, to be sourced"},
+      {"manpage", &ServiceRun::manpage, "print a page for man"},
   };
   return all;
 }
@@ -135,15 +136,18 @@ int ServiceRun::status() {
   return code_of(status.state);
 }
 
-int ServiceRun::help() {
-  std::ostringstream text;
-  text << "usage: " << service_.name_ << " ACTION [option...]\n\nActions:\n";
-  for (const Action& action : actions()) {
-    text << "  " << action.name << std::string(10 - action.name.size(), ' ') << action.help << '\n';
-  }
-  std::cout << text.str() << all_options_ << std::flush;
+int ServiceRun::print(std::string (*document)(const ServiceTexts&)) const {
+  std::vector<ActionText> texts;
+  for (const Action& action : actions()) texts.push_back({std::string(action.name), action.help});
+  std::cout << document({service_.name_, texts, groups_}) << std::flush;
   return success;
 }
+
+int ServiceRun::help() { return print(usage); }
+
+int ServiceRun::completion() { return print(bash_completion); }
+
+int ServiceRun::manpage() { return print(man_page); }
 
 int ServiceRun::version() {
   std::cout << service_.name_ << ' ' << service_.version_ << std::endl;

@@ -3,12 +3,13 @@
 
 #include <boost/program_options.hpp>
 #include <exception>
-#include <iosfwd>
 #include <string>
+#include <vector>
 
 #include "daemonctx/controller.hpp"
 #include "daemonctx/service.hpp"
 #include "service/command_line.hpp"
+#include "service/documents.hpp"
 #include "service/waiting_display.hpp"
 
 namespace daemonctx {
@@ -28,6 +29,7 @@ class ServiceRun {
  private:
   struct Action;
   static const std::vector<Action>& actions();
+  int print(std::string (*document)(const ServiceTexts&)) const;
 
   int start();
   int stop();
@@ -36,6 +38,8 @@ class ServiceRun {
   int status();
   int run();
   int help();
+  int completion();
+  int manpage();
   int version();
   int launch(bool in_foreground);
 
@@ -57,6 +61,7 @@ class ServiceRun {
   std::string misunderstood() const;
 
   Service& service_;
+  std::vector<boost::program_options::options_description> groups_;
   boost::program_options::options_description file_options_;
   boost::program_options::options_description all_options_;
   Invocation invocation_;

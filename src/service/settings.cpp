@@ -32,11 +32,11 @@ ServiceRun::ServiceRun(Service& service)
   if (service.daemon_options_.pidfile.empty()) {
     service.daemon_options_.pidfile = default_pidfile(service.name_);
   }
-  all_options_.add(command_options(!service.version_.empty()));
-  for (po::options_description* options : {&file_options_, &all_options_}) {
-    options->add(setting_options(service.daemon_options_.pidfile));
-    if (!service.own_options_.options().empty()) options->add(service.own_options_);
-  }
+  groups_.push_back(command_options(!service.version_.empty()));
+  groups_.push_back(setting_options(service.daemon_options_.pidfile));
+  if (!service.own_options_.options().empty()) groups_.push_back(service.own_options_);
+  for (const auto& group : groups_) all_options_.add(group);
+  for (std::size_t group = 1; group < groups_.size(); ++group) file_options_.add(groups_[group]);
 }
 
 void ServiceRun::configure() {

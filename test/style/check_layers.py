@@ -48,7 +48,7 @@ FLOORS = [
     ],
     # 5: a program's command line
     [
-        "service service/command_line service/configuration service/report service/run service/settings "
+        "service service/command_line service/configuration service/documents service/report service/run service/settings "
         "service/waiting_display",
     ],
 ]

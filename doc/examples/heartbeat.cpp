@@ -41,6 +41,7 @@ int beat(DaemonContext& context, const Settings& settings) {
 
 }  // namespace
 
+// tag::program[]
 int main(int argc, char** argv) {
   Settings settings;
   const auto log = StdioTarget::file("/tmp/heartbeat.log");
@@ -49,10 +50,12 @@ int main(int argc, char** argv) {
                               .stdio = {.out = log, .err = log},
                               .readiness = daemonctx::Readiness::when_notified},
                              [&](DaemonContext& context) { return beat(context, settings); });
-  service.options().add_options()  //
-      ("interval", po::value<double>()->default_value(1, "1"), "seconds between two beats")(
-          "message", po::value<std::string>()->default_value("beat"), "what a beat says");
+  service.options().add_options()("interval", po::value<double>()->default_value(1, "1"),
+                                  "seconds between two beats");
+  service.options().add_options()("message", po::value<std::string>()->default_value("beat"),
+                                  "what a beat says");
   service.on_configure([&](const auto& values) { settings = read(values); });  // throws: the old ones stay
   service.version("1.0");
   return service.main(argc, argv);
 }
+// end::program[]

@@ -42,7 +42,7 @@ void validate(boost::any& value, const std::vector<std::string>& words, Mode*, i
 po::options_description setting_options(const fs::path& default_pidfile) {
   po::options_description options("Settings, also in the configuration file");
   const auto text = [](const char* kind) { return po::value<std::string>()->value_name(kind); };
-  const std::string pidfile = default_pidfile.string();
+  const std::string& pidfile = default_pidfile.string();
   options.add_options()("pidfile", text("FILE"),
                         ("names the running daemon" + (pidfile.empty() ? "" : " (" + pidfile + ")")).c_str());
   options.add_options()("chdir", text("DIRECTORY"), "the daemon's working directory");

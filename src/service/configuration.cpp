@@ -14,8 +14,8 @@ namespace fs = boost::filesystem;
 namespace po = boost::program_options;
 
 ConfigurationError unreadable(const fs::path& file) {
-  return ConfigurationError("cannot read the configuration file \"" + file.string() +
-                            "\": " + std::generic_category().message(errno));
+  const std::string reason = std::generic_category().message(errno);
+  return ConfigurationError{"cannot read the configuration file \"" + file.string() + "\": " + reason};
 }
 
 bool is_section(const std::string& line) {

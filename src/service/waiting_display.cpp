@@ -3,9 +3,9 @@
 
 #include <unistd.h>
 
-#include <array>
-#include <cstdio>
+#include <iomanip>
 #include <iostream>
+#include <sstream>
 
 namespace daemonctx {
 
@@ -17,9 +17,10 @@ Progress WaitingDisplay::progress() {
 }
 
 void WaitingDisplay::show(std::chrono::milliseconds passed) {
-  std::array<char, 32> time;
-  std::snprintf(time.data(), time.size(), ", %.1f s", static_cast<double>(passed.count()) / 1000);
-  shown_ = text_ + time.data();
+  std::ostringstream text;
+  text << text_ << ", " << std::fixed << std::setprecision(1) << std::chrono::duration<double>(passed).count()
+       << " s";
+  shown_ = text.str();
   std::cerr << '\r' << shown_ << std::flush;
 }
 

@@ -34,23 +34,30 @@ DaemonStatus status_of_self(Pidfile::Own own) noexcept {
           posix::start_time(pid)};
 }
 
-DaemonStatus status_by_locks(const UniqueFd& file, std::error_code& error) noexcept {
-  const posix::IdentityHolder holder = posix::identity_holder(file.get());
+// Left behind by a daemon that could not remove it, just created, or just removed.
+bool is_empty(int fd) noexcept {
+  struct stat file {};
+  return posix::fstat(fd, &file) == 0 && (file.st_size == 0 || file.st_nlink == 0);
+}
+
+DaemonStatus status_by_locks(int fd, std::error_code& error) noexcept {
+  const posix::IdentityHolder holder = posix::identity_holder(fd);
   if (holder.error != 0) {
     error.assign(holder.error, std::generic_category());
     return {.state = DaemonState::unknown};
   }
-  if (!holder.held) return {posix::is_excluded(file.get()) ? DaemonState::starting : DaemonState::stale};
-  DaemonStatus status{posix::is_marked_ready(file.get()) ? DaemonState::running : DaemonState::starting,
-                      holder.pid};
+  if (!holder.held && posix::is_excluded(fd)) return {.state = DaemonState::starting};
+  if (!holder.held) return {.state = is_empty(fd) ? DaemonState::stopped : DaemonState::stale};
+  DaemonStatus status{posix::is_marked_ready(fd) ? DaemonState::running : DaemonState::starting, holder.pid};
   if (holder.pid != 0) status.since = posix::start_time(holder.pid);
   return status;
 }
 
 // The outcome of a reload that began after `before` was read; empty while there is none.
 std::optional<ReloadNotice> outcome_after(const Target& target, const ReloadNotice& before) {
-  auto notice = read_reload_notice(target.file(), target.pid());
-  if (notice && notice->finished < before.next()) notice.reset();
+  bool settled = false;
+  auto notice = read_reload_notice(target.file(), target.pid(), settled);
+  if (notice && (!settled || notice->finished < before.next())) notice.reset();
   return notice;
 }
 
@@ -78,9 +85,12 @@ std::optional<ReloadNotice> await_outcome(const Target& target, const ReloadNoti
 
 ReloadResult reload_target(const Target& target, const fs::path& pidfile, milliseconds longest_wait,
                            Ticker& ticker, std::error_code& error) {
-  const auto before = read_reload_notice(target.file(), target.pid());
+  bool settled = false;  // the counts will do
+  const auto before = read_reload_notice(target.file(), target.pid(), settled);
   if (!before) {
-    error = std::make_error_code(std::errc::operation_not_supported);
+    const bool starts = !posix::is_marked_ready(target.file());
+    error = std::make_error_code(starts ? std::errc::resource_unavailable_try_again
+                                        : std::errc::operation_not_supported);
     return {};
   }
   const UniqueFd watch = posix::watch_writes(pidfile.c_str());
@@ -128,13 +138,11 @@ StopPolicy Controller::default_stop_policy() {
 
 DaemonStatus Controller::status(std::error_code& error) const noexcept {
   error.clear();
-  const auto own = Pidfile::own(pidfile_);
-  if (own != Pidfile::Own::no) return status_of_self(own);
-  const UniqueFd file = open_for_a_look(pidfile_);
-  if (file) return status_by_locks(file, error);
-  if (is_hidden(errno)) return {.state = DaemonState::unknown};
-  if (errno == ENOENT) return {};
-  error = posix::last_error();
+  const PidfileLook look(pidfile_);
+  if (look.own() != Pidfile::Own::no) return status_of_self(look.own());
+  if (look.error() == 0) return status_by_locks(look.fd(), error);
+  if (look.error() == ENOENT) return {};
+  if (!is_hidden(look.error())) error.assign(look.error(), std::generic_category());
   return {.state = DaemonState::unknown};
 }
 
@@ -167,12 +175,18 @@ StopResult Controller::stop(const StopPolicy& policy, std::error_code& error) co
 
 ReloadResult Controller::reload(milliseconds longest_wait, std::error_code& error) const noexcept {
   Ticker ticker(on_wait_);
-  const Target target = Target::find(pidfile_, ticker, error);
-  if (!error && target.is_self()) error = std::make_error_code(std::errc::resource_deadlock_would_occur);
-  if (error) return {};
   try {
-    return reload_target(target, pidfile_, longest_wait, ticker, error);
-  } catch (const std::bad_alloc&) {
+    const auto deadline = posix::deadline_in(Target::naming_patience);
+    for (;;) {
+      const Target target = Target::find(pidfile_, ticker, error);
+      if (!error && target.is_self()) error = std::make_error_code(std::errc::resource_deadlock_would_occur);
+      if (error) return {};
+      ReloadResult result = reload_target(target, pidfile_, longest_wait, ticker, error);
+      // One that is just starting may not have come to offer it yet.
+      if (error != std::errc::resource_unavailable_try_again || Clock::now() >= deadline) return result;
+      target.await_end(blind_slice, ticker);
+    }
+  } catch (const std::exception&) {
     error = std::make_error_code(std::errc::not_enough_memory);
     return {};
   }

@@ -35,12 +35,15 @@ void write_line(std::string_view text) noexcept {
   }
 }
 
-std::string line(std::string_view where, std::string text) {
-  std::replace(text.begin(), text.end(), '\n', ' ');
+// One line, whatever the text, or the program's name, has in it.
+std::string line(std::string_view where, const std::string& text) {
   std::string result = ::program_invocation_short_name;
   result += ": ";
   if (!where.empty()) result.append(where).append(": ");
-  return result + text + '\n';
+  result += text;
+  std::replace_if(
+      result.begin(), result.end(), [](unsigned char c) { return c < ' '; }, ' ');
+  return result + '\n';
 }
 
 std::exception_ptr service_error(std::string_view text) {
@@ -105,10 +108,10 @@ void DaemonContext::Impl::fail(std::string_view text) noexcept {
   signals.request_stop();
 }
 
-void DaemonContext::Impl::show_reloads() noexcept {
+// If it can't be shown, whoever waits for it sees that nothing happens; the service is none the worse.
+void DaemonContext::Impl::show_reloads(int (*show)(int, const ReloadNotice&) noexcept) noexcept {
   const std::lock_guard lock(pidfile_mutex);
   if (!pidfile) return;
-  // If it can't be shown, whoever waits for it sees that nothing happens; the service is none the worse.
   static_cast<void>(show(pidfile.fd(), reload_notice));
   pidfile.touch();
 }
@@ -119,12 +122,30 @@ void DaemonContext::Impl::offer_reload(std::function<void()> call) {
     reload = std::make_shared<const std::function<void()>>(std::move(call));
   }
   signals.map(SIGHUP, StandardAction::reload);
-  const std::lock_guard lock(reloads);
-  show_reloads();
+  const std::lock_guard lock(reload_mutex);
+  if (!reload_notice.running) show_reloads(show_outcome);
 }
 
-void DaemonContext::Impl::reload_configuration() noexcept {
-  const std::lock_guard lock(reloads);
+// One at a time. Whoever is asked meanwhile, in another thread or by a reload that dispatches signals itself, does
+// not wait: the one under way is followed by another.
+void DaemonContext::Impl::reload_configuration() {
+  {
+    const std::lock_guard lock(reload_mutex);
+    reloads_again = reload_notice.running;
+    if (!reload || reloads_again) return;
+    reload_notice.running = true;
+    show_reloads(show_progress);
+  }
+  for (bool again = true; again;) {
+    reload_once();
+    const std::lock_guard lock(reload_mutex);
+    again = std::exchange(reloads_again, false);
+    reload_notice.running = again;
+    show_reloads(show_progress);
+  }
+}
+
+void DaemonContext::Impl::reload_once() {
   std::shared_ptr<const std::function<void()>> call;
   bool tells = false;
   {
@@ -132,30 +153,43 @@ void DaemonContext::Impl::reload_configuration() noexcept {
     call = reload;
     tells = ready;
   }
-  if (!call) return;
   if (tells) manager.reloading();
-  ++reload_notice.running;
-  show_reloads();
-  std::string refusal;
-  bool refused = false;
+  std::exception_ptr error;
   try {
     (*call)();
+  } catch (const abi::__forced_unwind&) {  // the thread is cancelled, and must go on being so
+    if (tells) manager.ready(0);
+    {
+      const std::lock_guard lock(reload_mutex);
+      reloads_again = false;
+    }
+    finish_reload(true, "the thread was cancelled");
+    throw;
   } catch (...) {
-    const auto error = std::current_exception();
-    refusal = describe(error);
-    refused = true;
+    error = std::current_exception();
     report(error, "reload");
-    manager.status("reload failed: " + refusal);
+    manager.status("reload failed: " + describe(error));
   }
   if (tells) manager.ready(0);
-  reload_notice = {reload_notice.finished + 1, reload_notice.running - 1, refused, std::move(refusal)};
-  show_reloads();
+  finish_reload(error != nullptr, describe(error));
+}
+
+void DaemonContext::Impl::finish_reload(bool refused, std::string text) noexcept {
+  const std::lock_guard lock(reload_mutex);
+  reload_notice = {reload_notice.finished + 1, reloads_again, refused, std::move(text)};
+  show_reloads(show_outcome);
 }
 
 void DaemonContext::Impl::reopen_output() {
   const std::lock_guard lock(ready_mutex);
   if (!ready) return;  // output still goes to the terminal
   flush_streams();
+  for (const StdioTarget* target : {&options.stdio.out, &options.stdio.err}) {
+    if (target->kind() != StdioTarget::Kind::file || Pidfile::own(target->path()) == Pidfile::Own::no)
+      continue;
+    throw DaemonError(Step::open_stdio, std::make_error_code(std::errc::invalid_argument),
+                      target->path().string());
+  }
   Redirection::reopen(options.stdio);
 }
 

@@ -38,7 +38,7 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   void become_ready();
   void fail(std::string_view text) noexcept;
   void offer_reload(std::function<void()> call);
-  void reload_configuration() noexcept;
+  void reload_configuration();
   void reopen_output();
   void report(const std::exception_ptr& error, std::string_view where) const noexcept;
 
@@ -58,9 +58,8 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
 
   std::mutex reload_mutex;
   std::shared_ptr<const std::function<void()>>
-      reload;  // lives as long as it runs, though it be replaced meanwhile
-  std::recursive_mutex
-      reloads;  // one after the other; recursive because one may let in the next by dispatch()
+      reload;                  // lives as long as it runs, though it be replaced meanwhile
+  bool reloads_again = false;  // asked for while one was under way
   ReloadNotice reload_notice;
 
   std::mutex ready_mutex;
@@ -82,7 +81,9 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   SignalDispatcher signals;  // the last, so that no action outlives what it uses
 
  private:
-  void show_reloads() noexcept;
+  void reload_once();
+  void finish_reload(bool refused, std::string text) noexcept;
+  void show_reloads(int (*show)(int, const ReloadNotice&) noexcept) noexcept;
   bool is_first_to_end() noexcept;
   void tell_the_end(std::string_view reason) noexcept;
   void run_cleanups() noexcept;

@@ -68,6 +68,8 @@ void validate(const DaemonOptions& options) {
     require(is_open(fd), "files_preserve", "descriptor " + std::to_string(fd) + " is not open");
   }
   check_durations(options);
+  require((options.pidfile_mode & ~mode_t{0644}) == 0 && (options.pidfile_mode & 0600) == 0600,
+          "pidfile_mode", "must let the owner read and write, and others do no more than read");
 }
 
 }  // namespace daemonctx

@@ -25,15 +25,23 @@ LaunchDecision decide_by_surroundings(const Surroundings& surroundings) {
   return {LaunchMode::detached, "no service manager started this process"};
 }
 
+// As inetd gives it: one that was accepted or bound, and so has an address. The ends of a socketpair, which some
+// programs give to their children in place of pipes, have none.
+bool is_socket_with_address(int fd) noexcept {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == -1) return false;
+  return address.ss_family != AF_UNIX || size > sizeof(sa_family_t);
+}
+
 }  // namespace
 
 Surroundings Surroundings::look() {
-  struct stat in {};
   return {.pid = posix::getpid(),
           .notify_socket = from_environment("NOTIFY_SOCKET"),
           .systemd_exec_pid = from_environment("SYSTEMD_EXEC_PID"),
           .listen_pid = from_environment("LISTEN_PID"),
-          .stdin_is_socket = posix::fstat(STDIN_FILENO, &in) == 0 && S_ISSOCK(in.st_mode)};
+          .stdin_is_socket = is_socket_with_address(STDIN_FILENO)};
 }
 
 LaunchDecision decide_launch(DetachProcess wish, const Surroundings& surroundings) {

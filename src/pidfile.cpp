@@ -7,6 +7,7 @@
 #include <charconv>
 #include <posix/syscalls.hpp>
 #include <string>
+#include <utility>
 
 #include "daemonctx/error.hpp"
 #include "posix/deadline.hpp"
@@ -21,7 +22,8 @@ namespace fs = boost::filesystem;
 using posix::Clock;
 using std::chrono::milliseconds;
 
-constexpr mode_t pidfile_mode = 0644;
+// How long a claim waits for other threads that look at a pidfile.
+constexpr milliseconds look_patience{1000};
 
 // Between the two locks a daemon has no pid to be named by. That takes a few system calls; where it takes
 // longer than this, the starting process was stopped or the machine is very busy.
@@ -50,10 +52,16 @@ void check(const fs::path& path, const struct stat& file) {
   if (file.st_nlink > 1) throw unsafe(path, "it has more than one link");
 }
 
-UniqueFd open_checked(const fs::path& path) {
+DaemonError blocked(const fs::path& path, pid_t reader) {
+  const std::string who = reader > 0 ? "process " + std::to_string(reader) : "some process";
+  return {Step::lock_pidfile, std::make_error_code(std::errc::resource_unavailable_try_again), path.string(),
+          "cannot lock the pidfile \"" + path.string() + "\": " + who + " holds a read lock on it", reader};
+}
+
+UniqueFd open_checked(const fs::path& path, int flags, mode_t mode) {
   // O_NONBLOCK: a FIFO must not hold the start up before it can be refused.
-  constexpr int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-  UniqueFd fd(posix::retry([&] { return posix::open(path.c_str(), flags, pidfile_mode); }));
+  flags |= O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+  UniqueFd fd(posix::retry([&] { return posix::open(path.c_str(), flags, mode); }));
   if (!fd && errno == ELOOP) throw unsafe(path, "it is a symbolic link");
   if (!fd) throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
   struct stat file {};
@@ -70,6 +78,7 @@ struct Claim {
   std::atomic<dev_t> device = 0;
   std::atomic<ino_t> inode = 0;
   std::atomic<bool> ready = false;
+  std::atomic<int> looks = 0;  // pidfiles that this process has open for a look
 } own_claim;
 
 bool leads_to(const fs::path& path, int fd) noexcept {
@@ -96,8 +105,20 @@ void wait_for_holder(const fs::path& path, int fd, Clock::time_point deadline,
   const posix::IdentityHolder holder = posix::identity_holder(fd);
   const auto until = holder.held ? deadline : std::max(deadline, naming_deadline);
   if (until <= Clock::now()) throw already_running(path, holder.pid);
+  if (const auto reader = posix::blocking_reader(fd); reader && deadline <= Clock::now()) {
+    throw blocked(path, *reader);
+  }
   wait_for_change(holder, ticker.wake_up(until));
   ticker.tick();
+}
+
+int wait_for_looks() noexcept {
+  const auto deadline = posix::deadline_in(look_patience);
+  while (own_claim.looks > 0) {
+    if (Clock::now() >= deadline) return EBUSY;
+    posix::poll(nullptr, 0, 1);
+  }
+  return 0;
 }
 
 int write_pid(int fd) noexcept {
@@ -112,11 +133,11 @@ int write_pid(int fd) noexcept {
 
 }  // namespace
 
-Pidfile Pidfile::lock(const fs::path& path, milliseconds timeout, Ticker& ticker) {
+Pidfile Pidfile::lock(const fs::path& path, mode_t mode, milliseconds timeout, Ticker& ticker) {
   const auto deadline = posix::deadline_in(timeout);
   const auto naming_deadline = posix::deadline_in(identity_patience);
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
-    UniqueFd fd = open_checked(path);
+    UniqueFd fd = open_checked(path, O_CREAT, mode);
     const int error = posix::lock_exclusion(fd.get());
     if (error == EAGAIN) {
       wait_for_holder(path, fd.get(), deadline, naming_deadline, ticker);
@@ -124,7 +145,8 @@ Pidfile Pidfile::lock(const fs::path& path, milliseconds timeout, Ticker& ticker
     } else if (error != 0) {
       throw DaemonError(Step::lock_pidfile, {error, std::generic_category()}, path.string());
     } else if (leads_to(path, fd.get())) {
-      if (posix::fchmod(fd.get(), pidfile_mode) == -1) {
+      if (const auto reader = posix::blocking_reader(fd.get())) throw blocked(path, *reader);
+      if (posix::fchmod(fd.get(), mode) == -1) {
         throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
       }
       return {path, std::move(fd)};
@@ -135,15 +157,32 @@ Pidfile Pidfile::lock(const fs::path& path, milliseconds timeout, Ticker& ticker
                     "cannot lock the pidfile \"" + path.string() + "\": it is replaced all the time");
 }
 
+void Pidfile::check(const fs::path& path) {
+  try {
+    open_checked(path, 0, 0);
+  } catch (const DaemonError& error) {
+    if (error.code() != std::errc::no_such_file_or_directory) throw;
+    const std::string directory = path.parent_path().string();
+    if (posix::access(directory.c_str(), W_OK | X_OK) == 0) return;
+    throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
+  }
+}
+
+void Pidfile::forget_looks() noexcept { own_claim.looks = 0; }
+
 int Pidfile::claim() noexcept {
-  if (const int error = posix::lock_identity(fd_.get())) return error;
   struct stat file {};
-  if (posix::fstat(fd_.get(), &file) == -1 || posix::ftruncate(fd_.get(), 0) == -1) return errno;
+  if (posix::fstat(fd_.get(), &file) == -1) return errno;
   own_claim.device = file.st_dev;
   own_claim.inode = file.st_ino;
   own_claim.ready = false;
-  own_claim.pid = posix::getpid();
-  return write_pid(fd_.get());
+  own_claim.pid = posix::getpid();  // from here on nobody in this process opens it for a look
+  int error = wait_for_looks();
+  if (error == 0) error = posix::lock_identity(fd_.get());
+  if (error == 0) error = posix::error_of(posix::ftruncate(fd_.get(), 0));
+  if (error == 0) return write_pid(fd_.get());
+  own_claim.pid = 0;
+  return error;
 }
 
 int Pidfile::mark_ready() noexcept {
@@ -169,6 +208,44 @@ void Pidfile::remove() noexcept {
   fd_.reset();
   if (own_claim.pid == posix::getpid())
     own_claim.pid = 0;  // not earlier: until then a look would drop the locks
+}
+
+PidfileLook::PidfileLook(const fs::path& path) noexcept : counts_(true) {
+  ++own_claim.looks;  // before the question: whoever claims asks for this after it has made its claim known
+  own_ = Pidfile::own(path);
+  if (own_ == Pidfile::Own::no) open(path);
+  if (fd_.get() == -1) close();
+}
+
+void PidfileLook::open(const fs::path& path) noexcept {
+  // O_NONBLOCK: a FIFO in its place must not hold us up.
+  constexpr int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+  fd_.reset(posix::retry([&] { return posix::open(path.c_str(), flags); }));
+  struct stat file {};
+  if (!fd_ || posix::fstat(fd_.get(), &file) == -1) error_ = errno;
+  else if (!S_ISREG(file.st_mode)) error_ = S_ISDIR(file.st_mode) ? EISDIR : ENODEV;
+  if (error_ != 0) fd_.reset();
+}
+
+PidfileLook::PidfileLook(PidfileLook&& other) noexcept
+    : own_(other.own_),
+      error_(other.error_),
+      counts_(std::exchange(other.counts_, false)),
+      fd_(std::move(other.fd_)) {}
+
+PidfileLook& PidfileLook::operator=(PidfileLook&& other) noexcept {
+  if (this == &other) return *this;
+  close();
+  own_ = other.own_;
+  error_ = other.error_;
+  counts_ = std::exchange(other.counts_, false);
+  fd_ = std::move(other.fd_);
+  return *this;
+}
+
+void PidfileLook::close() noexcept {
+  fd_.reset();
+  if (std::exchange(counts_, false)) --own_claim.looks;
 }
 
 }  // namespace daemonctx

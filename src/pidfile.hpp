@@ -21,16 +21,22 @@ class Pidfile {
   /// Opens or creates the file and takes the exclusion lock. What the file holds is left alone.
   ///
   /// Accepted is a regular file with one link, owned by this user or root, that nobody else may write; its mode
-  /// becomes 0644. A symbolic link is not followed.
+  /// becomes the given one. A symbolic link is not followed.
   /// \param timeout how long to wait for a lock that somebody else holds.
   /// \param ticker told while that lasts.
   /// \throws DaemonError: `open_pidfile`, with the system's error or the property that is wrong; `lock_pidfile`
   ///         with `std::errc::file_exists` if somebody else has the lock, and that process's pid if it has
   ///         one yet.
   /// \note Runs in the caller.
-  static Pidfile lock(const boost::filesystem::path& path, std::chrono::milliseconds timeout, Ticker& ticker);
+  static Pidfile lock(const boost::filesystem::path& path, mode_t mode, std::chrono::milliseconds timeout,
+                      Ticker& ticker);
 
-  /// Takes the identity lock and writes the pid. \return 0 or an errno.
+  /// Makes sure that `lock` could use the file, whoever holds it. Creates and locks nothing.
+  /// \throws DaemonError (`open_pidfile`).
+  static void check(const boost::filesystem::path& path);
+
+  /// Takes the identity lock and writes the pid. \return 0 or an errno; EBUSY if another thread of this process
+  /// goes on looking at the file.
   /// \note Runs in the daemon before it may allocate.
   int claim() noexcept;
 
@@ -47,11 +53,11 @@ class Pidfile {
   /// Closes the descriptor, which gives up no lock that another process shares. For forked children.
   void abandon() noexcept { fd_.reset(); }
 
-  /// What this process itself claims.
-  enum class Own { no, claimed, ready };
+  /// For a daemon that was just forked: nobody else in this process looks at any pidfile.
+  static void forget_looks() noexcept;
 
-  /// To be asked before the file is opened for a look at it: were it this process's own, closing it would drop
-  /// the locks. Thread-safe.
+  /// Whether this process itself claims it. Thread-safe.
+  enum class Own { no, claimed, ready };
   static Own own(const boost::filesystem::path& path) noexcept;
 
   int fd() const noexcept { return fd_.get(); }
@@ -61,6 +67,34 @@ class Pidfile {
   Pidfile(boost::filesystem::path path, UniqueFd fd) noexcept : path_(std::move(path)), fd_(std::move(fd)) {}
 
   boost::filesystem::path path_;
+  UniqueFd fd_;
+};
+
+/// A look at a pidfile's locks. Were it this process's own, closing it would drop them: then it is not opened at
+/// all. And while one is open, no thread of this process claims a pidfile.
+class PidfileLook {
+ public:
+  PidfileLook() noexcept = default;
+  explicit PidfileLook(const boost::filesystem::path& path) noexcept;
+  PidfileLook(PidfileLook&& other) noexcept;
+  PidfileLook& operator=(PidfileLook&& other) noexcept;
+  ~PidfileLook() { close(); }
+
+  Pidfile::Own own() const noexcept { return own_; }
+
+  /// To be read. -1 if it is this process's own, or could not be opened.
+  int fd() const noexcept { return fd_.get(); }
+
+  /// An errno, or 0. What is not a regular file is refused with EISDIR or ENODEV.
+  int error() const noexcept { return error_; }
+
+ private:
+  void open(const boost::filesystem::path& path) noexcept;
+  void close() noexcept;
+
+  Pidfile::Own own_ = Pidfile::Own::no;
+  int error_ = 0;
+  bool counts_ = false;
   UniqueFd fd_;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "redirection.hpp"
 
+#include <algorithm>
 #include <posix/syscalls.hpp>
 
 #include "daemonctx/error.hpp"
@@ -32,13 +33,16 @@ UniqueFd copy_of(int given) {
 
 // A new file gets exactly the mode that was asked for; an existing one keeps its own.
 UniqueFd open_or_create(const fs::path& path, int flags, mode_t mode) {
-  for (;;) {
+  constexpr int most_attempts = 10;  // somebody else may create or remove it in between
+  for (int attempt = 0; attempt < most_attempts; ++attempt) {
     UniqueFd fd(posix::retry([&] { return posix::open(path.c_str(), flags); }));
     if (fd || errno != ENOENT) return fd;
     fd.reset(posix::retry([&] { return posix::open(path.c_str(), flags | O_CREAT | O_EXCL, mode); }));
     if (fd && posix::fchmod(fd.get(), mode) == -1) fd.reset();
     if (fd || errno != EEXIST) return fd;
   }
+  // A symbolic link to a file that is not there is neither found nor created; what it leads to is.
+  return UniqueFd(posix::retry([&] { return posix::open(path.c_str(), flags | O_CREAT, mode); }));
 }
 
 UniqueFd open_file(const StdioTarget& target, int stream) {
@@ -99,6 +103,16 @@ int Redirection::share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind
 
 void Redirection::append_descriptors(std::vector<int>& to) const {
   for (const UniqueFd& fd : owned_) to.push_back(fd.get());
+}
+
+bool Redirection::leads_to(int fd) const noexcept {
+  struct stat wanted {};
+  struct stat found {};
+  if (posix::fstat(fd, &wanted) == -1) return false;
+  return std::any_of(sources_.begin(), sources_.end(), [&](int source) {
+    return source != -1 && posix::fstat(source, &found) == 0 && found.st_dev == wanted.st_dev &&
+           found.st_ino == wanted.st_ino;
+  });
 }
 
 int Redirection::redirect(int stream) noexcept {

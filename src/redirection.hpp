@@ -28,6 +28,9 @@ class Redirection {
   /// The descriptors held open for later.
   void append_descriptors(std::vector<int>& to) const;
 
+  /// Whether one of the three would lead to the same file as `fd`.
+  bool leads_to(int fd) const noexcept;
+
   /// Redirects descriptor 0. \return 0 or an errno. \note Runs in the daemon before it may allocate.
   int redirect_input() noexcept { return redirect(0); }
 

@@ -14,6 +14,7 @@ Service::Service(std::string name, DaemonOptions options, std::function<int(Daem
 int Service::main(int argc, const char* const* argv) {
   ServiceRun run(*this);
   try {
+    run.prepare();
     return run(argc, argv);
   } catch (...) {
     return run.report(std::current_exception());

@@ -121,6 +121,7 @@ int SignalDispatcher::install_one(int number, const SignalAction& action) noexce
 }
 
 void SignalDispatcher::map(int number, SignalAction action) {
+  if (!installs_) return;  // a forked child
   auto entry = std::make_shared<const SignalAction>(std::move(action));
   {
     const std::lock_guard lock(map_mutex_);

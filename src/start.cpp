@@ -72,7 +72,12 @@ void open_stdio(Impl& impl) { impl.redirection = Redirection::open(impl.options.
 
 void lock_pidfile(Impl& impl, Ticker& ticker) {
   if (impl.options.pidfile.empty()) return;
-  impl.pidfile = Pidfile::lock(impl.options.pidfile, impl.options.lock_timeout, ticker);
+  const fs::path& path = impl.options.pidfile;
+  impl.pidfile = Pidfile::lock(path, impl.options.pidfile_mode, impl.options.lock_timeout, ticker);
+  if (!impl.redirection.leads_to(impl.pidfile.fd())) return;
+  // Whatever its name there. Closed after the redirection it would take the daemon's locks along.
+  throw DaemonError(Step::open_stdio, std::make_error_code(std::errc::invalid_argument), path.string(),
+                    "cannot redirect a standard stream to \"" + path.string() + "\": it is the pidfile");
 }
 
 void list_kept_descriptors(Impl& impl, const StatusWriter& status) {
@@ -83,6 +88,15 @@ void list_kept_descriptors(Impl& impl, const StatusWriter& status) {
   if (impl.pidfile) kept.push_back(impl.pidfile.fd());
   if (SignalDispatcher::fd() != -1) kept.push_back(SignalDispatcher::fd());  // of an earlier context
   std::sort(kept.begin(), kept.end());
+}
+
+// Whether the daemon's user may enter it can't be known before.
+void check_directory(const Impl& impl) {
+  struct stat found {};
+  const fs::path& path = impl.options.working_directory;
+  if (posix::stat(path.c_str(), &found) == -1 || (!S_ISDIR(found.st_mode) && (errno = ENOTDIR) != 0)) {
+    throw DaemonError(Step::change_directory, posix::last_error(), path.string());
+  }
 }
 
 // What the option was that the step worked on.
@@ -101,6 +115,7 @@ int reset_signals(Impl&) noexcept {
 }
 
 int close_descriptors(Impl& impl) noexcept {
+  Pidfile::forget_looks();  // of other threads, which are not here
   return impl.options.close_descriptors ? posix::close_fds_except(impl.kept_descriptors) : 0;
 }
 
@@ -164,9 +179,13 @@ std::optional<Failure> take(std::span<const DaemonStep> steps, Impl& impl) noexc
 }
 
 void set_user_variables(const Impl& impl) {
-  if (impl.options.user.empty() || impl.identity.name.empty()) return;
-  ::setenv("HOME", impl.identity.home.c_str(), 1);
-  for (const char* name : {"USER", "LOGNAME"}) ::setenv(name, impl.identity.name.c_str(), 1);
+  if (impl.options.user.empty()) return;
+  // Who has no name has none of these either, and not those of whoever started him.
+  ::setenv("HOME", impl.identity.name.empty() ? "/" : impl.identity.home.c_str(), 1);
+  for (const char* name : {"USER", "LOGNAME"}) {
+    if (impl.identity.name.empty()) ::unsetenv(name);
+    else ::setenv(name, impl.identity.name.c_str(), 1);
+  }
 }
 
 // What is left may allocate and throw.
@@ -276,6 +295,18 @@ void stay_in_foreground(Impl& impl) {
 
 }  // namespace
 
+void rehearse(DaemonOptions options) {
+  validate(options);
+  resolve_paths(options);
+  const LaunchDecision launch = decide_launch(options.detach_process, Surroundings::look());
+  Impl impl(std::move(options), launch);
+  look_up_user(impl);
+  check_threads(impl);
+  open_stdio(impl);
+  if (!impl.options.pidfile.empty()) Pidfile::check(impl.options.pidfile);
+  check_directory(impl);
+}
+
 std::unique_ptr<Impl> start(DaemonOptions options) {
   validate(options);
   Lifetime::Claim claim;
@@ -287,8 +318,8 @@ std::unique_ptr<Impl> start(DaemonOptions options) {
   fill_standard_descriptors();
   open_stdio(*impl);
   Ticker ticker(impl->options.on_wait);
-  lock_pidfile(*impl, ticker);
   try {
+    lock_pidfile(*impl, ticker);
     if (!impl->detaches()) stay_in_foreground(*impl);
     else detach(*impl, ticker);
   } catch (...) {

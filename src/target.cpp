@@ -5,7 +5,6 @@
 
 #include <posix/syscalls.hpp>
 
-#include "pidfile.hpp"
 #include "posix/deadline.hpp"
 #include "posix/file_lock.hpp"
 #include "posix/pidfd.hpp"
@@ -18,17 +17,9 @@ namespace fs = boost::filesystem;
 using posix::Clock;
 using std::chrono::milliseconds;
 
-// Between the two locks of a start lie a few system calls; see pidfile.cpp.
-constexpr milliseconds naming_patience{2000};
 constexpr milliseconds naming_slice{1};
 
 }  // namespace
-
-UniqueFd open_for_a_look(const fs::path& pidfile) noexcept {
-  // O_NONBLOCK: a FIFO in its place must not hold us up.
-  constexpr int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-  return UniqueFd(posix::retry([&] { return posix::open(pidfile.c_str(), flags); }));
-}
 
 Target Target::find(const fs::path& pidfile, Ticker& ticker, std::error_code& error) noexcept {
   const auto deadline = posix::deadline_in(naming_patience);
@@ -43,22 +34,20 @@ Target Target::find(const fs::path& pidfile, Ticker& ticker, std::error_code& er
 Target Target::find_once(const fs::path& pidfile, std::error_code& error) noexcept {
   error.clear();
   Target target;
-  if (Pidfile::own(pidfile) != Pidfile::Own::no) {
-    target.pid_ = posix::getpid();
-    return target;
-  }
-  target.file_ = open_for_a_look(pidfile);
-  if (target.file_) target.identify(error);
-  else error = errno == ENOENT ? std::make_error_code(std::errc::no_such_process) : posix::last_error();
+  target.look_ = PidfileLook(pidfile);
+  if (target.is_self()) target.pid_ = posix::getpid();
+  else if (target.look_.error() == ENOENT) error = std::make_error_code(std::errc::no_such_process);
+  else if (target.look_.error() != 0) error.assign(target.look_.error(), std::generic_category());
+  else target.identify(error);
   return target;
 }
 
 void Target::identify(std::error_code& error) noexcept {
-  const posix::IdentityHolder holder = posix::identity_holder(file_.get());
+  const posix::IdentityHolder holder = posix::identity_holder(look_.fd());
   if (holder.error != 0) {
     error.assign(holder.error, std::generic_category());
   } else if (!holder.held) {
-    const bool starts = posix::is_excluded(file_.get());
+    const bool starts = posix::is_excluded(look_.fd());
     error =
         std::make_error_code(starts ? std::errc::resource_unavailable_try_again : std::errc::no_such_process);
   } else if (holder.pid == 0) {
@@ -71,7 +60,7 @@ void Target::identify(std::error_code& error) noexcept {
   }
 }
 
-bool Target::holds_lock() const noexcept { return posix::identity_holder(file_.get()).pid == pid_; }
+bool Target::holds_lock() const noexcept { return posix::identity_holder(look_.fd()).pid == pid_; }
 
 bool Target::has_ended() const noexcept {
   if (!process_) return !holds_lock();

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <system_error>
 
+#include "pidfile.hpp"
 #include "ticker.hpp"
 #include "unique_fd.hpp"
 
@@ -16,6 +17,9 @@ namespace daemonctx {
 /// process.
 class Target {
  public:
+  /// How long a start may take until it has a pid, and a chance to offer a reload.
+  static constexpr std::chrono::milliseconds naming_patience{2000};
+
   /// \param error `no_such_process`: none holds it; `not_supported`: it has no number in this pid namespace;
   ///        `resource_unavailable_try_again`: a start is under way and has no pid even after 2 s; or the system's.
   static Target find(const boost::filesystem::path& pidfile, Ticker& ticker, std::error_code& error) noexcept;
@@ -23,10 +27,10 @@ class Target {
   pid_t pid() const noexcept { return pid_; }
 
   /// True in the daemon itself: then there is no `file()`, since closing it would drop the locks.
-  bool is_self() const noexcept { return !file_; }
+  bool is_self() const noexcept { return look_.own() != Pidfile::Own::no; }
 
   /// The pidfile, to be read.
-  int file() const noexcept { return file_.get(); }
+  int file() const noexcept { return look_.fd(); }
 
   /// Readable when it has ended. -1 where the system has no such descriptor; then one has to ask.
   int end_fd() const noexcept { return process_.get(); }
@@ -43,15 +47,12 @@ class Target {
   void identify(std::error_code& error) noexcept;
   bool holds_lock() const noexcept;
 
-  UniqueFd file_;
+  PidfileLook look_;
   UniqueFd process_;
   pid_t pid_ = 0;
 };
 
 /// How long to sleep at most where an end is no event for a stranger, for want of pidfds.
 inline constexpr std::chrono::milliseconds blind_slice{10};
-
-/// Opens a pidfile for a look at its locks. Never this process's own: ask `Pidfile::own` before.
-UniqueFd open_for_a_look(const boost::filesystem::path& pidfile) noexcept;
 
 }  // namespace daemonctx

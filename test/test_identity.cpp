@@ -54,8 +54,8 @@ BOOST_AUTO_TEST_CASE(what_is_not_there_is_named) {
   BOOST_TEST(refusal("games", "no such") == "there is no group \"no such\"");
   BOOST_TEST(refusal("1234567", "") == "user 1234567 has no name and so no group: name one");
   // Minus one would leave everything as it is.
-  for (const std::string number : {"4294967295", "4294967296", "-1", "0x1", "1 ", ""}) {
-    if (!number.empty()) BOOST_TEST(refusal(number, "") == "there is no user \"" + number + '"');
+  for (const std::string number : {"4294967295", "4294967296", "-1", "0x1", "1 "}) {
+    BOOST_TEST(refusal(number, "") == "there is no user \"" + number + '"');
   }
   BOOST_TEST(refusal("games", "4294967295") == "there is no group \"4294967295\"");
 }

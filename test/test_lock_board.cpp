@@ -15,6 +15,8 @@
 #include "unique_fd.hpp"
 
 using daemonctx::ReloadNotice;
+using daemonctx::show_outcome;
+using daemonctx::show_progress;
 using daemonctx::UniqueFd;
 using namespace daemonctx::posix;
 
@@ -104,16 +106,70 @@ BOOST_FIXTURE_TEST_CASE(it_leaves_the_pidfiles_own_locks_alone, Board) {
   BOOST_TEST(others_read(3, ""));
 }
 
+BOOST_FIXTURE_TEST_CASE(a_strangers_lock_hides_nothing, Board) {
+  const pid_t stranger = ::fork();
+  if (stranger == 0) {
+    const int own = ::open(scene.path("file").c_str(), O_RDWR | O_CLOEXEC);
+    show_number(own, 5);
+    scene::write_file(scene.path("there"), "");
+    for (;;) ::pause();
+  }
+  BOOST_TEST(scene::eventually([&] { return scene::exists(scene.path("there")); }));
+  BOOST_TEST(show_number(file.get(), 9) == 0);
+  BOOST_TEST(others_see([&](int fd) { return shown_number(fd, author) == 9U; }));
+  BOOST_TEST(show_number(file.get(), 5) != 0);  // his is in the way, but one of ours stays
+  BOOST_TEST(others_see([&](int fd) { return shown_number(fd, author).has_value(); }));
+}
+
 BOOST_FIXTURE_TEST_CASE(a_reload_notice_travels_whole, Board) {
-  BOOST_TEST(others_see([&](int fd) { return !daemonctx::read_reload_notice(fd, author); }));
-  for (const ReloadNotice& notice :
-       {ReloadNotice{0, 0, false, ""}, ReloadNotice{0, 1, false, ""}, ReloadNotice{1, 0, true, "no"},
-        ReloadNotice{1, 2, true, "no"}, ReloadNotice{70000, 0, false, ""}}) {
-    BOOST_TEST(show(file.get(), notice) == 0);
+  bool settled = false;
+  BOOST_TEST(others_see([&](int fd) { return !daemonctx::read_reload_notice(fd, author, settled); }));
+  for (const ReloadNotice& notice : {ReloadNotice{0, false, false, ""}, ReloadNotice{0, true, false, ""},
+                                     ReloadNotice{1, false, true, "no"}, ReloadNotice{1, true, true, "no"},
+                                     ReloadNotice{70000, false, false, ""}}) {
+    BOOST_TEST(show_outcome(file.get(), notice) == 0);
     BOOST_TEST(others_see([&](int fd) {
-      const auto read = daemonctx::read_reload_notice(fd, author);
-      return read && read->finished == notice.finished && read->running == notice.running &&
+      const auto read = daemonctx::read_reload_notice(fd, author, settled);
+      return read && settled && read->finished == notice.finished && read->running == notice.running &&
              read->refused == notice.refused && read->text == notice.text;
     }));
   }
+}
+
+BOOST_FIXTURE_TEST_CASE(a_refusal_that_is_too_long_is_cut_between_characters, Board) {
+  std::string long_text;
+  while (long_text.size() <= longest_board_text) long_text += "\u00e4";
+  BOOST_TEST(show_outcome(file.get(), {1, false, true, long_text}) == 0);
+  BOOST_TEST(others_see([&](int fd) {
+    bool settled = false;
+    const std::string text = daemonctx::read_reload_notice(fd, author, settled)->text;
+    const std::string kept = text.substr(0, text.size() - 3);
+    return settled && text.size() > 400 && text.substr(kept.size()) == "..." && kept.size() % 2 == 0 &&
+           long_text.rfind(kept, 0) == 0;
+  }));
+}
+
+// A reader must never see one text under another's number.
+BOOST_FIXTURE_TEST_CASE(no_text_is_read_torn, Board) {
+  const int rounds = std::stoi(scene::argument(2)) * 5;
+  const pid_t reader = ::fork();
+  if (reader == 0) {
+    const int own = ::open(scene.path("file").c_str(), O_RDONLY | O_CLOEXEC);
+    const auto last = static_cast<std::uint64_t>(rounds);
+    for (std::uint64_t seen = 0; seen < last;) {
+      bool settled = false;
+      const auto notice = daemonctx::read_reload_notice(own, author, settled);
+      if (!notice || !settled) continue;
+      seen = notice->finished;
+      if (notice->text != std::string(50 + seen % 50, static_cast<char>('a' + seen % 20))) ::_exit(1);
+    }
+    ::_exit(0);
+  }
+  for (std::uint64_t n = 1; n <= static_cast<std::uint64_t>(rounds); ++n) {
+    ReloadNotice notice{n, false, true, std::string(50 + n % 50, static_cast<char>('a' + n % 20))};
+    BOOST_REQUIRE(show_outcome(file.get(), notice) == 0);
+    notice.running = true;
+    BOOST_REQUIRE(show_progress(file.get(), notice) == 0);
+  }
+  BOOST_TEST(scene::await_end(reader).exited(0));
 }

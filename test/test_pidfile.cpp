@@ -24,7 +24,7 @@ namespace {
 
 Pidfile lock(const Scene& scene, std::chrono::milliseconds timeout) {
   daemonctx::Ticker silent;
-  return Pidfile::lock(scene.path("pid"), timeout, silent);
+  return Pidfile::lock(scene.path("pid"), 0644, timeout, silent);
 }
 
 mode_t mode_of(const std::string& file) {

@@ -87,6 +87,13 @@ BOOST_AUTO_TEST_CASE(one_file_for_both_outputs_is_opened_once) {
   BOOST_TEST((::fcntl(held.front(), F_GETFL) & O_NONBLOCK) == 0);
 }
 
+BOOST_AUTO_TEST_CASE(a_link_to_a_file_that_is_not_there_yet_creates_it) {
+  const Scene scene;
+  BOOST_REQUIRE(::symlink(scene.path("file").c_str(), scene.path("link").c_str()) == 0);
+  Redirection::open({.out = StdioTarget::file(scene.path("link"))}, true);
+  BOOST_TEST(scene::exists(scene.path("file")));
+}
+
 BOOST_AUTO_TEST_CASE(input_comes_from_a_file_and_is_not_created) {
   const Scene scene;
   scene::write_file(scene.path("in"), "x");

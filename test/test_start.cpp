@@ -356,11 +356,22 @@ BOOST_AUTO_TEST_CASE(it_redirects_what_it_is_told_to) {
 
 BOOST_AUTO_TEST_CASE(a_socket_as_standard_input_means_inetd) {
   Scene scene;
-  std::array<int, 2> ends{};
-  BOOST_REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0);
-  const auto caller = scene.run_probe({"daemon", "facts"}, [&] { ::dup2(ends[1], STDIN_FILENO); });
+  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  BOOST_REQUIRE(::listen(socket, 1) == 0);
+  const auto caller = scene.run_probe({"daemon", "facts"}, [&] { ::dup2(socket, STDIN_FILENO); });
   BOOST_TEST(caller.end.exited(0));
   BOOST_TEST(scene.facts().at("mode") == "inetd");
+  ::close(socket);
+}
+
+// It is what some programs give to those they start in place of a pipe.
+BOOST_AUTO_TEST_CASE(one_end_of_a_socketpair_means_nothing) {
+  Scene scene;
+  std::array<int, 2> ends{};
+  BOOST_REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0);
+  const auto caller = scene.run_probe({"daemon", "facts", "wait"}, [&] { ::dup2(ends[1], STDIN_FILENO); });
+  BOOST_TEST(caller.end.exited(0));
+  BOOST_TEST(scene.facts().at("mode") == "detached");
   ::close(ends[0]);
   ::close(ends[1]);
 }
@@ -627,6 +638,36 @@ BOOST_AUTO_TEST_CASE(and_waits_for_ever_with_the_longest_timeout) {
                                    "say:working", "wait_for:50", "ready", "facts", "wait"});
   scene.expect("working");
   BOOST_TEST(caller.finish().end.exited(0));
+}
+
+BOOST_AUTO_TEST_CASE(when_a_stream_leads_to_the_pidfile_by_another_name) {
+  Scene scene;
+  BOOST_REQUIRE(::symlink(scene.path("pid").c_str(), scene.path("log").c_str()) == 0);
+  for (const std::string& log : {scene.path("log"), scene.folder().string() + "/./pid"}) {
+    const Refusal refusal(scene, {"daemon", "pidfile=" + scene.path("pid"), "out=" + log});
+    refusal.says(Step::open_stdio, EINVAL,
+                 "cannot redirect a standard stream to \"" + scene.path("pid") + "\": it is the pidfile");
+    refusal.leaves_no_pidfile();
+  }
+}
+
+BOOST_AUTO_TEST_CASE(when_somebody_holds_a_read_lock_on_the_pidfile) {
+  Scene scene;
+  const std::string file = scene.path("pid");
+  for (const off_t byte : {0, 1}) {
+    scene::write_file(file, "left over\n");
+    const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+    struct flock lock {};
+    lock.l_type = F_RDLCK;
+    lock.l_start = byte;
+    lock.l_len = 1;
+    BOOST_REQUIRE(::fcntl(fd, F_SETLK, &lock) == 0);
+    const auto result = scene.run_probe({"daemon", "pidfile=" + file, "lock_timeout=50"});
+    BOOST_TEST(result.end.exited(1));
+    BOOST_TEST(contains(result.err, "cannot lock the pidfile \"" + file + "\": process " +
+                                        std::to_string(::getpid()) + " holds a read lock on it\n"));
+    ::close(fd);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(when_the_user_is_not_there) {

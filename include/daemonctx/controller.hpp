@@ -21,8 +21,8 @@ namespace daemonctx {
 enum class DaemonState {
   running,
   starting,  ///< a start is under way; there may be no pid yet
-  stopped,   ///< there is no file
-  stale,     ///< there is a file, and nobody holds its lock
+  stopped,   ///< there is no file, or an empty one: a daemon that could not remove it has emptied it
+  stale,     ///< there is a file with something in it, and nobody holds its lock: the daemon did not end well
   unknown,   ///< this user may not read the file
 };
 

@@ -37,7 +37,8 @@ class DAEMONCTX_EXPORT DaemonContext {
   /// \throws std::invalid_argument naming the option at fault; nothing has been changed.
   /// \throws std::logic_error if a context is already open in this process.
   /// \throws DaemonError in the caller, for a failure on either side; no process of the daemon's process group, no
-  ///         pidfile and no lock is left.
+  ///         pidfile and no lock is left. In the foreground, after a change of user that may not write there, the
+  ///         pidfile is left empty.
   [[nodiscard]] explicit DaemonContext(DaemonOptions options = {});
 
   /// Ends the daemon's work: tells the service manager, runs the cleanups (last first), removes the pidfile,
@@ -126,6 +127,11 @@ class DAEMONCTX_EXPORT DaemonContext {
   std::unique_ptr<Impl> impl_;
   CleanupStack* cleanups_;
 };
+
+/// Checks what a start with these options would find: throws what the constructor would throw for options, user,
+/// log files (a missing one is created), pidfile and working directory, but takes no lock and starts nothing. For who
+/// is about to stop a daemon in order to start it anew.
+DAEMONCTX_EXPORT void rehearse(DaemonOptions options);
 
 /// The guard without a try block: becomes a daemon, calls `body` and returns its result as the exit status.
 /// An exception, also of the constructor, becomes one line and the status 1: on the user's terminal before the

@@ -89,19 +89,23 @@ struct DaemonOptions {
   /// Told in the caller while it waits for a lock or for readiness.
   Progress on_wait = {};
 
-  /// Called in the caller with the daemon's pid, when that is ready and before the caller ends. What it writes to C
-  /// and C++ streams is flushed; what it throws is dropped.
+  /// Called in the caller with the daemon's pid, when that is ready and before the caller ends; all signals are
+  /// blocked. What it writes to C and C++ streams is flushed; what it throws is dropped. Not called in the foreground.
   std::function<void(pid_t daemon)> on_launched = {};
 
   /// Whom the daemon becomes before it enters its working directory: names or numbers, looked up in the caller.
-  /// Empty: nobody else; a user's own group. The supplementary groups of the starter are always given up, the
-  /// change is verified, and HOME, USER and LOGNAME follow. Pidfile and log files are opened before, and a pidfile
+  /// Empty: nobody else; a user's own group. Root's supplementary groups are always given up, the change is
+  /// verified, and HOME, USER and LOGNAME follow. Who is not root can only name himself. Pidfile and log files are opened before, and a pidfile
   /// whose directory the new user may not write is emptied at the end instead of removed.
   std::string user = {};
   std::string group = {};
 
   /// Whether the daemon gets the groups that `user` is a member of.
   bool initgroups = true;
+
+  /// Whoever may read the pidfile can ask after the daemon, and hear why it refused a reload; and he can hold a start
+  /// and a reload's outcome up with a read lock. 0600 keeps other users from all of it.
+  mode_t pidfile_mode = 0644;
 };
 
 /// Checks all options as a whole. `DaemonContext` calls it before it changes anything.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "posix/file_lock.hpp"
 
+#include <algorithm>
 #include <posix/syscalls.hpp>
 
 #include "features.hpp"
@@ -59,6 +60,14 @@ IdentityHolder identity_holder(int fd) noexcept {
   if (const int error = ask(fd, identity_byte, lock)) return {false, 0, error};
   if (lock.l_type == F_UNLCK) return {};
   return {true, lock.l_pid > 0 ? lock.l_pid : 0, 0};
+}
+
+std::optional<pid_t> blocking_reader(int fd) noexcept {
+  for (const off_t byte : {exclusion_byte, identity_byte, readiness_byte}) {
+    struct flock lock = lock_on(byte, F_WRLCK);
+    if (posix::fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type == F_RDLCK) return std::max(lock.l_pid, 0);
+  }
+  return {};
 }
 
 bool is_marked_ready(int fd) noexcept { return is_locked(fd, readiness_byte); }

@@ -3,6 +3,8 @@
 
 #include <sys/types.h>
 
+#include <optional>
+
 namespace daemonctx::posix {
 
 /// Takes the lock that admits one daemon at a time. It belongs to the open file description: a forked child
@@ -31,6 +33,10 @@ struct IdentityHolder {
 /// and read locks, which whoever may read the file can take.
 IdentityHolder identity_holder(int fd) noexcept;
 bool is_marked_ready(int fd) noexcept;
+
+/// A process with a read lock on one of the three bytes, which no daemon takes, but which keeps one from taking its
+/// own; 0 if the system does not tell who. Empty: there is none.
+std::optional<pid_t> blocking_reader(int fd) noexcept;
 
 /// Whether somebody holds the exclusion lock. Where the system has no open-file-description locks that can't be
 /// asked, and the answer is no.

@@ -9,6 +9,7 @@
 #include <charconv>
 #include <optional>
 #include <posix/syscalls.hpp>
+#include <system_error>
 
 #include "posix/retry.hpp"
 
@@ -22,6 +23,17 @@ std::optional<Id> as_number(const std::string& text) {
   // The largest means "leave it as it is" to the system.
   if (error != std::errc() || end != text.data() + text.size() || id == static_cast<Id>(-1)) return {};
   return id;
+}
+
+// No entry is no error, but by several systems told by an errno all the same; see getpwnam(3).
+bool is_database_error(int error) noexcept {
+  return error != 0 && error != ENOENT && error != ESRCH && error != EBADF && error != EPERM;
+}
+
+std::string not_found(const char* kind, const std::string& name) {
+  if (!is_database_error(errno)) return std::string("there is no ") + kind + " \"" + name + '"';
+  return std::string("cannot look up the ") + kind + " \"" + name +
+         "\": " + std::generic_category().message(errno);
 }
 
 std::vector<gid_t> groups_of(const std::string& name, gid_t gid) {
@@ -70,10 +82,11 @@ bool can_be_root_again(const Identity& identity) noexcept {
 std::string look_up(const std::string& user, const std::string& group, bool initgroups, Identity& identity) {
   identity = {.uid = posix::geteuid(), .gid = posix::getegid()};
   if (!user.empty()) {
+    errno = 0;
     const passwd* entry = ::getpwnam(user.c_str());
     const auto number = as_number<uid_t>(user);
     if (entry == nullptr && number) entry = ::getpwuid(*number);
-    if (entry == nullptr && !number) return "there is no user \"" + user + '"';
+    if (entry == nullptr && !number) return not_found("user", user);
     identity.uid = entry != nullptr ? entry->pw_uid : *number;
     if (entry == nullptr && group.empty()) return "user " + user + " has no name and so no group: name one";
     if (entry != nullptr) {
@@ -83,9 +96,10 @@ std::string look_up(const std::string& user, const std::string& group, bool init
     }
   }
   if (!group.empty()) {
+    errno = 0;
     const struct group* entry = ::getgrnam(group.c_str());
     const auto number = as_number<gid_t>(group);
-    if (entry == nullptr && !number) return "there is no group \"" + group + '"';
+    if (entry == nullptr && !number) return not_found("group", group);
     identity.gid = entry != nullptr ? entry->gr_gid : *number;
   }
   identity.groups = {identity.gid};

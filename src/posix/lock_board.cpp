@@ -33,12 +33,25 @@ int set(int fd, short type, off_t begin, off_t end) noexcept {
   return error_of(posix::fcntl(fd, F_SETLK, &lock));
 }
 
-std::optional<std::uint64_t> value_at(int fd, pid_t author, off_t place) noexcept {
-  const off_t begin = place * place_size;
+// Where in the range a lock of the author begins. The system tells only one lock of those in the way: if it is a
+// stranger's, the author's may lie on either side of it.
+std::optional<off_t> find_lock(int fd, pid_t author, off_t begin, off_t end, int depth) noexcept {
+  if (begin >= end || depth == 0) return {};
   // Only a write lock stands in a reader's way, and only who may write the file can have one.
-  struct flock lock = range(F_RDLCK, begin, begin + place_size);
-  if (posix::fcntl(fd, F_GETLK, &lock) == -1 || lock.l_type == F_UNLCK || lock.l_pid != author) return {};
-  return static_cast<std::uint64_t>(lock.l_start - begin);
+  struct flock lock = range(F_RDLCK, begin, end);
+  if (posix::fcntl(fd, F_GETLK, &lock) == -1 || lock.l_type == F_UNLCK) return {};
+  if (lock.l_pid == author) return lock.l_start;
+  const auto before = find_lock(fd, author, begin, lock.l_start, depth - 1);
+  if (before || lock.l_len == 0) return before;
+  return find_lock(fd, author, lock.l_start + lock.l_len, end, depth - 1);
+}
+
+std::optional<std::uint64_t> value_at(int fd, pid_t author, off_t place) noexcept {
+  constexpr int most_strangers = 8;
+  const off_t begin = place * place_size;
+  const auto found = find_lock(fd, author, begin, begin + place_size, most_strangers);
+  if (!found) return {};
+  return static_cast<std::uint64_t>(*found - begin);
 }
 
 std::uint64_t pack(std::string_view bytes) noexcept {

@@ -2,11 +2,11 @@
 #include "posix/start_time.hpp"
 
 #include <array>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <posix/syscalls.hpp>
-#include <string>
 
 #include "posix/retry.hpp"
 #include "unique_fd.hpp"
@@ -21,9 +21,10 @@ using std::chrono::system_clock;
 // which follows the name in its brackets.
 constexpr int fields_before_start_time = 19;
 
-std::optional<unsigned long long> start_in_ticks(pid_t pid) {
-  const std::string path = "/proc/" + std::to_string(pid) + "/stat";
-  const UniqueFd file(posix::retry([&] { return posix::open(path.c_str(), O_RDONLY | O_CLOEXEC); }));
+std::optional<unsigned long long> start_in_ticks(pid_t pid) noexcept {
+  std::array<char, 32> path;
+  if (std::snprintf(path.data(), path.size(), "/proc/%d/stat", static_cast<int>(pid)) < 0) return {};
+  const UniqueFd file(posix::retry([&] { return posix::open(path.data(), O_RDONLY | O_CLOEXEC); }));
   std::array<char, 1024> text{};
   if (!file || posix::read(file.get(), text.data(), text.size() - 1) <= 0) return {};
   const char* at = std::strrchr(text.data(), ')');  // the name may hold anything, brackets too

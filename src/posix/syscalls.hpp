@@ -23,6 +23,7 @@
 namespace daemonctx::posix {
 
 using ::_exit;
+using ::access;
 using ::chdir;
 using ::close;
 using ::dup2;

@@ -53,7 +53,7 @@ po::options_description setting_options(const fs::path& default_pidfile) {
   options.add_options()("ready-timeout", po::value<Seconds>()->value_name("SECONDS"),
                         "how long a start may take; 0: as long as it likes");
   options.add_options()("stop-timeout", po::value<Seconds>()->value_name("SECONDS"),
-                        "when a daemon that does not stop is killed (10)");
+                        "when a daemon that does not stop is killed (10); 0: at once");
   return options;
 }
 
@@ -84,6 +84,10 @@ Invocation parse_command_line(int argc, const char* const* argv, const po::optio
     Invocation invocation{{}, {}, po::parsed_options(&options)};
     for (po::option& option : parsed.options) {
       const std::string value = option.value.empty() ? "" : option.value.front();
+      const bool is_word = option.string_key == "action" || option.string_key == "excess";
+      if (is_word && option.position_key == -1) throw po::unknown_option("--" + option.string_key);
+      if (option.string_key == "config" && value.empty())
+        throw Usage("the argument for option '--config' is empty");
       if (option.string_key == "excess") throw Usage("unexpected argument \"" + value + '"');
       if (option.string_key == "action") invocation.action = value;
       else invocation.command_line.options.push_back(option);

@@ -2,10 +2,14 @@
 #include "service/configuration.hpp"
 
 #include <boost/algorithm/string/trim.hpp>
+#include <boost/filesystem/operations.hpp>
 #include <cerrno>
+#include <cstdint>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <system_error>
+#include <vector>
 
 namespace daemonctx {
 namespace {
@@ -23,47 +27,122 @@ bool is_section(const std::string& line) {
   return text.size() > 1 && text.front() == '[' && text.back() == ']';
 }
 
-// Line by line: Boost does not say in which one an error lies. All that was read before is stored again with each
-// line, for errors that only show then: a value of the wrong type, a second value for the same name.
+constexpr std::uintmax_t largest_file = 16U << 20U;
+
+// What the file holds. Boost does not say in which line an error lies: so the lines are given to it one by one. Errors
+// that only show when options are stored (a value of the wrong type, a second value for the same name) are looked
+// for among the first so many options; where one shows, it shows with all that follow, too.
 class FileReader {
  public:
-  FileReader(fs::path file, const po::options_description& options, Reading reading)
-      : file_(std::move(file)), options_(options), reading_(reading), read_(&options) {}
+  FileReader(const fs::path& file, const po::options_description& options, Reading reading)
+      : file_(file), options_(options), reading_(reading) {}
 
   po::parsed_options read() {
+    parse();
+    check();
+    return first(read_.size());
+  }
+
+ private:
+  struct Read {
+    po::option option;
+    int line;
+  };
+
+  void check() {
+    while (auto reason = error_among(read_.size())) {
+      const std::size_t wrong = find_first_wrong(*reason);
+      refuse(read_[wrong].line, *reason);
+      read_.erase(read_.begin() + static_cast<std::ptrdiff_t>(wrong));
+    }
+  }
+
+  void parse() {
+    boost::system::error_code error;
+    if (fs::status(file_, error).type() == fs::directory_file) errno = EISDIR;
+    else if (!fs::is_regular_file(file_, error)) errno = error ? error.value() : ENODEV;
+    else if (fs::file_size(file_, error) > largest_file) errno = EFBIG;
+    else errno = 0;
+    if (errno != 0) throw unreadable(file_);
     std::ifstream in(file_.string());
     if (!in) throw unreadable(file_);
     std::string line;
     for (int number = 1; std::getline(in, line); ++number) {
+      if (number == 1 && line.rfind("\xef\xbb\xbf", 0) == 0) line.erase(0, 3);  // the mark of UTF-8
       if (is_section(line)) section_ = line;
-      else take(line, number);
+      else parse(line, number);
     }
-    if (in.bad()) throw unreadable(file_);  // a directory can be opened
-    return read_;
+    if (in.bad()) throw unreadable(file_);
   }
 
- private:
-  void take(const std::string& line, int number) {
-    po::parsed_options more = read_;
+  void parse(const std::string& line, int number) {
     try {
       std::istringstream text(section_ + '\n' + line);
-      const auto found = po::parse_config_file(text, options_);
-      more.options.insert(more.options.end(), found.options.begin(), found.options.end());
-      po::variables_map scratch;
-      po::store(more, scratch);
+      for (const auto& option : po::parse_config_file(text, options_).options)
+        read_.push_back({option, number});
     } catch (const po::error& error) {
-      if (reading_ == Reading::lenient) return;
-      throw ConfigurationError(file_.string() + ':' + std::to_string(number) + ": " + error.what());
+      if (reading_ == Reading::strict) check();  // what is wrong further up is said first
+      refuse(number, error.what());
     }
-    read_ = std::move(more);
   }
 
-  fs::path file_;
+  void refuse(int line, const std::string& reason) const {
+    if (reading_ == Reading::lenient) return;
+    throw ConfigurationError(file_.string() + ':' + std::to_string(line) + ": " + reason);
+  }
+
+  po::parsed_options first(std::size_t count) const {
+    po::parsed_options options(&options_);
+    for (std::size_t at = 0; at < count; ++at) options.options.push_back(read_[at].option);
+    return options;
+  }
+
+  std::optional<std::string> error_among(std::size_t count) const {
+    try {
+      po::variables_map scratch;
+      po::store(first(count), scratch);
+      return {};
+    } catch (const po::error& error) {
+      return error.what();
+    }
+  }
+
+  // By halving: the first `good` are without error, the first `bad` are not.
+  std::size_t find_first_wrong(std::string& reason) const {
+    std::size_t good = 0;
+    std::size_t bad = read_.size();
+    while (bad - good > 1) {
+      const std::size_t middle = good + (bad - good) / 2;
+      auto error = error_among(middle);
+      if (error) reason = std::move(*error);
+      (error ? bad : good) = middle;
+    }
+    return good;
+  }
+
+  const fs::path& file_;
   const po::options_description& options_;
   Reading reading_;
   std::string section_;
-  po::parsed_options read_;
+  std::vector<Read> read_;
 };
+
+void check_required(const po::variables_map& values, const po::options_description& options) {
+  for (const auto& option : options.options()) {
+    if (option->semantic()->is_required() && values.count(option->long_name()) == 0) {
+      throw po::required_option("--" + option->long_name());
+    }
+  }
+}
+
+// An empty path or name says nothing, and the library's own message would speak of a member instead of an option.
+void check_not_empty(const po::variables_map& values) {
+  for (const char* name : {"pidfile", "chdir", "user", "group", "log"}) {
+    if (values.count(name) != 0 && values[name].as<std::string>().empty()) {
+      throw Usage(std::string("the argument for option '--") + name + "' is empty");
+    }
+  }
+}
 
 }  // namespace
 
@@ -75,7 +154,8 @@ po::variables_map read_values(const Invocation& invocation, const po::options_de
     if (!invocation.file.empty()) {
       po::store(FileReader(invocation.file, file_options, reading).read(), values);
     }
-    if (reading == Reading::strict) po::notify(values);
+    check_not_empty(values);
+    if (reading == Reading::strict) check_required(values, file_options);
     return values;
   } catch (const po::error& error) {
     throw Usage(error.what());

@@ -8,7 +8,7 @@
 
 namespace daemonctx {
 
-/// A configuration file that can't be used. The text begins with the file's name and, where there is one, the line.
+/// A configuration file that can't be used. The text names the file and, where there is one, the line.
 struct ConfigurationError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -18,7 +18,8 @@ enum class Reading {
   lenient,  ///< lines that can't be understood are passed over
 };
 
-/// The values of all options: from the command line, else from the configuration file, else the defaults.
+/// The values of all options: from the command line, else from the configuration file, else the defaults. Variables
+/// that options are bound to are not set yet.
 /// \param file_options what the file may hold.
 /// \throws ConfigurationError; Usage if a required option is missing.
 boost::program_options::variables_map read_values(

@@ -20,7 +20,7 @@ Done. Of \fBstatus\fR: it runs, or is starting.
 Failed, or already running. Of \fBstatus\fR: dead, and its pidfile is still there.
 .TP
 .B 2
-Wrong arguments.
+Wrong arguments, or values that the program refuses.
 .TP
 .B 3
 It does not reload. Of \fBstatus\fR: not running.
@@ -29,7 +29,7 @@ It does not reload. Of \fBstatus\fR: not running.
 No permission. Of \fBstatus\fR: unknown.
 .TP
 .B 6
-The configuration file is wrong.
+The configuration file is wrong or not there.
 .TP
 .B 7
 Not running.
@@ -86,7 +86,7 @@ std::string man_page(const ServiceTexts& texts) {
     caption << po::options_description(group);
     page << ".SS " << roff(caption.str().substr(0, caption.str().find(":\n"))) << '\n';
     for (const auto& option : group.options()) {
-      add_entry(page, "--" + option->long_name(), option->format_parameter(), option->description());
+      add_entry(page, option->format_name(), option->format_parameter(), option->description());
     }
   }
   page << exit_status;
@@ -102,6 +102,7 @@ std::string bash_completion(const ServiceTexts& texts) {
   std::ostringstream values;
   for (const auto& group : texts.groups) {
     for (const auto& option : group.options()) {
+      if (option->long_name().empty()) continue;
       options += " --" + option->long_name();
       if (takes_value(*option))
         values << "    --" << option->long_name() << ") kind=\"" << completer(*option) << "\" ;;\n";

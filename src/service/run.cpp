@@ -30,6 +30,12 @@ bool is_refused(const std::error_code& code) {
   return code == std::errc::operation_not_permitted || code == std::errc::permission_denied;
 }
 
+// Not where the library itself does not permit something, as a pidfile that others may write.
+bool is_refused(const DaemonError& error) {
+  return error.code() == std::errc::permission_denied ||
+         (error.step() == Step::change_user && error.code() == std::errc::operation_not_permitted);
+}
+
 StatusCode code_of(DaemonState state) {
   switch (state) {
     case DaemonState::running:
@@ -101,16 +107,27 @@ int ServiceRun::stop() {
 }
 
 int ServiceRun::restart() {
-  configure();  // before the stop: what is wrong now must not cost the running daemon its life
+  configure();
+  rehearse(daemon_options(has("foreground")));  // what is wrong now must not cost the running daemon its life
   WaitingDisplay display(line("stopping"));
   const Controller controller(pidfile_, display.progress());
   return controller.restart(
       [&](const StopResult& stopped) {
         display.clear();
         if (stopped.pid != 0) tell(stopped);
-        return launch(has("foreground"));
+        return launch_after(stopped);
       },
       stop_policy());
+}
+
+int ServiceRun::launch_after(const StopResult& stopped) {
+  try {
+    return launch(has("foreground"));
+  } catch (const std::exception&) {
+    if (stopped.pid != 0)
+      fail(failure, "pid " + std::to_string(stopped.pid) + " was stopped, and now none runs");
+    throw;
+  }
 }
 
 int ServiceRun::reload() {
@@ -130,29 +147,27 @@ int ServiceRun::reload() {
 
 int ServiceRun::status() {
   look_up_pidfile();
-  const DaemonStatus status = Controller(pidfile_).status();
-  std::cout << (has("json") ? to_json(status, service_.name_, pidfile_) : line(to_text(status, pidfile_)))
-            << std::endl;
-  return code_of(status.state);
+  std::error_code error;
+  const DaemonStatus status = Controller(pidfile_).status(error);
+  if (error) return fail(status_unknown, "unknown: \"" + pidfile_.string() + "\": " + error.message());
+  const int printed =
+      print(has("json") ? to_json(status, service_.name_, pidfile_) : line(to_text(status, pidfile_)));
+  return printed == success ? code_of(status.state) : printed;
 }
 
-int ServiceRun::print(std::string (*document)(const ServiceTexts&)) const {
+int ServiceRun::print_document(std::string (*document)(const ServiceTexts&)) const {
   std::vector<ActionText> texts;
   for (const Action& action : actions()) texts.push_back({std::string(action.name), action.help});
-  std::cout << document({service_.name_, texts, groups_}) << std::flush;
-  return success;
+  return print(document({service_.name_, texts, groups_}));
 }
 
-int ServiceRun::help() { return print(usage); }
+int ServiceRun::help() { return print_document(usage); }
 
-int ServiceRun::completion() { return print(bash_completion); }
+int ServiceRun::completion() { return print_document(bash_completion); }
 
-int ServiceRun::manpage() { return print(man_page); }
+int ServiceRun::manpage() { return print_document(man_page); }
 
-int ServiceRun::version() {
-  std::cout << service_.name_ << ' ' << service_.version_ << std::endl;
-  return success;
-}
+int ServiceRun::version() { return print(service_.name_ + ' ' + service_.version_); }
 
 // In the caller and, where it detaches, then in the daemon.
 int ServiceRun::launch(bool in_foreground) {
@@ -178,8 +193,13 @@ int ServiceRun::launch(bool in_foreground) {
 // ---- What is said.
 
 int ServiceRun::fail(int code, const std::string& text) const {
-  std::cerr << line(text) << std::endl;
+  std::cerr << one_line(line(text)) << std::endl;
   return code;
+}
+
+int ServiceRun::print(const std::string& text) const {
+  std::cout << text << (text.empty() || text.back() == '\n' ? "" : "\n") << std::flush;
+  return std::cout ? success : fail(failure, "cannot write to standard output");
 }
 
 // What init scripts may call a success, though nothing was done.
@@ -219,7 +239,7 @@ int ServiceRun::report(const std::exception_ptr& error) const {
       return no_deed(failure,
                      "Already running" + (refusal.pid() > 0 ? ", pid " + std::to_string(refusal.pid()) : ""));
     }
-    return fail(is_refused(refusal.code()) ? no_permission : failure, refusal.what());
+    return fail(is_refused(refusal) ? no_permission : failure, refusal.what());
   } catch (const ControlError& refusal) {
     if (refusal.code() == std::errc::no_such_process) return no_deed(not_running, "Not running");
     if (refusal.code() == std::errc::operation_not_supported) return fail(not_implemented, refusal.what());

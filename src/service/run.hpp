@@ -20,6 +20,9 @@ class ServiceRun {
  public:
   explicit ServiceRun(Service& service);
 
+  /// Puts the options together. \throws std::logic_error if one of the program's own has a name of the library's.
+  void prepare();
+
   /// \return the exit status. \throws whatever is wrong, for `report`.
   int operator()(int argc, const char* const* argv);
 
@@ -29,7 +32,7 @@ class ServiceRun {
  private:
   struct Action;
   static const std::vector<Action>& actions();
-  int print(std::string (*document)(const ServiceTexts&)) const;
+  int print_document(std::string (*document)(const ServiceTexts&)) const;
 
   int start();
   int stop();
@@ -42,11 +45,15 @@ class ServiceRun {
   int manpage();
   int version();
   int launch(bool in_foreground);
+  int launch_after(const StopResult& stopped);
 
   // What holds: values from command line, file and defaults.
   void configure();
   void reconfigure() const;
+  void accept(boost::program_options::variables_map& values) const;
   void look_up_pidfile();
+  void adopt_pidfile();
+  boost::filesystem::path pidfile_in(const boost::program_options::variables_map& values) const;
   DaemonOptions daemon_options(bool in_foreground) const;
   StopPolicy stop_policy() const;
   bool has(const char* option) const { return values_.count(option) != 0; }
@@ -55,6 +62,7 @@ class ServiceRun {
   // What is said: on success only if asked for.
   std::string line(const std::string& text) const { return service_.name_ + ": " + text; }
   int fail(int code, const std::string& text) const;
+  int print(const std::string& text) const;
   int no_deed(int code, const std::string& text) const;
   void succeed(const std::string& text) const;
   void tell(const StopResult& stopped) const;

@@ -4,9 +4,14 @@
 
 #include <unistd.h>
 
+#include <boost/filesystem/operations.hpp>
 #include <cstdlib>
+#include <iostream>
+#include <set>
+#include <stdexcept>
 
 #include "service/configuration.hpp"
+#include "service/report.hpp"
 #include "service/run.hpp"
 
 namespace daemonctx {
@@ -25,43 +30,89 @@ fs::path default_pidfile(const std::string& name) {
   return directory != nullptr && *directory == '/' ? fs::path(directory) / (name + ".pid") : fs::path();
 }
 
+// The name on the terminal and the one in the log are the same; a failed service is not worth another word.
+void say(const std::string& name, const std::exception_ptr& error, std::string_view where) {
+  const std::string place = where.empty() || where == "service" ? "" : std::string(where) + ": ";
+  std::cerr << one_line(name + ": " + place + describe(error)) << std::endl;
+}
+
+// Twice the same name would make it ambiguous, but only once somebody uses it.
+void check_names(const std::vector<po::options_description>& groups) {
+  std::set<std::string> names = {"action", "excess"};
+  for (const auto& group : groups) {
+    for (const auto& option : group.options()) {
+      if (names.insert(option->long_name()).second) continue;
+      throw std::logic_error("the option \"" + option->long_name() + "\" is the library's own");
+    }
+  }
+}
+
 }  // namespace
 
 ServiceRun::ServiceRun(Service& service)
-    : service_(service), invocation_{{}, {}, po::parsed_options(nullptr)} {
+    : service_(service), invocation_{{}, {}, po::parsed_options(nullptr)} {}
+
+void ServiceRun::prepare() {
+  Service& service = service_;
   if (service.daemon_options_.pidfile.empty()) {
     service.daemon_options_.pidfile = default_pidfile(service.name_);
   }
   groups_.push_back(command_options(!service.version_.empty()));
   groups_.push_back(setting_options(service.daemon_options_.pidfile));
   if (!service.own_options_.options().empty()) groups_.push_back(service.own_options_);
+  check_names(groups_);
   for (const auto& group : groups_) all_options_.add(group);
   for (std::size_t group = 1; group < groups_.size(); ++group) file_options_.add(groups_[group]);
 }
 
 void ServiceRun::configure() {
   values_ = read_values(invocation_, file_options_, Reading::strict);
-  if (service_.configure_) {
-    try {
-      service_.configure_(values_);
-    } catch (const std::exception& error) {
-      if (invocation_.file.empty()) throw Usage(error.what());
-      throw ConfigurationError(error.what());
-    }
+  adopt_pidfile();
+  try {
+    accept(values_);
+  } catch (const std::exception& error) {  // where the value came from is not known here
+    throw Usage(error.what());
   }
-  look_up_pidfile();
 }
 
-void ServiceRun::reconfigure() const {
-  const auto values = read_values(invocation_, file_options_, Reading::strict);
+// First the program's own judgement: if it refuses, no variable that an option is bound to has changed.
+void ServiceRun::accept(po::variables_map& values) const {
   if (service_.configure_) service_.configure_(values);
+  po::notify(values);
 }
 
-// Where the running daemon is concerned, it does not matter what else is wrong with the file.
+// In the daemon.
+void ServiceRun::reconfigure() const {
+  auto values = read_values(invocation_, file_options_, Reading::strict);
+  if (pidfile_in(values) != pidfile_) {
+    throw std::runtime_error("pidfile: is \"" + pidfile_.string() + "\" as long as the daemon runs");
+  }
+  accept(values);
+}
+
+// Where the running daemon is concerned, it does not matter what else is wrong with the file; and if the command line
+// says all that is needed, nor whether there is one.
 void ServiceRun::look_up_pidfile() {
-  if (!has("pidfile")) values_ = read_values(invocation_, file_options_, Reading::lenient);
-  pidfile_ = has("pidfile") ? fs::path(text("pidfile")) : service_.daemon_options_.pidfile;
+  try {
+    values_ = read_values(invocation_, file_options_, Reading::lenient);
+  } catch (const ConfigurationError&) {
+    if (!has("pidfile")) throw;
+  }
+  adopt_pidfile();
+}
+
+void ServiceRun::adopt_pidfile() {
+  pidfile_ = pidfile_in(values_);
   if (pidfile_.empty()) throw Usage("there is no default pidfile for this user: name one with --pidfile");
+  boost::system::error_code ignored;
+  if (invocation_.file.empty() || !fs::equivalent(invocation_.file, pidfile_, ignored)) return;
+  // A daemon that reads it and closes it again would lose its locks.
+  throw Usage("the configuration file is the pidfile");
+}
+
+fs::path ServiceRun::pidfile_in(const po::variables_map& values) const {
+  return values.count("pidfile") == 0 ? service_.daemon_options_.pidfile
+                                      : fs::path(values["pidfile"].as<std::string>());
 }
 
 StopPolicy ServiceRun::stop_policy() const {
@@ -79,6 +130,10 @@ DaemonOptions ServiceRun::daemon_options(bool in_foreground) const {
   if (has("group")) options.group = text("group");
   if (has("umask")) options.umask = values_["umask"].as<Mode>().value;
   if (has("ready-timeout")) options.ready_timeout = values_["ready-timeout"].as<Seconds>().value;
+  if (!options.on_error)
+    options.on_error = [name = service_.name_](const auto& error, std::string_view where) {
+      say(name, error, where);
+    };
   if (in_foreground) options.detach_process = DetachProcess::never;
   if (in_foreground) options.stdio = {};  // the terminal, unless somebody asked for something else just now
   if (has("log")) options.stdio.out = options.stdio.err = StdioTarget::file(text("log"));

@@ -10,7 +10,7 @@
 namespace daemonctx {
 
 /// A line on the terminal that says what is waited for, and for how long already. Nothing is shown where standard
-/// error is no terminal. A forked daemon's copy does nothing.
+/// error is no terminal, or a dumb one. A forked daemon's copy does nothing.
 class WaitingDisplay {
  public:
   /// \param text what is shown before the time: "heartbeat: starting".
@@ -30,6 +30,7 @@ class WaitingDisplay {
 
   std::string text_;
   std::string shown_;
+  std::size_t width_ = std::string::npos;
   pid_t owner_;
 };
 

@@ -213,6 +213,14 @@ const std::map<std::string, ServiceAction> service_actions = {
        context.on_reload([file] { read_configuration(file); });
      }},
     {"control_self", control_self},
+    {"waiting_thread",
+     [](DaemonContext& context, const std::string&) {
+       std::thread([&context] {
+         say("waits");
+         context.wait();
+         say("stop");
+       }).detach();
+     }},
     {"witness", witness},
     {"reopen", [](DaemonContext& context, const std::string&) { context.reopen_output(); }},
     {"fork", fork_worker},

@@ -9,6 +9,7 @@
 #include <iostream>
 #include <stdexcept>
 #include <thread>
+#include <vector>
 
 namespace {
 
@@ -17,6 +18,7 @@ using daemonctx::DaemonContext;
 
 struct Wishes {
   int number = 0;
+  int bound = 0;
   std::string before_ready;  // throw:TEXT, sleep:MS
   std::string afterwards;    // throw:TEXT, return:STATUS, deaf, slow:MS
 };
@@ -50,6 +52,8 @@ int main(int argc, char** argv) {
   daemonctx::Service service("probe", {.readiness = daemonctx::Readiness::when_notified},
                              [&](DaemonContext& context) { return serve(context, wishes); });
   service.options().add_options()("number", po::value<int>()->default_value(1), "what to print");
+  service.options().add_options()("bound", po::value(&wishes.bound), "set when the rest is accepted");
+  service.options().add_options()("peer", po::value<std::vector<std::string>>(), "as many as you like");
   service.options().add_options()("net.port", po::value<int>(), "in a section");
   service.options().add_options()("before-ready", po::value(&wishes.before_ready), "what to do first");
   service.options().add_options()("afterwards", po::value(&wishes.afterwards), "and what then");
@@ -57,7 +61,9 @@ int main(int argc, char** argv) {
     const int number = values["number"].template as<int>();
     if (number < 0) throw std::runtime_error("number: must not be negative");
     wishes.number = number;
-    std::cout << "configured " << number << std::endl;
+    std::cout << "configured " << number;
+    if (wishes.bound != 0) std::cout << ", was " << wishes.bound;
+    std::cout << std::endl;
   });
   return service.main(argc, argv);
 }

@@ -172,7 +172,9 @@ Result Scene::run_on_terminal(const Words& command) {
     }
   } while (read_some(master, result.out));
   ::close(master);
-  std::erase(result.out, '\r');
+  for (auto at = result.out.find("\r\n"); at != std::string::npos; at = result.out.find("\r\n", at)) {
+    result.out.erase(at, 1);
+  }
   result.end = await_end(result.pid);
   return result;
 }

@@ -92,6 +92,7 @@ inline pid_t vfork() noexcept { return fork(); }  // a function that calls vfork
 
 // These don't fail, or nothing could be done about it.
 using ::_exit;
+using ::access;
 using ::close;
 using ::getegid;
 using ::geteuid;

@@ -42,7 +42,7 @@ std::string line(std::string_view where, const std::string& text) {
   if (!where.empty()) result.append(where).append(": ");
   result += text;
   std::replace_if(
-      result.begin(), result.end(), [](unsigned char c) { return c < ' '; }, ' ');
+      result.begin(), result.end(), [](unsigned char letter) { return letter < ' '; }, ' ');
   return result + '\n';
 }
 

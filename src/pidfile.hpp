@@ -78,6 +78,8 @@ class PidfileLook {
   explicit PidfileLook(const boost::filesystem::path& path) noexcept;
   PidfileLook(PidfileLook&& other) noexcept;
   PidfileLook& operator=(PidfileLook&& other) noexcept;
+  PidfileLook(const PidfileLook&) = delete;
+  PidfileLook& operator=(const PidfileLook&) = delete;
   ~PidfileLook() { close(); }
 
   Pidfile::Own own() const noexcept { return own_; }

@@ -2,6 +2,7 @@
 #include "posix/lock_board.hpp"
 
 #include <algorithm>
+#include <array>
 #include <posix/syscalls.hpp>
 
 #include "posix/retry.hpp"
@@ -33,25 +34,30 @@ int set(int fd, short type, off_t begin, off_t end) noexcept {
   return error_of(posix::fcntl(fd, F_SETLK, &lock));
 }
 
-// Where in the range a lock of the author begins. The system tells only one lock of those in the way: if it is a
-// stranger's, the author's may lie on either side of it.
-std::optional<off_t> find_lock(int fd, pid_t author, off_t begin, off_t end, int depth) noexcept {
-  if (begin >= end || depth == 0) return {};
-  // Only a write lock stands in a reader's way, and only who may write the file can have one.
-  struct flock lock = range(F_RDLCK, begin, end);
-  if (posix::fcntl(fd, F_GETLK, &lock) == -1 || lock.l_type == F_UNLCK) return {};
-  if (lock.l_pid == author) return lock.l_start;
-  const auto before = find_lock(fd, author, begin, lock.l_start, depth - 1);
-  if (before || lock.l_len == 0) return before;
-  return find_lock(fd, author, lock.l_start + lock.l_len, end, depth - 1);
-}
+// How many strangers' locks are looked past, each on both sides.
+constexpr std::size_t most_strangers = 8;
 
+struct Stretch {
+  off_t begin;
+  off_t end;
+};
+
+// The system tells only one lock of those in the way: if it is a stranger's, the author's may lie on either side.
 std::optional<std::uint64_t> value_at(int fd, pid_t author, off_t place) noexcept {
-  constexpr int most_strangers = 8;
   const off_t begin = place * place_size;
-  const auto found = find_lock(fd, author, begin, begin + place_size, most_strangers);
-  if (!found) return {};
-  return static_cast<std::uint64_t>(*found - begin);
+  std::array<Stretch, most_strangers + 1> left{{{begin, begin + place_size}}};
+  std::size_t count = 1;
+  for (std::size_t asked = 0; count > 0 && asked < most_strangers; ++asked) {
+    const Stretch stretch = left.at(--count);
+    // Only a write lock stands in a reader's way, and only who may write the file can have one.
+    struct flock lock = range(F_RDLCK, stretch.begin, stretch.end);
+    if (posix::fcntl(fd, F_GETLK, &lock) == -1 || lock.l_type == F_UNLCK) continue;
+    if (lock.l_pid == author) return static_cast<std::uint64_t>(lock.l_start - begin);
+    const off_t behind = lock.l_len == 0 ? stretch.end : lock.l_start + lock.l_len;
+    if (stretch.begin < lock.l_start) left.at(count++) = {stretch.begin, lock.l_start};
+    if (behind < stretch.end) left.at(count++) = {behind, stretch.end};
+  }
+  return {};
 }
 
 std::uint64_t pack(std::string_view bytes) noexcept {

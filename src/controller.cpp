@@ -89,8 +89,9 @@ ReloadResult reload_target(const Target& target, const fs::path& pidfile, millis
   const auto before = read_reload_notice(target.file(), target.pid(), settled);
   if (!before) {
     const bool starts = !posix::is_marked_ready(target.file());
-    error = std::make_error_code(starts ? std::errc::resource_unavailable_try_again
-                                        : std::errc::operation_not_supported);
+    error = std::make_error_code(target.has_ended() ? std::errc::no_such_process
+                                 : starts           ? std::errc::resource_unavailable_try_again
+                                                    : std::errc::operation_not_supported);
     return {};
   }
   const UniqueFd watch = posix::watch_writes(pidfile.c_str());

@@ -90,7 +90,8 @@ Outcome Launch::await(milliseconds timeout, const sigset_t& mask, Ticker& ticker
   await_intermediate();
   Outcome outcome;
   UniqueFd daemon;  // its end is seen even where somebody else holds a copy of the pipe
-  while (!outcome.gone && outcome.kind != Outcome::Kind::ready) {
+  // The daemon may be ready before the intermediate has written the pid; that record is in the pipe by now.
+  while (!outcome.gone && (outcome.kind != Outcome::Kind::ready || outcome.daemon == 0)) {
     if (!daemon && outcome.daemon != 0) daemon = posix::open_pidfd(outcome.daemon);
     std::array<pollfd, 3> events{
         {{status_.fd(), POLLIN, 0}, {watch.fd(), POLLIN, 0}, {daemon.get(), POLLIN, 0}}};

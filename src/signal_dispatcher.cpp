@@ -167,9 +167,19 @@ void SignalDispatcher::deliver() {
 void SignalDispatcher::uninstall() noexcept {
   stop_thread(true);
   if (!std::exchange(installs_, false)) return;
-  for (const Installed& one : installed_) posix::sigaction(one.number, &one.former, nullptr);
+  signal_inbox.owner = 0;  // from here on the handler does nothing
+  for (const Installed& one : installed_) {
+    if (!is_spent(one.number)) posix::sigaction(one.number, &one.former, nullptr);
+  }
   posix::pthread_sigmask(SIG_SETMASK, &former_mask_, nullptr);
-  signal_inbox.owner = 0;
+}
+
+// A daemon that was told to stop, and does, must not be killed on its last steps by who tells it again, or asks it to
+// reload: destructors and unwritten output come after the context. Its handler stays.
+bool SignalDispatcher::is_spent(int number) noexcept {
+  const auto found = map_.find(number);
+  return detached_ && signal_inbox.stop && found != map_.end() &&
+         (is(*found->second, StandardAction::terminate) || is(*found->second, StandardAction::reload));
 }
 
 bool SignalDispatcher::wait_until(Clock::time_point deadline) {

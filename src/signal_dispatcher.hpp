@@ -83,6 +83,7 @@ class SignalDispatcher {
     struct sigaction former;
   };
 
+  bool is_spent(int number) noexcept;
   int install_one(int number, const SignalAction& action) noexcept;
   Entry find(int number);
   bool wait_and_dispatch(std::chrono::steady_clock::time_point deadline);

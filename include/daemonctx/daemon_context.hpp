@@ -42,7 +42,8 @@ class DAEMONCTX_EXPORT DaemonContext {
   [[nodiscard]] explicit DaemonContext(DaemonOptions options = {});
 
   /// Ends the daemon's work: tells the service manager, runs the cleanups (last first), removes the pidfile,
-  /// puts the signal dispositions and the mask back (a SIGTERM that comes later does what it did before). The same happens, once, on `std::exit` and on an uncaught
+  /// puts the signal dispositions and the mask back. (A detached daemon that was told to stop goes on to ignore the
+  /// signals that would have told it so again, or asked it to reload, until it has ended.) The same happens, once, on `std::exit` and on an uncaught
   /// exception; on `_exit`, `quick_exit` and `abort` nothing runs, but the kernel drops the locks.
   ~DaemonContext();
 

@@ -36,6 +36,12 @@ bool is_refused(const DaemonError& error) {
          (error.step() == Step::change_user && error.code() == std::errc::operation_not_permitted);
 }
 
+bool lost_to_another(const std::exception& error) {
+  const auto* refusal = dynamic_cast<const DaemonError*>(&error);
+  return refusal != nullptr && refusal->step() == Step::lock_pidfile &&
+         refusal->code() == std::errc::file_exists;
+}
+
 StatusCode code_of(DaemonState state) {
   switch (state) {
     case DaemonState::running:
@@ -123,9 +129,10 @@ int ServiceRun::restart() {
 int ServiceRun::launch_after(const StopResult& stopped) {
   try {
     return launch(has("foreground"));
-  } catch (const std::exception&) {
-    if (stopped.pid != 0)
+  } catch (const std::exception& error) {
+    if (stopped.pid != 0 && !lost_to_another(error)) {
       fail(failure, "pid " + std::to_string(stopped.pid) + " was stopped, and now none runs");
+    }
     throw;
   }
 }
@@ -235,7 +242,7 @@ int ServiceRun::report(const std::exception_ptr& error) const {
   } catch (const ConfigurationError& wrong) {
     return fail(not_configured, wrong.what());
   } catch (const DaemonError& refusal) {
-    if (refusal.step() == Step::lock_pidfile && refusal.code() == std::errc::file_exists) {
+    if (lost_to_another(refusal)) {
       return no_deed(failure,
                      "Already running" + (refusal.pid() > 0 ? ", pid " + std::to_string(refusal.pid()) : ""));
     }

@@ -2,6 +2,8 @@
 
 // A service whose body does what its options say, in front of a test's eyes.
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <boost/program_options.hpp>
@@ -21,6 +23,7 @@ struct Wishes {
   int bound = 0;
   std::string before_ready;  // throw:TEXT, sleep:MS
   std::string afterwards;    // throw:TEXT, return:STATUS, deaf, slow:MS
+  std::string witness;       // a file
 };
 
 // What follows NAME and a colon.
@@ -30,7 +33,15 @@ const char* argument(const std::string& wish, const std::string& name) {
 
 void sleep(const char* ms) { std::this_thread::sleep_for(std::chrono::milliseconds(std::stoi(ms))); }
 
+// Held for as long as the service works, and by one at a time; whoever starts another one hears of it.
+void witness(DaemonContext& context, const std::string& file) {
+  const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd == -1 || ::flock(fd, LOCK_EX | LOCK_NB) == -1) throw std::runtime_error("not alone");
+  context.on_exit([fd] { ::close(fd); });
+}
+
 int serve(DaemonContext& context, const Wishes& wishes) {
+  if (!wishes.witness.empty()) witness(context, wishes.witness);
   if (const char* ms = argument(wishes.before_ready, "sleep")) sleep(ms);
   if (const char* text = argument(wishes.before_ready, "throw")) throw std::runtime_error(text);
   context.notify_ready();
@@ -57,6 +68,7 @@ int main(int argc, char** argv) {
   service.options().add_options()("net.port", po::value<int>(), "in a section");
   service.options().add_options()("before-ready", po::value(&wishes.before_ready), "what to do first");
   service.options().add_options()("afterwards", po::value(&wishes.afterwards), "and what then");
+  service.options().add_options()("witness", po::value(&wishes.witness), "what only one may hold");
   service.on_configure([&](const auto& values) {
     const int number = values["number"].template as<int>();
     if (number < 0) throw std::runtime_error("number: must not be negative");

@@ -1,0 +1,504 @@
+// SPDX-License-Identifier: BSL-1.0
+#define BOOST_TEST_MODULE control_race
+#define BOOST_TEST_NO_MAIN
+
+// Two operators race over one service. The first process of a pid namespace of their own looks on: it adopts every
+// daemon, sees it end, and gives its number at once to a bystander, whom nobody has any business to signal.
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/filesystem/operations.hpp>
+#include <boost/test/unit_test.hpp>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <random>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <stdexcept>
+
+#include "scene.hpp"
+
+using scene::Scene;
+
+namespace {
+
+namespace fs = boost::filesystem;
+
+constexpr int skipped = 77;  // as meson understands it
+
+// ---- A pid namespace of the test's own.
+
+// The number of the next process, unless another one is quicker.
+bool choose_next_number(pid_t number) {
+  std::ofstream last("/proc/sys/kernel/ns_last_pid");
+  return static_cast<bool>(last << number - 1 << std::flush);
+}
+
+// For a namespace's first process: a /proc that tells of it, and the power over its numbers.
+bool settle_in() {
+  constexpr unsigned long nothing_special = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+  return ::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+         ::mount("proc", "/proc", "proc", nothing_special, nullptr) == 0 && choose_next_number(1000);
+}
+
+// Forks the first process of a namespace; all others in it end when it does. -1, with errno, if not permitted.
+pid_t fork_into_namespace(const std::function<int()>& life) {
+  const int own = ::open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+  pid_t first = -1;
+  if (::unshare(CLONE_NEWPID) == 0) first = ::fork();
+  if (first == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    ::_exit(life());
+  }
+  const int error = errno;
+  ::setns(own, CLONE_NEWPID);  // for the test's later children
+  ::close(own);
+  errno = error;
+  return first;
+}
+
+// Why there can be no such namespace here, or nothing.
+std::string obstacle() {
+  const pid_t first = fork_into_namespace([] { return settle_in() ? 0 : errno; });
+  if (first == -1) return std::strerror(errno);
+  int status = 0;
+  ::waitpid(first, &status, 0);
+  return status == 0 ? "" : std::strerror(WEXITSTATUS(status));
+}
+
+// ---- What the processes in it share: the service, and the channel to the test.
+
+class Play {
+ public:
+  explicit Play(const Scene& scene)
+      : channel_(scene.path("channel")), folder_(fs::canonical(scene.folder())) {}
+
+  std::string pidfile() const { return (folder_ / "pid").string(); }
+
+  scene::Words command(const std::string& action, const scene::Words& options = {}) const {
+    scene::Words words = {
+        program_, action, "--verbose", "--pidfile", pidfile(), "--witness", (folder_ / "witness").string()};
+    words.insert(words.end(), options.begin(), options.end());
+    return words;
+  }
+
+  void say(std::string line) const {
+    std::replace(line.begin(), line.end(), '\n', ';');
+    line += '\n';
+    const int channel = ::open(channel_.c_str(), O_WRONLY | O_CLOEXEC);
+    if (::write(channel, line.data(), line.size()) == -1) ::_exit(1);
+    ::close(channel);
+  }
+
+  void tell(const std::string& what, const scene::Result& result) const {
+    std::ostringstream line;
+    line << what << ", " << result.end << ": " << result.out << result.err;
+    say(line.str());
+  }
+
+  // Has an action done, and tells what came of it. Returns what was printed.
+  std::string run(const std::string& action, const std::string& when = {},
+                  const scene::Words& options = {}) const {
+    const auto result = Scene::run(command(action, options));
+    tell(when + action, result);
+    return result.out;
+  }
+
+  // A process's part in the play, from which nothing is thrown.
+  int perform(const std::function<void()>& part) const {
+    try {
+      part();
+      return 0;
+    } catch (const std::exception& error) {
+      say(std::string("broke off: ") + error.what());
+      return 1;
+    }
+  }
+
+ private:
+  std::string channel_;
+  fs::path folder_;
+  std::string program_ = scene::probe();
+};
+
+using Random = std::mt19937;
+
+// Each action once in each cycle. Daemons take their time to start and to end, so that others can get in between.
+void operate(const Play& play, Random random, int cycles) {
+  const auto up_to = [&](const std::string& wish) { return wish + std::to_string(random() % 8); };
+  std::array<std::string, 5> actions = {"start", "reload", "restart", "stop", "status"};
+  for (; cycles > 0; --cycles) {
+    std::shuffle(actions.begin(), actions.end(), random);
+    for (const std::string& action : actions) {
+      play.run(action, {}, {"--before-ready", up_to("sleep:"), "--afterwards", up_to("slow:")});
+    }
+  }
+}
+
+pid_t pid_named_in(const std::string& text) {
+  const auto at = text.find("pid ");
+  return at == std::string::npos ? 0 : std::stoi(text.substr(at + 4));
+}
+
+fs::directory_iterator descriptors_of(pid_t pid) {
+  return fs::directory_iterator("/proc/" + std::to_string(pid) + "/fd");
+}
+
+std::string count_descriptors(pid_t pid) {
+  return "descriptors: " + std::to_string(std::distance(descriptors_of(pid), fs::directory_iterator()));
+}
+
+// A command that stands still before and after each of its system calls.
+class HeldUp {
+ public:
+  explicit HeldUp(const scene::Words& command)
+      : running_(Scene::start(command, [] { ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr); })) {
+    await_stop();
+  }
+
+  // From where it has opened the file so many steps further. False: by then it has closed it.
+  bool advance(const std::string& file, int steps) {
+    while (!has_open(file)) step();
+    for (; steps > 0 && has_open(file); --steps) step();
+    return has_open(file);
+  }
+
+  scene::Result let_go() {
+    ::ptrace(PTRACE_DETACH, running_.pid(), nullptr, nullptr);
+    return running_.finish();
+  }
+
+ private:
+  void step() {
+    ::ptrace(PTRACE_SYSCALL, running_.pid(), nullptr, nullptr);
+    await_stop();
+  }
+
+  void await_stop() const {
+    int status = 0;
+    ::waitpid(running_.pid(), &status, 0);
+    if (!WIFSTOPPED(status)) throw std::runtime_error("a command that was to be held up has ended");
+  }
+
+  bool has_open(const std::string& file) const {
+    const fs::directory_iterator all = descriptors_of(running_.pid());
+    return std::any_of(begin(all), end(all), [&](const auto& one) {
+      boost::system::error_code ignored;
+      return fs::read_symlink(one.path(), ignored).string().rfind(file, 0) == 0;
+    });
+  }
+
+  scene::Running running_;
+};
+
+// The first process. It blocks all signals, and so do the bystanders from their first moment: what they are sent
+// stays.
+class Stage {
+ public:
+  explicit Stage(const Play& play) : play_(play) {
+    sigset_t all;
+    sigfillset(&all);
+    ::sigprocmask(SIG_SETMASK, &all, nullptr);
+  }
+
+  void race(Random& random, int cycles) {
+    for (int n = 0; n < 2; ++n) {
+      const Random own(random());
+      operators_.insert(fork_child([&] { operate(play_, own, cycles); }));
+    }
+    while (!operators_.empty()) {
+      await_an_end();
+      reap();
+    }
+  }
+
+  // Nobody is at work: there is the daemon that `status` names, and no other process.
+  void look_around(const std::string& when) {
+    const pid_t named = pid_named_in(play_.run("status", when));
+    const std::set<pid_t> expected = named == 0 ? std::set<pid_t>() : std::set{named};
+    const bool as_named = scene::eventually([&] {
+      reap();
+      return processes() == expected;
+    });
+    if (!as_named) play_.say("there is a process too many, or too few");
+    play_.run("reload", when);  // then a daemon's start is over, also behind the scenes
+    if (as_named && named != 0) play_.say(count_descriptors(named));
+    dismiss_bystanders();
+  }
+
+  // Whenever a controller is held up, the daemon that it has found may end and its number be a bystander's.
+  bool hold_up(const std::string& action, int steps, int signal) {
+    play_.run("start", "held up: ");
+    const pid_t daemon = scene::pid_in(play_.pidfile());
+    HeldUp controller(play_.command(action));
+    const bool held = controller.advance(play_.pidfile(), steps);
+    ::kill(daemon, signal);
+    const bool taken = scene::eventually([&] {
+      reap();
+      return bystanders_.count(daemon) == 1;
+    });
+    if (!taken) play_.say("no bystander has the daemon's number");
+    play_.tell("held up: " + action, controller.let_go());
+    play_.run("stop", "held up: ");
+    dismiss_bystanders();
+    return held;
+  }
+
+ private:
+  pid_t fork_child(const std::function<void()>& part) const {
+    const pid_t child = ::fork();
+    if (child == 0) ::_exit(play_.perform(part));
+    if (child == -1) throw std::runtime_error("fork");
+    return child;
+  }
+
+  static void await_an_end() {
+    sigset_t child_ended;
+    sigemptyset(&child_ended);
+    sigaddset(&child_ended, SIGCHLD);
+    const timespec patience{scene::patience.count(), 0};
+    if (::sigtimedwait(&child_ended, nullptr, &patience) == -1) throw std::runtime_error("nothing happens");
+  }
+
+  void reap() {
+    scene::End end;
+    for (pid_t pid = 0; (pid = ::waitpid(-1, &end.raw, WNOHANG)) > 0;) {
+      std::ostringstream line;
+      line << "pid " << pid << " ended, " << end;
+      if (operators_.erase(pid) != 0) {
+        if (!end.exited(0)) play_.say("operator: " + line.str());
+      } else if (bystanders_.erase(pid) != 0) {
+        throw std::runtime_error("a bystander of " + line.str());
+      } else {
+        const bool taken = take_number(pid);
+        play_.say("daemon: " + line.str() + (taken ? ", its number is taken" : ""));
+      }
+    }
+  }
+
+  // For a bystander, unless a command of the service has it already.
+  bool take_number(pid_t number) {
+    for (int attempt = 0; attempt < 20; ++attempt) {
+      if (!choose_next_number(number)) throw std::runtime_error("ns_last_pid");
+      const pid_t child = fork_child(stand_by);
+      if (child == number) return bystanders_.insert(child).second;
+      ::kill(child, SIGKILL);
+      ::waitpid(child, nullptr, 0);
+      if (::kill(number, 0) == 0) return false;
+    }
+    return false;
+  }
+
+  [[noreturn]] static void stand_by() {
+    ::setsid();
+    for (;;) ::pause();
+  }
+
+  void dismiss_bystanders() {
+    static const std::regex no_signal("SigPnd:\t0+\nShdPnd:\t0+\n");
+    while (!bystanders_.empty()) {
+      const pid_t bystander = bystanders_.extract(bystanders_.begin()).value();
+      const std::string name = std::to_string(bystander);
+      if (!std::regex_search(scene::contents("/proc/" + name + "/status"), no_signal)) {
+        throw std::runtime_error("a bystander of pid " + name + " was sent a signal");
+      }
+      ::kill(bystander, SIGKILL);
+      ::waitpid(bystander, nullptr, 0);
+    }
+  }
+
+  std::set<pid_t> processes() const {
+    std::set<pid_t> all;
+    for (const auto& entry : fs::directory_iterator("/proc")) {
+      const std::string name = entry.path().filename().string();
+      if (name.find_first_not_of("0123456789") == std::string::npos) all.insert(std::stoi(name));
+    }
+    all.erase(::getpid());
+    for (const pid_t bystander : bystanders_) all.erase(bystander);
+    return all;
+  }
+
+  const Play& play_;
+  std::set<pid_t> operators_;
+  std::set<pid_t> bystanders_;
+};
+
+// ---- What the test makes of it.
+
+// Whatever is told must be one of these; N is any number, T any time.
+const std::set<std::string> legitimate = {
+    "start, status 0: configured 1;probe: started, pid N;",
+    "start, status 1: configured 1;probe: Already running, pid N;",
+    "restart, status 0: configured 1;probe: started, pid N;",
+    "restart, status 0: configured 1;probe: stopped, pid N, after N ms;probe: started, pid N;",
+    "restart, status 1: configured 1;probe: another start won: already running, pid N (pidfile \"FILE\");",
+    "restart, status 1: configured 1;probe: stopped, pid N, after N ms;"
+    "probe: another start won: already running, pid N (pidfile \"FILE\");",
+    "stop, status 0: probe: stopped, pid N, after N ms;",
+    "stop, status 7: probe: Not running;",
+    "reload, status 0: probe: reloaded, pid N;",
+    "reload, status 1: probe: cannot reload the daemon of \"FILE\": it ended meanwhile;",
+    "reload, status 1: probe: cannot reload the daemon of \"FILE\": it is just being started;",
+    "reload, status 7: probe: Not running;",
+    "status, status 0: probe: running, pid N, since T;",
+    "status, status 0: probe: running, pid N;",  // it has ended before it was asked since when
+    "status, status 0: probe: starting, pid N, since T;",
+    "status, status 0: probe: starting, pid N;",
+    "status, status 0: probe: starting, pid not known;",
+    "status, status 3: probe: not running;",
+    "daemon: pid N ended, status 0, its number is taken",
+    "daemon: pid N ended, status 0",
+    "at rest: status, status 0: probe: running, pid N, since T;",
+    "at rest: status, status 3: probe: not running;",
+    "at rest: reload, status 0: probe: reloaded, pid N;",
+    "at rest: reload, status 7: probe: Not running;",
+    "finally: stop, status 0: probe: stopped, pid N, after N ms;",
+    "finally: stop, status 7: probe: Not running;",
+    "finally: status, status 3: probe: not running;",
+    "finally: reload, status 7: probe: Not running;",
+    "held up: start, status 0: configured 1;probe: started, pid N;",
+    "held up: stop, status 0: probe: stopped, pid N, after N ms;",
+    "held up: stop, status 7: probe: Not running;",
+    "held up: reload, status 0: probe: reloaded, pid N;",
+    "held up: reload, status 1: probe: cannot reload the daemon of \"FILE\": it ended meanwhile;",
+    "held up: reload, status 7: probe: Not running;",
+    "held up: restart, status 0: configured 1;probe: started, pid N;",
+    "held up: restart, status 0: configured 1;probe: stopped, pid N, after N ms;probe: started, pid N;",
+    "daemon: pid N ended, signal 9, its number is taken",
+};
+
+class Tally {
+ public:
+  explicit Tally(std::string pidfile) : pidfile_(std::move(pidfile)) {}
+
+  void add(const std::string& line) {
+    if (line.rfind("descriptors: ", 0) == 0) {
+      descriptors_.insert(line);
+      return;
+    }
+    const std::string kind = kind_of(line);
+    BOOST_TEST(legitimate.count(kind) == 1U, line);
+    ++counts_[kind];
+    const auto start = line.find("started, pid ");
+    if (start != std::string::npos) started_.insert(pid_named_in(line.substr(start)));
+    if (line.rfind("daemon: ", 0) == 0) ended_.insert(pid_named_in(line));
+  }
+
+  // At the end: no daemon that nobody has started, and none that was lost.
+  void check() const {
+    for (const auto& [kind, count] : counts_) std::cout << count << " x " << kind << std::endl;
+    BOOST_TEST(started_ == ended_, boost::test_tools::per_element());
+    BOOST_TEST(descriptors_.size() <= 1U);
+  }
+
+  int count(const std::string& kind) const { return counts_.count(kind) == 0 ? 0 : counts_.at(kind); }
+
+ private:
+  std::string kind_of(std::string line) const {
+    const auto at = line.find(pidfile_);
+    if (at != std::string::npos) line.replace(at, pidfile_.size(), "FILE");
+    static const std::regex number(R"((pid|after) \d+)");
+    static const std::regex time(R"(since [-: \d]+)");
+    return std::regex_replace(std::regex_replace(line, number, "$1 N"), time, "since T");
+  }
+
+  std::string pidfile_;
+  std::map<std::string, int> counts_;
+  std::set<std::string> descriptors_;
+  std::multiset<pid_t> started_;
+  std::multiset<pid_t> ended_;
+};
+
+// The play in a namespace of its own, from its beginning to its end.
+Tally perform(const std::function<void(Stage&)>& part) {
+  Scene scene;
+  const Play play(scene);
+  const pid_t first = fork_into_namespace([&] {
+    const int status = play.perform([&] {
+      if (!settle_in()) throw std::runtime_error("no namespace");
+      Stage stage(play);
+      part(stage);
+      play.run("stop", "finally: ");
+      stage.look_around("finally: ");
+    });
+    play.say("the end");
+    return status;
+  });
+  BOOST_REQUIRE(first > 0);
+  Tally tally(play.pidfile());
+  for (std::string line = scene.next(); line != "the end"; line = scene.next()) tally.add(line);
+  BOOST_TEST(scene::await_end(first).exited(0));
+  BOOST_TEST(!scene::exists(play.pidfile()));
+  tally.check();
+  return tally;
+}
+
+int rounds() { return std::stoi(scene::argument(2)); }
+
+unsigned seed() {
+  const unsigned seed = std::random_device()();
+  std::cout << "seed " << seed << std::endl;
+  return seed;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(however_operators_race_there_is_one_daemon_or_none_and_bystanders_are_left_alone) {
+  Random random(seed());
+  constexpr int batch = 10;
+  const Tally tally = perform([&](Stage& stage) {
+    for (int left = rounds(); left > 0; left -= batch) {
+      stage.race(random, batch / 2);
+      stage.look_around("at rest: ");
+    }
+  });
+  BOOST_TEST(tally.count("daemon: pid N ended, status 0, its number is taken") > rounds() / 4);
+}
+
+BOOST_AUTO_TEST_CASE(whenever_a_controller_is_held_up_it_signals_no_bystander) {
+  if (scene::argument(3) == "fallbacks") return;  // it takes a pidfd to be as safe as that
+  perform([](Stage& stage) {
+    for (const int signal : {SIGTERM, SIGKILL}) {  // the first one removes the pidfile
+      for (const std::string action : {"stop", "reload", "restart"}) {
+        for (int steps = 0; stage.hold_up(action, steps, signal); ++steps) {
+        }
+      }
+    }
+  });
+}
+
+BOOST_AUTO_TEST_CASE(reloads_that_race_leave_no_descriptor_behind) {
+  Scene scene;
+  const Play play(scene);
+  const auto run = [&](const std::string& action) { return Scene::run(play.command(action)).end.exited(0); };
+  BOOST_TEST((run("start") && run("reload")));
+  const pid_t daemon = scene::pid_in(play.pidfile());
+  const std::string after_the_first = count_descriptors(daemon);
+  for (int left = rounds(); left > 0; --left) {
+    auto one = Scene::start(play.command("reload"));
+    auto other = Scene::start(play.command("reload"));
+    BOOST_TEST(one.finish().end.exited(0));
+    BOOST_TEST(other.finish().end.exited(0));
+  }
+  BOOST_TEST(count_descriptors(daemon) == after_the_first);
+  BOOST_TEST(run("stop"));
+}
+
+int main(int argc, char** argv) {
+  const std::string why_not = obstacle();
+  if (why_not.empty()) return boost::unit_test::unit_test_main(&init_unit_test, argc, argv);
+  std::cerr << "skipped, for want of a pid namespace: " << why_not << std::endl;
+  return skipped;
+}

@@ -8,6 +8,7 @@
 
 #include <boost/program_options.hpp>
 #include <daemonctx/service.hpp>
+#include <filesystem>
 #include <iostream>
 #include <stdexcept>
 #include <thread>
@@ -51,7 +52,7 @@ int serve(DaemonContext& context, const Wishes& wishes) {
   if (wishes.afterwards == "deaf") {
     for (;;) ::pause();
   }
-  std::cout << "number " << wishes.number << " in " << ::getcwd(nullptr, 0) << std::endl;
+  std::cout << "number " << wishes.number << " in " << std::filesystem::current_path().string() << std::endl;
   context.wait();
   return 0;
 }

@@ -118,7 +118,8 @@ BOOST_AUTO_TEST_CASE(what_another_user_hides_is_unknown) {
 BOOST_AUTO_TEST_CASE(who_may_not_signal_the_daemon_is_told_so) {
   if (::geteuid() != 0) return;
   Scene scene;
-  const pid_t daemon = start(scene, {"on_reload", "wait"});
+  const pid_t daemon = start(scene, {"on_reload", "say:offers", "wait"});
+  scene.expect("offers");
   ::chmod(scene.folder().c_str(), 0755);
   const pid_t child = ::fork();
   if (child == 0) {

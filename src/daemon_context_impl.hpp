@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -16,6 +17,7 @@
 #include "cleanup_watch.hpp"
 #include "daemonctx/cleanup_stack.hpp"
 #include "daemonctx/daemon_context.hpp"
+#include "directories.hpp"
 #include "launch_decision.hpp"
 #include "notify.hpp"
 #include "pidfile.hpp"
@@ -31,7 +33,6 @@ namespace daemonctx {
 struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   Impl(DaemonOptions given, LaunchDecision decision);
 
-  bool changes_user() const noexcept { return !options.user.empty() || !options.group.empty(); }
   bool detaches() const noexcept { return launch.mode == LaunchMode::detached; }
 
   // Life.
@@ -53,7 +54,9 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   Redirection redirection;
   Pidfile pidfile;
   Notify manager;
-  posix::Identity identity;
+  std::optional<posix::Identity> identity;  // whom the daemon becomes
+  Directories directories;
+  std::string refusal;  // what before_drop threw
   CleanupStack cleanups;
 
   std::mutex reload_mutex;

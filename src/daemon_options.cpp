@@ -70,6 +70,17 @@ void validate(const DaemonOptions& options) {
   check_durations(options);
   require((options.pidfile_mode & ~mode_t{0644}) == 0 && (options.pidfile_mode & 0600) == 0600,
           "pidfile_mode", "must let the owner read and write, and others do no more than read");
+  for (const Directory& each : options.create_directories) {
+    require(!each.path.empty(), "create_directories", "a path is empty");
+    require(each.mode <= 07777, "create_directories",
+            "the mode of \"" + each.path.string() + "\" has more than permission bits");
+  }
+  if (!options.environment) return;
+  for (const auto& [name, value] : *options.environment) {
+    require(!name.empty() && name.find_first_of(std::string("=\0", 2)) == std::string::npos &&
+                value.find('\0') == std::string::npos,
+            "environment", "\"" + name + "\" can't be a variable");
+  }
 }
 
 }  // namespace daemonctx

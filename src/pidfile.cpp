@@ -202,7 +202,8 @@ Pidfile::Own Pidfile::own(const fs::path& path) noexcept {
 
 void Pidfile::remove() noexcept {
   if (!fd_) return;
-  if (leads_to(path_, fd_.get()) && posix::unlink(path_.c_str()) == -1) {
+  // It may be out of reach by now, behind another root directory or in one that another user may not write.
+  if (!leads_to(path_, fd_.get()) || posix::unlink(path_.c_str()) == -1) {
     [[maybe_unused]] const int result = posix::ftruncate(fd_.get(), 0);
   }
   fd_.reset();

@@ -3,19 +3,16 @@
 // A start, from top to bottom: what the caller does, where the daemon comes into being, what the daemon does.
 
 #include <algorithm>
-#include <array>
 #include <boost/filesystem/operations.hpp>
 #include <cstdlib>
 #include <optional>
 #include <posix/syscalls.hpp>
-#include <span>
 
 #include "daemon_context_impl.hpp"
+#include "daemon_steps.hpp"
 #include "detach.hpp"
 #include "flush.hpp"
 #include "launch.hpp"
-#include "posix/close_fds.hpp"
-#include "posix/resource_limits.hpp"
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
 #include "posix/threads.hpp"
@@ -45,15 +42,23 @@ StdioTarget resolve(const StdioTarget& target) {
 }
 
 void resolve_paths(DaemonOptions& options) {
-  options.working_directory = resolve(options.working_directory);
+  options.chroot_directory = resolve(options.chroot_directory);
+  // In another root directory it is that one which a path is relative to.
+  options.working_directory = options.chroot_directory.empty() ? resolve(options.working_directory)
+                                                               : fs::absolute(options.working_directory, "/");
+  for (Directory& each : options.create_directories) each.path = resolve(each.path).lexically_normal();
   options.pidfile = resolve(options.pidfile);
   options.stdio = {resolve(options.stdio.in), resolve(options.stdio.out), resolve(options.stdio.err)};
 }
 
 void look_up_user(Impl& impl) {
   const DaemonOptions& options = impl.options;
-  if (!impl.changes_user()) return;
-  const std::string wrong = posix::look_up(options.user, options.group, options.initgroups, impl.identity);
+  if (options.user.empty() && options.group.empty()) {
+    if (posix::is_elevated()) impl.identity = posix::unelevated();
+    return;
+  }
+  impl.identity.emplace();
+  const std::string wrong = posix::look_up(options.user, options.group, options.initgroups, *impl.identity);
   if (wrong.empty()) return;
   throw DaemonError(Step::look_up_user, std::make_error_code(std::errc::invalid_argument),
                     options.user.empty() ? options.group : options.user, wrong);
@@ -66,6 +71,10 @@ void check_threads(const Impl& impl) {
                     "cannot detach: " + std::to_string(threads) +
                         " threads run, and a fork keeps only one of them (start them after the context was "
                         "constructed, or set allow_threads)");
+}
+
+void create_directories(Impl& impl) {
+  impl.directories.make(impl.options.create_directories, impl.options.user, impl.options.group);
 }
 
 void open_stdio(Impl& impl) { impl.redirection = Redirection::open(impl.options.stdio, impl.detaches()); }
@@ -93,6 +102,7 @@ void list_kept_descriptors(Impl& impl, const StatusWriter& status) {
 // Whether the daemon's user may enter it can't be known before.
 void check_directory(const Impl& impl) {
   struct stat found {};
+  if (!impl.options.chroot_directory.empty()) return;  // what lies inside may lie outside as well
   const fs::path& path = impl.options.working_directory;
   if (posix::stat(path.c_str(), &found) == -1 || (!S_ISDIR(found.st_mode) && (errno = ENOTDIR) != 0)) {
     throw DaemonError(Step::change_directory, posix::last_error(), path.string());
@@ -103,98 +113,38 @@ void check_directory(const Impl& impl) {
 std::string subject_of(Step step, const DaemonOptions& options) {
   if (step == Step::change_directory) return options.working_directory.string();
   if (step == Step::write_pidfile) return options.pidfile.string();
+  if (step == Step::change_root) return options.chroot_directory.string();
   if (step == Step::change_user) return options.user.empty() ? options.group : options.user;
   return {};
 }
 
-// ---- The daemon: no step allocates, locks or throws. Each returns 0 or an errno.
-
-int reset_signals(Impl&) noexcept {
-  posix::reset_all_dispositions();
-  return 0;
-}
-
-int close_descriptors(Impl& impl) noexcept {
-  Pidfile::forget_looks();  // of other threads, which are not here
-  return impl.options.close_descriptors ? posix::close_fds_except(impl.kept_descriptors) : 0;
-}
-
-int limit_core(Impl& impl) noexcept { return impl.options.prevent_core ? posix::prevent_core() : 0; }
-
-int set_umask(Impl& impl) noexcept {
-  posix::umask(impl.options.umask);
-  return 0;
-}
-
-int write_pidfile(Impl& impl) noexcept { return impl.pidfile ? impl.pidfile.claim() : 0; }
-
-int change_user(Impl& impl) noexcept { return impl.changes_user() ? posix::assume(impl.identity) : 0; }
-
-int change_directory(Impl& impl) noexcept {
-  return posix::error_of(posix::chdir(impl.options.working_directory.c_str()));
-}
-
-int install_signal_map(Impl& impl) noexcept { return impl.signals.install(impl.detaches()); }
-
-int redirect_input(Impl& impl) noexcept { return impl.redirection.redirect_input(); }
-
-struct DaemonStep {
-  Step step;
-  int (*run)(Impl&) noexcept;
-};
-
-constexpr std::array detached_steps = {
-    DaemonStep{Step::reset_signals, reset_signals},
-    DaemonStep{Step::close_descriptors, close_descriptors},
-    DaemonStep{Step::limit_core, limit_core},
-    DaemonStep{Step::set_umask, set_umask},
-    DaemonStep{Step::write_pidfile, write_pidfile},
-    DaemonStep{Step::change_user, change_user},
-    DaemonStep{Step::change_directory, change_directory},
-    DaemonStep{Step::install_signal_map, install_signal_map},
-    DaemonStep{Step::redirect_stdio, redirect_input},
-};
-
-// What the starter gave stays: dispositions, descriptors. What can't be put back if the start fails comes last.
-constexpr std::array foreground_steps = {
-    DaemonStep{Step::set_umask, set_umask},
-    DaemonStep{Step::write_pidfile, write_pidfile},
-    DaemonStep{Step::install_signal_map, install_signal_map},
-    DaemonStep{Step::redirect_stdio, redirect_input},
-    DaemonStep{Step::change_user, change_user},
-    DaemonStep{Step::change_directory, change_directory},
-    DaemonStep{Step::limit_core, limit_core},
-};
-
-struct Failure {
-  Step step;
-  int error;
-};
-
-std::optional<Failure> take(std::span<const DaemonStep> steps, Impl& impl) noexcept {
-  for (const DaemonStep& each : steps) {
-    if (const int error = each.run(impl)) return Failure{each.step, error};
-  }
-  return std::nullopt;
-}
+// ---- The daemon: what is left to it when its steps (daemon_steps.cpp) are taken may allocate and throw.
 
 void set_user_variables(const Impl& impl) {
   if (impl.options.user.empty()) return;
   // Who has no name has none of these either, and not those of whoever started him.
-  ::setenv("HOME", impl.identity.name.empty() ? "/" : impl.identity.home.c_str(), 1);
-  for (const char* name : {"USER", "LOGNAME"}) {
-    if (impl.identity.name.empty()) ::unsetenv(name);
-    else ::setenv(name, impl.identity.name.c_str(), 1);
+  const std::string& name = impl.identity->name;
+  ::setenv("HOME", name.empty() ? "/" : impl.identity->home.c_str(), 1);
+  for (const char* variable : {"USER", "LOGNAME"}) {
+    if (name.empty()) ::unsetenv(variable);
+    else ::setenv(variable, name.c_str(), 1);
   }
 }
 
-// What is left may allocate and throw.
-void settle(Impl& impl) {
+void set_environment(const Impl& impl) {
+  if (impl.options.environment) {
+    ::clearenv();
+    for (const auto& [name, value] : *impl.options.environment) ::setenv(name.c_str(), value.c_str(), 1);
+  }
   set_user_variables(impl);
+}
+
+void settle(Impl& impl) {
   impl.owner = posix::getpid();
   impl.owner_thread = std::this_thread::get_id();
   impl.exceptions_at_start = std::uncaught_exceptions();
   impl.manager.adopt_environment();
+  set_environment(impl);
   Lifetime::open(impl);
   if (impl.options.signal_delivery == SignalDelivery::on_own_thread) impl.signals.start_thread();
   if (impl.options.readiness == Readiness::when_constructed) impl.become_ready();
@@ -208,7 +158,7 @@ void settle(Impl& impl) {
 }
 
 void be_daemon(Impl& impl) noexcept {
-  if (const auto failure = take(detached_steps, impl)) give_up(impl, *failure);
+  if (const auto failure = take_detached_steps(impl)) give_up(impl, *failure, impl.refusal);
   try {
     settle(impl);
   } catch (const DaemonError& error) {
@@ -285,9 +235,11 @@ class Rollback {
 
 void stay_in_foreground(Impl& impl) {
   Rollback rollback(impl);
-  if (const auto failure = take(foreground_steps, impl)) {
-    throw DaemonError(failure->step, {failure->error, std::generic_category()},
-                      subject_of(failure->step, impl.options));
+  if (const auto failure = take_foreground_steps(impl)) {
+    const std::error_code code(failure->error, std::generic_category());
+    const std::string subject = subject_of(failure->step, impl.options);
+    if (impl.refusal.empty()) throw DaemonError(failure->step, code, subject);
+    throw DaemonError(failure->step, code, subject, impl.refusal);
   }
   settle(impl);
   rollback.success();
@@ -316,17 +268,20 @@ std::unique_ptr<Impl> start(DaemonOptions options) {
   look_up_user(*impl);
   check_threads(*impl);
   fill_standard_descriptors();
-  open_stdio(*impl);
-  Ticker ticker(impl->options.on_wait);
   try {
+    create_directories(*impl);
+    open_stdio(*impl);
+    Ticker ticker(impl->options.on_wait);
     lock_pidfile(*impl, ticker);
     if (!impl->detaches()) stay_in_foreground(*impl);
     else detach(*impl, ticker);
   } catch (...) {
     impl->pidfile.remove();
+    impl->directories.undo();
     throw;
   }
   if (impl->detaches()) be_daemon(*impl);
+  else impl->directories.keep();
   claim.keep();
   return impl;
 }

@@ -7,10 +7,13 @@
 #include <chrono>
 #include <exception>
 #include <functional>
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "daemonctx/directory.hpp"
 #include "daemonctx/export.hpp"
 #include "daemonctx/launch_mode.hpp"
 #include "daemonctx/progress.hpp"
@@ -106,6 +109,24 @@ struct DaemonOptions {
   /// Whoever may read the pidfile can ask after the daemon, and hear why it refused a reload; and he can hold a start
   /// and a reload's outcome up with a read lock. 0600 keeps other users from all of it.
   mode_t pidfile_mode = 0644;
+
+  /// The daemon's root directory; needs root. Users are looked up and all files of these options are opened before;
+  /// `working_directory` lies inside. The pidfile is out of reach from there: at the end it is emptied, not removed.
+  boost::filesystem::path chroot_directory = {};
+
+  /// Called in the daemon before it changes its root directory and its user: to bind port 80, to open the key file.
+  /// What it throws is thrown in the caller.
+  std::function<void()> before_drop = {};
+
+  /// No program that the daemon executes can gain privileges (PR_SET_NO_NEW_PRIVS).
+  bool no_new_privileges = false;
+
+  /// The daemon's environment, instead of the inherited one. HOME, USER and LOGNAME are added for `user`.
+  std::optional<std::map<std::string, std::string>> environment = {};
+
+  /// Made in the caller, in this order, before pidfile and log are opened. If the start fails, those that were not
+  /// there before are removed.
+  std::vector<Directory> create_directories = {};
 };
 
 /// Checks all options as a whole. `DaemonContext` calls it before it changes anything.

@@ -108,10 +108,23 @@ std::string look_up(const std::string& user, const std::string& group, bool init
   return {};
 }
 
+bool is_elevated() noexcept {
+  return posix::getuid() != posix::geteuid() || posix::getgid() != posix::getegid();
+}
+
+Identity unelevated() {
+  Identity identity{.uid = posix::getuid(), .gid = posix::getgid()};
+  const int count = posix::getgroups(0, nullptr);
+  identity.groups.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
+  posix::getgroups(count, identity.groups.data());
+  identity.read_back = identity.groups;
+  return identity;
+}
+
 int assume(Identity& identity) noexcept {
   const bool privileged = posix::geteuid() == 0;
   if (!privileged && has_ids(identity)) return 0;
-  if (posix::setgroups(identity.groups.size(), identity.groups.data()) == -1) return errno;
+  if (privileged && posix::setgroups(identity.groups.size(), identity.groups.data()) == -1) return errno;
   if (posix::setresgid(identity.gid, identity.gid, identity.gid) == -1) return errno;
   if (posix::setresuid(identity.uid, identity.uid, identity.uid) == -1) return errno;
   return has_ids(identity) && has_groups(identity) && !can_be_root_again(identity) ? 0 : EPERM;

@@ -26,6 +26,12 @@ struct Identity {
 /// \return empty, or what is wrong: `there is no user "x"`.
 std::string look_up(const std::string& user, const std::string& group, bool initgroups, Identity& identity);
 
+/// Whether a set-user-id or set-group-id bit gives this process rights that its starter lacks.
+bool is_elevated() noexcept;
+
+/// Who this process is without them. The supplementary groups are the starter's already.
+Identity unelevated();
+
 /// Becomes it, and makes sure of it: all ids and groups are read back, and regaining root is tried and must fail.
 /// Does nothing if this process is it already and has no privileges to give up.
 /// \return 0 or an errno; then the process may be half changed. \note Runs in the daemon before it may allocate.

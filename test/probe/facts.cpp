@@ -38,6 +38,14 @@ std::string variable(const char* name) {
   return value == nullptr ? "" : value;
 }
 
+std::string environment() {
+  std::string text;
+  for (char** variable = ::environ; variable != nullptr && *variable != nullptr; ++variable) {
+    text += std::string(*variable) + ' ';
+  }
+  return text;
+}
+
 std::string core_limit() {
   rlimit limit{};
   ::getrlimit(RLIMIT_CORE, &limit);
@@ -75,7 +83,8 @@ void tell_facts(const DaemonContext* context) {
        << "\ncore=" << core_limit() << "\nterminal=" << terminal() << "\nthreads=" << status_field("Threads")
        << "\nuids=" << status_field("Uid") << "\ngids=" << status_field("Gid")
        << "\ngroups=" << status_field("Groups") << "\nhome=" << variable("HOME")
-       << "\nuser=" << variable("USER") << "\nlogname=" << variable("LOGNAME");
+       << "\nuser=" << variable("USER") << "\nlogname=" << variable("LOGNAME")
+       << "\nenvironment=" << environment() << "\nno_new_privileges=" << status_field("NoNewPrivs");
   if (context != nullptr)
     text << "\nmode=" << to_string(context->mode()) << "\ncontext_pid=" << context->pid();
   text << "\nend of facts";

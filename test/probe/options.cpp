@@ -98,6 +98,27 @@ const std::map<std::string, OptionSetter> option_setters = {
     {"delivery", [](DaemonOptions& o,
                     const std::string&) { o.signal_delivery = daemonctx::SignalDelivery::on_own_thread; }},
     {"threads", [](DaemonOptions& o, const std::string&) { o.allow_threads = true; }},
+    {"chroot", [](DaemonOptions& o, const std::string& v) { o.chroot_directory = v; }},
+    {"before_drop",
+     [](DaemonOptions& o, const std::string& v) {
+       o.before_drop = [v] {
+         if (v.rfind("throw ", 0) == 0) throw std::runtime_error(v.substr(6));
+         say("before drop: uid " + std::to_string(::geteuid()));
+       };
+     }},
+    {"no_new_privileges", [](DaemonOptions& o, const std::string&) { o.no_new_privileges = true; }},
+    {"variable",
+     [](DaemonOptions& o, const std::string& v) {
+       if (!o.environment) o.environment.emplace();
+       if (!v.empty()) (*o.environment)[v.substr(0, v.find('='))] = v.substr(v.find('=') + 1);
+     }},
+    {"mkdir",
+     [](DaemonOptions& o, const std::string& v) {
+       const auto colon = v.find(':');
+       o.create_directories.push_back({.path = v.substr(0, colon)});
+       if (colon == std::string::npos) return;
+       o.create_directories.back().mode = static_cast<mode_t>(std::stoi(v.substr(colon + 1), nullptr, 8));
+     }},
     {"user", [](DaemonOptions& o, const std::string& v) { o.user = v; }},
     {"group", [](DaemonOptions& o, const std::string& v) { o.group = v; }},
     {"initgroups", [](DaemonOptions& o, const std::string& v) { o.initgroups = v == "yes"; }},

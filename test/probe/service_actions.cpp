@@ -119,6 +119,10 @@ Connection lasting{"lasting"};
 
 const std::map<std::string, ServiceAction> service_actions = {
     {"facts", [](DaemonContext& context, const std::string&) { tell_facts(&context); }},
+    {"seen",
+     [](DaemonContext&, const std::string& path) {
+       say(path + (::access(path.c_str(), F_OK) == 0 ? " is there" : " is not there"));
+     }},
     {"say", [](DaemonContext&, const std::string& text) { say(text); }},
     {"print", [](DaemonContext&, const std::string& text) { std::cout << text << std::endl; }},
     {"eprint", [](DaemonContext&, const std::string& text) { std::cerr << text << std::endl; }},

@@ -15,7 +15,7 @@ FLOORS = [
     [
         "export features error unique_fd posix/syscalls posix/retry posix/signals posix/threads posix/pidfd "
         "posix/file_lock posix/lock_board posix/wake_fd posix/deadline "
-        "posix/rseq posix/file_watch posix/start_time progress ticker",
+        "posix/rseq posix/file_watch posix/start_time progress ticker posix/identity",
     ],
     # 1: parts
     [
@@ -26,9 +26,9 @@ FLOORS = [
         "readiness",
         "reload_notice",
         "flush",
+        "directory directories",
         "notify",
         "posix/close_fds",
-        "posix/identity",
         "posix/resource_limits",
     ],
     # 2: becoming a daemon
@@ -39,7 +39,7 @@ FLOORS = [
     ],
     # 3: the guard
     [
-        "daemon_options daemon_context daemon_context_impl start lifetime",
+        "daemon_options daemon_context daemon_context_impl start daemon_steps lifetime",
     ],
     # 4: on top, side by side
     [

@@ -49,20 +49,25 @@ inline int next_fault(const char* name) noexcept {
   }
 
 DAEMONCTX_FALLIBLE(chdir)
+DAEMONCTX_FALLIBLE(chroot)
 DAEMONCTX_FALLIBLE(dup2)
 DAEMONCTX_FALLIBLE(fchdir)
 DAEMONCTX_FALLIBLE(fchmod)
+DAEMONCTX_FALLIBLE(fchown)
 DAEMONCTX_FALLIBLE(fcntl)
 DAEMONCTX_FALLIBLE(flock)
 DAEMONCTX_FALLIBLE(fork)
 DAEMONCTX_FALLIBLE(fstat)
+DAEMONCTX_FALLIBLE(fstatat)
 DAEMONCTX_FALLIBLE(ftruncate)
 DAEMONCTX_FALLIBLE(getgroups)
 DAEMONCTX_FALLIBLE(getresgid)
 DAEMONCTX_FALLIBLE(getresuid)
 DAEMONCTX_FALLIBLE(getrlimit)
 DAEMONCTX_FALLIBLE(lstat)
+DAEMONCTX_FALLIBLE(mkdirat)
 DAEMONCTX_FALLIBLE(open)
+DAEMONCTX_FALLIBLE(openat)
 DAEMONCTX_FALLIBLE(pipe2)
 DAEMONCTX_FALLIBLE(poll)
 DAEMONCTX_FALLIBLE(ppoll)
@@ -81,6 +86,7 @@ DAEMONCTX_FALLIBLE(socket)
 DAEMONCTX_FALLIBLE(stat)
 DAEMONCTX_FALLIBLE(syscall)
 DAEMONCTX_FALLIBLE(unlink)
+DAEMONCTX_FALLIBLE(unlinkat)
 DAEMONCTX_FALLIBLE(waitid)
 DAEMONCTX_FALLIBLE(waitpid)
 DAEMONCTX_FALLIBLE(write)
@@ -96,7 +102,9 @@ using ::access;
 using ::close;
 using ::getegid;
 using ::geteuid;
+using ::getgid;
 using ::getpid;
+using ::getuid;
 using ::kill;
 using ::pthread_sigmask;
 using ::setegid;

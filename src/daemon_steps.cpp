@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "daemon_steps.hpp"
+
+#include <array>
+#include <posix/syscalls.hpp>
+#include <span>
+
+#include "posix/close_fds.hpp"
+#include "posix/resource_limits.hpp"
+#include "posix/retry.hpp"
+#include "posix/signals.hpp"
+
+namespace daemonctx {
+namespace {
+
+using Impl = DaemonContext::Impl;
+
+// Each returns 0 or an errno.
+
+int reset_signals(Impl&) noexcept {
+  posix::reset_all_dispositions();
+  return 0;
+}
+
+int close_descriptors(Impl& impl) noexcept {
+  Pidfile::forget_looks();  // of other threads, which are not here
+  impl.directories.keep();  // before somebody else has the numbers of its descriptors
+  return impl.options.close_descriptors ? posix::close_fds_except(impl.kept_descriptors) : 0;
+}
+
+int limit_core(Impl& impl) noexcept { return impl.options.prevent_core ? posix::prevent_core() : 0; }
+
+int set_umask(Impl& impl) noexcept {
+  posix::umask(impl.options.umask);
+  return 0;
+}
+
+int write_pidfile(Impl& impl) noexcept { return impl.pidfile ? impl.pidfile.claim() : 0; }
+
+int run_before_drop(Impl& impl) noexcept {
+  if (!impl.options.before_drop) return 0;
+  try {
+    impl.options.before_drop();
+    return 0;
+  } catch (...) {
+    impl.refusal = describe(std::current_exception());
+    return ECANCELED;
+  }
+}
+
+// Without the first step a working directory outside would stay, and with it the way out; see chroot(2).
+int change_root(Impl& impl) noexcept {
+  if (impl.options.chroot_directory.empty()) return 0;
+  if (const int error = posix::error_of(posix::chdir(impl.options.chroot_directory.c_str()))) return error;
+  if (const int error = posix::error_of(posix::chroot("."))) return error;
+  return posix::error_of(posix::chdir("/"));
+}
+
+int change_user(Impl& impl) noexcept { return impl.identity ? posix::assume(*impl.identity) : 0; }
+
+int change_directory(Impl& impl) noexcept {
+  return posix::error_of(posix::chdir(impl.options.working_directory.c_str()));
+}
+
+int give_up_privileges(Impl& impl) noexcept {
+  if (!impl.options.no_new_privileges) return 0;
+  return posix::error_of(posix::prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL));
+}
+
+int install_signal_map(Impl& impl) noexcept { return impl.signals.install(impl.detaches()); }
+
+int redirect_input(Impl& impl) noexcept { return impl.redirection.redirect_input(); }
+
+struct DaemonStep {
+  Step step;
+  int (*run)(Impl&) noexcept;
+};
+
+constexpr std::array detached_steps = {
+    DaemonStep{Step::reset_signals, reset_signals},
+    DaemonStep{Step::close_descriptors, close_descriptors},
+    DaemonStep{Step::limit_core, limit_core},
+    DaemonStep{Step::set_umask, set_umask},
+    DaemonStep{Step::write_pidfile, write_pidfile},
+    DaemonStep{Step::run_before_drop, run_before_drop},
+    DaemonStep{Step::change_root, change_root},
+    DaemonStep{Step::change_user, change_user},
+    DaemonStep{Step::change_directory, change_directory},
+    DaemonStep{Step::give_up_privileges, give_up_privileges},
+    DaemonStep{Step::install_signal_map, install_signal_map},
+    DaemonStep{Step::redirect_stdio, redirect_input},
+};
+
+constexpr std::array foreground_steps = {
+    DaemonStep{Step::set_umask, set_umask},
+    DaemonStep{Step::write_pidfile, write_pidfile},
+    DaemonStep{Step::install_signal_map, install_signal_map},
+    DaemonStep{Step::redirect_stdio, redirect_input},
+    DaemonStep{Step::run_before_drop, run_before_drop},
+    DaemonStep{Step::change_root, change_root},
+    DaemonStep{Step::change_user, change_user},
+    DaemonStep{Step::change_directory, change_directory},
+    DaemonStep{Step::limit_core, limit_core},
+    DaemonStep{Step::give_up_privileges, give_up_privileges},
+};
+
+std::optional<Failure> take(std::span<const DaemonStep> steps, Impl& impl) noexcept {
+  for (const DaemonStep& each : steps) {
+    if (const int error = each.run(impl)) return Failure{each.step, error};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Failure> take_detached_steps(Impl& impl) noexcept { return take(detached_steps, impl); }
+
+std::optional<Failure> take_foreground_steps(Impl& impl) noexcept { return take(foreground_steps, impl); }
+
+}  // namespace daemonctx

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <optional>
+
+#include "daemon_context_impl.hpp"
+
+namespace daemonctx {
+
+struct Failure {
+  Step step;
+  int error;
+};
+
+/// What the daemon does between the fork and its own set-up, in order. Stops at the first failure, whose text, if it
+/// has one, is `impl.refusal`.
+/// \note Runs in the daemon. No step but the user's `before_drop` allocates, locks or throws.
+std::optional<Failure> take_detached_steps(DaemonContext::Impl& impl) noexcept;
+
+/// What of it is done in the foreground: what the starter gave stays (dispositions, descriptors). Last comes what
+/// can't be put back if the start fails.
+std::optional<Failure> take_foreground_steps(DaemonContext::Impl& impl) noexcept;
+
+}  // namespace daemonctx

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "directories.hpp"
+
+#include <posix/syscalls.hpp>
+
+#include "daemonctx/error.hpp"
+#include "posix/identity.hpp"
+#include "posix/retry.hpp"
+
+namespace daemonctx {
+namespace {
+
+constexpr mode_t parent_mode = 0755;
+constexpr int searched = O_PATH | O_DIRECTORY | O_CLOEXEC;
+
+DaemonError failed(const Directory& wanted, std::error_code code) {
+  return {Step::create_directories, code, wanted.path.string()};
+}
+
+DaemonError unsafe(const Directory& wanted, const std::string& why) {
+  return {Step::create_directories, std::make_error_code(std::errc::operation_not_permitted),
+          wanted.path.string(), "cannot use the directory \"" + wanted.path.string() + "\": " + why};
+}
+
+bool is_trusted(uid_t owner) noexcept { return owner == 0 || owner == posix::geteuid(); }
+
+// Nobody else can exchange what is in it; in a sticky one, what is ours.
+bool is_guarded(const struct stat& directory) noexcept {
+  const bool others_write = (directory.st_mode & (S_IWGRP | S_IWOTH)) != 0;
+  return is_trusted(directory.st_uid) && (!others_write || (directory.st_mode & S_ISVTX) != 0);
+}
+
+bool is_trusted_link(const UniqueFd& parent, const struct stat& link) noexcept {
+  struct stat directory {};
+  return posix::fstat(parent.get(), &directory) == 0 && is_guarded(directory) && is_trusted(link.st_uid);
+}
+
+posix::Identity owner_of(const Directory& wanted, const std::string& user, const std::string& group) {
+  posix::Identity owner;
+  const bool own_user = !wanted.user.empty();
+  const std::string wrong = posix::look_up(
+      own_user ? wanted.user : user, !wanted.group.empty() || own_user ? wanted.group : group, false, owner);
+  if (!wrong.empty()) throw unsafe(wanted, wrong);
+  return owner;
+}
+
+}  // namespace
+
+void Directories::make(const std::vector<Directory>& wanted, const std::string& user,
+                       const std::string& group) {
+  try {
+    for (const Directory& each : wanted) make_one(each, user, group);
+  } catch (...) {
+    undo();
+    throw;
+  }
+}
+
+void Directories::make_one(const Directory& wanted, const std::string& user, const std::string& group) {
+  const posix::Identity owner = owner_of(wanted, user, group);
+  UniqueFd parent(posix::open("/", searched));
+  if (!parent) throw failed(wanted, posix::last_error());
+  const auto way = wanted.path.parent_path().relative_path();
+  for (const auto& name : way) parent = enter(parent, name.string(), wanted);
+  const std::string name = wanted.path.filename().string();
+  create(parent, name, 0700, wanted);  // nobody else's before it has its owner
+  const UniqueFd made(
+      posix::openat(parent.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  struct stat found {};
+  if (!made && (errno == ELOOP || errno == ENOTDIR)) throw unsafe(wanted, "it is no directory");
+  if (!made || posix::fstat(made.get(), &found) == -1) throw failed(wanted, posix::last_error());
+  if (!is_trusted(found.st_uid) && found.st_uid != owner.uid) {
+    throw unsafe(wanted, "it belongs to another user (uid " + std::to_string(found.st_uid) + ")");
+  }
+  const bool given = found.st_uid == owner.uid && found.st_gid == owner.gid;
+  if ((!given && posix::fchown(made.get(), owner.uid, owner.gid) == -1) ||
+      posix::fchmod(made.get(), wanted.mode) == -1) {
+    throw failed(wanted, posix::last_error());
+  }
+}
+
+UniqueFd Directories::enter(const UniqueFd& parent, const std::string& name, const Directory& wanted) {
+  struct stat found {};
+  if (posix::fstatat(parent.get(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) == -1) {
+    if (errno != ENOENT) throw failed(wanted, posix::last_error());
+    create(parent, name, parent_mode, wanted);
+  } else if (S_ISLNK(found.st_mode) && !is_trusted_link(parent, found)) {
+    throw unsafe(wanted,
+                 "\"" + name + "\" on the way to it is a symbolic link that others could have put there");
+  }
+  const int follow = S_ISLNK(found.st_mode) ? 0 : O_NOFOLLOW;
+  UniqueFd entered(posix::openat(parent.get(), name.c_str(), searched | follow));
+  if (!entered) throw failed(wanted, posix::last_error());
+  return entered;
+}
+
+void Directories::create(const UniqueFd& parent, const std::string& name, mode_t mode,
+                         const Directory& wanted) {
+  if (posix::mkdirat(parent.get(), name.c_str(), mode) == -1) {
+    if (errno == EEXIST) return;
+    throw failed(wanted, posix::last_error());
+  }
+  UniqueFd copy(posix::fcntl(parent.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  if (!copy) {
+    const auto error = posix::last_error();
+    posix::unlinkat(parent.get(), name.c_str(), AT_REMOVEDIR);
+    throw failed(wanted, error);
+  }
+  made_.push_back({std::move(copy), name});
+  const UniqueFd made(
+      posix::openat(parent.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!made || posix::fchmod(made.get(), mode) == -1) throw failed(wanted, posix::last_error());
+}
+
+void Directories::undo() noexcept {
+  for (; !made_.empty(); made_.pop_back()) {
+    const Made& last = made_.back();
+    if (last.parent) posix::unlinkat(last.parent.get(), last.name.c_str(), AT_REMOVEDIR);
+  }
+}
+
+void Directories::keep() noexcept {
+  for (Made& each : made_) each.parent.reset();
+}
+
+}  // namespace daemonctx

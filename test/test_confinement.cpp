@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: BSL-1.0
+#define BOOST_TEST_MODULE confinement
+
+// What only root can ask for. Without root it exits with 77: skipped.
+
+#include <grp.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/filesystem/operations.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include "scene.hpp"
+
+using scene::Scene;
+
+namespace {
+
+constexpr uid_t nobody = 65534;
+
+struct NeedsRoot {
+  NeedsRoot() {
+    if (::geteuid() == 0) return;
+    BOOST_TEST_MESSAGE("skipped: needs root");
+    std::exit(77);
+  }
+};
+
+struct Stage {
+  Scene scene;
+  std::string pidfile = scene.path("pid");
+
+  // Open to everybody, as far as a test's folder can be.
+  Stage() { ::chmod(scene.path("channel").c_str(), 0666); }
+
+  scene::Result run(scene::Words words) const {
+    words.insert(words.begin(), "daemon");
+    return scene.run_probe(std::move(words));
+  }
+  scene::Facts start(scene::Words words) {
+    words.insert(words.end(), {"facts", "wait"});
+    const auto result = run(std::move(words));
+    BOOST_TEST(result.err == "");
+    BOOST_REQUIRE(result.end.exited(0));
+    return scene.facts();
+  }
+  void stop(const scene::Facts& facts) {
+    const pid_t daemon = std::stoi(facts.at("pid"));
+    ::kill(daemon, SIGTERM);
+    scene.expect("stop");
+    BOOST_TEST(scene::await_end(daemon).exited(0));
+  }
+  // The caller's one line.
+  void refuses(scene::Words words, const std::string& line) const {
+    const auto result = run(std::move(words));
+    BOOST_TEST(result.end.exited(1));
+    BOOST_TEST(result.err.find('\n' + line + '\n') != std::string::npos, result.err << " lacks: " << line);
+    BOOST_TEST(!scene::exists(pidfile));
+    BOOST_TEST(scene::children().empty());
+  }
+};
+
+struct stat status_of(const std::string& path) {
+  struct stat found {};
+  BOOST_TEST(::lstat(path.c_str(), &found) == 0);
+  return found;
+}
+
+// A root directory in which the daemon can do its work: the channel is all it needs.
+void furnish(const Scene& scene, const std::string& root) {
+  boost::filesystem::create_directories(root + scene.folder().string());
+  boost::filesystem::create_directories(root + "/inside");
+  boost::filesystem::create_directories(root + "/proc/self");
+  BOOST_REQUIRE(::link(scene.path("channel").c_str(), (root + scene.path("channel")).c_str()) == 0);
+}
+
+}  // namespace
+
+BOOST_TEST_GLOBAL_FIXTURE(NeedsRoot);
+
+BOOST_FIXTURE_TEST_CASE(before_drop_runs_as_root_and_what_it_throws_is_thrown_in_the_caller, Stage) {
+  BOOST_TEST(run({"pidfile=" + pidfile, "user=nobody", "before_drop=yes", "facts", "wait"}).end.exited(0));
+  scene.expect("before drop: uid 0");
+  const auto facts = scene.facts();
+  BOOST_TEST(facts.at("uids") == "65534\t65534\t65534\t65534");
+  stop(facts);
+  ::unlink(pidfile.c_str());
+  refuses({"pidfile=" + pidfile, "user=nobody", "before_drop=throw cannot read the key: no such key"},
+          "cannot read the key: no such key");
+  refuses({"detach=never", "pidfile=" + pidfile, "before_drop=throw no key"}, "no key");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_directory_is_made_for_the_user_and_the_pidfile_in_it_is_removed, Stage) {
+  const std::string folder = scene.path("run/deep/service");
+  const auto facts = start({"user=nobody", "mkdir=" + folder + ":0750", "pidfile=" + folder + "/pid"});
+  BOOST_TEST(status_of(folder).st_uid == nobody);
+  BOOST_TEST((status_of(folder).st_mode & 07777) == 0750U);
+  BOOST_TEST(status_of(scene.path("run/deep")).st_uid == 0U);
+  BOOST_TEST((status_of(scene.path("run/deep")).st_mode & 07777) == 0755U);
+  stop(facts);
+  BOOST_TEST(!scene::exists(folder + "/pid"));
+  BOOST_TEST(scene::exists(folder));
+  stop(start({"user=nobody", "mkdir=" + folder + ":0700", "pidfile=" + folder + "/pid"}));
+  BOOST_TEST((status_of(folder).st_mode & 07777) == 0700U);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_failed_start_takes_its_directories_away_again, Stage) {
+  boost::filesystem::create_directory(scene.path("there"));
+  refuses({"mkdir=" + scene.path("there/a"), "mkdir=" + scene.path("b/c"), "cwd=/none"},
+          "cannot change the working directory to \"/none\": No such file or directory");
+  BOOST_TEST(scene::exists(scene.path("there")));
+  BOOST_TEST(!scene::exists(scene.path("there/a")));
+  BOOST_TEST(!scene::exists(scene.path("b")));
+}
+
+BOOST_FIXTURE_TEST_CASE(no_planted_link_leads_a_directory_astray, Stage) {
+  const std::string home = scene.path("home");
+  boost::filesystem::create_directory(home);
+  boost::filesystem::create_directory(scene.path("precious"));
+  BOOST_REQUIRE(::symlink(scene.path("precious").c_str(), (home + "/link").c_str()) == 0);
+  BOOST_REQUIRE(::lchown((home + "/link").c_str(), nobody, nobody) == 0);
+  BOOST_REQUIRE(::chown(home.c_str(), nobody, nobody) == 0);
+  refuses({"user=nobody", "mkdir=" + home + "/link"},
+          "cannot use the directory \"" + home + "/link\": it is no directory");
+  refuses({"user=nobody", "mkdir=" + home + "/link/sub"},
+          "cannot use the directory \"" + home +
+              "/link/sub\": \"link\" on the way to it is a symbolic link that others could have put there");
+  BOOST_TEST(status_of(scene.path("precious")).st_uid == 0U);
+  BOOST_TEST(!scene::exists(scene.path("precious/sub")));
+  scene::write_file(scene.path("file"), "");
+  refuses({"mkdir=" + scene.path("file")},
+          "cannot use the directory \"" + scene.path("file") + "\": it is no directory");
+  refuses({"user=games", "mkdir=" + home},
+          "cannot use the directory \"" + home + "\": it belongs to another user (uid 65534)");
+  // Root's own links are followed, as /var/run is.
+  BOOST_REQUIRE(::symlink(scene.path("precious").c_str(), scene.path("short").c_str()) == 0);
+  stop(start({"user=nobody", "mkdir=" + scene.path("short/sub")}));
+  BOOST_TEST(status_of(scene.path("precious/sub")).st_uid == nobody);
+}
+
+BOOST_FIXTURE_TEST_CASE(another_root_directory_holds_the_daemon_in, Stage) {
+  const std::string root = scene.path("root");
+  furnish(scene, root);
+  const auto result =
+      run({"pidfile=" + pidfile, "out=" + scene.path("log"), "chroot=" + root, "cwd=inside", "user=nobody",
+           "say:inside", "print:logged", "seen:/inside", "seen:/etc", "seen:../../../../../etc", "wait"});
+  BOOST_TEST(result.err == "");
+  BOOST_REQUIRE(result.end.exited(0));
+  scene.expect("inside");
+  scene.expect("/inside is there");
+  scene.expect("/etc is not there");
+  scene.expect("../../../../../etc is not there");
+  const pid_t daemon = scene::pid_in(pidfile);
+  const std::string process = "/proc/" + std::to_string(daemon);
+  BOOST_TEST(boost::filesystem::read_symlink(process + "/root").string() == root);
+  BOOST_TEST(boost::filesystem::read_symlink(process + "/cwd").string() == root + "/inside");
+  ::kill(daemon, SIGTERM);
+  scene.expect("stop");
+  BOOST_TEST(scene::await_end(daemon).exited(0));
+  BOOST_TEST(scene::contents(scene.path("log")) == "logged\n");
+  // Out of reach, so emptied; and the next start takes it without complaint.
+  BOOST_TEST(scene::exists(pidfile));
+  BOOST_TEST(scene::contents(pidfile) == "");
+  stop(start({"pidfile=" + pidfile}));
+  refuses({"pidfile=" + pidfile, "chroot=" + scene.path("none")},
+          "cannot change the root directory to \"" + scene.path("none") + "\": No such file or directory");
+  refuses({"pidfile=" + pidfile, "chroot=" + root, "cwd=/etc"},
+          "cannot change the working directory to \"/etc\": No such file or directory");
+}
+
+BOOST_FIXTURE_TEST_CASE(the_environment_is_the_one_that_was_given, Stage) {
+  const auto facts = start({"variable=A=1", "variable=B=x=y", "user=nobody"});
+  BOOST_TEST(facts.at("environment") == "A=1 B=x=y HOME=/nonexistent USER=nobody LOGNAME=nobody ");
+  stop(facts);
+  const auto empty = start({"variable="});
+  BOOST_TEST(empty.at("environment") == "");
+  stop(empty);
+}
+
+BOOST_FIXTURE_TEST_CASE(new_privileges_are_ruled_out, Stage) {
+  const auto facts = start({"no_new_privileges=yes"});
+  BOOST_TEST(facts.at("no_new_privileges") == "1");
+  stop(facts);
+  const auto usual = start({});
+  BOOST_TEST(usual.at("no_new_privileges") == "0");
+  stop(usual);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_set_uid_program_gives_up_its_elevation, Stage) {
+  const std::string copy = scene.path("probe");
+  boost::filesystem::copy_file(scene::argument(2), copy);  // the one that needs no library of ours
+  BOOST_REQUIRE(::chown(copy.c_str(), 0, 0) == 0);
+  BOOST_REQUIRE(::chmod(copy.c_str(), 06755) == 0);
+  ::chmod(scene.folder().c_str(), 0755);
+  const auto result = Scene::run({copy, scene.path("channel"), "daemon", "facts", "wait"}, [] {
+    if (::setgroups(0, nullptr) != 0 || ::setgid(nobody) != 0 || ::setuid(nobody) != 0) ::_exit(126);
+  });
+  BOOST_TEST(result.err == "");
+  BOOST_REQUIRE(result.end.exited(0));
+  const auto facts = scene.facts();
+  BOOST_TEST(facts.at("uids") == "65534\t65534\t65534\t65534");
+  BOOST_TEST(facts.at("gids") == "65534\t65534\t65534\t65534");
+  stop(facts);
+}

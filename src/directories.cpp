@@ -6,6 +6,7 @@
 #include "daemonctx/error.hpp"
 #include "posix/identity.hpp"
 #include "posix/retry.hpp"
+#include "posix/trust.hpp"
 
 namespace daemonctx {
 namespace {
@@ -20,19 +21,6 @@ DaemonError failed(const Directory& wanted, std::error_code code) {
 DaemonError unsafe(const Directory& wanted, const std::string& why) {
   return {Step::create_directories, std::make_error_code(std::errc::operation_not_permitted),
           wanted.path.string(), "cannot use the directory \"" + wanted.path.string() + "\": " + why};
-}
-
-bool is_trusted(uid_t owner) noexcept { return owner == 0 || owner == posix::geteuid(); }
-
-// Nobody else can exchange what is in it; in a sticky one, what is ours.
-bool is_guarded(const struct stat& directory) noexcept {
-  const bool others_write = (directory.st_mode & (S_IWGRP | S_IWOTH)) != 0;
-  return is_trusted(directory.st_uid) && (!others_write || (directory.st_mode & S_ISVTX) != 0);
-}
-
-bool is_trusted_link(const UniqueFd& parent, const struct stat& link) noexcept {
-  struct stat directory {};
-  return posix::fstat(parent.get(), &directory) == 0 && is_guarded(directory) && is_trusted(link.st_uid);
 }
 
 posix::Identity owner_of(const Directory& wanted, const std::string& user, const std::string& group) {
@@ -69,7 +57,7 @@ void Directories::make_one(const Directory& wanted, const std::string& user, con
   struct stat found {};
   if (!made && (errno == ELOOP || errno == ENOTDIR)) throw unsafe(wanted, "it is no directory");
   if (!made || posix::fstat(made.get(), &found) == -1) throw failed(wanted, posix::last_error());
-  if (!is_trusted(found.st_uid) && found.st_uid != owner.uid) {
+  if (!posix::is_trusted(found.st_uid) && found.st_uid != owner.uid) {
     throw unsafe(wanted, "it belongs to another user (uid " + std::to_string(found.st_uid) + ")");
   }
   const bool given = found.st_uid == owner.uid && found.st_gid == owner.gid;
@@ -84,7 +72,7 @@ UniqueFd Directories::enter(const UniqueFd& parent, const std::string& name, con
   if (posix::fstatat(parent.get(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) == -1) {
     if (errno != ENOENT) throw failed(wanted, posix::last_error());
     create(parent, name, parent_mode, wanted);
-  } else if (S_ISLNK(found.st_mode) && !is_trusted_link(parent, found)) {
+  } else if (S_ISLNK(found.st_mode) && !posix::is_trusted_link(parent, name.c_str())) {
     throw unsafe(wanted,
                  "\"" + name + "\" on the way to it is a symbolic link that others could have put there");
   }

@@ -15,7 +15,7 @@ FLOORS = [
     [
         "export features error unique_fd posix/syscalls posix/retry posix/signals posix/threads posix/pidfd "
         "posix/file_lock posix/lock_board posix/wake_fd posix/deadline "
-        "posix/rseq posix/file_watch posix/start_time progress ticker posix/identity",
+        "posix/rseq posix/file_watch posix/start_time progress ticker posix/identity posix/trust",
     ],
     # 1: parts
     [

@@ -11,61 +11,14 @@
 #include <boost/filesystem/operations.hpp>
 #include <boost/test/unit_test.hpp>
 
-#include "scene.hpp"
+#include "stage.hpp"
 
+using scene::nobody;
 using scene::Scene;
+using scene::Stage;
+using scene::status_of;
 
 namespace {
-
-constexpr uid_t nobody = 65534;
-
-struct NeedsRoot {
-  NeedsRoot() {
-    if (::geteuid() == 0) return;
-    BOOST_TEST_MESSAGE("skipped: needs root");
-    std::exit(77);
-  }
-};
-
-struct Stage {
-  Scene scene;
-  std::string pidfile = scene.path("pid");
-
-  // Open to everybody, as far as a test's folder can be.
-  Stage() { ::chmod(scene.path("channel").c_str(), 0666); }
-
-  scene::Result run(scene::Words words) const {
-    words.insert(words.begin(), "daemon");
-    return scene.run_probe(std::move(words));
-  }
-  scene::Facts start(scene::Words words) {
-    words.insert(words.end(), {"facts", "wait"});
-    const auto result = run(std::move(words));
-    BOOST_TEST(result.err == "");
-    BOOST_REQUIRE(result.end.exited(0));
-    return scene.facts();
-  }
-  void stop(const scene::Facts& facts) {
-    const pid_t daemon = std::stoi(facts.at("pid"));
-    ::kill(daemon, SIGTERM);
-    scene.expect("stop");
-    BOOST_TEST(scene::await_end(daemon).exited(0));
-  }
-  // The caller's one line.
-  void refuses(scene::Words words, const std::string& line) const {
-    const auto result = run(std::move(words));
-    BOOST_TEST(result.end.exited(1));
-    BOOST_TEST(result.err.find('\n' + line + '\n') != std::string::npos, result.err << " lacks: " << line);
-    BOOST_TEST(!scene::exists(pidfile));
-    BOOST_TEST(scene::children().empty());
-  }
-};
-
-struct stat status_of(const std::string& path) {
-  struct stat found {};
-  BOOST_TEST(::lstat(path.c_str(), &found) == 0);
-  return found;
-}
 
 // A root directory in which the daemon can do its work: the channel is all it needs.
 void furnish(const Scene& scene, const std::string& root) {
@@ -76,6 +29,8 @@ void furnish(const Scene& scene, const std::string& root) {
 }
 
 }  // namespace
+
+using scene::NeedsRoot;
 
 BOOST_TEST_GLOBAL_FIXTURE(NeedsRoot);
 

@@ -13,9 +13,8 @@
 #include <array>
 #include <boost/test/unit_test.hpp>
 #include <daemonctx/error.hpp>
-#include <fstream>
 
-#include "scene.hpp"
+#include "stage.hpp"
 
 using daemonctx::Step;
 using scene::Scene;
@@ -28,22 +27,7 @@ bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-// A file whose content names what starts the core handler; put back at the end.
-class CorePattern {
- public:
-  explicit CorePattern(const std::string& pattern) : former_(scene::contents(file)) {
-    std::ofstream(file) << pattern;
-  }
-  ~CorePattern() { std::ofstream(file) << former_; }
-  CorePattern(const CorePattern&) = delete;
-  CorePattern& operator=(const CorePattern&) = delete;
-
-  static bool writable() { return ::access(file, W_OK) == 0; }
-
- private:
-  static constexpr const char* file = "/proc/sys/kernel/core_pattern";
-  std::string former_;
-};
+constexpr const char* core_pattern = "/proc/sys/kernel/core_pattern";
 
 // A start that must fail, and what must then be true of any of them.
 struct Refusal {
@@ -204,7 +188,7 @@ BOOST_AUTO_TEST_CASE(starts_with_an_empty_mask_and_default_dispositions) {
 }
 
 BOOST_AUTO_TEST_CASE(leaves_no_core_under_any_pattern) {
-  if (!CorePattern::writable()) {
+  if (::access(core_pattern, W_OK) != 0) {
     BOOST_TEST_MESSAGE("skipped: needs root to set core_pattern");
     return;
   }
@@ -214,7 +198,7 @@ BOOST_AUTO_TEST_CASE(leaves_no_core_under_any_pattern) {
     scene::write_file(handler, "#!/bin/sh\ncat > " + scene.path("piped") + "\n");
     ::chmod(handler.c_str(), 0755);
     for (const std::string& pattern : {scene.path("core"), "|" + handler}) {
-      const CorePattern in_force(pattern);
+      const scene::Setting in_force(core_pattern, pattern);
       const auto unlimited = [] {
         const rlimit none{RLIM_INFINITY, RLIM_INFINITY};
         ::setrlimit(RLIMIT_CORE, &none);

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// For the tests that only root can run.
+
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/filesystem/operations.hpp>
+#include <boost/test/unit_test.hpp>
+#include <cstdlib>
+#include <fstream>
+
+#include "scene.hpp"
+
+namespace scene {
+
+inline constexpr uid_t nobody = 65534;
+
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr bool sanitized = true;
+#elif defined(__has_feature)
+inline constexpr bool sanitized = __has_feature(address_sanitizer);
+#else
+inline constexpr bool sanitized = false;
+#endif
+
+using Surroundings = std::function<void()>;
+
+/// A global fixture. Without root the test exits with 77: skipped.
+struct NeedsRoot {
+  NeedsRoot() {
+    if (::geteuid() == 0) return;
+    BOOST_TEST_MESSAGE("skipped: needs root");
+    std::exit(77);
+  }
+};
+
+/// Cuts this process off from everybody else's mounts, in both directions.
+inline void have_private_mounts() {
+  if (::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0)
+    return;
+  BOOST_TEST_MESSAGE("skipped: needs a mount namespace of its own");
+  std::exit(77);
+}
+
+/// A scene with the paths that most tests use, and what is true of every start.
+struct Stage {
+  Scene scene;
+  std::string pidfile = scene.path("pid");
+  std::string log = scene.path("log");
+  std::string program = probe();
+
+  // Open to everybody, as far as a test's folder can be.
+  Stage() {
+    ::chmod(scene.folder().c_str(), 0755);
+    ::chmod(scene.path("channel").c_str(), 0666);
+  }
+
+  /// Wherever the build folder lies, another user can run this one; it needs no library of ours.
+  void let_anyone_run() {
+    program = scene.path("daemon_probe");
+    boost::filesystem::copy_file(argument(2), program);
+  }
+
+  Running begin(Words words, const Surroundings& surroundings = {}) const {
+    words.insert(words.begin(), {program, scene.path("channel")});
+    return Scene::start(words, surroundings);
+  }
+  Result run(Words words, const Surroundings& surroundings = {}) const {
+    words.insert(words.begin(), "daemon");
+    return begin(std::move(words), surroundings).finish();
+  }
+  Facts start(Words words, const Surroundings& surroundings = {}) {
+    words.insert(words.end(), {"facts", "wait"});
+    const auto result = run(std::move(words), surroundings);
+    BOOST_TEST(result.err == "");
+    BOOST_REQUIRE(result.end.exited(0));
+    return scene.facts();
+  }
+  void stop(pid_t daemon) {
+    ::kill(daemon, SIGTERM);
+    scene.expect("stop");
+    BOOST_TEST(await_end(daemon).exited(0));
+  }
+  void stop(const Facts& facts) { stop(std::stoi(facts.at("pid"))); }
+
+  /// The caller's one line, and no process.
+  void rejects(Words words, const std::string& line, const Surroundings& surroundings = {}) const {
+    words.insert(words.begin(), "run");
+    const auto result = begin(std::move(words), surroundings).finish();
+    BOOST_TEST(result.end.exited(1));
+    BOOST_TEST(result.err == "daemon_probe: " + line + '\n');
+    BOOST_TEST(children().empty());
+  }
+  /// And no pidfile.
+  void refuses(Words words, const std::string& line, const Surroundings& surroundings = {}) const {
+    rejects(std::move(words), line, surroundings);
+    BOOST_TEST(!exists(pidfile));
+  }
+};
+
+inline struct stat status_of(const std::string& path) {
+  struct stat found {};
+  BOOST_TEST(::lstat(path.c_str(), &found) == 0);
+  return found;
+}
+
+/// What another process tells about itself in /proc.
+inline std::string status_field(pid_t pid, const std::string& name) {
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind(name + ":\t", 0) == 0) return line.substr(name.size() + 2);
+  }
+  return {};
+}
+
+/// A file whose content rules the whole system; put back at the end.
+class Setting {
+ public:
+  Setting(std::string file, const std::string& value) : file_(std::move(file)), former_(contents(file_)) {
+    std::ofstream(file_) << value;
+  }
+  ~Setting() { std::ofstream(file_) << former_; }
+  Setting(const Setting&) = delete;
+  Setting& operator=(const Setting&) = delete;
+
+  const std::string& former() const { return former_; }
+
+ private:
+  std::string file_;
+  std::string former_;
+};
+
+}  // namespace scene

@@ -26,10 +26,10 @@ SignalMap with_defaults(SignalMap given, bool detaches) {
 }
 
 void write_line(std::string_view text) noexcept {
-  posix::NoBrokenPipeSignal scope;
+  posix::NoWriteSignal scope;
   while (!text.empty()) {
     const auto size = posix::retry([&] { return posix::write(STDERR_FILENO, text.data(), text.size()); });
-    if (size == -1 && errno == EPIPE) scope.raised();
+    if (size == -1) scope.failed(errno);
     if (size <= 0) return;
     text.remove_prefix(static_cast<std::size_t>(size));
   }

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "flush.hpp"
 
+#include <cerrno>
 #include <cstdio>
 #include <iostream>
 
+#include "posix/signals.hpp"
 #include "posix/threads.hpp"
 
 namespace daemonctx {
 
 void flush_streams() noexcept {
+  posix::NoWriteSignal scope;
+  errno = 0;
   // fflush(nullptr) waits for every stream, also for one that another thread is blocked in reading.
   // What can't be written is the user's text, and so is its loss.
   if (posix::is_single_threaded()) static_cast<void>(std::fflush(nullptr));
@@ -21,6 +25,7 @@ void flush_streams() noexcept {
       continue;
     }
   }
+  scope.failed(errno);
 }
 
 }  // namespace daemonctx

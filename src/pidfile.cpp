@@ -14,6 +14,7 @@
 #include "posix/file_lock.hpp"
 #include "posix/pidfd.hpp"
 #include "posix/retry.hpp"
+#include "posix/signals.hpp"
 
 namespace daemonctx {
 namespace {
@@ -126,8 +127,11 @@ int write_pid(int fd) noexcept {
   char* end = std::to_chars(text.data(), text.data() + text.size() - 1, posix::getpid()).ptr;
   *end++ = '\n';
   const auto size = end - text.data();
+  posix::NoWriteSignal scope;
   const auto written = posix::retry([&] { return posix::pwrite(fd, text.data(), size, 0); });
-  if (written == -1) return errno;
+  const int error = posix::error_of(written);
+  scope.failed(error);
+  if (error != 0) return error;
   return written == size ? 0 : ENOSPC;
 }
 

@@ -15,10 +15,10 @@ int send(int fd, StatusRecord record, std::string_view text) noexcept {
   text = text.substr(0, longest_status_text);
   record.text_size = static_cast<std::uint32_t>(text.size());
   const std::array<iovec, 2> parts{{{&record, sizeof record}, {const_cast<char*>(text.data()), text.size()}}};
-  posix::NoBrokenPipeSignal scope;
+  posix::NoWriteSignal scope;
   const int error =
       posix::error_of(posix::retry([&] { return posix::writev(fd, parts.data(), parts.size()); }));
-  if (error == EPIPE) scope.raised();
+  scope.failed(error);
   return error;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <cerrno>
 #include <ctime>
 #include <posix/syscalls.hpp>
 
@@ -30,27 +31,28 @@ class SignalBlock final {
   bool restores_ = true;
 };
 
-/// Within it a write to a pipe that nobody reads is an error and no signal.
-class NoBrokenPipeSignal final {
+/// Within it a write to a pipe that nobody reads, or beyond the limit of file sizes, is an error and no signal.
+class NoWriteSignal final {
  public:
-  NoBrokenPipeSignal() noexcept {
-    sigemptyset(&broken_pipe_);
-    sigaddset(&broken_pipe_, SIGPIPE);
-    posix::pthread_sigmask(SIG_BLOCK, &broken_pipe_, &former_);
+  NoWriteSignal() noexcept {
+    sigemptyset(&raised_by_writes_);
+    sigaddset(&raised_by_writes_, SIGPIPE);
+    sigaddset(&raised_by_writes_, SIGXFSZ);
+    posix::pthread_sigmask(SIG_BLOCK, &raised_by_writes_, &former_);
   }
-  ~NoBrokenPipeSignal() {
+  ~NoWriteSignal() {
     const timespec now{};
-    if (raised_) posix::sigtimedwait(&broken_pipe_, nullptr, &now);
+    if (raised_) posix::sigtimedwait(&raised_by_writes_, nullptr, &now);
     posix::pthread_sigmask(SIG_SETMASK, &former_, nullptr);
   }
-  NoBrokenPipeSignal(const NoBrokenPipeSignal&) = delete;
-  NoBrokenPipeSignal& operator=(const NoBrokenPipeSignal&) = delete;
+  NoWriteSignal(const NoWriteSignal&) = delete;
+  NoWriteSignal& operator=(const NoWriteSignal&) = delete;
 
-  /// To be called when a write has failed with EPIPE.
-  void raised() noexcept { raised_ = true; }
+  /// To be called with the errno of a write that has failed, or 0.
+  void failed(int error) noexcept { raised_ = raised_ || error == EPIPE || error == EFBIG; }
 
  private:
-  sigset_t broken_pipe_;
+  sigset_t raised_by_writes_;
   sigset_t former_;
   bool raised_ = false;
 };

@@ -125,7 +125,9 @@ int Redirection::share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind
   if (stream == STDERR_FILENO && same_file(stdio.out, stdio.err)) return sources_[STDOUT_FILENO];
   truncates_.at(stream) = kind == StdioTarget::Kind::file && target.options().truncate;
   if (kind == StdioTarget::Kind::null_device) {
+    if (null_device_ != -1) return null_device_;
     owned_.push_back(open_null_device());
+    null_device_ = owned_.back().get();
   } else if (kind == StdioTarget::Kind::descriptor) {
     owned_.push_back(copy_of(target.descriptor()));
   } else {

@@ -49,6 +49,7 @@ class Redirection {
 
   std::array<int, 3> sources_ = {-1, -1, -1};  // -1: leave the stream as it is
   std::array<bool, 3> truncates_ = {};
+  int null_device_ = -1;  // one for all streams
   std::vector<UniqueFd> owned_;
 };
 

@@ -143,8 +143,13 @@ SignalDispatcher::Entry SignalDispatcher::find(int number) {
 }
 
 void SignalDispatcher::start_thread() {
-  if (const int error = stopped_.open()) throw std::system_error(error, std::generic_category());
-  thread_ = std::thread([this] { deliver(); });
+  const char* const failure = "cannot start the thread that runs signal actions";
+  if (const int error = stopped_.open()) throw std::system_error(error, std::generic_category(), failure);
+  try {
+    thread_ = std::thread([this] { deliver(); });
+  } catch (const std::system_error& error) {
+    throw std::system_error(error.code(), failure);
+  }
 }
 
 void SignalDispatcher::stop_thread(bool waits) noexcept {

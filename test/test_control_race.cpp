@@ -29,7 +29,7 @@
 #include <sstream>
 #include <stdexcept>
 
-#include "scene.hpp"
+#include "stage.hpp"
 
 using scene::Scene;
 
@@ -168,18 +168,12 @@ bool has_ended(pid_t child) {
          end.si_pid == child;
 }
 
-// The leak sanitizer traces its process itself, and fails where somebody else does.
-void forgo_leak_check() {
-  const char* options = std::getenv("ASAN_OPTIONS");
-  ::setenv("ASAN_OPTIONS", (std::string(options == nullptr ? "" : options) + ":detect_leaks=0").c_str(), 1);
-}
-
 // A command that stands still before and after each of its system calls.
 class HeldUp {
  public:
   explicit HeldUp(const scene::Words& command)
       : running_(Scene::start(command, [] {
-          forgo_leak_check();
+          scene::forgo_leak_check();  // it would trace
           ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
         })) {
     await_stop();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,6 +30,12 @@ void block(const std::string& signal) {
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
+void tell_limit(const std::string&) {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  say("descriptors up to " + std::to_string(limit.rlim_cur));
+}
+
 }  // namespace
 
 const std::map<std::string, CallerAction> caller_actions = {
@@ -37,6 +44,7 @@ const std::map<std::string, CallerAction> caller_actions = {
     {"block", block},
     {"ignore", [](const std::string& signal) { ::signal(std::stoi(signal), SIG_IGN); }},
     {"open", open_descriptors_before},
+    {"tell_limit", tell_limit},
     {"close", [](const std::string& fd) { ::close(std::stoi(fd)); }},
     {"cd", [](const std::string& path) { fs::current_path(path); }},
     {"umask", [](const std::string& mask) { ::umask(static_cast<mode_t>(std::stoi(mask, nullptr, 8))); }},

@@ -47,6 +47,12 @@ inline void have_private_mounts() {
   std::exit(77);
 }
 
+/// For surroundings. The leak sanitizer needs a process of its own that may trace: where there can be none, it fails.
+inline void forgo_leak_check() {
+  const char* options = std::getenv("ASAN_OPTIONS");
+  ::setenv("ASAN_OPTIONS", (std::string(options == nullptr ? "" : options) + ":detect_leaks=0").c_str(), 1);
+}
+
 /// A scene with the paths that most tests use, and what is true of every start.
 struct Stage {
   Scene scene;
@@ -60,8 +66,8 @@ struct Stage {
     ::chmod(scene.path("channel").c_str(), 0666);
   }
 
-  /// Wherever the build folder lies, another user can run this one; it needs no library of ours.
-  void let_anyone_run() {
+  /// A probe that needs no library of ours, and can be run from anywhere and by anybody.
+  void use_probe_of_its_own() {
     program = scene.path("daemon_probe");
     boost::filesystem::copy_file(argument(2), program);
   }
@@ -116,6 +122,18 @@ inline std::string status_field(pid_t pid, const std::string& name) {
     if (line.rfind(name + ":\t", 0) == 0) return line.substr(name.size() + 2);
   }
   return {};
+}
+
+/// Its open descriptors as number and target, like the probe's own "fds".
+inline std::string descriptors_of(pid_t pid) {
+  std::map<int, std::string> found;
+  for (const auto& entry : boost::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd")) {
+    found[std::stoi(entry.path().filename().string())] =
+        boost::filesystem::read_symlink(entry.path()).string();
+  }
+  std::string text;
+  for (const auto& [fd, target] : found) text += std::to_string(fd) + ':' + target + ' ';
+  return text;
 }
 
 /// A file whose content rules the whole system; put back at the end.

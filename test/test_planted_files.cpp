@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: BSL-1.0
+#define BOOST_TEST_MODULE planted_files
+
+// What another user has put where root is about to write. Without root it exits with 77: skipped.
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <array>
+
+#include "stage.hpp"
+
+using scene::NeedsRoot;
+using scene::nobody;
+using scene::status_of;
+
+namespace {
+
+namespace fs = boost::filesystem;
+
+// Where the kernel refuses to open what was planted, the library would not be tested.
+struct WithoutProtection {
+  std::array<scene::Setting, 3> settings{scene::Setting("/proc/sys/fs/protected_symlinks", "0"),
+                                         scene::Setting("/proc/sys/fs/protected_fifos", "0"),
+                                         scene::Setting("/proc/sys/fs/protected_regular", "0")};
+  WithoutProtection() {
+    for (const auto& each : settings) BOOST_TEST_MESSAGE("protection was " << each.former());
+  }
+};
+
+// What is root's, and must be as it was whatever happens.
+struct Stage : scene::Stage, WithoutProtection {
+  std::string precious = scene.path("precious");
+  std::string secrets = scene.path("secrets");
+  struct stat before {};
+
+  Stage() {
+    scene::write_file(precious, "precious\n");
+    fs::create_directory(secrets);
+    ::chmod(secrets.c_str(), 0700);
+    before = status_of(precious);
+  }
+  ~Stage() {
+    const struct stat after = status_of(precious);
+    BOOST_TEST(scene::contents(precious) == "precious\n");
+    BOOST_TEST(after.st_mode == before.st_mode);
+    BOOST_TEST(after.st_uid == before.st_uid);
+    BOOST_TEST(after.st_mtim.tv_sec == before.st_mtim.tv_sec);
+    BOOST_TEST(after.st_mtim.tv_nsec == before.st_mtim.tv_nsec);
+    BOOST_TEST(fs::is_empty(secrets));
+  }
+
+  // Two places where anybody can plant: one like /tmp, and one of his own.
+  void in_each_place(const std::function<void(const std::string& file)>& test) {
+    for (const auto& [name, mode, owner] : {std::tuple{"sticky", 01777, 0U}, {"own", 0755, nobody}}) {
+      const std::string folder = scene.path(name);
+      fs::create_directory(folder);
+      ::chmod(folder.c_str(), static_cast<mode_t>(mode));
+      ::chown(folder.c_str(), owner, owner);
+      const std::string file = folder + "/planted";
+      BOOST_TEST_CONTEXT("in the folder " << name) { test(file); }
+      BOOST_TEST(scene::exists(file));  // nobody's, and not ours to remove
+      fs::remove_all(folder);
+    }
+  }
+  // A start that would write it as a pidfile says the one line, one that would write it as a log the other.
+  void is_refused(const std::string& file, const std::string& as_pidfile, const std::string& as_log) {
+    const struct stat planted = status_of(file);
+    for (const std::string detach : {"always", "never"}) {
+      rejects({"pidfile=" + file, "detach=" + detach}, as_pidfile);
+      refuses({"pidfile=" + pidfile, "out=" + file, "detach=" + detach, "print:logged"}, as_log);
+      refuses({"pidfile=" + pidfile, "err=new:" + file, "detach=" + detach, "eprint:logged"}, as_log);
+    }
+    BOOST_TEST(status_of(file).st_mode == planted.st_mode);
+    BOOST_TEST(status_of(file).st_uid == planted.st_uid);
+    BOOST_TEST(status_of(file).st_ino == planted.st_ino);
+  }
+};
+
+std::string pidfile_is(const std::string& file, const std::string& why) {
+  return "cannot use the pidfile \"" + file + "\": " + why;
+}
+std::string log_is(const std::string& file, const std::string& why) {
+  return "cannot use the file \"" + file + "\": " + why;
+}
+
+// Newer ones do, in a sticky folder and for whoever might create the file, with any settings.
+bool kernel_forbids(const std::string& link) {
+  return ::open(link.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600) == -1 && errno == EACCES;
+}
+
+void plant_link(const std::string& target, const std::string& file) {
+  BOOST_REQUIRE(::symlink(target.c_str(), file.c_str()) == 0);
+  BOOST_REQUIRE(::lchown(file.c_str(), nobody, nobody) == 0);
+}
+
+}  // namespace
+
+BOOST_TEST_GLOBAL_FIXTURE(NeedsRoot);
+
+BOOST_FIXTURE_TEST_CASE(a_symbolic_link_is_not_followed, Stage) {
+  in_each_place([&](const std::string& file) {
+    for (const std::string& target : {precious, secrets + "/new", secrets, std::string("/dev/null")}) {
+      plant_link(target, file);
+      const std::string cannot_open = "cannot open the pidfile \"" + file + "\": Permission denied";
+      is_refused(file, kernel_forbids(file) ? cannot_open : pidfile_is(file, "it is a symbolic link"),
+                 log_is(file, "it is a symbolic link that others could have put there"));
+      ::unlink(file.c_str());
+    }
+    plant_link(precious, file);
+  });
+}
+
+BOOST_FIXTURE_TEST_CASE(a_hard_link_is_not_written, Stage) {
+  in_each_place([&](const std::string& file) {
+    BOOST_REQUIRE(::link(precious.c_str(), file.c_str()) == 0);
+    is_refused(file, pidfile_is(file, "it has more than one link"),
+               log_is(file, "it has more than one link, and others could have made them"));
+  });
+}
+
+BOOST_FIXTURE_TEST_CASE(a_fifo_holds_nothing_up, Stage) {
+  in_each_place([&](const std::string& file) {
+    BOOST_REQUIRE(::mkfifo(file.c_str(), 0600) == 0);
+    BOOST_REQUIRE(::chown(file.c_str(), nobody, nobody) == 0);
+    is_refused(file, pidfile_is(file, "it is not a regular file"),
+               "cannot open the file \"" + file + "\": No such device or address");
+  });
+}
+
+BOOST_FIXTURE_TEST_CASE(a_directory_is_no_file, Stage) {
+  in_each_place([&](const std::string& file) {
+    fs::create_directory(file);
+    ::chown(file.c_str(), nobody, nobody);
+    is_refused(file, "cannot open the pidfile \"" + file + "\": Is a directory",
+               "cannot open the file \"" + file + "\": Is a directory");
+  });
+}
+
+// By its content anybody could have the next "stop" end a process of his choice.
+BOOST_FIXTURE_TEST_CASE(a_pidfile_of_somebody_else_is_not_taken, Stage) {
+  in_each_place([&](const std::string& file) {
+    scene::write_file(file, "1\n");
+    BOOST_REQUIRE(::chown(file.c_str(), nobody, nobody) == 0);
+    rejects({"pidfile=" + file}, pidfile_is(file, "it belongs to another user (uid 65534)"));
+    BOOST_TEST(scene::contents(file) == "1\n");
+  });
+}
+
+BOOST_FIXTURE_TEST_CASE(a_pidfile_that_others_may_write_is_not_taken, Stage) {
+  in_each_place([&](const std::string& file) {
+    scene::write_file(file, "1\n");
+    for (const mode_t mode : {0620U, 0602U}) {
+      ::chmod(file.c_str(), mode);
+      rejects({"pidfile=" + file}, pidfile_is(file, "others may write it"));
+      BOOST_TEST(scene::contents(file) == "1\n");
+    }
+  });
+}

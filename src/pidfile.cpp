@@ -91,25 +91,27 @@ bool leads_to(const fs::path& path, int fd) noexcept {
 
 // Waits until the holder of the lock has ended, or briefly: the lock may be given up by a process that lives
 // on, and that a process begins to hold one is no event at all.
-void wait_for_change(const posix::IdentityHolder& holder, Clock::time_point deadline) {
+void wait_for_change(const posix::IdentityHolder& holder, Clock::time_point deadline, const sigset_t* mask) {
   constexpr milliseconds known_slice{10};
   constexpr milliseconds unknown_slice{1};
   UniqueFd process;
   if (holder.pid > 0) process = posix::open_pidfd(holder.pid);
   pollfd ended{process.get(), POLLIN, 0};
-  posix::poll(&ended, 1, posix::poll_timeout(deadline, process ? known_slice : unknown_slice));
+  const auto slice_end = posix::deadline_in(process ? known_slice : unknown_slice);
+  const timespec left = posix::time_left(std::min(deadline, slice_end));
+  posix::ppoll(&ended, 1, &left, mask);
 }
 
 // Returns to try again; throws when there is nothing to wait for.
 void wait_for_holder(const fs::path& path, int fd, Clock::time_point deadline,
-                     Clock::time_point naming_deadline, Ticker& ticker) {
+                     Clock::time_point naming_deadline, Ticker& ticker, const sigset_t* mask) {
   const posix::IdentityHolder holder = posix::identity_holder(fd);
   const auto until = holder.held ? deadline : std::max(deadline, naming_deadline);
   if (until <= Clock::now()) throw already_running(path, holder.pid);
   if (const auto reader = posix::blocking_reader(fd); reader && deadline <= Clock::now()) {
     throw blocked(path, *reader);
   }
-  wait_for_change(holder, ticker.wake_up(until));
+  wait_for_change(holder, ticker.wake_up(until), mask);
   ticker.tick();
 }
 
@@ -137,14 +139,15 @@ int write_pid(int fd) noexcept {
 
 }  // namespace
 
-Pidfile Pidfile::lock(const fs::path& path, mode_t mode, milliseconds timeout, Ticker& ticker) {
+Pidfile Pidfile::lock(const fs::path& path, mode_t mode, milliseconds timeout, Ticker& ticker,
+                      const sigset_t* waiting_mask) {
   const auto deadline = posix::deadline_in(timeout);
   const auto naming_deadline = posix::deadline_in(identity_patience);
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
     UniqueFd fd = open_checked(path, O_CREAT, mode);
     const int error = posix::lock_exclusion(fd.get());
     if (error == EAGAIN) {
-      wait_for_holder(path, fd.get(), deadline, naming_deadline, ticker);
+      wait_for_holder(path, fd.get(), deadline, naming_deadline, ticker, waiting_mask);
       attempt = 0;
     } else if (error != 0) {
       throw DaemonError(Step::lock_pidfile, {error, std::generic_category()}, path.string());

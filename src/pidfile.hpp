@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <signal.h>
 #include <sys/types.h>
 
 #include <boost/filesystem/path.hpp>
@@ -24,12 +25,13 @@ class Pidfile {
   /// becomes the given one. A symbolic link is not followed.
   /// \param timeout how long to wait for a lock that somebody else holds.
   /// \param ticker told while that lasts.
+  /// \param waiting_mask the signal mask during that; nullptr: the one in force.
   /// \throws DaemonError: `open_pidfile`, with the system's error or the property that is wrong; `lock_pidfile`
   ///         with `std::errc::file_exists` if somebody else has the lock, and that process's pid if it has
   ///         one yet.
   /// \note Runs in the caller.
   static Pidfile lock(const boost::filesystem::path& path, mode_t mode, std::chrono::milliseconds timeout,
-                      Ticker& ticker);
+                      Ticker& ticker, const sigset_t* waiting_mask = nullptr);
 
   /// Makes sure that `lock` could use the file, whoever holds it. Creates and locks nothing.
   /// \throws DaemonError (`open_pidfile`).

@@ -79,10 +79,11 @@ void create_directories(Impl& impl) {
 
 void open_stdio(Impl& impl) { impl.redirection = Redirection::open(impl.options.stdio, impl.detaches()); }
 
-void lock_pidfile(Impl& impl, Ticker& ticker) {
+void lock_pidfile(Impl& impl, Ticker& ticker, const sigset_t& waiting_mask) {
   if (impl.options.pidfile.empty()) return;
   const fs::path& path = impl.options.pidfile;
-  impl.pidfile = Pidfile::lock(path, impl.options.pidfile_mode, impl.options.lock_timeout, ticker);
+  impl.pidfile =
+      Pidfile::lock(path, impl.options.pidfile_mode, impl.options.lock_timeout, ticker, &waiting_mask);
   if (!impl.redirection.leads_to(impl.pidfile.fd())) return;
   // Whatever its name there. Closed after the redirection it would take the daemon's locks along.
   throw DaemonError(Step::open_stdio, std::make_error_code(std::errc::invalid_argument), path.string(),
@@ -181,11 +182,10 @@ void be_daemon(Impl& impl) noexcept {
 }
 
 // Returns in the daemon.
-void detach(Impl& impl, Ticker& ticker) {
+void detach(Impl& impl, Ticker& ticker, posix::SignalBlock& blocked) {
   StatusPipe pipe = create_status_pipe();
   list_kept_descriptors(impl, pipe.writer);
   flush_streams();
-  posix::SignalBlock blocked;
   ParentScope parent;
   const pid_t intermediate = start_intermediate(pipe.writer);
   if (intermediate == 0) {
@@ -203,7 +203,6 @@ void detach(Impl& impl, Ticker& ticker) {
     leave_caller(impl, outcome.daemon);
   }
   launch.take_down(outcome);
-  impl.pidfile.remove();  // before the signal that may have interrupted us is let through
   throw to_error(outcome, subject_of(outcome.step, impl.options), impl.options.ready_timeout);
 }
 
@@ -268,13 +267,16 @@ std::unique_ptr<Impl> start(DaemonOptions options) {
   look_up_user(*impl);
   check_threads(*impl);
   fill_standard_descriptors();
+  // Until everything that the start has made is used, or taken away again.
+  std::optional<posix::SignalBlock> blocked(std::in_place);
   try {
     create_directories(*impl);
     open_stdio(*impl);
     Ticker ticker(impl->options.on_wait);
-    lock_pidfile(*impl, ticker);
+    lock_pidfile(*impl, ticker, blocked->former());
+    if (!impl->detaches()) blocked.reset();
     if (!impl->detaches()) stay_in_foreground(*impl);
-    else detach(*impl, ticker);
+    else detach(*impl, ticker, *blocked);
   } catch (...) {
     impl->pidfile.remove();
     impl->directories.undo();

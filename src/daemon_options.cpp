@@ -75,6 +75,8 @@ void validate(const DaemonOptions& options) {
     require(each.mode <= 07777, "create_directories",
             "the mode of \"" + each.path.string() + "\" has more than permission bits");
   }
+  for (const auto& each : options.restrictions)
+    require(each != nullptr, "restrictions", "one is a null pointer");
   if (!options.environment) return;
   for (const auto& [name, value] : *options.environment) {
     require(!name.empty() && name.find_first_of(std::string("=\0", 2)) == std::string::npos &&

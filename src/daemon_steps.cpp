@@ -9,6 +9,7 @@
 #include "posix/resource_limits.hpp"
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
+#include "posix/threads.hpp"
 
 namespace daemonctx {
 namespace {
@@ -37,11 +38,18 @@ int set_umask(Impl& impl) noexcept {
 
 int write_pidfile(Impl& impl) noexcept { return impl.pidfile ? impl.pidfile.claim() : 0; }
 
+bool is_restricted(const DaemonOptions& options) noexcept {
+  return options.no_new_privileges || !options.restrictions.empty();
+}
+
 int run_before_drop(Impl& impl) noexcept {
   if (!impl.options.before_drop) return 0;
   try {
+    const long threads = posix::count_threads();
     impl.options.before_drop();
-    return 0;
+    if (!is_restricted(impl.options) || posix::count_threads() <= threads) return 0;
+    impl.refusal = "cannot restrict the daemon: before_drop started a thread, and restrictions hold for one";
+    return ECANCELED;
   } catch (...) {
     impl.refusal = describe(std::current_exception());
     return ECANCELED;
@@ -56,13 +64,30 @@ int change_root(Impl& impl) noexcept {
   return posix::error_of(posix::chdir("/"));
 }
 
+int restrict(Impl& impl, int (Restriction::*phase)() noexcept) noexcept {
+  for (const auto& each : impl.options.restrictions) {
+    const int error = ((*each).*phase)();
+    if (error == 0) continue;
+    impl.refusal =
+        std::string("cannot apply the ") + each->name() + ": " + std::generic_category().message(error);
+    return error;
+  }
+  return 0;
+}
+
+int keep_privileges(Impl& impl) noexcept { return restrict(impl, &Restriction::before_change_of_user); }
+
 int change_user(Impl& impl) noexcept { return impl.identity ? posix::assume(*impl.identity) : 0; }
+
+int drop_privileges(Impl& impl) noexcept { return restrict(impl, &Restriction::after_change_of_user); }
+
+int verify_user(Impl& impl) noexcept { return impl.identity ? posix::verify(*impl.identity) : 0; }
 
 int change_directory(Impl& impl) noexcept {
   return posix::error_of(posix::chdir(impl.options.working_directory.c_str()));
 }
 
-int give_up_privileges(Impl& impl) noexcept {
+int rule_out_new_privileges(Impl& impl) noexcept {
   if (!impl.options.no_new_privileges) return 0;
   return posix::error_of(posix::prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL));
 }
@@ -70,6 +95,8 @@ int give_up_privileges(Impl& impl) noexcept {
 int install_signal_map(Impl& impl) noexcept { return impl.signals.install(impl.detaches()); }
 
 int redirect_input(Impl& impl) noexcept { return impl.redirection.redirect_input(); }
+
+int apply_restrictions(Impl& impl) noexcept { return restrict(impl, &Restriction::apply); }
 
 struct DaemonStep {
   Step step;
@@ -84,11 +111,15 @@ constexpr std::array detached_steps = {
     DaemonStep{Step::write_pidfile, write_pidfile},
     DaemonStep{Step::run_before_drop, run_before_drop},
     DaemonStep{Step::change_root, change_root},
+    DaemonStep{Step::apply_restrictions, keep_privileges},
     DaemonStep{Step::change_user, change_user},
+    DaemonStep{Step::apply_restrictions, drop_privileges},
+    DaemonStep{Step::change_user, verify_user},
     DaemonStep{Step::change_directory, change_directory},
-    DaemonStep{Step::give_up_privileges, give_up_privileges},
+    DaemonStep{Step::rule_out_new_privileges, rule_out_new_privileges},
     DaemonStep{Step::install_signal_map, install_signal_map},
     DaemonStep{Step::redirect_stdio, redirect_input},
+    DaemonStep{Step::apply_restrictions, apply_restrictions},
 };
 
 constexpr std::array foreground_steps = {
@@ -98,10 +129,14 @@ constexpr std::array foreground_steps = {
     DaemonStep{Step::redirect_stdio, redirect_input},
     DaemonStep{Step::run_before_drop, run_before_drop},
     DaemonStep{Step::change_root, change_root},
+    DaemonStep{Step::apply_restrictions, keep_privileges},
     DaemonStep{Step::change_user, change_user},
+    DaemonStep{Step::apply_restrictions, drop_privileges},
+    DaemonStep{Step::change_user, verify_user},
     DaemonStep{Step::change_directory, change_directory},
     DaemonStep{Step::limit_core, limit_core},
-    DaemonStep{Step::give_up_privileges, give_up_privileges},
+    DaemonStep{Step::rule_out_new_privileges, rule_out_new_privileges},
+    DaemonStep{Step::apply_restrictions, apply_restrictions},
 };
 
 std::optional<Failure> take(std::span<const DaemonStep> steps, Impl& impl) noexcept {

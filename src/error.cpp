@@ -13,6 +13,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Step::run_servic
     "detach",
     "open the null device",
     "create the directory",
+    "prepare the restrictions",
     "open the file",
     "open the pidfile",
     "lock the pidfile",
@@ -32,6 +33,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Step::run_servic
     "rule out new privileges",
     "install the signal map",
     "redirect the standard streams",
+    "apply the restrictions",
     "become ready",
     "run the service",
 };

@@ -66,7 +66,15 @@ void look_up_user(Impl& impl) {
 
 void check_threads(const Impl& impl) {
   const long threads = posix::count_threads();
-  if (!impl.detaches() || impl.options.allow_threads || threads <= 1) return;
+  const DaemonOptions& options = impl.options;
+  if (options.allow_threads || threads <= 1) return;
+  if (!impl.detaches() && !options.no_new_privileges && options.restrictions.empty()) return;
+  if (!impl.detaches()) {
+    throw DaemonError(Step::check_threads, std::make_error_code(std::errc::operation_not_permitted), {},
+                      "cannot restrict the process: " + std::to_string(threads) +
+                          " threads run, and restrictions hold for one (start them after the context was "
+                          "constructed, or set allow_threads)");
+  }
   throw DaemonError(Step::check_threads, std::make_error_code(std::errc::operation_not_permitted), {},
                     "cannot detach: " + std::to_string(threads) +
                         " threads run, and a fork keeps only one of them (start them after the context was "
@@ -75,6 +83,18 @@ void check_threads(const Impl& impl) {
 
 void create_directories(Impl& impl) {
   impl.directories.make(impl.options.create_directories, impl.options.user, impl.options.group);
+}
+
+void prepare_restrictions(const DaemonOptions& options) {
+  for (const auto& each : options.restrictions) {
+    try {
+      each->prepare(options);
+    } catch (...) {
+      throw DaemonError(
+          Step::prepare_restrictions, std::make_error_code(std::errc::invalid_argument), each->name(),
+          std::string("cannot prepare the ") + each->name() + ": " + describe(std::current_exception()));
+    }
+  }
 }
 
 void open_stdio(Impl& impl) { impl.redirection = Redirection::open(impl.options.stdio, impl.detaches()); }
@@ -94,6 +114,9 @@ void list_kept_descriptors(Impl& impl, const StatusWriter& status) {
   std::vector<int>& kept = impl.kept_descriptors;
   kept = impl.options.files_preserve;
   impl.redirection.append_descriptors(kept);
+  for (const auto& each : impl.options.restrictions) {
+    for (const int fd : each->descriptors()) kept.push_back(fd);
+  }
   kept.push_back(status.fd());
   if (impl.pidfile) kept.push_back(impl.pidfile.fd());
   if (SignalDispatcher::fd() != -1) kept.push_back(SignalDispatcher::fd());  // of an earlier context
@@ -271,6 +294,7 @@ std::unique_ptr<Impl> start(DaemonOptions options) {
   std::optional<posix::SignalBlock> blocked(std::in_place);
   try {
     create_directories(*impl);
+    prepare_restrictions(impl->options);
     open_stdio(*impl);
     Ticker ticker(impl->options.on_wait);
     lock_pidfile(*impl, ticker, blocked->former());

@@ -11,6 +11,8 @@ build_packages=(
   libboost-filesystem-dev:libboost_filesystem.so
   libboost-program-options-dev:libboost_program_options.so
   nlohmann-json3-dev:/usr/include/nlohmann/json.hpp
+  libcap-dev:/usr/include/sys/capability.h
+  libseccomp-dev:/usr/include/seccomp.h
 )
 test_packages=(
   "${build_packages[@]}"
@@ -18,6 +20,7 @@ test_packages=(
   clang:clang++
   clang-format:clang-format
   clang-tidy:clang-tidy
+  cppcheck:cppcheck
   cmake:cmake
   python3:python3
 )

@@ -8,6 +8,7 @@
 #include <exception>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,6 +18,7 @@
 #include "daemonctx/export.hpp"
 #include "daemonctx/launch_mode.hpp"
 #include "daemonctx/progress.hpp"
+#include "daemonctx/restriction.hpp"
 #include "daemonctx/signal_map.hpp"
 #include "daemonctx/stdio.hpp"
 
@@ -127,6 +129,10 @@ struct DaemonOptions {
   /// Made in the caller, in this order, before pidfile and log are opened. If the start fails, those that were not
   /// there before are removed.
   std::vector<Directory> create_directories = {};
+
+  /// What the daemon gives up for good, in this order: all capabilities but some, files, system calls; see
+  /// `daemonctx/confine.hpp`. They hold for one thread: in the foreground too there must be no others.
+  std::vector<std::shared_ptr<Restriction>> restrictions = {};
 };
 
 /// Checks all options as a whole. `DaemonContext` calls it before it changes anything.

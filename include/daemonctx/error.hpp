@@ -22,6 +22,7 @@ enum class Step {
   check_threads,
   fill_standard_descriptors,
   create_directories,
+  prepare_restrictions,
   open_stdio,
   open_pidfile,
   lock_pidfile,
@@ -38,9 +39,10 @@ enum class Step {
   change_root,
   change_user,
   change_directory,
-  give_up_privileges,
+  rule_out_new_privileges,
   install_signal_map,
   redirect_stdio,
+  apply_restrictions,  ///< beginning around `change_user`
   become_ready,
   run_service,
 };

@@ -30,10 +30,26 @@ bool is_database_error(int error) noexcept {
   return error != 0 && error != ENOENT && error != ESRCH && error != EBADF && error != EPERM;
 }
 
-std::string not_found(const char* kind, const std::string& name) {
-  if (!is_database_error(errno)) return std::string("there is no ") + kind + " \"" + name + '"';
+// An entry of the user database, with the text that it points to.
+template <class Entry>
+struct Record {
+  Entry entry{};
+  std::vector<char> text = std::vector<char>(1024);
+  Entry* found = nullptr;
+  int error = 0;
+
+  template <class Key>
+  bool look(int (*ask)(Key, Entry*, char*, std::size_t, Entry**), Key key) {
+    while ((error = ask(key, &entry, text.data(), text.size(), &found)) == ERANGE)
+      text.resize(text.size() * 2);
+    return found != nullptr;
+  }
+};
+
+std::string not_found(const char* kind, const std::string& name, int error) {
+  if (!is_database_error(error)) return std::string("there is no ") + kind + " \"" + name + '"';
   return std::string("cannot look up the ") + kind + " \"" + name +
-         "\": " + std::generic_category().message(errno);
+         "\": " + std::generic_category().message(error);
 }
 
 std::vector<gid_t> groups_of(const std::string& name, gid_t gid) {
@@ -82,25 +98,25 @@ bool can_be_root_again(const Identity& identity) noexcept {
 std::string look_up(const std::string& user, const std::string& group, bool initgroups, Identity& identity) {
   identity = {.uid = posix::geteuid(), .gid = posix::getegid()};
   if (!user.empty()) {
-    errno = 0;
-    const passwd* entry = ::getpwnam(user.c_str());
+    Record<passwd> record;
     const auto number = as_number<uid_t>(user);
-    if (entry == nullptr && number) entry = ::getpwuid(*number);
-    if (entry == nullptr && !number) return not_found("user", user);
-    identity.uid = entry != nullptr ? entry->pw_uid : *number;
-    if (entry == nullptr && group.empty()) return "user " + user + " has no name and so no group: name one";
-    if (entry != nullptr) {
-      identity.gid = entry->pw_gid;
-      identity.name = entry->pw_name;
-      identity.home = entry->pw_dir;
+    const bool found =
+        record.look(::getpwnam_r, user.c_str()) || (number && record.look(::getpwuid_r, *number));
+    if (!found && !number) return not_found("user", user, record.error);
+    if (!found && group.empty()) return "user " + user + " has no name and so no group: name one";
+    identity.uid = found ? record.entry.pw_uid : *number;
+    if (found) {
+      identity.gid = record.entry.pw_gid;
+      identity.name = record.entry.pw_name;
+      identity.home = record.entry.pw_dir;
     }
   }
   if (!group.empty()) {
-    errno = 0;
-    const struct group* entry = ::getgrnam(group.c_str());
+    Record<struct group> record;
     const auto number = as_number<gid_t>(group);
-    if (entry == nullptr && !number) return not_found("group", group);
-    identity.gid = entry != nullptr ? entry->gr_gid : *number;
+    const bool found = record.look(::getgrnam_r, group.c_str());
+    if (!found && !number) return not_found("group", group, record.error);
+    identity.gid = found ? record.entry.gr_gid : *number;
   }
   identity.groups = {identity.gid};
   if (initgroups && !identity.name.empty()) identity.groups = groups_of(identity.name, identity.gid);
@@ -127,6 +143,12 @@ int assume(Identity& identity) noexcept {
   if (privileged && posix::setgroups(identity.groups.size(), identity.groups.data()) == -1) return errno;
   if (posix::setresgid(identity.gid, identity.gid, identity.gid) == -1) return errno;
   if (posix::setresuid(identity.uid, identity.uid, identity.uid) == -1) return errno;
+  identity.assumed = true;
+  return 0;
+}
+
+int verify(Identity& identity) noexcept {
+  if (!identity.assumed) return 0;
   return has_ids(identity) && has_groups(identity) && !can_be_root_again(identity) ? 0 : EPERM;
 }
 

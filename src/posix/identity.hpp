@@ -16,6 +16,7 @@ struct Identity {
   std::vector<gid_t> read_back = {};  ///< as long as `groups`: room for `assume`
   std::string name = {};              ///< empty if the user database does not know the uid
   std::string home = {};
+  bool assumed = false;
 };
 
 /// Looks user and group up, each a name or a number.
@@ -32,9 +33,12 @@ bool is_elevated() noexcept;
 /// Who this process is without them. The supplementary groups are the starter's already.
 Identity unelevated();
 
-/// Becomes it, and makes sure of it: all ids and groups are read back, and regaining root is tried and must fail.
-/// Does nothing if this process is it already and has no privileges to give up.
+/// Becomes it. Does nothing if this process is it already and has no privileges to give up.
 /// \return 0 or an errno; then the process may be half changed. \note Runs in the daemon before it may allocate.
 int assume(Identity& identity) noexcept;
+
+/// Makes sure of it: all ids and groups are read back, and regaining root is tried and must fail.
+/// \return 0 or an errno. \note Runs in the daemon before it may allocate.
+int verify(Identity& identity) noexcept;
 
 }  // namespace daemonctx::posix

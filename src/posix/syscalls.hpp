@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -48,6 +49,7 @@ using ::getrlimit;
 using ::getuid;
 using ::kill;
 using ::lstat;
+using ::memfd_create;
 using ::mkdirat;
 using ::open;
 using ::openat;
@@ -55,6 +57,7 @@ using ::pipe2;
 using ::poll;
 using ::ppoll;
 using ::prctl;
+using ::pread;
 using ::pthread_sigmask;
 using ::pwrite;
 using ::read;

@@ -134,8 +134,10 @@ DaemonOptions ServiceRun::daemon_options(bool in_foreground) const {
     options.on_error = [name = service_.name_](const auto& error, std::string_view where) {
       say(name, error, where);
     };
-  if (in_foreground) options.detach_process = DetachProcess::never;
-  if (in_foreground) options.stdio = {};  // the terminal, unless somebody asked for something else just now
+  if (in_foreground) {
+    options.detach_process = DetachProcess::never;
+    options.stdio = {};  // the terminal, unless somebody asked for something else just now
+  }
   if (has("log")) options.stdio.out = options.stdio.err = StdioTarget::file(text("log"));
   return options;
 }

@@ -52,6 +52,13 @@ def check_run_service(program, work, library_path=""):
     check(not pidfile.exists(), "the pidfile was left behind")
 
 
+def check_run_confine(program, work, library_path=""):
+    pidfile = work / "consumer.pid"
+    output = run(program, pidfile, LD_LIBRARY_PATH=str(library_path))
+    check(output.splitlines() == ["confined"], f"unexpected output: {output}")
+    check(not pidfile.exists(), "the pidfile was left behind")
+
+
 def install(source, kind, work):
     prefix = work / "prefix"
     run("meson", "setup", work / "build", source, f"--prefix={prefix}", f"-Ddefault_library={kind}",
@@ -67,7 +74,7 @@ def check_files(source, prefix, kind):
     check(headers(source) == headers(prefix),
           f"headers not installed, or too many: {headers(source) ^ headers(prefix)}")
     libraries = {path.name for path in prefix.rglob("libdaemonctx*")}
-    for library in ["libdaemonctx", "libdaemonctx-service"]:
+    for library in ["libdaemonctx", "libdaemonctx-confine", "libdaemonctx-service"]:
         check((f"{library}.a" in libraries) == (kind == "static"), f"installed: {libraries}")
         check((f"{library}.so.0" in libraries) == (kind == "shared"), f"installed: {libraries}")
 
@@ -84,6 +91,7 @@ def use_pkg_config(prefix, kind, work):
     libdir = next(prefix.rglob("daemonctx.pc")).parents[1]
     static = ["--static"] if kind == "static" else []
     for source, package, check_it in [("consumer.cpp", "daemonctx >= 0.1", check_run),
+                                      ("consumer_confine.cpp", "daemonctx-confine >= 0.1", check_run_confine),
                                       ("consumer_service.cpp", "daemonctx-service >= 0.1", check_run_service)]:
         flags = run("pkg-config", "--cflags", "--libs", *static, package,
                     PKG_CONFIG_PATH=str(libdir / "pkgconfig"))
@@ -98,6 +106,7 @@ def use_cmake(prefix, work):
         f"-DCMAKE_CXX_COMPILER={CXX[-1]}")
     run("cmake", "--build", work / "cmake")
     check_run(work / "cmake/consumer", work)
+    check_run_confine(work / "cmake/consumer_confine", work)
     check_run_service(work / "cmake/consumer_service", work)
     moved.rename(prefix)
 
@@ -107,6 +116,7 @@ def use_subproject(source, kind, work):
     library = consumer / "subprojects/daemonctx"
     library.mkdir(parents=True)
     shutil.copy(HERE / "consumer.cpp", consumer)
+    shutil.copy(HERE / "consumer_confine.cpp", consumer)
     shutil.copy(HERE / "consumer_service.cpp", consumer)
     shutil.copy(HERE / "consumer.meson.build", consumer / "meson.build")
     for part in ["meson.build", "meson_options.txt"]:
@@ -114,9 +124,11 @@ def use_subproject(source, kind, work):
     for part in ["include", "src"]:
         shutil.copytree(source / part, library / part)
     build = work / "build-subproject"
-    run("meson", "setup", build, consumer, f"-Ddefault_library={kind}", "--force-fallback-for=daemonctx,daemonctx-service")
+    run("meson", "setup", build, consumer, f"-Ddefault_library={kind}",
+        "--force-fallback-for=daemonctx,daemonctx-confine,daemonctx-service")
     run("meson", "compile", "-C", build)
     check_run(build / "consumer", work)
+    check_run_confine(build / "consumer_confine", work)
     check_run_service(build / "consumer_service", work)
 
 
@@ -130,6 +142,7 @@ def main():
         check_files(source, prefix, kind)
         if kind == "shared":
             check_exports(prefix, "libdaemonctx.so")
+            check_exports(prefix, "libdaemonctx-confine.so")
             check_exports(prefix, "libdaemonctx-service.so")
         if "pkg-config" not in missing:
             use_pkg_config(prefix, kind, work)

@@ -3,9 +3,12 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <daemonctx/confine.hpp>
 #include <fstream>
 #include <iostream>
+#include <sstream>
 #include <stdexcept>
+#include <thread>
 
 #include "probe.hpp"
 
@@ -69,6 +72,41 @@ void set_on_error(DaemonOptions& options, const std::string& what) {
   };
 }
 
+std::vector<std::string> list(const std::string& text) {
+  std::istringstream in(text);
+  std::vector<std::string> found;
+  for (std::string each; std::getline(in, each, ',');) found.push_back(each);
+  return found;
+}
+
+// "best" and "kill" among them are not system calls.
+std::vector<std::string> calls(const std::string& text, daemonctx::SystemCallRules& rules) {
+  std::vector<std::string> found;
+  for (const std::string& each : list(text)) {
+    if (each == "best") rules.best_effort = true;
+    else if (each == "kill") rules.on_violation = daemonctx::Violation::kill;
+    else found.push_back(each);
+  }
+  return found;
+}
+
+// ro:/path,rw:/path
+void add_landlock(DaemonOptions& options, const std::string& text) {
+  daemonctx::LandlockRules rules;
+  for (const std::string& each : list(text)) {
+    if (each == "best") rules.best_effort = true;
+    else (each.rfind("ro:", 0) == 0 ? rules.read_only : rules.read_write).emplace_back(each.substr(3));
+  }
+  options.restrictions.push_back(daemonctx::landlock(rules));
+}
+
+void add_system_calls(DaemonOptions& options, const std::string& allowed, const std::string& denied) {
+  daemonctx::SystemCallRules rules;
+  rules.allowed = calls(allowed, rules);
+  rules.denied = calls(denied, rules);
+  options.restrictions.push_back(daemonctx::system_calls(rules));
+}
+
 std::chrono::milliseconds ms(const std::string& text) { return std::chrono::milliseconds(std::stoll(text)); }
 
 }  // namespace
@@ -103,9 +141,18 @@ const std::map<std::string, OptionSetter> option_setters = {
      [](DaemonOptions& o, const std::string& v) {
        o.before_drop = [v] {
          if (v.rfind("throw ", 0) == 0) throw std::runtime_error(v.substr(6));
+         if (v == "thread") std::thread([] { ::pause(); }).detach();
          say("before drop: uid " + std::to_string(::geteuid()));
        };
      }},
+    {"capabilities",
+     [](DaemonOptions& o, const std::string& v) {
+       o.restrictions.push_back(daemonctx::keep_capabilities(list(v)));
+     }},
+    {"landlock", add_landlock},
+    {"allow", [](DaemonOptions& o, const std::string& v) { add_system_calls(o, v, {}); }},
+    {"deny", [](DaemonOptions& o, const std::string& v) { add_system_calls(o, {}, v); }},
+    {"allow_and_deny", [](DaemonOptions& o, const std::string& v) { add_system_calls(o, v, v); }},
     {"no_new_privileges", [](DaemonOptions& o, const std::string&) { o.no_new_privileges = true; }},
     {"variable",
      [](DaemonOptions& o, const std::string& v) {

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <daemonctx/controller.hpp>
 #include <fstream>
 #include <iostream>
@@ -25,6 +28,35 @@ using daemonctx::DaemonContext;
 void acquire_terminal(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
   say(fd == -1 ? "no terminal to open" : "opened, controlling terminal: " + terminal());
+}
+
+// Of something that may be forbidden.
+void say_outcome(const std::string& what, int result) {
+  const int error = errno;
+  if (result > 2) ::close(result);
+  say(what + (result == -1 ? std::string(": ") + std::strerror(error) : ": done"));
+}
+
+void execute(DaemonContext&, const std::string& program) {
+  const pid_t child = ::fork();
+  if (child == -1) return say_outcome("fork", -1);
+  if (child == 0) {
+    ::execl(program.c_str(), program.c_str(), nullptr);
+    ::_exit(errno);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  errno = WEXITSTATUS(status);
+  say_outcome("execute", errno == 0 ? 0 : -1);
+}
+
+void bind_port(DaemonContext&, const std::string& port) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(std::stoi(port)));
+  say_outcome("bind", ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address));
+  ::close(fd);
 }
 
 void throw_error(const std::string& text) { throw std::runtime_error(text); }
@@ -123,6 +155,14 @@ const std::map<std::string, ServiceAction> service_actions = {
      [](DaemonContext&, const std::string& path) {
        say(path + (::access(path.c_str(), F_OK) == 0 ? " is there" : " is not there"));
      }},
+    {"read",
+     [](DaemonContext&, const std::string& path) { say_outcome("read", ::open(path.c_str(), O_RDONLY | O_CLOEXEC)); }},
+    {"create",
+     [](DaemonContext&, const std::string& path) {
+       say_outcome("create", ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+     }},
+    {"execute", execute},
+    {"bind", bind_port},
     {"say", [](DaemonContext&, const std::string& text) { say(text); }},
     {"print", [](DaemonContext&, const std::string& text) { std::cout << text << std::endl; }},
     {"eprint", [](DaemonContext&, const std::string& text) { std::cerr << text << std::endl; }},

@@ -27,6 +27,7 @@ FLOORS = [
         "reload_notice",
         "flush",
         "directory directories",
+        "restriction",
         "notify",
         "posix/close_fds",
         "posix/resource_limits",
@@ -45,6 +46,7 @@ FLOORS = [
     [
         "controller target",
         "asio",
+        "confine confine/capabilities confine/landlock confine/system_calls",
     ],
     # 5: a program's command line
     [

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -106,6 +107,8 @@ using ::getgid;
 using ::getpid;
 using ::getuid;
 using ::kill;
+using ::memfd_create;
+using ::pread;
 using ::pthread_sigmask;
 using ::setegid;
 using ::seteuid;

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: BSL-1.0
+#define BOOST_TEST_MODULE confine
+
+// Capabilities, Landlock and system call filters. Without root it exits with 77: skipped.
+// Command line: the probe, then what the library was built with (libcap, landlock, libseccomp).
+
+#include <linux/filter.h>
+#include <linux/landlock.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/filesystem/operations.hpp>
+#include <boost/test/unit_test.hpp>
+#include <cstddef>
+#include <sstream>
+
+#include "scene.hpp"
+
+using scene::Scene;
+
+namespace {
+
+struct NeedsRoot {
+  NeedsRoot() {
+    if (::geteuid() == 0) return;
+    BOOST_TEST_MESSAGE("skipped: needs root");
+    std::exit(77);
+  }
+};
+
+bool has(const std::string& library) {
+  const auto& suite = boost::unit_test::framework::master_test_suite();
+  return std::any_of(suite.argv + 1, suite.argv + suite.argc,
+                     [&](const char* word) { return word == library; });
+}
+
+boost::unit_test::assertion_result with_capabilities(boost::unit_test::test_unit_id) {
+  return boost::unit_test::assertion_result(has("libcap"));
+}
+boost::unit_test::assertion_result with_landlock(boost::unit_test::test_unit_id) {
+  const bool in_kernel =
+      ::syscall(SYS_landlock_create_ruleset, nullptr, 0UL, LANDLOCK_CREATE_RULESET_VERSION) > 0;
+  if (has("landlock") && !in_kernel) BOOST_TEST_MESSAGE("skipped: this kernel has no Landlock");
+  return boost::unit_test::assertion_result(has("landlock") && in_kernel);
+}
+boost::unit_test::assertion_result with_seccomp(boost::unit_test::test_unit_id) {
+  return boost::unit_test::assertion_result(has("libseccomp"));
+}
+
+struct Stage {
+  Scene scene;
+  std::string pidfile = scene.path("pid");
+  std::string folder = scene.path("folder");
+  pid_t daemon = 0;
+
+  Stage() {
+    ::chmod(scene.path("channel").c_str(), 0666);
+    ::mkdir(folder.c_str(), 0777);
+  }
+
+  scene::Result run(scene::Words words, const std::function<void()>& surroundings = {}) const {
+    words.insert(words.begin(), {"daemon", "pidfile=" + pidfile});
+    return scene.run_probe(std::move(words), surroundings);
+  }
+  void start(scene::Words words, const std::function<void()>& surroundings = {}) {
+    words.emplace_back("wait");
+    const auto result = run(std::move(words), surroundings);
+    BOOST_TEST(result.err == "");
+    BOOST_REQUIRE(result.end.exited(0));
+    daemon = scene::pid_in(pidfile);
+  }
+  // What the kernel tells of the daemon.
+  std::string field(const std::string& name) const {
+    std::istringstream lines(scene::contents("/proc/" + std::to_string(daemon) + "/status"));
+    for (std::string line; std::getline(lines, line);) {
+      if (line.rfind(name + ":\t", 0) == 0) return line.substr(name.size() + 2);
+    }
+    return "none";
+  }
+  void stop() {
+    ::kill(daemon, SIGTERM);
+    scene.expect("stop");
+    BOOST_TEST(scene::await_end(daemon).exited(0));
+  }
+  void refuses(scene::Words words, const std::string& line,
+               const std::function<void()>& surroundings = {}) const {
+    const auto result = run(std::move(words), surroundings);
+    BOOST_TEST(result.end.exited(1));
+    BOOST_TEST(result.err.find('\n' + line + '\n') != std::string::npos, result.err << " lacks: " << line);
+    BOOST_TEST(!scene::exists(pidfile));
+    BOOST_TEST(scene::children().empty());
+  }
+};
+
+// A kernel without these system calls, as far as the program can tell.
+void lack(std::array<unsigned, 2> calls) {
+  std::array<sock_filter, 5> program = {{
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, calls[0], 2, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, calls[1], 1, 0),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+  }};
+  const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
+  if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) ::_exit(126);
+}
+
+// Where port 80 is privileged, whatever this machine thinks of it.
+void own_network() {
+  if (::unshare(CLONE_NEWNET) != 0) ::_exit(126);
+}
+
+void become_nobody() {
+  if (::setgid(65534) != 0 || ::setuid(65534) != 0) ::_exit(126);
+}
+
+}  // namespace
+
+namespace utf = boost::unit_test;
+
+BOOST_TEST_GLOBAL_FIXTURE(NeedsRoot);
+
+BOOST_FIXTURE_TEST_CASE(what_is_not_there_is_refused_by_its_name, Stage) {
+  if (!has("libcap")) {
+    refuses({"capabilities=CAP_CHOWN"},
+            "cannot prepare the capabilities: daemonctx was built without libcap: Operation not supported");
+  }
+  if (!has("landlock")) {
+    refuses(
+        {"landlock=ro:/"},
+        "cannot prepare the Landlock rules: daemonctx was built without Landlock: Operation not supported");
+  }
+  if (!has("libseccomp")) {
+    refuses({"deny=ptrace"},
+            "cannot prepare the system call filter: daemonctx was built without libseccomp: Operation not "
+            "supported");
+  }
+  BOOST_TEST(!scene.has_line());
+}
+
+BOOST_AUTO_TEST_SUITE(capabilities, *utf::precondition(with_capabilities))
+
+BOOST_FIXTURE_TEST_CASE(the_kept_one_lets_nobody_bind_port_80_and_there_is_no_other, Stage) {
+  start({"user=nobody", "capabilities=CAP_NET_BIND_SERVICE", "bind:80"}, own_network);
+  scene.expect("bind: done");
+  for (const char* set : {"CapPrm", "CapEff", "CapBnd"}) BOOST_TEST(field(set) == "0000000000000400", set);
+  for (const char* set : {"CapInh", "CapAmb"}) BOOST_TEST(field(set) == "0000000000000000", set);
+  BOOST_TEST(field("Uid") == "65534\t65534\t65534\t65534");
+  stop();
+  ::unlink(pidfile.c_str());
+  start({"user=nobody", "bind:80"}, own_network);
+  scene.expect("bind: Permission denied");
+  BOOST_TEST(field("CapEff") == "0000000000000000");
+  stop();
+}
+
+BOOST_FIXTURE_TEST_CASE(root_without_any_is_nobody_special, Stage) {
+  start({"capabilities=", "bind:80"}, own_network);
+  scene.expect("bind: Permission denied");
+  for (const char* set : {"CapPrm", "CapEff", "CapBnd", "CapInh", "CapAmb"}) {
+    BOOST_TEST(field(set) == "0000000000000000", set);
+  }
+  BOOST_TEST(field("Uid") == "0\t0\t0\t0");
+  stop();
+}
+
+BOOST_FIXTURE_TEST_CASE(they_are_dropped_in_the_foreground_too, Stage) {
+  auto service = scene.start_probe({"daemon", "detach=never", "pidfile=" + pidfile, "user=nobody",
+                                    "capabilities=cap_chown", "say:works", "wait"});
+  scene.expect("works");
+  daemon = service.pid();
+  BOOST_TEST(field("CapEff") == "0000000000000001");
+  BOOST_TEST(field("CapBnd") == "0000000000000001");
+  ::kill(service.pid(), SIGTERM);
+  BOOST_TEST(service.finish().end.exited(0));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_way_back_to_root_is_no_capability_to_keep, Stage) {
+  for (const std::string way : {"CAP_SETUID", "CAP_SETGID"}) {
+    refuses({"user=nobody", "capabilities=" + way},
+            "cannot prepare the capabilities: " + way + " would be the way back to root");
+  }
+  refuses({"capabilities=CAP_NONSENSE"},
+          "cannot prepare the capabilities: there is no capability \"CAP_NONSENSE\"");
+  ::chmod(scene.folder().c_str(), 0777);
+  refuses({"capabilities=CAP_CHOWN"},
+          "cannot prepare the capabilities: this process does not have CAP_CHOWN: Operation not permitted",
+          become_nobody);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(landlock, *utf::precondition(with_landlock))
+
+BOOST_FIXTURE_TEST_CASE(what_the_rules_do_not_name_can_not_be_opened, Stage) {
+  scene::write_file(folder + "/old", "text");
+  const std::string forbidden = scene.path("forbidden");
+  scene::write_file(forbidden, "secret");
+  start({"landlock=ro:/usr,ro:/lib,ro:/lib64,ro:/bin,rw:" + folder + ",rw:" + scene.path("channel"),
+         "out=" + scene.path("log"), "read:/usr/bin/env", "create:/usr/planted", "execute:/bin/true",
+         "read:" + folder + "/old", "create:" + folder + "/new", "create:" + folder + "/old",
+         "read:" + forbidden, "create:" + forbidden, "create:" + scene.path("other"), "read:/etc/passwd",
+         "print:still logged"});
+  for (const char* outcome :
+       {"read: done", "create: Permission denied", "execute: done", "read: done", "create: done",
+        "create: done", "read: Permission denied", "create: Permission denied", "create: Permission denied",
+        "read: Permission denied"}) {
+    scene.expect(outcome);
+  }
+  BOOST_TEST(field("NoNewPrivs") == "1");
+  stop();
+  BOOST_TEST(scene::contents(scene.path("log")) == "still logged\n");
+  BOOST_TEST(scene::exists(pidfile));
+  BOOST_TEST(scene::contents(pidfile) == "");  // its directory is not among them
+  BOOST_TEST(!scene::exists("/usr/planted"));
+}
+
+BOOST_FIXTURE_TEST_CASE(what_may_be_written_can_not_be_executed, Stage) {
+  boost::filesystem::copy_file("/bin/true", folder + "/tool");
+  ::chmod((folder + "/tool").c_str(), 0755);
+  pidfile = folder + "/pid";
+  start({"landlock=ro:/usr,ro:/lib,ro:/lib64,rw:" + folder + ",rw:" + scene.path("channel"),
+         "execute:" + folder + "/tool"});
+  scene.expect("execute: Permission denied");
+  stop();
+  BOOST_TEST(!scene::exists(pidfile));  // its directory is
+}
+
+BOOST_FIXTURE_TEST_CASE(paths_are_those_that_the_daemon_sees, Stage) {
+  const std::string root = scene.path("root");
+  boost::filesystem::create_directories(root + scene.folder().string());
+  boost::filesystem::create_directories(root + "/data");
+  boost::filesystem::create_directories(root + "/etc");
+  BOOST_REQUIRE(::symlink("/data", (root + "/link").c_str()) == 0);
+  BOOST_REQUIRE(::link(scene.path("channel").c_str(), (root + scene.path("channel")).c_str()) == 0);
+  start({"chroot=" + root, "user=nobody", "landlock=ro:link,rw:" + scene.path("channel"), "read:/data",
+         "read:/etc"});
+  scene.expect("read: done");
+  scene.expect("read: Permission denied");
+  stop();
+}
+
+BOOST_FIXTURE_TEST_CASE(a_rule_for_what_is_not_there_is_refused, Stage) {
+  refuses({"landlock=ro:/none"}, "cannot prepare the Landlock rules: \"/none\": No such file or directory");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_kernel_without_it_is_an_error_unless_told, Stage) {
+  const auto old_kernel = [] { lack({SYS_landlock_create_ruleset, SYS_landlock_create_ruleset}); };
+  refuses(
+      {"landlock=ro:/"},
+      "cannot prepare the Landlock rules: this kernel has no Landlock, or it is switched off: Function not "
+      "implemented",
+      old_kernel);
+  start({"landlock=ro:/usr,best", "read:/etc/passwd"}, old_kernel);
+  scene.expect("read: done");
+  stop();
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_AUTO_TEST_SUITE(system_calls, *utf::precondition(with_seccomp))
+
+BOOST_FIXTURE_TEST_CASE(with_none_but_the_basic_ones_the_library_works, Stage) {
+  // The probe opens its channel for each report.
+  start({"out=" + scene.path("log"), "err=" + scene.path("log"), "delivery=thread", "cleanup_timeout=60000",
+         "allow=openat", "signal=10:count", "cleanup:done", "print:logged", "on_reload:said", "bind:80",
+         "execute:/bin/true"});
+  scene.expect("bind: Operation not permitted");
+  scene.expect("fork: Operation not permitted");
+  BOOST_TEST(field("Seccomp") == "2");
+  BOOST_TEST(field("NoNewPrivs") == "1");
+  ::kill(daemon, SIGHUP);
+  scene.expect("reloaded");
+  ::kill(daemon, SIGUSR1);
+  BOOST_TEST(scene.next().rfind("signal 10", 0) == 0U);
+  ::kill(daemon, SIGTERM);
+  scene.expect("stop");
+  scene.expect("cleanup done");
+  BOOST_TEST(scene::await_end(daemon).exited(0));
+  BOOST_TEST(scene::contents(scene.path("log")) == "logged\n");
+  BOOST_TEST(!scene::exists(pidfile));
+}
+
+BOOST_FIXTURE_TEST_CASE(what_is_not_allowed_fails_or_kills, Stage) {
+  start({"deny=execve,execveat", "execute:/bin/true", "read:/etc/passwd"});
+  scene.expect("execute: Operation not permitted");
+  scene.expect("read: done");
+  stop();
+  start({"readiness=notified", "deny=bind,kill", "ready", "say:binds", "wait_for:100", "bind:80"});
+  scene.expect("binds");
+  scene.expect("no stop");
+  BOOST_TEST(scene::await_end(daemon).killed_by(SIGSYS));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_wrong_list_is_refused, Stage) {
+  const std::string filter = "cannot prepare the system call filter: ";
+  refuses({"deny=nonsense"}, filter + "there is no system call \"nonsense\"");
+  refuses({"allow=nonsense"}, filter + "there is no system call \"nonsense\"");
+  refuses({"allow_and_deny=read"}, filter + "system calls are either allowed or denied");
+  refuses({"deny=read", "capabilities="}, filter + "it must be the last restriction");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_kernel_without_them_is_an_error_unless_told, Stage) {
+  const auto old_kernel = [] { lack({SYS_seccomp, SYS_seccomp}); };
+  refuses({"deny=execve"},
+          "cannot prepare the system call filter: this kernel has no system call filters: Function not "
+          "implemented",
+          old_kernel);
+  start({"deny=execve,best", "execute:/bin/true"}, old_kernel);
+  scene.expect("execute: done");
+  stop();
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+BOOST_FIXTURE_TEST_CASE(restrictions_hold_for_one_thread_and_so_there_must_be_one, Stage) {
+  const std::string rest =
+      " threads run, and restrictions hold for one (start them after the context was constructed, "
+      "or set allow_threads)";
+  const auto result = scene.run_probe({"thread", "daemon", "detach=never", "no_new_privileges=yes"});
+  BOOST_TEST(result.end.exited(1));
+  BOOST_TEST(result.err.find("cannot restrict the process: 2" + rest) != std::string::npos, result.err);
+  refuses({"before_drop=thread", "no_new_privileges=yes"},
+          "cannot restrict the daemon: before_drop started a thread, and restrictions hold for one");
+}
+
+BOOST_FIXTURE_TEST_CASE(all_together_they_confine_a_service, Stage,
+                        *utf::precondition(with_capabilities) * utf::precondition(with_landlock) *
+                            utf::precondition(with_seccomp)) {
+  start({"user=nobody", "mkdir=" + scene.path("run"), "capabilities=CAP_NET_BIND_SERVICE",
+         "landlock=rw:" + scene.path("run") + ",rw:" + scene.path("channel"), "allow=openat,socket,bind",
+         "bind:80", "create:" + scene.path("run/state"), "read:/etc/passwd", "execute:/bin/true"},
+        own_network);
+  for (const char* outcome :
+       {"bind: done", "create: done", "read: Permission denied", "fork: Operation not permitted"}) {
+    scene.expect(outcome);
+  }
+  stop();
+}

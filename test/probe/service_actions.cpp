@@ -163,6 +163,8 @@ const std::map<std::string, ServiceAction> service_actions = {
      }},
     {"execute", execute},
     {"bind", bind_port},
+    {"await",  // until somebody opens the FIFO for writing
+     [](DaemonContext&, const std::string& fifo) { ::close(::open(fifo.c_str(), O_RDONLY | O_CLOEXEC)); }},
     {"say", [](DaemonContext&, const std::string& text) { say(text); }},
     {"print", [](DaemonContext&, const std::string& text) { std::cout << text << std::endl; }},
     {"eprint", [](DaemonContext&, const std::string& text) { std::cerr << text << std::endl; }},

@@ -200,12 +200,15 @@ BOOST_FIXTURE_TEST_CASE(a_daemon_whose_caller_was_killed_gives_up_as_soon_as_it_
 }
 
 BOOST_FIXTURE_TEST_CASE(a_hang_up_takes_the_half_started_daemon_down, Stage) {
-  Terminal terminal(*this, {"daemon", "pidfile=" + pidfile, "readiness=notified", "facts", "wait"});
+  const std::string made = scene.path("made");
+  Terminal terminal(*this,
+                    {"daemon", "mkdir=" + made, "pidfile=" + pidfile, "readiness=notified", "facts", "wait"});
   scene.facts();
   terminal.hang_up();
   BOOST_TEST(scene::await_end(terminal.leader()).killed_by(SIGHUP));
   scene.expect("stop");
   BOOST_TEST(scene::children().empty());
+  BOOST_TEST(!scene::exists(made));
   BOOST_TEST(!scene::exists(pidfile));
   BOOST_TEST(!scene.has_line());
   ends_whole(0);

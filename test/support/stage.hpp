@@ -47,7 +47,8 @@ inline void have_private_mounts() {
   std::exit(77);
 }
 
-/// For surroundings. The leak sanitizer needs a process of its own that may trace: where there can be none, it fails.
+/// For surroundings. The leak sanitizer traces from a process of its own, with the help of /proc; where it can't, it
+/// fails.
 inline void forgo_leak_check() {
   const char* options = std::getenv("ASAN_OPTIONS");
   ::setenv("ASAN_OPTIONS", (std::string(options == nullptr ? "" : options) + ":detect_leaks=0").c_str(), 1);

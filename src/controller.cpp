@@ -48,6 +48,10 @@ DaemonStatus status_by_locks(int fd, std::error_code& error) noexcept {
   }
   if (!holder.held && posix::is_excluded(fd)) return {.state = DaemonState::starting};
   if (!holder.held) return {.state = is_empty(fd) ? DaemonState::stopped : DaemonState::stale};
+  if (holder.pid != 0 && !is_credible(holder.pid, fd)) {
+    error = std::make_error_code(std::errc::bad_message);
+    return {.state = DaemonState::unknown};
+  }
   DaemonStatus status{posix::is_marked_ready(fd) ? DaemonState::running : DaemonState::starting, holder.pid};
   if (holder.pid != 0) status.since = posix::start_time(holder.pid);
   return status;
@@ -109,6 +113,14 @@ ReloadResult reload_target(const Target& target, const fs::path& pidfile, millis
 std::string explain(const std::string& task, const fs::path& pidfile, const std::error_code& error) {
   std::string text = "cannot " + task + " the daemon of \"" + pidfile.string() + "\": ";
   if (error == std::errc::no_such_process) return text + "it is not running";
+  if (error == std::errc::bad_message) {
+    return text +
+           "the process that holds its lock can't be it: it is another user's, or does not have it open";
+  }
+  if (error == std::errc::too_many_symbolic_link_levels) {
+    return text + "it is a symbolic link, or others could have put one on the way to it";
+  }
+  if (error == std::errc::too_many_links) return text + "it has more than one link";
   if (error == std::errc::timed_out) return text + "it has not done so in time";
   if (error == std::errc::operation_canceled) return text + "it ended meanwhile";
   if (error == std::errc::operation_not_supported) return text + "it does not do that";

@@ -15,6 +15,7 @@
 #include "posix/pidfd.hpp"
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
+#include "posix/trusted_path.hpp"
 
 namespace daemonctx {
 namespace {
@@ -59,10 +60,19 @@ DaemonError blocked(const fs::path& path, pid_t reader) {
           "cannot lock the pidfile \"" + path.string() + "\": " + who + " holds a read lock on it", reader};
 }
 
-UniqueFd open_checked(const fs::path& path, int flags, mode_t mode) {
+UniqueFd directory_of(const fs::path& path) {
+  UniqueFd directory = posix::open_directory_of(path.c_str());
+  if (directory) return directory;
+  if (errno == ELOOP)
+    throw unsafe(path, "a symbolic link on the way to it could have been put there by others");
+  throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
+}
+
+UniqueFd open_checked(const UniqueFd& directory, const fs::path& path, int flags, mode_t mode) {
   // O_NONBLOCK: a FIFO must not hold the start up before it can be refused.
   flags |= O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-  UniqueFd fd(posix::retry([&] { return posix::open(path.c_str(), flags, mode); }));
+  const char* const name = posix::name_of(path.c_str());
+  UniqueFd fd(posix::retry([&] { return posix::openat(directory.get(), name, flags, mode); }));
   if (!fd && errno == ELOOP) throw unsafe(path, "it is a symbolic link");
   if (!fd) throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
   struct stat file {};
@@ -82,11 +92,25 @@ struct Claim {
   std::atomic<int> looks = 0;  // pidfiles that this process has open for a look
 } own_claim;
 
-bool leads_to(const fs::path& path, int fd) noexcept {
-  struct stat by_path {};
+// With AT_FDCWD by the whole path.
+bool leads_to(int directory, const char* name, int fd) noexcept {
+  struct stat by_name {};
   struct stat by_descriptor {};
-  return posix::lstat(path.c_str(), &by_path) == 0 && posix::fstat(fd, &by_descriptor) == 0 &&
-         by_path.st_dev == by_descriptor.st_dev && by_path.st_ino == by_descriptor.st_ino;
+  return posix::fstatat(directory, name, &by_name, AT_SYMLINK_NOFOLLOW) == 0 &&
+         posix::fstat(fd, &by_descriptor) == 0 && by_name.st_dev == by_descriptor.st_dev &&
+         by_name.st_ino == by_descriptor.st_ino;
+}
+
+bool remove_from(int directory, const char* name, int fd) noexcept {
+  return leads_to(directory, name, fd) && posix::unlinkat(directory, name, 0) == 0;
+}
+
+bool remove_by_path(const char* path, int fd) noexcept {
+  if (const UniqueFd directory = posix::open_directory_of(path)) {
+    return remove_from(directory.get(), posix::name_of(path), fd);
+  }
+  // A process that has run out of descriptors should still leave nothing behind.
+  return (errno == EMFILE || errno == ENFILE) && remove_from(AT_FDCWD, path, fd);
 }
 
 // Waits until the holder of the lock has ended, or briefly: the lock may be given up by a process that lives
@@ -144,14 +168,15 @@ Pidfile Pidfile::lock(const fs::path& path, mode_t mode, milliseconds timeout, T
   const auto deadline = posix::deadline_in(timeout);
   const auto naming_deadline = posix::deadline_in(identity_patience);
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
-    UniqueFd fd = open_checked(path, O_CREAT, mode);
+    const UniqueFd directory = directory_of(path);
+    UniqueFd fd = open_checked(directory, path, O_CREAT, mode);
     const int error = posix::lock_exclusion(fd.get());
     if (error == EAGAIN) {
       wait_for_holder(path, fd.get(), deadline, naming_deadline, ticker, waiting_mask);
       attempt = 0;
     } else if (error != 0) {
       throw DaemonError(Step::lock_pidfile, {error, std::generic_category()}, path.string());
-    } else if (leads_to(path, fd.get())) {
+    } else if (leads_to(directory.get(), posix::name_of(path.c_str()), fd.get())) {
       if (const auto reader = posix::blocking_reader(fd.get())) throw blocked(path, *reader);
       if (posix::fchmod(fd.get(), mode) == -1) {
         throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
@@ -166,7 +191,7 @@ Pidfile Pidfile::lock(const fs::path& path, mode_t mode, milliseconds timeout, T
 
 void Pidfile::check(const fs::path& path) {
   try {
-    open_checked(path, 0, 0);
+    open_checked(directory_of(path), path, 0, 0);
   } catch (const DaemonError& error) {
     if (error.code() != std::errc::no_such_file_or_directory) throw;
     const std::string directory = path.parent_path().string();
@@ -210,7 +235,7 @@ Pidfile::Own Pidfile::own(const fs::path& path) noexcept {
 void Pidfile::remove() noexcept {
   if (!fd_) return;
   // It may be out of reach by now, behind another root directory or in one that another user may not write.
-  if (!leads_to(path_, fd_.get()) || posix::unlink(path_.c_str()) == -1) {
+  if (!remove_by_path(path_.c_str(), fd_.get())) {
     [[maybe_unused]] const int result = posix::ftruncate(fd_.get(), 0);
   }
   fd_.reset();
@@ -227,11 +252,16 @@ PidfileLook::PidfileLook(const fs::path& path) noexcept : counts_(true) {
 
 void PidfileLook::open(const fs::path& path) noexcept {
   // O_NONBLOCK: a FIFO in its place must not hold us up.
-  constexpr int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-  fd_.reset(posix::retry([&] { return posix::open(path.c_str(), flags); }));
+  constexpr int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+  const UniqueFd directory = posix::open_directory_of(path.c_str());
+  if (directory) {
+    const char* const name = posix::name_of(path.c_str());
+    fd_.reset(posix::retry([&] { return posix::openat(directory.get(), name, flags); }));
+  }
   struct stat file {};
   if (!fd_ || posix::fstat(fd_.get(), &file) == -1) error_ = errno;
   else if (!S_ISREG(file.st_mode)) error_ = S_ISDIR(file.st_mode) ? EISDIR : ENODEV;
+  else if (file.st_nlink > 1) error_ = EMLINK;  // another daemon's, by a name that somebody else gave it
   if (error_ != 0) fd_.reset();
 }
 

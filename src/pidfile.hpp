@@ -89,7 +89,8 @@ class PidfileLook {
   /// To be read. -1 if it is this process's own, or could not be opened.
   int fd() const noexcept { return fd_.get(); }
 
-  /// An errno, or 0. What is not a regular file is refused with EISDIR or ENODEV.
+  /// An errno, or 0. What is not a regular file is refused with EISDIR or ENODEV, a symbolic link with ELOOP, also
+  /// one that others could have put on the way, and a file with several links with EMLINK.
   int error() const noexcept { return error_; }
 
  private:

@@ -7,6 +7,7 @@
 #include "daemonctx/error.hpp"
 #include "posix/retry.hpp"
 #include "posix/trust.hpp"
+#include "posix/trusted_path.hpp"
 
 namespace daemonctx {
 namespace {
@@ -32,32 +33,37 @@ UniqueFd copy_of(int given) {
   return fd;
 }
 
-UniqueFd directory_of(const fs::path& path) {
-  return UniqueFd(posix::open(path.parent_path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-}
-
 DaemonError unsafe(const fs::path& path, const std::string& why) {
   return {Step::open_stdio, std::make_error_code(std::errc::operation_not_permitted), path.string(),
           "cannot use the file \"" + path.string() + "\": " + why};
 }
 
+UniqueFd directory_of(const fs::path& path) {
+  UniqueFd directory = posix::open_directory_of(path.c_str());
+  if (directory) return directory;
+  if (errno == ELOOP)
+    throw unsafe(path, "a symbolic link on the way to it could have been put there by others");
+  throw cannot_open(path.string());
+}
+
 // Another user's link would have a privileged start write into what he may not.
-UniqueFd open_past_links(const fs::path& path, int flags) {
-  UniqueFd fd(posix::retry([&] { return posix::open(path.c_str(), flags | O_NOFOLLOW); }));
+UniqueFd open_past_links(const UniqueFd& directory, const fs::path& path, int flags) {
+  const char* const name = posix::name_of(path.c_str());
+  UniqueFd fd(posix::retry([&] { return posix::openat(directory.get(), name, flags | O_NOFOLLOW); }));
   if (fd || errno != ELOOP) return fd;
-  if (!posix::is_trusted_link(directory_of(path), path.filename().c_str())) {
+  if (!posix::is_trusted_link(directory, name)) {
     throw unsafe(path, "it is a symbolic link that others could have put there");
   }
-  return UniqueFd(posix::retry([&] { return posix::open(path.c_str(), flags); }));
+  return UniqueFd(posix::retry([&] { return posix::openat(directory.get(), name, flags); }));
 }
 
 // The same by a hard link. Where nobody else can put one it may be a backup's.
-void check_links(const fs::path& path, const UniqueFd& fd) {
+void check_links(const UniqueFd& directory, const fs::path& path, const UniqueFd& fd) {
   struct stat file {};
   struct stat place {};
   if (posix::fstat(fd.get(), &file) == -1) throw cannot_open(path.string());
   if (!S_ISREG(file.st_mode) || file.st_nlink < 2 || !posix::is_trusted(file.st_uid)) return;
-  if (posix::fstat(directory_of(path).get(), &place) == 0 && posix::is_guarded(place) &&
+  if (posix::fstat(directory.get(), &place) == 0 && posix::is_guarded(place) &&
       (place.st_mode & S_IWOTH) == 0) {
     return;
   }
@@ -65,17 +71,19 @@ void check_links(const fs::path& path, const UniqueFd& fd) {
 }
 
 // A new file gets exactly the mode that was asked for; an existing one keeps its own.
-UniqueFd open_or_create(const fs::path& path, int flags, mode_t mode) {
+UniqueFd open_or_create(const UniqueFd& directory, const fs::path& path, int flags, mode_t mode) {
+  const char* const name = posix::name_of(path.c_str());
   constexpr int most_attempts = 10;  // somebody else may create or remove it in between
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
-    UniqueFd fd = open_past_links(path, flags);
+    UniqueFd fd = open_past_links(directory, path, flags);
     if (fd || errno != ENOENT) return fd;
-    fd.reset(posix::retry([&] { return posix::open(path.c_str(), flags | O_CREAT | O_EXCL, mode); }));
+    fd.reset(
+        posix::retry([&] { return posix::openat(directory.get(), name, flags | O_CREAT | O_EXCL, mode); }));
     if (fd && posix::fchmod(fd.get(), mode) == -1) fd.reset();
     if (fd || errno != EEXIST) return fd;
   }
   // A symbolic link to a file that is not there is neither found nor created; what it leads to is.
-  return UniqueFd(posix::retry([&] { return posix::open(path.c_str(), flags | O_CREAT, mode); }));
+  return UniqueFd(posix::retry([&] { return posix::openat(directory.get(), name, flags | O_CREAT, mode); }));
 }
 
 UniqueFd open_file(const StdioTarget& target, int stream) {
@@ -83,10 +91,12 @@ UniqueFd open_file(const StdioTarget& target, int stream) {
   constexpr int common = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
   const int flags = stream == STDIN_FILENO ? O_RDONLY : O_WRONLY | O_APPEND;
   const fs::path& path = target.path();
-  UniqueFd fd = stream == STDIN_FILENO ? open_past_links(path, common | flags)
-                                       : open_or_create(path, common | flags, target.options().mode);
+  const UniqueFd directory = directory_of(path);
+  UniqueFd fd = stream == STDIN_FILENO
+                    ? open_past_links(directory, path, common | flags)
+                    : open_or_create(directory, path, common | flags, target.options().mode);
   if (!fd || posix::fcntl(fd.get(), F_SETFL, flags) == -1) throw cannot_open(path.string());
-  check_links(path, fd);
+  check_links(directory, path, fd);
   return fd;
 }
 

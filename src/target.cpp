@@ -8,6 +8,7 @@
 #include "posix/deadline.hpp"
 #include "posix/file_lock.hpp"
 #include "posix/pidfd.hpp"
+#include "posix/process.hpp"
 #include "posix/retry.hpp"
 
 namespace daemonctx {
@@ -19,7 +20,27 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds naming_slice{1};
 
+// How long the last steps of a process may take.
+constexpr milliseconds ending_patience{1000};
+
+bool can_be_daemon(pid_t holder, int pidfile) noexcept {
+  struct stat file {};
+  if (posix::fstat(pidfile, &file) == -1 || !posix::has_open(holder, pidfile).value_or(true)) return false;
+  return file.st_uid == 0 || posix::real_user_of(holder).value_or(file.st_uid) == file.st_uid;
+}
+
 }  // namespace
+
+// A process that ends loses its files before it loses its locks.
+bool is_credible(pid_t holder, int pidfile) noexcept {
+  const auto deadline = posix::deadline_in(ending_patience);
+  for (;;) {
+    if (can_be_daemon(holder, pidfile)) return true;
+    if (posix::identity_holder(pidfile).pid != holder) return true;
+    if (Clock::now() >= deadline) return false;
+    posix::poll(nullptr, 0, 1);
+  }
+}
 
 Target Target::find(const fs::path& pidfile, Ticker& ticker, std::error_code& error) noexcept {
   const auto deadline = posix::deadline_in(naming_patience);
@@ -55,8 +76,9 @@ void Target::identify(std::error_code& error) noexcept {
   } else {
     pid_ = holder.pid;
     process_ = posix::open_pidfd(pid_);
+    if (!is_credible(pid_, look_.fd())) error = std::make_error_code(std::errc::bad_message);
     // Asked once more: if it still holds the lock, the descriptor names it and not a later process.
-    if (!holds_lock()) error = std::make_error_code(std::errc::no_such_process);
+    else if (!holds_lock()) error = std::make_error_code(std::errc::no_such_process);
   }
 }
 

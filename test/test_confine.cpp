@@ -7,33 +7,18 @@
 #include <linux/filter.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
-#include <sched.h>
-#include <signal.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <boost/filesystem/operations.hpp>
-#include <boost/test/unit_test.hpp>
 #include <cstddef>
-#include <sstream>
 
-#include "scene.hpp"
+#include "stage.hpp"
 
-using scene::Scene;
+using scene::NeedsRoot;
 
 namespace {
-
-struct NeedsRoot {
-  NeedsRoot() {
-    if (::geteuid() == 0) return;
-    BOOST_TEST_MESSAGE("skipped: needs root");
-    std::exit(77);
-  }
-};
 
 bool has(const std::string& library) {
   const auto& suite = boost::unit_test::framework::master_test_suite();
@@ -54,48 +39,28 @@ boost::unit_test::assertion_result with_seccomp(boost::unit_test::test_unit_id) 
   return boost::unit_test::assertion_result(has("libseccomp"));
 }
 
-struct Stage {
-  Scene scene;
-  std::string pidfile = scene.path("pid");
+struct Stage : scene::Stage {
   std::string folder = scene.path("folder");
   pid_t daemon = 0;
 
-  Stage() {
-    ::chmod(scene.path("channel").c_str(), 0666);
-    ::mkdir(folder.c_str(), 0777);
-  }
+  Stage() { ::mkdir(folder.c_str(), 0777); }
 
-  scene::Result run(scene::Words words, const std::function<void()>& surroundings = {}) const {
-    words.insert(words.begin(), {"daemon", "pidfile=" + pidfile});
-    return scene.run_probe(std::move(words), surroundings);
-  }
-  void start(scene::Words words, const std::function<void()>& surroundings = {}) {
+  // What the daemon has to say comes before it waits.
+  void start(scene::Words words, const scene::Surroundings& surroundings = {}) {
+    words.insert(words.begin(), "pidfile=" + pidfile);
     words.emplace_back("wait");
     const auto result = run(std::move(words), surroundings);
     BOOST_TEST(result.err == "");
     BOOST_REQUIRE(result.end.exited(0));
     daemon = scene::pid_in(pidfile);
   }
-  // What the kernel tells of the daemon.
-  std::string field(const std::string& name) const {
-    std::istringstream lines(scene::contents("/proc/" + std::to_string(daemon) + "/status"));
-    for (std::string line; std::getline(lines, line);) {
-      if (line.rfind(name + ":\t", 0) == 0) return line.substr(name.size() + 2);
-    }
-    return "none";
-  }
-  void stop() {
-    ::kill(daemon, SIGTERM);
-    scene.expect("stop");
-    BOOST_TEST(scene::await_end(daemon).exited(0));
-  }
+  void stop() { scene::Stage::stop(daemon); }
+  std::string field(const std::string& name) const { return scene::status_field(daemon, name); }
+
   void refuses(scene::Words words, const std::string& line,
-               const std::function<void()>& surroundings = {}) const {
-    const auto result = run(std::move(words), surroundings);
-    BOOST_TEST(result.end.exited(1));
-    BOOST_TEST(result.err.find('\n' + line + '\n') != std::string::npos, result.err << " lacks: " << line);
-    BOOST_TEST(!scene::exists(pidfile));
-    BOOST_TEST(scene::children().empty());
+               const scene::Surroundings& surroundings = {}) const {
+    words.insert(words.begin(), "pidfile=" + pidfile);
+    scene::Stage::refuses(std::move(words), line, surroundings);
   }
 };
 
@@ -189,7 +154,6 @@ BOOST_FIXTURE_TEST_CASE(a_way_back_to_root_is_no_capability_to_keep, Stage) {
   }
   refuses({"capabilities=CAP_NONSENSE"},
           "cannot prepare the capabilities: there is no capability \"CAP_NONSENSE\"");
-  ::chmod(scene.folder().c_str(), 0777);
   refuses({"capabilities=CAP_CHOWN"},
           "cannot prepare the capabilities: this process does not have CAP_CHOWN: Operation not permitted",
           become_nobody);

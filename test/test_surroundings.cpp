@@ -232,6 +232,8 @@ BOOST_FIXTURE_TEST_CASE(eight_descriptors_are_enough, Stage) {
   const rlim_t enough = has_features() ? 8 : 9;  // a pipe stands in for an eventfd
   works(limited(RLIMIT_NOFILE, enough));
   refuses({"pidfile=" + pidfile}, "cannot create the status pipe: Too many open files",
+          limited(RLIMIT_NOFILE, 6));
+  refuses({"pidfile=" + pidfile}, "cannot open the pidfile \"" + pidfile + "\": Too many open files",
           limited(RLIMIT_NOFILE, 5));
 }
 

@@ -23,7 +23,7 @@ enum class DaemonState {
   starting,  ///< a start is under way; there may be no pid yet
   stopped,   ///< there is no file, or an empty one: a daemon that could not remove it has emptied it
   stale,     ///< there is a file with something in it, and nobody holds its lock: the daemon did not end well
-  unknown,   ///< this user may not read the file
+  unknown,   ///< this user may not read the file, or it can't be trusted
 };
 
 DAEMONCTX_EXPORT const char* to_string(DaemonState state) noexcept;
@@ -80,6 +80,9 @@ class DAEMONCTX_EXPORT ControlError : public std::system_error {
 /// - `resource_unavailable_try_again`: a start is under way, and has no pid even after two seconds;
 /// - `operation_not_permitted`: this user may not signal it; `permission_denied`: nor read the pidfile;
 /// - `not_supported`: it runs, and has no number in this pid namespace;
+/// - `bad_message`: the process that holds the lock does not have the file open, or is not one of the file's owner
+///   (unless that is root): it can't be the daemon, and is left alone;
+/// - `too_many_symbolic_link_levels`, `too_many_links`: another daemon's pidfile may have been put in its place;
 /// - or the system's error.
 /// The daemon may use them on itself, but for what it would have to wait for (`resource_deadlock_would_occur`).
 /// Reentrant.

@@ -75,6 +75,7 @@ using ::sigaction;
 using ::sigtimedwait;
 using ::socket;
 using ::stat;
+using ::statx;
 using ::syscall;
 using ::umask;
 using ::unlink;

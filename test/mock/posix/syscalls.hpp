@@ -114,6 +114,7 @@ using ::setegid;
 using ::seteuid;
 using ::setgid;
 using ::setuid;
+using ::statx;
 using ::umask;
 
 }  // namespace daemonctx::posix

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: BSL-1.0
+#define BOOST_TEST_MODULE forged_pidfile
+
+// A daemon's own user does what he can to have root signal a process that he may not signal himself
+// (CVE-2017-11747, CVE-2020-14367 and their like). Without root it exits with 77: skipped.
+
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <daemonctx/controller.hpp>
+
+#include "stage.hpp"
+
+using daemonctx::Controller;
+using daemonctx::DaemonState;
+using scene::NeedsRoot;
+using scene::nobody;
+
+namespace {
+
+namespace fs = boost::filesystem;
+
+constexpr const char* incredible =
+    "the process that holds its lock can't be it: it is another user's, or does not have it open";
+
+// A process of root's that no signal may reach. On request it holds locks on a file, or has a certain pid.
+class Bystander {
+ public:
+  explicit Bystander(const std::string& locked = {}, pid_t wanted = 0) {
+    int ready[2];
+    BOOST_REQUIRE(::pipe2(ready, O_CLOEXEC) == 0);
+    clone_args arguments{};
+    arguments.exit_signal = SIGCHLD;
+    if (wanted != 0) arguments.set_tid = reinterpret_cast<std::uintptr_t>(&wanted);
+    arguments.set_tid_size = wanted == 0 ? 0 : 1;
+    pid_ = static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
+    if (pid_ == 0) {
+      if (!locked.empty()) lock_all(locked);
+      ::close(ready[1]);
+      for (;;) ::pause();
+    }
+    ::close(ready[1]);
+    char byte = 0;
+    BOOST_REQUIRE(::read(ready[0], &byte, 1) == 0);
+    ::close(ready[0]);
+    BOOST_REQUIRE(pid_ > 0);
+  }
+  ~Bystander() {
+    BOOST_TEST(::waitpid(pid_, nullptr, WNOHANG) == 0);
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  Bystander(const Bystander&) = delete;
+  Bystander& operator=(const Bystander&) = delete;
+
+  pid_t pid() const { return pid_; }
+
+  static void lock_all(const std::string& file) {
+    const int fd = ::open(file.c_str(), O_RDWR | O_CREAT, 0644);  // NOLINT(android-cloexec-open)
+    struct flock lock {};
+    lock.l_type = F_WRLCK;
+    if (::fcntl(fd, F_SETLK, &lock) == -1) ::_exit(1);
+  }
+
+ private:
+  pid_t pid_ = -1;
+};
+
+pid_t begin_as_nobody(const std::function<void()>& act) {
+  const pid_t child = ::fork();
+  if (child != 0) return child;
+  if (::setgroups(0, nullptr) != 0 || ::setgid(nobody) != 0 || ::setuid(nobody) != 0) ::_exit(1);
+  act();
+  ::_exit(0);
+}
+
+void as_nobody(const std::function<void()>& act) {
+  BOOST_TEST(scene::await_end(begin_as_nobody(act)).exited(0));
+}
+
+struct Stage : scene::Stage {
+  std::string folder = scene.path("run");
+  std::string file = folder + "/pid";
+
+  // Nobody's daemon with its pidfile in nobody's directory.
+  pid_t start_service() {
+    const auto facts = start({"user=nobody", "mkdir=" + folder, "pidfile=" + file});
+    return std::stoi(facts.at("pid"));
+  }
+  // Another one, that stays root's.
+  pid_t start_others() {
+    fs::create_directory(scene.path("others"));
+    return std::stoi(start({"pidfile=" + scene.path("others/pid")}).at("pid"));
+  }
+
+  void expect_refusal(const std::string& reason) const {
+    const Controller controller(file);
+    const std::string of_file = " the daemon of \"" + file + "\": " + reason;
+    const auto says = [&](const std::string& text) {
+      return [text](const std::system_error& error) { return error.what() == text; };
+    };
+    BOOST_CHECK_EXCEPTION(controller.stop(), std::system_error, says("cannot stop" + of_file));
+    BOOST_CHECK_EXCEPTION(controller.reload(), std::system_error, says("cannot reload" + of_file));
+    BOOST_CHECK_EXCEPTION(controller.send_signal(SIGKILL), std::system_error,
+                          says("cannot signal" + of_file));
+    BOOST_CHECK_EXCEPTION(controller.status(), std::system_error, says("cannot ask for" + of_file));
+    std::error_code error;
+    BOOST_TEST((controller.status(error).state == DaemonState::unknown));
+  }
+};
+
+}  // namespace
+
+BOOST_TEST_GLOBAL_FIXTURE(NeedsRoot);
+
+BOOST_FIXTURE_TEST_CASE(a_number_that_he_writes_is_nobodys, Stage) {
+  const Bystander bystander;
+  const pid_t daemon = start_service();
+  const Controller controller(file);
+  // Into the file, as the daemon itself may.
+  as_nobody([&] {
+    const int fd = ::open(file.c_str(), O_WRONLY | O_TRUNC);  // NOLINT(android-cloexec-open)
+    ::_exit(fd == -1 && errno == EACCES ? 0 : 1);  // it is root's; only the inherited descriptor would do
+  });
+  scene::write_file(file, std::to_string(bystander.pid()) + '\n');
+  BOOST_TEST(controller.status().pid == daemon);
+  // And in its place.
+  as_nobody([&] {
+    fs::rename(file, file + ".old");
+    scene::write_file(file, std::to_string(bystander.pid()) + '\n');
+  });
+  std::error_code error;
+  controller.stop(Controller::default_stop_policy(), error);
+  BOOST_TEST((error == std::errc::no_such_process));
+  as_nobody([&] { fs::rename(file + ".old", file); });
+  BOOST_TEST(controller.stop().pid == daemon);
+}
+
+BOOST_FIXTURE_TEST_CASE(another_daemons_file_is_not_taken_for_his, Stage) {
+  const scene::Setting links("/proc/sys/fs/protected_hardlinks", "0");
+  const pid_t others = start_others();
+  const std::string target = scene.path("others/pid");
+  fs::create_directory(folder);
+  BOOST_REQUIRE(::chown(folder.c_str(), nobody, nobody) == 0);
+  as_nobody([&] { fs::create_symlink(target, file); });
+  expect_refusal("it is a symbolic link, or others could have put one on the way to it");
+  as_nobody([&] { fs::remove(file); });
+  as_nobody([&] { fs::create_hard_link(target, file); });
+  expect_refusal("it has more than one link");
+  as_nobody([&] { fs::remove(file); });
+  as_nobody([&] { fs::create_symlink(scene.path("others"), folder + "/deep"); });
+  file = folder + "/deep/pid";
+  expect_refusal("it is a symbolic link, or others could have put one on the way to it");
+  stop(others);
+}
+
+BOOST_FIXTURE_TEST_CASE(who_locks_his_file_for_other_reasons_is_not_taken_for_the_daemon, Stage) {
+  fs::create_directory(folder);
+  BOOST_REQUIRE(::chown(folder.c_str(), nobody, nobody) == 0);
+  as_nobody([&] { scene::write_file(file, "1\n"); });
+  const Bystander mailer(file);
+  expect_refusal(incredible);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_lock_that_outlives_its_process_does_not_lead_to_the_next_one_of_that_number,
+                        Stage) {
+  fs::create_directory(folder);
+  scene::write_file(file, "");
+  BOOST_REQUIRE(::chown(folder.c_str(), nobody, nobody) == 0);
+  BOOST_REQUIRE(::chown(file.c_str(), nobody, nobody) == 0);
+  int keeper[2];
+  BOOST_REQUIRE(::pipe2(keeper, O_CLOEXEC) == 0);
+  const pid_t locker = begin_as_nobody([&] {
+    Bystander::lock_all(file);
+    // One that shares the open files, and with them the lock, lives on.
+    if (::syscall(SYS_clone, CLONE_FILES | SIGCHLD, nullptr, nullptr, nullptr, nullptr) != 0) ::_exit(0);
+    const pid_t self = ::getpid();
+    [[maybe_unused]] const auto size = ::write(keeper[1], &self, sizeof self);
+    for (;;) ::pause();
+  });
+  pid_t keeping = 0;
+  BOOST_REQUIRE(::read(keeper[0], &keeping, sizeof keeping) == sizeof keeping);
+  BOOST_TEST(scene::await_end(locker).exited(0));
+  {
+    ::chown(file.c_str(), 0, 0);  // as if it was the daemon's, from whose descriptor he has the lock
+    const Bystander unlucky({}, locker);
+    BOOST_TEST(unlucky.pid() == locker);
+    expect_refusal(incredible);
+  }
+  ::kill(keeping, SIGKILL);
+  scene::await_end(keeping);
+  for (const int end : keeper) ::close(end);
+}
+
+BOOST_FIXTURE_TEST_CASE(all_that_he_can_have_stopped_is_his_own, Stage) {
+  fs::create_directory(folder);
+  BOOST_REQUIRE(::chown(folder.c_str(), nobody, nobody) == 0);
+  int ready[2];
+  BOOST_REQUIRE(::pipe2(ready, O_CLOEXEC) == 0);
+  const pid_t own = begin_as_nobody([&] {
+    Bystander::lock_all(file);
+    ::close(ready[1]);
+    for (;;) ::pause();
+  });
+  ::close(ready[1]);
+  char byte = 0;
+  BOOST_REQUIRE(::read(ready[0], &byte, 1) == 0);
+  ::close(ready[0]);
+  BOOST_TEST(Controller(file).stop().pid == own);
+  BOOST_TEST(scene::await_end(own).killed_by(SIGTERM));
+}

@@ -88,8 +88,8 @@ BOOST_DATA_TEST_CASE(a_start_with_one_failing_call_works_or_leaves_nothing,
 }
 
 BOOST_DATA_TEST_CASE(a_start_does_not_mind_an_interrupted_call,
-                     boost::unit_test::data::make({"dup2", "open", "openat", "ppoll", "pwrite", "read", "waitid",
-                                                   "waitpid", "write", "writev"}),
+                     boost::unit_test::data::make({"dup2", "open", "openat", "ppoll", "pwrite", "read",
+                                                   "waitid", "waitpid", "write", "writev"}),
                      call) {
   Scene scene;
   for (int n = 1;; ++n) {

@@ -22,7 +22,7 @@ struct CloseDirectory {
 
 std::array<char, 32> path_of(pid_t pid, const char* what) noexcept {
   std::array<char, 32> path{};
-  std::snprintf(path.data(), path.size(), "/proc/%d/%s", static_cast<int>(pid), what);
+  if (std::snprintf(path.data(), path.size(), "/proc/%d/%s", static_cast<int>(pid), what) < 0) path[0] = '\0';
   return path;
 }
 

@@ -339,9 +339,13 @@ BOOST_FIXTURE_TEST_CASE(it_starts_without_proc_and_inherits_nothing, Stage) {
   BOOST_REQUIRE(result.end.exited(0));
   scene.expect("up");
   const pid_t daemon = scene::pid_in(pidfile);
-  const std::string fds = scene::descriptors_of(daemon);
+  std::string fds;
+  BOOST_TEST(scene::eventually([&] {  // when the report's own descriptor is closed again
+               fds = scene::descriptors_of(daemon);
+               return std::count(fds.begin(), fds.end(), ' ') == (contains(fds, "[eventfd]") ? 5 : 6);
+             }),
+             fds);
   BOOST_TEST(fds.rfind("0:/dev/null 1:" + log + " 2:/dev/null ", 0) == 0U, fds);
-  BOOST_TEST(std::count(fds.begin(), fds.end(), ' ') == (contains(fds, "[eventfd]") ? 5 : 6), fds);
   stop(daemon);
   BOOST_TEST(!scene::exists(pidfile));
 }

@@ -129,8 +129,9 @@ inline std::string status_field(pid_t pid, const std::string& name) {
 inline std::string descriptors_of(pid_t pid) {
   std::map<int, std::string> found;
   for (const auto& entry : boost::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd")) {
-    found[std::stoi(entry.path().filename().string())] =
-        boost::filesystem::read_symlink(entry.path()).string();
+    boost::system::error_code gone;
+    const auto target = boost::filesystem::read_symlink(entry.path(), gone);
+    if (!gone) found[std::stoi(entry.path().filename().string())] = target.string();
   }
   std::string text;
   for (const auto& [fd, target] : found) text += std::to_string(fd) + ':' + target + ' ';

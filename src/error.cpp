@@ -8,10 +8,10 @@ namespace {
 
 constexpr std::array<std::string_view, static_cast<std::size_t>(Step::run_service) + 1> descriptions = {
     "make an absolute path of",
-    "look up the user",
     "detach",
     "detach",
     "open the null device",
+    "look up the user",
     "create the directory",
     "prepare the restrictions",
     "open the file",

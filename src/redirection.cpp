@@ -57,16 +57,20 @@ UniqueFd open_past_links(const UniqueFd& directory, const fs::path& path, int fl
   return UniqueFd(posix::retry([&] { return posix::openat(directory.get(), name, flags); }));
 }
 
-// The same by a hard link. Where nobody else can put one it may be a backup's.
-void check_links(const UniqueFd& directory, const fs::path& path, const UniqueFd& fd) {
+// The same by a hard link, where nobody else can put one it may be a backup's; or by a file or a FIFO of his own.
+void check_origin(const UniqueFd& directory, const fs::path& path, const UniqueFd& fd) {
   struct stat file {};
   struct stat place {};
-  if (posix::fstat(fd.get(), &file) == -1) throw cannot_open(path.string());
-  if (!S_ISREG(file.st_mode) || file.st_nlink < 2 || !posix::is_trusted(file.st_uid)) return;
-  if (posix::fstat(directory.get(), &place) == 0 && posix::is_guarded(place) &&
-      (place.st_mode & S_IWOTH) == 0) {
-    return;
+  if (posix::fstat(fd.get(), &file) == -1 || posix::fstat(directory.get(), &place) == -1) {
+    throw cannot_open(path.string());
   }
+  if (!S_ISREG(file.st_mode) && !S_ISFIFO(file.st_mode)) return;
+  const bool others_write = (place.st_mode & (S_IWGRP | S_IWOTH)) != 0;
+  if (!posix::is_trusted(file.st_uid)) {
+    if (!others_write || file.st_uid == place.st_uid) return;
+    throw unsafe(path, "it belongs to another user (uid " + std::to_string(file.st_uid) + ")");
+  }
+  if (file.st_nlink < 2 || (posix::is_guarded(place) && (place.st_mode & S_IWOTH) == 0)) return;
   throw unsafe(path, "it has more than one link, and others could have made them");
 }
 
@@ -96,7 +100,7 @@ UniqueFd open_file(const StdioTarget& target, int stream) {
                     ? open_past_links(directory, path, common | flags)
                     : open_or_create(directory, path, common | flags, target.options().mode);
   if (!fd || posix::fcntl(fd.get(), F_SETFL, flags) == -1) throw cannot_open(path.string());
-  check_links(directory, path, fd);
+  check_origin(directory, path, fd);
   return fd;
 }
 

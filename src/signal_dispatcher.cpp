@@ -104,9 +104,10 @@ int SignalDispatcher::install(bool detached) noexcept {
   for (const auto& [number, action] : map_) {
     if (const int error = install_one(number, *action)) return error;
   }
-  if (!detached) return posix::pthread_sigmask(SIG_UNBLOCK, &mapped_, &former_mask_);
-  sigemptyset(&former_mask_);
-  return posix::pthread_sigmask(SIG_SETMASK, &former_mask_, nullptr);
+  if (detached) sigemptyset(&former_mask_);
+  sigset_t mask = former_mask_;
+  for (const Installed& one : installed_) sigdelset(&mask, one.number);
+  return posix::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
 }
 
 int SignalDispatcher::install_one(int number, const SignalAction& action) noexcept {

@@ -40,7 +40,8 @@ class SignalDispatcher {
   SignalDispatcher(const SignalDispatcher&) = delete;
   SignalDispatcher& operator=(const SignalDispatcher&) = delete;
 
-  /// Installs the handlers and lets the mapped signals through; when detached all signals.
+  /// Installs the handlers and lets the mapped signals through; when detached all signals. Otherwise the
+  /// mask becomes what it was when this object was made, but for these.
   /// \return 0 or an errno. \note Runs in the daemon before it may allocate.
   int install(bool detached) noexcept;
 

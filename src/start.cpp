@@ -255,7 +255,7 @@ class Rollback {
   bool succeeded_ = false;
 };
 
-void stay_in_foreground(Impl& impl) {
+void stay_in_foreground(Impl& impl, posix::SignalBlock& blocked) {
   Rollback rollback(impl);
   if (const auto failure = take_foreground_steps(impl)) {
     const std::error_code code(failure->error, std::generic_category());
@@ -264,6 +264,7 @@ void stay_in_foreground(Impl& impl) {
     throw DaemonError(failure->step, code, subject, impl.refusal);
   }
   settle(impl);
+  blocked.keep();  // the signal map has put its own mask in force
   rollback.success();
 }
 
@@ -287,20 +288,19 @@ std::unique_ptr<Impl> start(DaemonOptions options) {
   resolve_paths(options);
   const LaunchDecision launch = decide_launch(options.detach_process, Surroundings::look());
   auto impl = std::make_unique<Impl>(std::move(options), launch);
-  look_up_user(*impl);
   check_threads(*impl);
   fill_standard_descriptors();
+  look_up_user(*impl);
   // Until everything that the start has made is used, or taken away again.
-  std::optional<posix::SignalBlock> blocked(std::in_place);
+  posix::SignalBlock blocked;
   try {
     create_directories(*impl);
     prepare_restrictions(impl->options);
     open_stdio(*impl);
     Ticker ticker(impl->options.on_wait);
-    lock_pidfile(*impl, ticker, blocked->former());
-    if (!impl->detaches()) blocked.reset();
-    if (!impl->detaches()) stay_in_foreground(*impl);
-    else detach(*impl, ticker, *blocked);
+    lock_pidfile(*impl, ticker, blocked.former());
+    if (impl->detaches()) detach(*impl, ticker, blocked);
+    else stay_in_foreground(*impl, blocked);
   } catch (...) {
     impl->pidfile.remove();
     impl->directories.undo();

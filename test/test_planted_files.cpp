@@ -147,6 +147,36 @@ BOOST_FIXTURE_TEST_CASE(a_pidfile_of_somebody_else_is_not_taken, Stage) {
   });
 }
 
+BOOST_FIXTURE_TEST_CASE(no_link_on_the_way_leads_astray, Stage) {
+  const std::string folder = scene.path("own");
+  fs::create_directory(folder);
+  fs::create_symlink(secrets, folder + "/run");
+  BOOST_REQUIRE(::lchown((folder + "/run").c_str(), nobody, nobody) == 0);
+  BOOST_REQUIRE(::chown(folder.c_str(), nobody, nobody) == 0);
+  pidfile = folder + "/run/pid";
+  log = folder + "/run/log";
+  const std::string reason = "a symbolic link on the way to it could have been put there by others";
+  refuses({"pidfile=" + pidfile}, "cannot use the pidfile \"" + pidfile + "\": " + reason);
+  refuses({"out=" + log}, "cannot use the file \"" + log + "\": " + reason);
+}
+
+BOOST_FIXTURE_TEST_CASE(nobody_elses_file_in_a_folder_for_all_becomes_the_log, Stage) {
+  const std::string folder = scene.path("sticky");
+  fs::create_directory(folder);
+  ::chmod(folder.c_str(), 01777);
+  log = folder + "/log";
+  const std::string line = "cannot use the file \"" + log + "\": it belongs to another user (uid 65534)";
+  scene::write_file(log, "");
+  BOOST_REQUIRE(::chown(log.c_str(), nobody, nobody) == 0);
+  refuses({"out=" + log}, line);
+  fs::remove(log);
+  BOOST_REQUIRE(::mkfifo(log.c_str(), 0666) == 0);
+  BOOST_REQUIRE(::chown(log.c_str(), nobody, nobody) == 0);
+  const int reader = ::open(log.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  refuses({"out=" + log}, line);
+  ::close(reader);
+}
+
 BOOST_FIXTURE_TEST_CASE(a_pidfile_that_others_may_write_is_not_taken, Stage) {
   in_each_place([&](const std::string& file) {
     scene::write_file(file, "1\n");

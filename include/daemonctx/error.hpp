@@ -17,10 +17,10 @@ namespace daemonctx {
 /// `create_session` and `start_daemon` by the intermediate, the rest by the daemon.
 enum class Step {
   resolve_paths,
-  look_up_user,
   choose_mode,
   check_threads,
   fill_standard_descriptors,
+  look_up_user,
   create_directories,
   prepare_restrictions,
   open_stdio,

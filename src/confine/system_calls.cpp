@@ -73,9 +73,9 @@ void allow_where(const Filter& filter, int call, const scmp_arg_cmp& condition) 
 // What is basic for some arguments only. Threads are no new processes. With clone3 they can't be told apart, since its
 // flags are in memory; where that is not there the C library takes clone.
 void allow_some(const Filter& filter, bool clone3_too) {
-  allow_where(filter, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, AF_UNIX));  // the service manager's
-  allow_where(filter, SCMP_SYS(prlimit64), SCMP_A0(SCMP_CMP_EQ, 0));     // its own
-  allow_where(filter, SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
+  allow_where(filter, SCMP_SYS(socket), {0, SCMP_CMP_EQ, AF_UNIX, 0});  // the service manager's
+  allow_where(filter, SCMP_SYS(prlimit64), {0, SCMP_CMP_EQ, 0, 0});     // its own
+  allow_where(filter, SCMP_SYS(clone), {0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD});
   if (!clone3_too)
     check(::seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0), "clone3");
 }

@@ -154,9 +154,12 @@ int ServiceRun::reload() {
 
 int ServiceRun::status() {
   look_up_pidfile();
-  std::error_code error;
-  const DaemonStatus status = Controller(pidfile_).status(error);
-  if (error) return fail(status_unknown, "unknown: \"" + pidfile_.string() + "\": " + error.message());
+  DaemonStatus status;
+  try {
+    status = Controller(pidfile_).status();
+  } catch (const ControlError& refusal) {
+    return fail(status_unknown, std::string("unknown: ") + refusal.what());
+  }
   const int printed =
       print(has("json") ? to_json(status, service_.name_, pidfile_) : line(to_text(status, pidfile_)));
   return printed == success ? code_of(status.state) : printed;

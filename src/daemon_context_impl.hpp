@@ -56,6 +56,7 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   Notify manager;
   std::optional<posix::Identity> identity;  // whom the daemon becomes
   Directories directories;
+  bool left_root = false;
   std::string refusal;  // what before_drop threw
   CleanupStack cleanups;
 

@@ -10,6 +10,7 @@
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
 #include "posix/threads.hpp"
+#include "posix/trusted_path.hpp"
 
 namespace daemonctx {
 namespace {
@@ -42,10 +43,25 @@ bool is_restricted(const DaemonOptions& options) noexcept {
   return options.no_new_privileges || !options.restrictions.empty();
 }
 
+// A child that the user's function forks, and that comes back from it, would take itself for the daemon.
+class ChildTrap {
+ public:
+  ChildTrap() noexcept : owner_(posix::getpid()) {}
+  ~ChildTrap() {
+    if (posix::getpid() != owner_) posix::_exit(EXIT_FAILURE);
+  }
+  ChildTrap(const ChildTrap&) = delete;
+  ChildTrap& operator=(const ChildTrap&) = delete;
+
+ private:
+  pid_t owner_;
+};
+
 int run_before_drop(Impl& impl) noexcept {
   if (!impl.options.before_drop) return 0;
   try {
     const long threads = posix::count_threads();
+    const ChildTrap trap;
     impl.options.before_drop();
     if (!is_restricted(impl.options) || posix::count_threads() <= threads) return 0;
     impl.refusal = "cannot restrict the daemon: before_drop started a thread, and restrictions hold for one";
@@ -59,8 +75,9 @@ int run_before_drop(Impl& impl) noexcept {
 // Without the first step a working directory outside would stay, and with it the way out; see chroot(2).
 int change_root(Impl& impl) noexcept {
   if (impl.options.chroot_directory.empty()) return 0;
-  if (const int error = posix::error_of(posix::chdir(impl.options.chroot_directory.c_str()))) return error;
-  if (const int error = posix::error_of(posix::chroot("."))) return error;
+  const UniqueFd root = posix::open_directory(impl.options.chroot_directory.c_str());
+  if (!root || posix::fchdir(root.get()) == -1 || posix::chroot(".") == -1) return errno;
+  impl.left_root = true;
   return posix::error_of(posix::chdir("/"));
 }
 

@@ -7,6 +7,7 @@
 #include "posix/identity.hpp"
 #include "posix/retry.hpp"
 #include "posix/trust.hpp"
+#include "posix/trusted_path.hpp"
 
 namespace daemonctx {
 namespace {
@@ -72,12 +73,13 @@ UniqueFd Directories::enter(const UniqueFd& parent, const std::string& name, con
   if (posix::fstatat(parent.get(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) == -1) {
     if (errno != ENOENT) throw failed(wanted, posix::last_error());
     create(parent, name, parent_mode, wanted);
-  } else if (S_ISLNK(found.st_mode) && !posix::is_trusted_link(parent, name.c_str())) {
-    throw unsafe(wanted,
-                 "\"" + name + "\" on the way to it is a symbolic link that others could have put there");
   }
-  const int follow = S_ISLNK(found.st_mode) ? 0 : O_NOFOLLOW;
-  UniqueFd entered(posix::openat(parent.get(), name.c_str(), searched | follow));
+  UniqueFd entered = posix::open_directory(name.c_str(), parent.get());
+  if (!entered && errno == ELOOP) {
+    throw unsafe(wanted,
+                 "\"" + name +
+                     "\" on the way to it is, or leads to, a symbolic link that others could have put there");
+  }
   if (!entered) throw failed(wanted, posix::last_error());
   return entered;
 }

@@ -60,19 +60,20 @@ DaemonError blocked(const fs::path& path, pid_t reader) {
           "cannot lock the pidfile \"" + path.string() + "\": " + who + " holds a read lock on it", reader};
 }
 
-UniqueFd directory_of(const fs::path& path) {
-  UniqueFd directory = posix::open_directory_of(path.c_str());
-  if (directory) return directory;
-  if (errno == ELOOP)
+posix::Place find(const fs::path& path) {
+  posix::Place place;
+  const int error = posix::find_place(path.c_str(), posix::LastName::left, place);
+  if (error == ELOOP)
     throw unsafe(path, "a symbolic link on the way to it could have been put there by others");
-  throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
+  if (error != 0) throw DaemonError(Step::open_pidfile, {error, std::generic_category()}, path.string());
+  return place;
 }
 
-UniqueFd open_checked(const UniqueFd& directory, const fs::path& path, int flags, mode_t mode) {
+UniqueFd open_checked(const posix::Place& place, const fs::path& path, int flags, mode_t mode) {
   // O_NONBLOCK: a FIFO must not hold the start up before it can be refused.
   flags |= O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-  const char* const name = posix::name_of(path.c_str());
-  UniqueFd fd(posix::retry([&] { return posix::openat(directory.get(), name, flags, mode); }));
+  UniqueFd fd(
+      posix::retry([&] { return posix::openat(place.directory.get(), place.name.data(), flags, mode); }));
   if (!fd && errno == ELOOP) throw unsafe(path, "it is a symbolic link");
   if (!fd) throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
   struct stat file {};
@@ -106,11 +107,11 @@ bool remove_from(int directory, const char* name, int fd) noexcept {
 }
 
 bool remove_by_path(const char* path, int fd) noexcept {
-  if (const UniqueFd directory = posix::open_directory_of(path)) {
-    return remove_from(directory.get(), posix::name_of(path), fd);
-  }
+  posix::Place place;
+  const int error = posix::find_place(path, posix::LastName::left, place);
+  if (error == 0) return remove_from(place.directory.get(), place.name.data(), fd);
   // A process that has run out of descriptors should still leave nothing behind.
-  return (errno == EMFILE || errno == ENFILE) && remove_from(AT_FDCWD, path, fd);
+  return (error == EMFILE || error == ENFILE) && remove_from(AT_FDCWD, path, fd);
 }
 
 // Waits until the holder of the lock has ended, or briefly: the lock may be given up by a process that lives
@@ -168,15 +169,15 @@ Pidfile Pidfile::lock(const fs::path& path, mode_t mode, milliseconds timeout, T
   const auto deadline = posix::deadline_in(timeout);
   const auto naming_deadline = posix::deadline_in(identity_patience);
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
-    const UniqueFd directory = directory_of(path);
-    UniqueFd fd = open_checked(directory, path, O_CREAT, mode);
+    const posix::Place place = find(path);
+    UniqueFd fd = open_checked(place, path, O_CREAT, mode);
     const int error = posix::lock_exclusion(fd.get());
     if (error == EAGAIN) {
       wait_for_holder(path, fd.get(), deadline, naming_deadline, ticker, waiting_mask);
       attempt = 0;
     } else if (error != 0) {
       throw DaemonError(Step::lock_pidfile, {error, std::generic_category()}, path.string());
-    } else if (leads_to(directory.get(), posix::name_of(path.c_str()), fd.get())) {
+    } else if (leads_to(place.directory.get(), place.name.data(), fd.get())) {
       if (const auto reader = posix::blocking_reader(fd.get())) throw blocked(path, *reader);
       if (posix::fchmod(fd.get(), mode) == -1) {
         throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
@@ -191,7 +192,7 @@ Pidfile Pidfile::lock(const fs::path& path, mode_t mode, milliseconds timeout, T
 
 void Pidfile::check(const fs::path& path) {
   try {
-    open_checked(directory_of(path), path, 0, 0);
+    open_checked(find(path), path, 0, 0);
   } catch (const DaemonError& error) {
     if (error.code() != std::errc::no_such_file_or_directory) throw;
     const std::string directory = path.parent_path().string();
@@ -253,13 +254,13 @@ PidfileLook::PidfileLook(const fs::path& path) noexcept : counts_(true) {
 void PidfileLook::open(const fs::path& path) noexcept {
   // O_NONBLOCK: a FIFO in its place must not hold us up.
   constexpr int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-  const UniqueFd directory = posix::open_directory_of(path.c_str());
-  if (directory) {
-    const char* const name = posix::name_of(path.c_str());
-    fd_.reset(posix::retry([&] { return posix::openat(directory.get(), name, flags); }));
-  }
+  posix::Place place;
+  error_ = posix::find_place(path.c_str(), posix::LastName::left, place);
+  if (error_ != 0) return;
+  fd_.reset(posix::retry([&] { return posix::openat(place.directory.get(), place.name.data(), flags); }));
   struct stat file {};
-  if (!fd_ || posix::fstat(fd_.get(), &file) == -1) error_ = errno;
+  if (!fd_ || posix::fstat(fd_.get(), &file) == -1)
+    error_ = errno == EAGAIN ? EBUSY : errno;  // a lease of somebody's
   else if (!S_ISREG(file.st_mode)) error_ = S_ISDIR(file.st_mode) ? EISDIR : ENODEV;
   else if (file.st_nlink > 1) error_ = EMLINK;  // another daemon's, by a name that somebody else gave it
   if (error_ != 0) fd_.reset();

@@ -38,69 +38,64 @@ DaemonError unsafe(const fs::path& path, const std::string& why) {
           "cannot use the file \"" + path.string() + "\": " + why};
 }
 
-UniqueFd directory_of(const fs::path& path) {
-  UniqueFd directory = posix::open_directory_of(path.c_str());
-  if (directory) return directory;
-  if (errno == ELOOP)
-    throw unsafe(path, "a symbolic link on the way to it could have been put there by others");
-  throw cannot_open(path.string());
-}
-
 // Another user's link would have a privileged start write into what he may not.
-UniqueFd open_past_links(const UniqueFd& directory, const fs::path& path, int flags) {
-  const char* const name = posix::name_of(path.c_str());
-  UniqueFd fd(posix::retry([&] { return posix::openat(directory.get(), name, flags | O_NOFOLLOW); }));
-  if (fd || errno != ELOOP) return fd;
-  if (!posix::is_trusted_link(directory, name)) {
-    throw unsafe(path, "it is a symbolic link that others could have put there");
-  }
-  return UniqueFd(posix::retry([&] { return posix::openat(directory.get(), name, flags); }));
+posix::Place find(const fs::path& path) {
+  posix::Place place;
+  const int error = posix::find_place(path.c_str(), posix::LastName::followed, place);
+  const bool at_end = place.name[0] != '\0';
+  if (error == ELOOP && at_end) throw unsafe(path, "it is a symbolic link that others could have put there");
+  if (error == ELOOP)
+    throw unsafe(path, "a symbolic link on the way to it could have been put there by others");
+  if (error != 0) throw DaemonError(Step::open_stdio, {error, std::generic_category()}, path.string());
+  return place;
 }
 
 // The same by a hard link, where nobody else can put one it may be a backup's; or by a file or a FIFO of his own.
-void check_origin(const UniqueFd& directory, const fs::path& path, const UniqueFd& fd) {
+void check_origin(const posix::Place& found, const fs::path& path, const UniqueFd& fd) {
   struct stat file {};
   struct stat place {};
-  if (posix::fstat(fd.get(), &file) == -1 || posix::fstat(directory.get(), &place) == -1) {
+  if (posix::fstat(fd.get(), &file) == -1 || posix::fstat(found.directory.get(), &place) == -1) {
     throw cannot_open(path.string());
   }
   if (!S_ISREG(file.st_mode) && !S_ISFIFO(file.st_mode)) return;
   const bool others_write = (place.st_mode & (S_IWGRP | S_IWOTH)) != 0;
-  if (!posix::is_trusted(file.st_uid)) {
-    if (!others_write || file.st_uid == place.st_uid) return;
+  const bool strange = !posix::is_trusted(file.st_uid) && file.st_uid != place.st_uid;
+  if (strange && others_write) {
     throw unsafe(path, "it belongs to another user (uid " + std::to_string(file.st_uid) + ")");
   }
   if (file.st_nlink < 2 || (posix::is_guarded(place) && (place.st_mode & S_IWOTH) == 0)) return;
+  if (!strange && !posix::is_trusted(file.st_uid)) return;  // his own, in his own folder
   throw unsafe(path, "it has more than one link, and others could have made them");
 }
 
 // A new file gets exactly the mode that was asked for; an existing one keeps its own.
-UniqueFd open_or_create(const UniqueFd& directory, const fs::path& path, int flags, mode_t mode) {
-  const char* const name = posix::name_of(path.c_str());
+UniqueFd open_or_create(const posix::Place& place, int flags, mode_t mode) {
   constexpr int most_attempts = 10;  // somebody else may create or remove it in between
+  const int directory = place.directory.get();
+  const char* const name = place.name.data();
+  UniqueFd fd;
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
-    UniqueFd fd = open_past_links(directory, path, flags);
+    fd.reset(posix::retry([&] { return posix::openat(directory, name, flags); }));
     if (fd || errno != ENOENT) return fd;
-    fd.reset(
-        posix::retry([&] { return posix::openat(directory.get(), name, flags | O_CREAT | O_EXCL, mode); }));
+    fd.reset(posix::retry([&] { return posix::openat(directory, name, flags | O_CREAT | O_EXCL, mode); }));
     if (fd && posix::fchmod(fd.get(), mode) == -1) fd.reset();
     if (fd || errno != EEXIST) return fd;
   }
-  // A symbolic link to a file that is not there is neither found nor created; what it leads to is.
-  return UniqueFd(posix::retry([&] { return posix::openat(directory.get(), name, flags | O_CREAT, mode); }));
+  return fd;
 }
 
 UniqueFd open_file(const StdioTarget& target, int stream) {
   // O_NONBLOCK only while opening: a FIFO that nobody reads is refused instead of waited for.
-  constexpr int common = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+  constexpr int common = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW;
   const int flags = stream == STDIN_FILENO ? O_RDONLY : O_WRONLY | O_APPEND;
   const fs::path& path = target.path();
-  const UniqueFd directory = directory_of(path);
-  UniqueFd fd = stream == STDIN_FILENO
-                    ? open_past_links(directory, path, common | flags)
-                    : open_or_create(directory, path, common | flags, target.options().mode);
+  const posix::Place place = find(path);
+  UniqueFd fd = stream == STDIN_FILENO ? UniqueFd(posix::retry([&] {
+    return posix::openat(place.directory.get(), place.name.data(), common | flags);
+  }))
+                                       : open_or_create(place, common | flags, target.options().mode);
   if (!fd || posix::fcntl(fd.get(), F_SETFL, flags) == -1) throw cannot_open(path.string());
-  check_origin(directory, path, fd);
+  check_origin(place, path, fd);
   return fd;
 }
 

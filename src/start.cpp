@@ -241,6 +241,7 @@ class Rollback {
     Lifetime::close();
     impl_.signals.uninstall();
     posix::umask(umask_);
+    if (impl_.left_root) return;  // the former directory is a way out of the new root
     [[maybe_unused]] const int result = posix::fchdir(directory_.get());
   }
   Rollback(const Rollback&) = delete;
@@ -277,9 +278,17 @@ void rehearse(DaemonOptions options) {
   Impl impl(std::move(options), launch);
   look_up_user(impl);
   check_threads(impl);
-  open_stdio(impl);
-  if (!impl.options.pidfile.empty()) Pidfile::check(impl.options.pidfile);
-  check_directory(impl);
+  try {
+    create_directories(impl);
+    prepare_restrictions(impl.options);
+    open_stdio(impl);
+    if (!impl.options.pidfile.empty()) Pidfile::check(impl.options.pidfile);
+    check_directory(impl);
+  } catch (...) {
+    impl.directories.undo();
+    throw;
+  }
+  impl.directories.undo();
 }
 
 std::unique_ptr<Impl> start(DaemonOptions options) {

@@ -80,7 +80,8 @@ BOOST_FIXTURE_TEST_CASE(no_planted_link_leads_a_directory_astray, Stage) {
           "cannot use the directory \"" + home + "/link\": it is no directory");
   refuses({"user=nobody", "mkdir=" + home + "/link/sub"},
           "cannot use the directory \"" + home +
-              "/link/sub\": \"link\" on the way to it is a symbolic link that others could have put there");
+              "/link/sub\": \"link\" on the way to it is, or leads to, a symbolic link that others could "
+              "have put there");
   BOOST_TEST(status_of(scene.path("precious")).st_uid == 0U);
   BOOST_TEST(!scene::exists(scene.path("precious/sub")));
   scene::write_file(scene.path("file"), "");

@@ -11,11 +11,11 @@
 #include "daemonctx/daemon_options.hpp"
 #include "features.hpp"
 #include "posix/retry.hpp"
+#include "posix/trusted_path.hpp"
 #include "unique_fd.hpp"
 
 #if DAEMONCTX_HAVE_LANDLOCK
 #include <linux/landlock.h>
-#include <linux/openat2.h>
 #endif
 
 namespace daemonctx {
@@ -50,17 +50,20 @@ std::uint64_t known_in(long version) {
 
 std::system_error failed(const std::string& what) { return {posix::last_error(), what}; }
 
-// As the daemon will see it.
+// As the daemon will see it, and not through a link that its user could have left there.
 UniqueFd open_inside(const fs::path& root, const fs::path& path) {
+  if (path.empty()) throw std::invalid_argument("a path is empty");
+  const UniqueFd base = root.empty() ? UniqueFd() : posix::open_directory(root.c_str());
+  if (!root.empty() && !base) throw failed('"' + root.string() + '"');
   const fs::path absolute = root.empty() ? fs::absolute(path) : fs::absolute(path, "/");
-  const UniqueFd base(posix::open(root.empty() ? "/" : root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!base) throw failed('"' + root.string() + '"');
-  open_how how{};
-  how.flags = O_PATH | O_CLOEXEC;
-  how.resolve = RESOLVE_IN_ROOT;
-  const long fd = posix::syscall(SYS_openat2, base.get(), absolute.c_str(), &how, sizeof how);
-  if (fd == -1) throw failed('"' + path.string() + '"');
-  return UniqueFd(static_cast<int>(fd));
+  posix::Place place;
+  errno = posix::find_place(absolute.c_str(), posix::LastName::followed, place, AT_FDCWD,
+                            base ? base.get() : AT_FDCWD);
+  if (errno != 0) throw failed('"' + path.string() + '"');
+  if (place.name[0] == '\0') return std::move(place.directory);
+  UniqueFd fd(posix::openat(place.directory.get(), place.name.data(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd) throw failed('"' + path.string() + '"');
+  return fd;
 }
 #endif
 

@@ -61,6 +61,7 @@ using ::pread;
 using ::pthread_sigmask;
 using ::pwrite;
 using ::read;
+using ::readlinkat;
 using ::sendmsg;
 using ::setegid;
 using ::seteuid;

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "posix/trusted_path.hpp"
 
-#include <algorithm>
-#include <array>
-#include <climits>
 #include <cstring>
 #include <posix/syscalls.hpp>
+#include <string_view>
 
 #include "posix/retry.hpp"
 #include "posix/trust.hpp"
@@ -13,49 +11,122 @@
 namespace daemonctx::posix {
 namespace {
 
-constexpr int searched = O_PATH | O_DIRECTORY | O_CLOEXEC;
+constexpr int most_links = 40;  // as the kernel
 
-UniqueFd open_to_search(int directory, const char* name, int flags) noexcept {
-  return UniqueFd(posix::retry([=] { return posix::openat(directory, name, searched | flags); }));
-}
+class Walk {
+ public:
+  Walk(Place& place, int here, int root) noexcept : place_(place), here_(here), root_(root) {}
 
-UniqueFd enter(const UniqueFd& directory, const char* name) noexcept {
-  UniqueFd entered = open_to_search(directory.get(), name, O_NOFOLLOW);
-  if (entered || errno != ENOTDIR) return entered;
-  struct stat found {};
-  const bool is_link =
-      posix::fstatat(directory.get(), name, &found, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(found.st_mode);
-  if (is_link && is_trusted_link(directory, name)) {
-    entered = open_to_search(directory.get(), name, 0);
-  } else {
-    errno = is_link ? ELOOP : ENOTDIR;
+  int go(const char* path, LastName last) noexcept {
+    if (const int error = prepend(path, {})) return error;
+    if (const int error = begin()) return error;
+    for (;;) {
+      const std::string_view name = next_name();
+      place_.name[0] = '\0';
+      if (name.empty()) return 0;
+      const bool ends = rest_[at_] == '\0' && last != LastName::entered;
+      if (const int error = ends ? finish(name, last) : enter(name)) return error;
+      if (finished_) return 0;
+    }
   }
-  return entered;
-}
+
+ private:
+  int keep(UniqueFd directory) noexcept {
+    if (!directory) return errno;
+    place_.directory = std::move(directory);
+    return 0;
+  }
+  UniqueFd open(int directory, const char* name) const noexcept {
+    constexpr int flags = O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW;
+    return UniqueFd(posix::retry([&] { return posix::openat(directory, name, flags); }));
+  }
+  int begin() noexcept {
+    if (rest_[0] != '/') return keep(open(here_, "."));
+    return keep(root_ == AT_FDCWD ? open(AT_FDCWD, "/") : open(root_, "."));
+  }
+
+  // The rest becomes `path`, with what follows it.
+  int prepend(std::string_view path, std::string_view tail) noexcept {
+    if (path.empty()) return ENOENT;
+    if (path.size() + tail.size() + 1 > rest_.size()) return ENAMETOOLONG;
+    std::memmove(rest_.data() + path.size(), tail.data(), tail.size());
+    path.copy(rest_.data(), path.size());
+    rest_[path.size() + tail.size()] = '\0';
+    at_ = 0;
+    return 0;
+  }
+  std::string_view next_name() noexcept {
+    while (rest_[at_] == '/') ++at_;
+    const std::size_t begin = at_;
+    while (rest_[at_] != '/' && rest_[at_] != '\0') ++at_;
+    return {rest_.data() + begin, at_ - begin};
+  }
+
+  int enter(std::string_view name) noexcept {
+    if (const int error = set_name(name)) return error;
+    if (name == ".." && is_at_root()) return 0;
+    UniqueFd entered = open(place_.directory.get(), place_.name.data());
+    if (entered || errno != ENOTDIR) return keep(std::move(entered));
+    const int error = follow();
+    if (error == EINVAL) return ENOTDIR;  // no link
+    place_.name[0] = '\0';
+    return error;
+  }
+  int finish(std::string_view name, LastName last) noexcept {
+    if (const int error = set_name(name)) return error;
+    if (last == LastName::followed) {
+      const int error = follow();
+      if (error == 0 || (error != EINVAL && error != ENOENT)) return error;
+    }
+    finished_ = true;
+    return 0;
+  }
+  int set_name(std::string_view name) noexcept {
+    if (name.size() >= place_.name.size()) return ENAMETOOLONG;
+    name.copy(place_.name.data(), name.size());
+    place_.name[name.size()] = '\0';
+    return 0;
+  }
+
+  // EINVAL: it is no link.
+  int follow() noexcept {
+    std::array<char, PATH_MAX> target;
+    const auto size =
+        posix::readlinkat(place_.directory.get(), place_.name.data(), target.data(), target.size());
+    if (size == -1) return errno;
+    if (!is_trusted_link(place_.directory, place_.name.data()) || ++links_ > most_links) return ELOOP;
+    const std::string_view tail(rest_.data() + at_);
+    if (const int error = prepend({target.data(), static_cast<std::size_t>(size)}, tail)) return error;
+    return rest_[0] == '/' ? begin() : 0;
+  }
+
+  bool is_at_root() const noexcept {
+    struct stat here {};
+    struct stat top {};
+    return root_ != AT_FDCWD && posix::fstat(place_.directory.get(), &here) == 0 &&
+           posix::fstat(root_, &top) == 0 && here.st_ino == top.st_ino && here.st_dev == top.st_dev;
+  }
+
+  Place& place_;
+  int here_;
+  int root_;
+  int links_ = 0;
+  bool finished_ = false;
+  std::size_t at_ = 0;
+  std::array<char, PATH_MAX> rest_;
+};
 
 }  // namespace
 
-const char* name_of(const char* path) noexcept {
-  const char* slash = std::strrchr(path, '/');
-  return slash == nullptr ? path : slash + 1;
+int find_place(const char* path, LastName last, Place& place, int here, int root) noexcept {
+  return Walk(place, here, root).go(path, last);
 }
 
-UniqueFd open_directory_of(const char* path) noexcept {
-  UniqueFd directory = open_to_search(AT_FDCWD, *path == '/' ? "/" : ".", 0);
-  const char* const last = name_of(path);
-  std::array<char, NAME_MAX + 1> name;
-  while (directory && path != last) {
-    const char* const slash = std::strchr(path, '/');
-    const auto size = static_cast<std::size_t>(slash - path);
-    if (size >= name.size()) {
-      errno = ENAMETOOLONG;
-      return {};
-    }
-    *std::copy(path, slash, name.begin()) = '\0';
-    if (size > 0) directory = enter(directory, name.data());
-    path = slash + 1;
-  }
-  return directory;
+UniqueFd open_directory(const char* path, int here) noexcept {
+  Place place;
+  errno = find_place(path, LastName::entered, place, here);
+  if (errno != 0) place.directory.reset();
+  return std::move(place.directory);
 }
 
 }  // namespace daemonctx::posix

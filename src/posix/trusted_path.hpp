@@ -1,16 +1,38 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <fcntl.h>
+
+#include <array>
+#include <climits>
+
 #include "unique_fd.hpp"
 
 namespace daemonctx::posix {
 
-/// Walks to the directory that a file lies in, name by name. A symbolic link on the way is followed only if nobody but
-/// root and this user could have put it there; the file itself is not looked at.
-/// \return for openat(2) and the like, with `name_of` the same path; empty with errno, ELOOP for such a link.
-UniqueFd open_directory_of(const char* path) noexcept;
+/// What to do with the last name of a path.
+enum class LastName {
+  left,      ///< it is not looked at
+  followed,  ///< if it is a link, to where that leads, though there be nothing
+  entered,   ///< it is a directory
+};
 
-/// What follows the last slash.
-const char* name_of(const char* path) noexcept;
+/// Where a path leads: a directory, for openat(2) and the like with O_NOFOLLOW, and a name in it.
+struct Place {
+  UniqueFd directory;
+  std::array<char, NAME_MAX + 1> name = {};  ///< empty: the directory itself
+};
+
+/// Walks a path name by name. A symbolic link is followed only if nobody but root and this user could have put it there;
+/// where it leads is walked in the same way.
+/// \param here where a relative path begins.
+/// \param root where an absolute one begins, and beyond which `..` does not lead; AT_FDCWD: the process's.
+/// \return 0 or an errno; ELOOP for a link that others could have put there, with `place.name` if it is the last.
+/// \note Neither allocates nor throws.
+int find_place(const char* path, LastName last, Place& place, int here = AT_FDCWD,
+               int root = AT_FDCWD) noexcept;
+
+/// The directory itself. Empty with errno.
+UniqueFd open_directory(const char* path, int here = AT_FDCWD) noexcept;
 
 }  // namespace daemonctx::posix

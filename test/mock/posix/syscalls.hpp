@@ -109,6 +109,7 @@ using ::getuid;
 using ::kill;
 using ::memfd_create;
 using ::pread;
+using ::readlinkat;
 using ::pthread_sigmask;
 using ::setegid;
 using ::seteuid;

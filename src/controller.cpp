@@ -7,6 +7,7 @@
 
 #include "daemonctx/error.hpp"
 #include "pidfile.hpp"
+#include "plain_text.hpp"
 #include "posix/deadline.hpp"
 #include "posix/file_lock.hpp"
 #include "posix/file_watch.hpp"
@@ -40,21 +41,35 @@ bool is_empty(int fd) noexcept {
   return posix::fstat(fd, &file) == 0 && (file.st_size == 0 || file.st_nlink == 0);
 }
 
-DaemonStatus status_by_locks(int fd, std::error_code& error) noexcept {
-  const posix::IdentityHolder holder = posix::identity_holder(fd);
-  if (holder.error != 0) {
-    error.assign(holder.error, std::generic_category());
-    return {.state = DaemonState::unknown};
-  }
-  if (!holder.held && posix::is_excluded(fd)) return {.state = DaemonState::starting};
-  if (!holder.held) return {.state = is_empty(fd) ? DaemonState::stopped : DaemonState::stale};
-  if (holder.pid != 0 && !is_credible(holder.pid, fd)) {
-    error = std::make_error_code(std::errc::bad_message);
-    return {.state = DaemonState::unknown};
-  }
+// Empty: the one that held the lock does so no longer.
+std::optional<DaemonStatus> status_of_holder(int fd, const posix::IdentityHolder& holder,
+                                             std::error_code& error) noexcept {
   DaemonStatus status{posix::is_marked_ready(fd) ? DaemonState::running : DaemonState::starting, holder.pid};
-  if (holder.pid != 0) status.since = posix::start_time(holder.pid);
+  if (holder.pid == 0) return status;
+  const Credibility verdict = judge(holder.pid, fd);
+  if (verdict == Credibility::changed) return {};
+  if (verdict == Credibility::incredible) {
+    error = std::make_error_code(std::errc::bad_message);
+    return DaemonStatus{.state = DaemonState::unknown};
+  }
+  status.since = posix::start_time(holder.pid);
   return status;
+}
+
+DaemonStatus status_by_locks(int fd, std::error_code& error) noexcept {
+  constexpr int most_changes = 10;
+  for (int change = 0; change < most_changes; ++change) {
+    const posix::IdentityHolder holder = posix::identity_holder(fd);
+    if (holder.error != 0) {
+      error.assign(holder.error, std::generic_category());
+      return {.state = DaemonState::unknown};
+    }
+    if (!holder.held && posix::is_excluded(fd)) return {.state = DaemonState::starting};
+    if (!holder.held) return {.state = is_empty(fd) ? DaemonState::stopped : DaemonState::stale};
+    if (const auto status = status_of_holder(fd, holder, error)) return *status;
+  }
+  error = std::make_error_code(std::errc::bad_message);
+  return {.state = DaemonState::unknown};
 }
 
 // The outcome of a reload that began after `before` was read; empty while there is none.
@@ -106,7 +121,7 @@ ReloadResult reload_target(const Target& target, const fs::path& pidfile, millis
   const auto notice = await_outcome(target, *before, watch, deadline, ticker, error);
   if (!notice || !notice->refused) return result;
   error = std::make_error_code(std::errc::invalid_argument);
-  result.refusal = notice->text;
+  result.refusal = one_line(notice->text);
   return result;
 }
 

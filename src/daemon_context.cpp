@@ -9,6 +9,7 @@
 
 #include "daemon_context_impl.hpp"
 #include "flush.hpp"
+#include "plain_text.hpp"
 #include "posix/deadline.hpp"
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
@@ -40,10 +41,7 @@ std::string line(std::string_view where, const std::string& text) {
   std::string result = ::program_invocation_short_name;
   result += ": ";
   if (!where.empty()) result.append(where).append(": ");
-  result += text;
-  std::replace_if(
-      result.begin(), result.end(), [](unsigned char letter) { return letter < ' '; }, ' ');
-  return result + '\n';
+  return one_line(result + text) + '\n';
 }
 
 std::exception_ptr service_error(std::string_view text) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "daemonctx/daemon_options.hpp"
 
+#include <algorithm>
 #include <posix/syscalls.hpp>
 #include <stdexcept>
 #include <string>
@@ -55,11 +56,29 @@ void check_signal(int number, const SignalAction& action) {
           name + " has an empty function");
 }
 
+void check_restrictions(const std::vector<std::shared_ptr<Restriction>>& restrictions) {
+  for (auto each = restrictions.begin(); each != restrictions.end(); ++each) {
+    require(*each != nullptr, "restrictions", "one is a null pointer");
+    require(std::find(restrictions.begin(), each, *each) == each, "restrictions",
+            std::string("the ") + (*each)->name() + " are there twice");
+  }
+}
+
+// The system would take them for shorter ones.
+void check_text(const std::string& text, const char* member) {
+  require(text.find('\0') == std::string::npos, member, "has a NUL character in it");
+}
+
 }  // namespace
 
 void validate(const DaemonOptions& options) {
   require(!options.working_directory.empty(), "working_directory", "must not be empty");
   require(options.umask <= 0777, "umask", "has more than permission bits");
+  check_text(options.working_directory.native(), "working_directory");
+  check_text(options.chroot_directory.native(), "chroot_directory");
+  check_text(options.pidfile.native(), "pidfile");
+  check_text(options.user, "user");
+  check_text(options.group, "group");
   check_target(options.stdio.in, "stdio.in", options);
   check_target(options.stdio.out, "stdio.out", options);
   check_target(options.stdio.err, "stdio.err", options);
@@ -75,8 +94,7 @@ void validate(const DaemonOptions& options) {
     require(each.mode <= 07777, "create_directories",
             "the mode of \"" + each.path.string() + "\" has more than permission bits");
   }
-  for (const auto& each : options.restrictions)
-    require(each != nullptr, "restrictions", "one is a null pointer");
+  check_restrictions(options.restrictions);
   if (!options.environment) return;
   for (const auto& [name, value] : *options.environment) {
     require(!name.empty() && name.find_first_of(std::string("=\0", 2)) == std::string::npos &&

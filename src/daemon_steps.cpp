@@ -92,13 +92,25 @@ int restrict(Impl& impl, int (Restriction::*phase)() noexcept) noexcept {
   return 0;
 }
 
-int keep_privileges(Impl& impl) noexcept { return restrict(impl, &Restriction::before_change_of_user); }
+// What the program, or a library of its, has set before would keep them all. It can't be set anew where it is locked.
+int keep_privileges(Impl& impl) noexcept {
+  posix::prctl(PR_SET_KEEPCAPS, 0UL, 0UL, 0UL, 0UL);
+  return restrict(impl, &Restriction::before_change_of_user);
+}
 
 int change_user(Impl& impl) noexcept { return impl.identity ? posix::assume(*impl.identity) : 0; }
 
 int drop_privileges(Impl& impl) noexcept { return restrict(impl, &Restriction::after_change_of_user); }
 
-int verify_user(Impl& impl) noexcept { return impl.identity ? posix::verify(*impl.identity) : 0; }
+int verify_user(Impl& impl) noexcept {
+  if (!impl.identity) return 0;
+  std::uint64_t kept = 0;
+  for (const auto& each : impl.options.restrictions) kept |= each->kept_capabilities();
+  return posix::verify(*impl.identity, kept);
+}
+
+// The change of user has made the process dumpable anew, or not.
+int forbid_dumps(Impl& impl) noexcept { return impl.options.prevent_core ? posix::forbid_dumps() : 0; }
 
 int change_directory(Impl& impl) noexcept {
   return posix::error_of(posix::chdir(impl.options.working_directory.c_str()));
@@ -132,6 +144,7 @@ constexpr std::array detached_steps = {
     DaemonStep{Step::change_user, change_user},
     DaemonStep{Step::apply_restrictions, drop_privileges},
     DaemonStep{Step::change_user, verify_user},
+    DaemonStep{Step::limit_core, forbid_dumps},
     DaemonStep{Step::change_directory, change_directory},
     DaemonStep{Step::rule_out_new_privileges, rule_out_new_privileges},
     DaemonStep{Step::install_signal_map, install_signal_map},
@@ -152,6 +165,7 @@ constexpr std::array foreground_steps = {
     DaemonStep{Step::change_user, verify_user},
     DaemonStep{Step::change_directory, change_directory},
     DaemonStep{Step::limit_core, limit_core},
+    DaemonStep{Step::limit_core, forbid_dumps},
     DaemonStep{Step::rule_out_new_privileges, rule_out_new_privileges},
     DaemonStep{Step::apply_restrictions, apply_restrictions},
 };

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <posix/syscalls.hpp>
 
+#include "plain_text.hpp"
 #include "posix/deadline.hpp"
 #include "posix/pidfd.hpp"
 #include "posix/retry.hpp"
@@ -137,7 +138,7 @@ void Launch::read_record(Outcome& outcome) {
     outcome.kind = Outcome::Kind::failed;
     outcome.step = static_cast<Step>(record.step);
     outcome.error = record.error;
-    outcome.text = std::move(text);
+    outcome.text = one_line(std::move(text));
   }
 }
 

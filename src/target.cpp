@@ -32,12 +32,13 @@ bool can_be_daemon(pid_t holder, int pidfile) noexcept {
 }  // namespace
 
 // A process that ends loses its files before it loses its locks.
-bool is_credible(pid_t holder, int pidfile) noexcept {
+Credibility judge(pid_t holder, int pidfile) noexcept {
   const auto deadline = posix::deadline_in(ending_patience);
   for (;;) {
-    if (can_be_daemon(holder, pidfile)) return true;
-    if (posix::identity_holder(pidfile).pid != holder) return true;
-    if (Clock::now() >= deadline) return false;
+    const bool can_be = can_be_daemon(holder, pidfile);
+    if (posix::identity_holder(pidfile).pid != holder) return Credibility::changed;
+    if (can_be) return Credibility::credible;
+    if (Clock::now() >= deadline) return Credibility::incredible;
     posix::poll(nullptr, 0, 1);
   }
 }
@@ -76,9 +77,10 @@ void Target::identify(std::error_code& error) noexcept {
   } else {
     pid_ = holder.pid;
     process_ = posix::open_pidfd(pid_);
-    if (!is_credible(pid_, look_.fd())) error = std::make_error_code(std::errc::bad_message);
-    // Asked once more: if it still holds the lock, the descriptor names it and not a later process.
-    else if (!holds_lock()) error = std::make_error_code(std::errc::no_such_process);
+    // It held the lock after the descriptor was made: that names it, and not a later process of its number.
+    const Credibility verdict = judge(pid_, look_.fd());
+    if (verdict == Credibility::incredible) error = std::make_error_code(std::errc::bad_message);
+    else if (verdict == Credibility::changed) error = std::make_error_code(std::errc::no_such_process);
   }
 }
 

@@ -13,11 +13,17 @@
 
 namespace daemonctx {
 
+enum class Credibility {
+  credible,
+  incredible,
+  changed,  ///< it holds the lock no longer
+};
+
 /// Whether a process that the kernel names as the holder of a pidfile's lock can be the daemon. Locks outlive a process
 /// whose open files another one shares, and then name whoever got its number; and a file of somebody else's can be
 /// one that is locked by others for reasons of their own. So the holder must have the file open, and where that is
-/// not root's, be a process of its owner. True if it holds the lock no longer.
-bool is_credible(pid_t holder, int pidfile) noexcept;
+/// not root's, be a process of its owner. It held the lock before and after all that was seen.
+Credibility judge(pid_t holder, int pidfile) noexcept;
 
 /// The daemon that held the identity lock of a pidfile at one moment. Nothing done through this reaches another
 /// process.
@@ -27,7 +33,7 @@ class Target {
   static constexpr std::chrono::milliseconds naming_patience{2000};
 
   /// \param error `no_such_process`: none holds it; `not_supported`: it has no number in this pid namespace;
-  ///        `bad_message`: the one that holds it can't be the daemon (see `is_credible`);
+  ///        `bad_message`: the one that holds it can't be the daemon (see `judge`);
   ///        `resource_unavailable_try_again`: a start is under way and has no pid even after 2 s; or the system's.
   static Target find(const boost::filesystem::path& pidfile, Ticker& ticker, std::error_code& error) noexcept;
 

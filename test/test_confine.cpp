@@ -4,6 +4,7 @@
 // Capabilities, Landlock and system call filters. Without root it exits with 77: skipped.
 // Command line: the probe, then what the library was built with (libcap, landlock, libseccomp).
 
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
@@ -159,6 +160,17 @@ BOOST_FIXTURE_TEST_CASE(a_way_back_to_root_is_no_capability_to_keep, Stage) {
           become_nobody);
 }
 
+BOOST_FIXTURE_TEST_CASE(where_the_bounding_set_can_not_be_changed_nothing_is_gained_by_it, Stage) {
+  refuses({"capabilities=CAP_CHOWN"}, "cannot apply the capabilities: Operation not permitted", [] {
+    if (::prctl(PR_CAPBSET_DROP, CAP_SETPCAP) != 0) ::_exit(126);
+  });
+  pidfile = folder + "/pid";
+  ::chmod(folder.c_str(), 0777);
+  start({"capabilities="}, become_nobody);
+  BOOST_TEST(field("NoNewPrivs") == "1");
+  stop();
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(landlock, *utf::precondition(with_landlock))
@@ -211,7 +223,16 @@ BOOST_FIXTURE_TEST_CASE(paths_are_those_that_the_daemon_sees, Stage) {
   stop();
 }
 
+BOOST_FIXTURE_TEST_CASE(a_link_that_the_daemons_user_could_have_left_gives_him_nothing, Stage) {
+  BOOST_REQUIRE(::chown(folder.c_str(), scene::nobody, scene::nobody) == 0);
+  boost::filesystem::create_symlink("/", folder + "/cache");
+  BOOST_REQUIRE(::lchown((folder + "/cache").c_str(), scene::nobody, scene::nobody) == 0);
+  refuses({"landlock=rw:" + folder + "/cache"},
+          "cannot prepare the Landlock rules: \"" + folder + "/cache\": Too many levels of symbolic links");
+}
+
 BOOST_FIXTURE_TEST_CASE(a_rule_for_what_is_not_there_is_refused, Stage) {
+  refuses({"landlock=ro:"}, "cannot prepare the Landlock rules: a path is empty");
   refuses({"landlock=ro:/none"}, "cannot prepare the Landlock rules: \"/none\": No such file or directory");
 }
 
@@ -261,6 +282,16 @@ BOOST_FIXTURE_TEST_CASE(what_is_not_allowed_fails_or_kills, Stage) {
   scene.expect("binds");
   scene.expect("no stop");
   BOOST_TEST(scene::await_end(daemon).killed_by(SIGSYS));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_daemon_that_does_nothing_forbidden_is_not_killed, Stage) {
+  const auto result =
+      run({"pidfile=" + pidfile, "out=/dev/null", "allow=kill", "print:to a device", "wait_quietly"});
+  BOOST_TEST(result.end.exited(0));
+  daemon = scene::pid_in(pidfile);
+  ::kill(daemon, SIGTERM);
+  BOOST_TEST(scene::await_end(daemon).exited(0));
+  BOOST_TEST(!scene::exists(pidfile));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_wrong_list_is_refused, Stage) {

@@ -18,6 +18,8 @@ using scene::Scene;
 using scene::Stage;
 using scene::status_of;
 
+namespace fs = boost::filesystem;
+
 namespace {
 
 // A root directory in which the daemon can do its work: the channel is all it needs.
@@ -159,4 +161,46 @@ BOOST_FIXTURE_TEST_CASE(a_set_uid_program_gives_up_its_elevation, Stage) {
   BOOST_TEST(facts.at("uids") == "65534\t65534\t65534\t65534");
   BOOST_TEST(facts.at("gids") == "65534\t65534\t65534\t65534");
   stop(facts);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_set_uid_program_that_hides_its_elevation_gives_it_up_too, Stage) {
+  use_probe_of_its_own();
+  BOOST_REQUIRE(::chown(program.c_str(), 0, 0) == 0);
+  BOOST_REQUIRE(::chmod(program.c_str(), 06755) == 0);
+  for (const std::string detach : {"always", "never"}) {
+    auto caller = begin({"lower", "daemon", "detach=" + detach, "facts", "wait"}, [] {
+      if (::setgroups(0, nullptr) != 0 || ::setgid(nobody) != 0 || ::setuid(nobody) != 0) ::_exit(126);
+    });
+    scene.expect("lowered");
+    const auto facts = scene.facts();
+    BOOST_TEST(facts.at("uids") == "65534\t65534\t65534\t65534");
+    BOOST_TEST(facts.at("gids") == "65534\t65534\t65534\t65534");
+    ::kill(std::stoi(facts.at("pid")), SIGTERM);
+    scene.expect("stop");
+    BOOST_TEST(caller.finish().end.exited(0));
+  }
+}
+
+BOOST_FIXTURE_TEST_CASE(a_child_that_comes_back_from_before_drop_is_no_second_daemon, Stage) {
+  const auto facts = start({"pidfile=" + pidfile, "before_drop=fork"});
+  BOOST_TEST(std::to_string(scene::pid_in(pidfile)) == facts.at("pid"));
+  stop(facts);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_rehearsal_needs_no_directories_and_leaves_none, Stage) {
+  const std::string folder = scene.path("run");
+  const auto result = begin({"rehearse", "mkdir=" + folder, "pidfile=" + folder + "/pid"}).finish();
+  BOOST_TEST(result.end.exited(0));
+  BOOST_TEST(result.err == "");
+  BOOST_TEST(!scene::exists(folder));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_link_to_another_root_directory_is_followed_only_if_it_is_roots, Stage) {
+  const std::string home = scene.path("home");
+  fs::create_directory(home);
+  fs::create_symlink("/", home + "/jail");
+  BOOST_REQUIRE(::lchown((home + "/jail").c_str(), nobody, nobody) == 0);
+  BOOST_REQUIRE(::chown(home.c_str(), nobody, nobody) == 0);
+  refuses({"chroot=" + home + "/jail"},
+          "cannot change the root directory to \"" + home + "/jail\": Too many levels of symbolic links");
 }

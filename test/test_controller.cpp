@@ -220,14 +220,25 @@ BOOST_AUTO_TEST_CASE(a_reload_ends_with_the_daemons_own_verdict) {
     BOOST_TEST(result.refusal == "");
     scene.expect("reloaded");
     const std::string reason = "line 3: \"colour\" is no option,\n\tbut \"color\" is " + std::to_string(n);
+    const std::string as_one_line = "line 3: \"colour\" is no option,  but \"color\" is " + std::to_string(n);
     scene::write_file(scene.path("conf"), reason);
     BOOST_CHECK_EXCEPTION(controller.reload(), daemonctx::ControlError, [&](const auto& error) {
-      return error.code() == std::errc::invalid_argument && error.what() == reason;
+      return error.code() == std::errc::invalid_argument && error.what() == as_one_line;
     });
     BOOST_TEST((controller.status().state == DaemonState::running));
   }
   // The pidfile holds the pid and no more, whatever has happened: for `kill -HUP "$(cat pidfile)"`.
   BOOST_TEST(scene::contents(scene.path("pid")) == std::to_string(daemon) + '\n');
+}
+
+BOOST_AUTO_TEST_CASE(a_refusal_does_not_take_the_terminal_over) {
+  Scene scene;
+  start(scene, {"configuration:" + scene.path("conf"), "say:offers", "wait"});
+  scene.expect("offers");
+  scene::write_file(scene.path("conf"), "no \033]0;title\007\177\xc2\x9b colour \xc2\xb5");
+  std::error_code error;
+  const auto result = Controller(scene.path("pid")).reload(scene::patience, error);
+  BOOST_TEST(result.refusal == "no  ]0;title     colour \xc2\xb5");
 }
 
 BOOST_AUTO_TEST_CASE(a_long_refusal_is_cut) {

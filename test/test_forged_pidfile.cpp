@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <sys/syscall.h>
@@ -60,11 +61,12 @@ class Bystander {
 
   pid_t pid() const { return pid_; }
 
-  static void lock_all(const std::string& file) {
+  static int lock_all(const std::string& file) {
     const int fd = ::open(file.c_str(), O_RDWR | O_CREAT, 0644);  // NOLINT(android-cloexec-open)
     struct flock lock {};
     lock.l_type = F_WRLCK;
     if (::fcntl(fd, F_SETLK, &lock) == -1) ::_exit(1);
+    return fd;
   }
 
  private:
@@ -167,8 +169,30 @@ BOOST_FIXTURE_TEST_CASE(who_locks_his_file_for_other_reasons_is_not_taken_for_th
   expect_refusal(incredible);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_lock_that_outlives_its_process_does_not_lead_to_the_next_one_of_that_number,
-                        Stage) {
+void toggle_lock(int fd) {
+  struct flock byte {};
+  byte.l_start = 1;
+  byte.l_len = 1;
+  for (const short type : {F_UNLCK, F_WRLCK}) {
+    byte.l_type = type;
+    ::fcntl(fd, F_SETLK, &byte);
+  }
+}
+
+void keep_trying(const Stage& stage, pid_t victim) {
+  const Controller controller(stage.file);
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    std::error_code error;
+    controller.send_signal(SIGKILL, error);
+    BOOST_TEST(error);
+    BOOST_TEST(controller.status(error).pid != victim);
+  }
+}
+
+// A lock of a process that has ended, in the hands of one that lives; and one that lets it go again and again.
+void refuse_outlived_lock(Stage& stage, bool toggles) {
+  const std::string& file = stage.file;
+  const std::string& folder = stage.folder;
   fs::create_directory(folder);
   scene::write_file(file, "");
   BOOST_REQUIRE(::chown(folder.c_str(), nobody, nobody) == 0);
@@ -176,12 +200,13 @@ BOOST_FIXTURE_TEST_CASE(a_lock_that_outlives_its_process_does_not_lead_to_the_ne
   int keeper[2];
   BOOST_REQUIRE(::pipe2(keeper, O_CLOEXEC) == 0);
   const pid_t locker = begin_as_nobody([&] {
-    Bystander::lock_all(file);
+    const int fd = Bystander::lock_all(file);
     // One that shares the open files, and with them the lock, lives on.
     if (::syscall(SYS_clone, CLONE_FILES | SIGCHLD, nullptr, nullptr, nullptr, nullptr) != 0) ::_exit(0);
     const pid_t self = ::getpid();
     [[maybe_unused]] const auto size = ::write(keeper[1], &self, sizeof self);
-    for (;;) ::pause();
+    while (!toggles) ::pause();
+    for (;;) toggle_lock(fd);
   });
   pid_t keeping = 0;
   BOOST_REQUIRE(::read(keeper[0], &keeping, sizeof keeping) == sizeof keeping);
@@ -190,11 +215,38 @@ BOOST_FIXTURE_TEST_CASE(a_lock_that_outlives_its_process_does_not_lead_to_the_ne
     ::chown(file.c_str(), 0, 0);  // as if it was the daemon's, from whose descriptor he has the lock
     const Bystander unlucky({}, locker);
     BOOST_TEST(unlucky.pid() == locker);
-    expect_refusal(incredible);
+    if (toggles) keep_trying(stage, locker);
+    else stage.expect_refusal(incredible);
   }
   ::kill(keeping, SIGKILL);
   scene::await_end(keeping);
   for (const int end : keeper) ::close(end);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_lock_that_outlives_its_process_does_not_lead_to_the_next_one_of_that_number,
+                        Stage) {
+  refuse_outlived_lock(*this, false);
+}
+
+BOOST_FIXTURE_TEST_CASE(nor_does_one_that_comes_and_goes, Stage) { refuse_outlived_lock(*this, true); }
+
+BOOST_FIXTURE_TEST_CASE(who_may_not_look_into_other_processes_can_stop_a_daemon_all_the_same, Stage) {
+  const pid_t daemon = start_service();
+  const pid_t weak = ::fork();
+  if (weak == 0) {
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+    if (::syscall(SYS_capget, &header, sets.data()) == -1) ::_exit(2);
+    for (auto* set : {&sets[0].effective, &sets[0].permitted}) *set &= ~(1U << CAP_SYS_PTRACE);
+    if (::syscall(SYS_capset, &header, sets.data()) == -1) ::_exit(3);
+    std::error_code error;
+    const Controller controller(file);
+    if (controller.status(error).pid != daemon) ::_exit(4);
+    ::_exit(controller.stop(Controller::default_stop_policy(), error).pid == daemon ? 0 : 5);
+  }
+  scene.expect("stop");
+  BOOST_TEST(scene::await_end(daemon).exited(0));  // whose parent is the test
+  BOOST_TEST(scene::await_end(weak).exited(0));
 }
 
 BOOST_FIXTURE_TEST_CASE(all_that_he_can_have_stopped_is_his_own, Stage) {

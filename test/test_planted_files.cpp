@@ -160,6 +160,27 @@ BOOST_FIXTURE_TEST_CASE(no_link_on_the_way_leads_astray, Stage) {
   refuses({"out=" + log}, "cannot use the file \"" + log + "\": " + reason);
 }
 
+BOOST_FIXTURE_TEST_CASE(roots_own_link_leads_no_further_than_to_the_next_one_of_somebody_else, Stage) {
+  const std::string folder = scene.path("own");
+  fs::create_directory(folder);
+  fs::create_symlink(secrets, folder + "/data");
+  fs::create_symlink(secrets + "/log", folder + "/log");
+  for (const char* link : {"/data", "/log"}) {
+    BOOST_REQUIRE(::lchown((folder + link).c_str(), nobody, nobody) == 0);
+  }
+  BOOST_REQUIRE(::chown(folder.c_str(), nobody, nobody) == 0);
+  fs::create_symlink(folder + "/log", scene.path("log"));
+  fs::create_symlink("own/data", scene.path("data"));
+  refuses({"out=" + scene.path("log")}, "cannot use the file \"" + scene.path("log") +
+                                            "\": it is a symbolic link that others could have put there");
+  refuses({"mkdir=" + scene.path("data/x")}, "cannot use the directory \"" + scene.path("data/x") +
+                                                 "\": \"data\" on the way to it is, or leads to, a "
+                                                 "symbolic link that others could have put there");
+  refuses({"pidfile=" + scene.path("data/pid")},
+          "cannot use the pidfile \"" + scene.path("data/pid") +
+              "\": a symbolic link on the way to it could have been put there by others");
+}
+
 BOOST_FIXTURE_TEST_CASE(nobody_elses_file_in_a_folder_for_all_becomes_the_log, Stage) {
   const std::string folder = scene.path("sticky");
   fs::create_directory(folder);

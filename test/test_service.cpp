@@ -310,7 +310,8 @@ BOOST_FIXTURE_TEST_CASE(what_can_not_be_printed_is_no_success, Probe) {
 BOOST_FIXTURE_TEST_CASE(what_can_not_be_asked_after_is_unknown, Probe) {
   const auto result = Scene::run({program, "status", "--pidfile", "/etc/passwd/pid"});
   BOOST_TEST(result.end.exited(4));
-  BOOST_TEST(result.err == "probe: unknown: cannot ask for the daemon of \"/etc/passwd/pid\": Not a directory\n");
+  BOOST_TEST(result.err ==
+             "probe: unknown: cannot ask for the daemon of \"/etc/passwd/pid\": Not a directory\n");
   BOOST_TEST(Scene::run({program, "status", "--pidfile", "/etc"}).end.exited(4));
 }
 

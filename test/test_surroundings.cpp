@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
@@ -617,10 +618,48 @@ BOOST_FIXTURE_TEST_CASE(initgroups_gives_the_groups_of_the_user_and_no_others, S
 }
 
 // Under these a change of user gives up nothing; capabilities(7).
-BOOST_FIXTURE_TEST_CASE(bits_that_keep_the_rights_of_root_are_not_overlooked, Stage) {
+BOOST_FIXTURE_TEST_CASE(nothing_keeps_the_rights_of_root, Stage) {
   constexpr unsigned long no_setuid_fixup = 1UL << 2;
-  refuses({"pidfile=" + pidfile, "user=nobody"}, "cannot become the user \"nobody\": Operation not permitted",
-          [] { must(::prctl(PR_SET_SECUREBITS, no_setuid_fixup) == 0); });
+  const auto inheritable = [] {
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+    must(::syscall(SYS_capget, &header, sets.data()) == 0);
+    for (auto& half : sets) half.inheritable = half.permitted;
+    must(::syscall(SYS_capset, &header, sets.data()) == 0);
+  };
+  const std::vector<std::pair<scene::Words, scene::Surroundings>> ways = {
+      {{}, [] { must(::prctl(PR_SET_SECUREBITS, no_setuid_fixup) == 0); }},
+      {{"keepcaps"}, {}},
+      {{}, inheritable}};
+  for (const auto& [before, surroundings] : ways) {
+    scene::Words words = before;
+    words.insert(words.end(), {"daemon", "user=nobody", "facts", "wait"});
+    BOOST_TEST(begin(words, surroundings).finish().end.exited(0));
+    const auto facts = scene.facts();
+    for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapAmb"}) {
+      BOOST_TEST(scene::status_field(std::stoi(facts.at("pid")), set) == "0000000000000000", set);
+    }
+    stop(facts);
+  }
+}
+
+BOOST_FIXTURE_TEST_CASE(no_core_handler_sees_a_daemon_where_the_limit_can_not_be_raised, Stage) {
+  const std::string handler = scene.path("handler");
+  scene::write_file(handler, "#!/bin/sh\ncat > " + scene.path("piped") + "\n");
+  ::chmod(handler.c_str(), 0755);
+  const scene::Setting in_force("/proc/sys/kernel/core_pattern", "|" + handler);
+  const auto as_nobody = [] {
+    limited(RLIMIT_CORE, 0)();
+    must(::setgroups(0, nullptr) == 0 && ::setgid(nobody) == 0 && ::setuid(nobody) == 0);
+  };
+  for (const std::string detach : {"always", "never"}) {
+    auto caller = begin({"daemon", "detach=" + detach, "facts", "raise:11"}, as_nobody);
+    const auto facts = scene.facts();
+    if (detach == "always") BOOST_TEST(scene::await_end(std::stoi(facts.at("pid"))).killed_by(SIGSEGV));
+    const auto end = caller.finish().end;
+    BOOST_TEST((detach == "always" || end.killed_by(SIGSEGV)));
+    BOOST_TEST(!scene::exists(scene.path("piped")));
+  }
 }
 
 BOOST_FIXTURE_TEST_CASE(no_core_handler_sees_a_daemon_that_has_changed_its_user, Stage) {

@@ -21,7 +21,8 @@ namespace daemonctx {
 /// gets none unless it runs as root, and then only these. CAP_SETUID and CAP_SETGID are refused where the daemon
 /// changes its user: they would be the way back to root.
 /// \param names such as "CAP_NET_BIND_SERVICE"; upper or lower case; see capabilities(7).
-/// Needs libcap; fails if the starter does not have them (EPERM).
+/// Needs libcap. Fails (EPERM) if the starter does not have them, or may not change the bounding set and the daemon
+/// stays root. An ordinary user who may not has no_new_privileges set instead.
 DAEMONCTX_EXPORT std::shared_ptr<Restriction> keep_capabilities(std::vector<std::string> names);
 
 /// Files that the daemon may use; see `landlock`. A directory stands for all that is beneath it; a link for what it

@@ -100,7 +100,8 @@ struct DaemonOptions {
 
   /// Whom the daemon becomes before it enters its working directory: names or numbers, looked up in the caller.
   /// Empty: nobody else; a user's own group. Root's supplementary groups are always given up, the change is
-  /// verified, and HOME, USER and LOGNAME follow. Who is not root can only name himself. Pidfile and log files are opened before, and a pidfile
+  /// verified, and HOME, USER and LOGNAME follow. Who is not root can only name himself, and keeps the groups
+  /// and capabilities that he has. Pidfile and log files are opened before, and a pidfile
   /// whose directory the new user may not write is emptied at the end instead of removed.
   std::string user = {};
   std::string group = {};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "daemonctx/export.hpp"
@@ -33,6 +34,9 @@ class DAEMONCTX_EXPORT Restriction {
 
   /// What `prepare` opened and the daemon needs.
   virtual std::vector<int> descriptors() const { return {}; }
+
+  /// The capabilities that the daemon keeps when it becomes another user, a bit for each (capabilities(7)).
+  virtual std::uint64_t kept_capabilities() const noexcept { return 0; }
 
   virtual int before_change_of_user() noexcept { return 0; }
   virtual int after_change_of_user() noexcept { return 0; }

@@ -48,6 +48,7 @@ class KeptCapabilities final : public Restriction {
     kept_.reset(::cap_init());
     if (!mine || !kept_) throw std::system_error(posix::last_error());
     values_.clear();
+    is_unbounded_ = false;
     for (const std::string& each : names_) {
       const cap_value_t value = value_of(each);
       const bool changes_user = !options.user.empty() || !options.group.empty();
@@ -67,14 +68,29 @@ class KeptCapabilities final : public Restriction {
     }
   }
 
-  // The bounding set first: who has become another user may not touch it any more. Who may not now, as an ordinary
-  // user, has nothing in it that could be used.
+  std::uint64_t kept_capabilities() const noexcept override {
+    std::uint64_t kept = 0;
+    for (const cap_value_t each : values_) kept |= std::uint64_t{1} << each;
+    return kept;
+  }
+
+  // The bounding set first: who has become another user may not touch it any more. Where it may not be touched now,
+  // programs that are executed must not gain anything by it.
   int before_change_of_user() noexcept override {
     for (cap_value_t each = 0; CAP_IS_SUPPORTED(each); ++each) {
       const bool kept = std::find(values_.begin(), values_.end(), each) != values_.end();
-      if (!kept && ::cap_drop_bound(each) == -1 && errno != EPERM) return errno;
+      if (kept || ::cap_get_bound(each) == 0 || ::cap_drop_bound(each) == 0) continue;
+      if (errno != EPERM) return errno;
+      is_unbounded_ = true;
     }
     return posix::error_of(posix::prctl(PR_SET_KEEPCAPS, 1UL, 0UL, 0UL, 0UL));
+  }
+
+  // Root's programs get what the bounding set has, whatever else is ruled out.
+  int apply() noexcept override {
+    if (!is_unbounded_) return 0;
+    if (posix::getuid() == 0 || posix::geteuid() == 0) return EPERM;
+    return posix::error_of(posix::prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL));
   }
 
   int after_change_of_user() noexcept override {
@@ -85,6 +101,7 @@ class KeptCapabilities final : public Restriction {
  private:
   CapabilitySet kept_;
   std::vector<cap_value_t> values_;
+  bool is_unbounded_ = false;
 #else
   void prepare(const DaemonOptions&) override {
     throw std::system_error(ENOTSUP, std::generic_category(), "daemonctx was built without libcap");

@@ -20,6 +20,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
+#include <sys/ioctl.h>
 #endif
 
 namespace daemonctx {
@@ -73,8 +74,13 @@ void allow_where(const Filter& filter, int call, const scmp_arg_cmp& condition) 
 // What is basic for some arguments only. Threads are no new processes. With clone3 they can't be told apart, since its
 // flags are in memory; where that is not there the C library takes clone.
 void allow_some(const Filter& filter, bool clone3_too) {
-  allow_where(filter, SCMP_SYS(socket), {0, SCMP_CMP_EQ, AF_UNIX, 0});  // the service manager's
-  allow_where(filter, SCMP_SYS(prlimit64), {0, SCMP_CMP_EQ, 0, 0});     // its own
+  allow_where(filter, SCMP_SYS(socket), {0, SCMP_CMP_EQ, AF_UNIX, 0});             // the service manager's
+  allow_where(filter, SCMP_SYS(openat), {2, SCMP_CMP_MASKED_EQ, O_PATH, O_PATH});  // the way to the pidfile
+  for (const std::uint64_t question :
+       {std::uint64_t{TCGETS}, std::uint64_t{0x802c542a}}) {  // "are you a terminal?", TCGETS2 too
+    allow_where(filter, SCMP_SYS(ioctl), {1, SCMP_CMP_EQ, question, 0});
+  }
+  allow_where(filter, SCMP_SYS(prlimit64), {0, SCMP_CMP_EQ, 0, 0});  // its own
   allow_where(filter, SCMP_SYS(clone), {0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD});
   if (!clone3_too)
     check(::seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0), "clone3");

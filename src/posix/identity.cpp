@@ -2,14 +2,17 @@
 #include "posix/identity.hpp"
 
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
 #include <optional>
 #include <posix/syscalls.hpp>
 #include <system_error>
+#include <utility>
 
 #include "posix/retry.hpp"
 
@@ -64,11 +67,17 @@ std::vector<gid_t> groups_of(const std::string& name, gid_t gid) {
   }
 }
 
-bool has_ids(const Identity& identity) noexcept {
+// Real, effective and saved.
+std::pair<std::array<uid_t, 3>, std::array<gid_t, 3>> all_ids() noexcept {
   std::array<uid_t, 3> uids{};
   std::array<gid_t, 3> gids{};
   posix::getresuid(uids.data(), &uids[1], &uids[2]);
   posix::getresgid(gids.data(), &gids[1], &gids[2]);
+  return {uids, gids};
+}
+
+bool has_ids(const Identity& identity) noexcept {
+  const auto [uids, gids] = all_ids();
   return std::count(uids.begin(), uids.end(), identity.uid) == 3 &&
          std::count(gids.begin(), gids.end(), identity.gid) == 3;
 }
@@ -86,6 +95,23 @@ bool has_groups(Identity& identity) noexcept {
              [&](gid_t each) { return std::find(wanted.begin(), wanted.end(), each) != wanted.end(); }) &&
          std::all_of(wanted.begin(), wanted.end(),
                      [&](gid_t each) { return std::find(found.begin(), end, each) != end; });
+}
+
+// What lies unused in the permitted or the inheritable set could be taken up again: it goes, and that is read back.
+int limit_capabilities(std::uint64_t kept) noexcept {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+  if (posix::syscall(SYS_capget, &header, sets.data()) == -1) return errno;
+  for (std::size_t half = 0; half < sets.size(); ++half) {
+    const auto mask = static_cast<std::uint32_t>(kept >> (32 * half));
+    sets[half].effective &= mask;
+    sets[half].permitted &= mask;
+    sets[half].inheritable &= mask;
+  }
+  if (posix::syscall(SYS_capset, &header, sets.data()) == -1) return errno;
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> now{};
+  if (posix::syscall(SYS_capget, &header, now.data()) == -1) return errno;
+  return std::memcmp(now.data(), sets.data(), sizeof now) == 0 ? 0 : EPERM;
 }
 
 bool can_be_root_again(const Identity& identity) noexcept {
@@ -125,7 +151,9 @@ std::string look_up(const std::string& user, const std::string& group, bool init
 }
 
 bool is_elevated() noexcept {
-  return posix::getuid() != posix::geteuid() || posix::getgid() != posix::getegid();
+  const auto [uids, gids] = all_ids();
+  return std::count(uids.begin(), uids.end(), uids[0]) != 3 ||
+         std::count(gids.begin(), gids.end(), gids[0]) != 3;
 }
 
 Identity unelevated() {
@@ -147,8 +175,11 @@ int assume(Identity& identity) noexcept {
   return 0;
 }
 
-int verify(Identity& identity) noexcept {
+int verify(Identity& identity, std::uint64_t kept_capabilities) noexcept {
   if (!identity.assumed) return 0;
+  if (identity.uid != 0) {
+    if (const int error = limit_capabilities(kept_capabilities)) return error;
+  }
   return has_ids(identity) && has_groups(identity) && !can_be_root_again(identity) ? 0 : EPERM;
 }
 

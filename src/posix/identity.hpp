@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,8 @@ struct Identity {
 /// \return empty, or what is wrong: `there is no user "x"`.
 std::string look_up(const std::string& user, const std::string& group, bool initgroups, Identity& identity);
 
-/// Whether a set-user-id or set-group-id bit gives this process rights that its starter lacks.
+/// Whether a set-user-id or set-group-id bit gives this process rights that its starter lacks, or would give them
+/// back to it.
 bool is_elevated() noexcept;
 
 /// Who this process is without them. The supplementary groups are the starter's already.
@@ -37,8 +39,9 @@ Identity unelevated();
 /// \return 0 or an errno; then the process may be half changed. \note Runs in the daemon before it may allocate.
 int assume(Identity& identity) noexcept;
 
-/// Makes sure of it: all ids and groups are read back, and regaining root is tried and must fail.
+/// Makes sure of it: all ids and groups are read back, no capability is left but the kept ones (a bit for each), and
+/// regaining root is tried and must fail.
 /// \return 0 or an errno. \note Runs in the daemon before it may allocate.
-int verify(Identity& identity) noexcept;
+int verify(Identity& identity, std::uint64_t kept_capabilities) noexcept;
 
 }  // namespace daemonctx::posix

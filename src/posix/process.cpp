@@ -16,6 +16,9 @@
 namespace daemonctx::posix {
 namespace {
 
+// Of a daemon's descriptors the pidfile's is one of the first.
+constexpr int most_looks = 65536;
+
 struct CloseDirectory {
   void operator()(DIR* directory) const noexcept { ::closedir(directory); }
 };
@@ -42,13 +45,18 @@ std::optional<bool> has_open(pid_t pid, int fd) noexcept {
   const std::unique_ptr<DIR, CloseDirectory> entries(::opendir(path_of(pid, "fd").data()));
   struct statx wanted {};
   if (!entries || !look(fd, "", AT_EMPTY_PATH, wanted)) return {};
+  bool hidden = false;
+  int looks = 0;
   errno = 0;
-  while (const dirent* entry = ::readdir(entries.get())) {
+  for (const dirent* entry = nullptr; (entry = ::readdir(entries.get())) != nullptr && looks < most_looks;
+       ++looks) {
     struct statx found {};
-    if (look(::dirfd(entries.get()), entry->d_name, 0, found) && is_same(found, wanted)) return true;
+    const bool seen = look(::dirfd(entries.get()), entry->d_name, 0, found);
+    if (seen && is_same(found, wanted)) return true;
+    hidden = hidden || (!seen && (errno == EACCES || errno == EPERM));
     errno = 0;
   }
-  if (errno != 0) return {};
+  if (errno != 0 || hidden) return {};
   return false;
 }
 

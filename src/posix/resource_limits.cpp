@@ -26,4 +26,11 @@ int prevent_core() noexcept {
   return error_of(posix::setrlimit(RLIMIT_CORE, &least));
 }
 
+int forbid_dumps() noexcept {
+  rlimit limit{};
+  if (posix::getrlimit(RLIMIT_CORE, &limit) == -1) return errno;
+  if (limit.rlim_cur == no_core) return 0;
+  return error_of(posix::prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL));
+}
+
 }  // namespace daemonctx::posix

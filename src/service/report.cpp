@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "service/report.hpp"
 
-#include <algorithm>
 #include <array>
 #include <ctime>
 #include <nlohmann/json.hpp>
@@ -27,12 +26,6 @@ std::string who(const DaemonStatus& status) {
 }
 
 }  // namespace
-
-std::string one_line(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char letter) { return letter < ' '; }, ' ');
-  return text;
-}
 
 std::string to_text(const DaemonStatus& status, const boost::filesystem::path& pidfile) {
   const std::string file = '"' + pidfile.string() + '"';

@@ -7,9 +7,6 @@
 
 namespace daemonctx {
 
-/// Control characters become blanks: one line whatever is said.
-std::string one_line(std::string text);
-
 /// One line for people, without the service's name; the time is local.
 std::string to_text(const DaemonStatus& status, const boost::filesystem::path& pidfile);
 

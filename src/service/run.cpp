@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <iostream>
 
+#include "plain_text.hpp"
 #include "service/configuration.hpp"
 #include "service/report.hpp"
 

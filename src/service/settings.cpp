@@ -10,6 +10,7 @@
 #include <set>
 #include <stdexcept>
 
+#include "plain_text.hpp"
 #include "service/configuration.hpp"
 #include "service/report.hpp"
 #include "service/run.hpp"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -42,6 +43,8 @@ const std::map<std::string, CallerAction> caller_actions = {
     {"say", [](const std::string& text) { say(text); }},
     {"buffer", [](const std::string& text) { std::printf("%s", text.c_str()); }},
     {"block", block},
+    {"keepcaps", [](const std::string&) { ::prctl(PR_SET_KEEPCAPS, 1); }},
+    {"lower", [](const std::string&) { say(::seteuid(::getuid()) == 0 ? "lowered" : "not lowered"); }},
     {"ignore", [](const std::string& signal) { ::signal(std::stoi(signal), SIG_IGN); }},
     {"open", open_descriptors_before},
     {"tell_limit", tell_limit},

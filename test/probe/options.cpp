@@ -141,6 +141,7 @@ const std::map<std::string, OptionSetter> option_setters = {
      [](DaemonOptions& o, const std::string& v) {
        o.before_drop = [v] {
          if (v.rfind("throw ", 0) == 0) throw std::runtime_error(v.substr(6));
+         if (v == "fork" && ::fork() == 0) throw std::runtime_error("a child of the callback's");
          if (v == "thread") std::thread([] { ::pause(); }).detach();
          say("before drop: uid " + std::to_string(::geteuid()));
        };

@@ -174,6 +174,7 @@ const std::map<std::string, ServiceAction> service_actions = {
        context.wait();
        say("stop");
      }},
+    {"wait_quietly", [](DaemonContext& context, const std::string&) { context.wait(); }},
     {"wait_for",
      [](DaemonContext& context, const std::string& ms) {
        say(context.wait_for(std::chrono::milliseconds(std::stoi(ms))) ? "stop" : "no stop");

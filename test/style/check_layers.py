@@ -15,7 +15,7 @@ FLOORS = [
     [
         "export features error unique_fd posix/syscalls posix/retry posix/signals posix/threads posix/pidfd "
         "posix/file_lock posix/lock_board posix/wake_fd posix/deadline "
-        "posix/rseq posix/file_watch posix/start_time progress ticker posix/identity posix/trust "
+        "posix/rseq posix/file_watch posix/start_time progress ticker plain_text posix/identity posix/trust "
         "posix/trusted_path posix/process",
     ],
     # 1: parts

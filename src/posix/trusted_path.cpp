@@ -18,7 +18,7 @@ class Walk {
   Walk(Place& place, int here, int root) noexcept : place_(place), here_(here), root_(root) {}
 
   int go(const char* path, LastName last) noexcept {
-    if (const int error = prepend(path, {})) return error;
+    if (const int error = prepend(path, "")) return error;
     if (const int error = begin()) return error;
     for (;;) {
       const std::string_view name = next_name();

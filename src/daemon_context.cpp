@@ -49,6 +49,9 @@ std::exception_ptr service_error(std::string_view text) {
       Step::run_service, std::make_error_code(std::errc::operation_canceled), {}, std::string(text)));
 }
 
+// For how long a start waits for a manager that is busy.
+constexpr std::chrono::seconds longest_barrier{5};
+
 // True while this thread is in the user's handler: what that reports in turn is only written down.
 thread_local bool reporting = false;
 
@@ -84,14 +87,23 @@ void DaemonContext::Impl::become_ready() {
   if (const int error = pidfile ? pidfile.mark_ready() : 0) {
     throw DaemonError(Step::write_pidfile, {error, std::generic_category()}, options.pidfile.string());
   }
-  manager.ready(detaches() ? owner
-                           : 0);  // before the caller ends, which a manager takes for the service's end
+  // Before the caller ends, which a manager takes for the service's end unless it has read who is the daemon.
+  manager.ready(detaches() ? owner : 0);
+  if (detaches()) static_cast<void>(manager.barrier(longest_barrier));
   if (const int error = status ? status.send_ready() : 0) {
     throw DaemonError(Step::become_ready, {error, std::generic_category()}, {},
                       "the start was cut off: nobody waits for this daemon any more");
   }
   status.close();
+  tell_readiness();
   ready = true;
+}
+
+void DaemonContext::Impl::tell_readiness() noexcept {
+  const UniqueFd fd(std::exchange(options.notify_descriptor, -1));
+  if (!fd) return;
+  posix::NoWriteSignal scope;
+  scope.failed(posix::error_of(posix::retry([&] { return posix::write(fd.get(), "\n", 1); })));
 }
 
 void DaemonContext::Impl::fail(std::string_view text) noexcept {
@@ -102,7 +114,7 @@ void DaemonContext::Impl::fail(std::string_view text) noexcept {
     failed = true;
   }
   if (!told) report(service_error(text), "service");
-  manager.status(text);
+  manager.failure(ECANCELED, text);
   signals.request_stop();
 }
 
@@ -219,22 +231,34 @@ DaemonContext::~DaemonContext() {
 
 void DaemonContext::on_reload(std::function<void()> reload) { impl_->offer_reload(std::move(reload)); }
 
+void DaemonContext::map_signal(int number, SignalAction action) {
+  validate(DaemonOptions{.signal_map = {{number, action}}});
+  impl_->signals.map(number, std::move(action));
+}
+
 void DaemonContext::notify_ready() { impl_->become_ready(); }
 
 void DaemonContext::notify_status(std::string_view text) noexcept { impl_->manager.status(text); }
 
-void DaemonContext::keep_alive() noexcept { impl_->manager.watchdog(); }
+void DaemonContext::keep_alive() noexcept { impl_->manager.ping(); }
+
+ServiceManager DaemonContext::manager() noexcept { return {impl_->manager, impl_->listen_descriptors}; }
 
 void DaemonContext::fail(std::string_view text) noexcept { impl_->fail(text); }
 
-void DaemonContext::wait() { impl_->signals.wait_until(posix::Clock::time_point::max()); }
+void DaemonContext::wait() { wait_until(posix::Clock::time_point::max()); }
 
 bool DaemonContext::wait_for(std::chrono::nanoseconds duration) {
-  return impl_->signals.wait_until(posix::deadline_in(duration));
+  return wait_until(posix::deadline_in(duration));
 }
 
 bool DaemonContext::wait_until(std::chrono::steady_clock::time_point time) {
-  return impl_->signals.wait_until(time);
+  for (;;) {
+    impl_->manager.ping_if_due();
+    const auto pause_end = std::min(time, impl_->manager.next_ping());
+    if (impl_->signals.wait_until(pause_end)) return true;
+    if (pause_end == time) return false;
+  }
 }
 
 bool DaemonContext::stop_requested() const noexcept { return impl_->signals.stop_requested(); }

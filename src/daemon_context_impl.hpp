@@ -17,6 +17,7 @@
 #include "cleanup_watch.hpp"
 #include "daemonctx/cleanup_stack.hpp"
 #include "daemonctx/daemon_context.hpp"
+#include "daemonctx/service_manager.hpp"
 #include "directories.hpp"
 #include "launch_decision.hpp"
 #include "notify.hpp"
@@ -37,6 +38,7 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
 
   // Life.
   void become_ready();
+  void tell_readiness() noexcept;
   void fail(std::string_view text) noexcept;
   void offer_reload(std::function<void()> call);
   void reload_configuration();
@@ -54,6 +56,7 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   Redirection redirection;
   Pidfile pidfile;
   Notify manager;
+  std::vector<ListenDescriptor> listen_descriptors;
   std::optional<posix::Identity> identity;  // whom the daemon becomes
   Directories directories;
   bool left_root = false;

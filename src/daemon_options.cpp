@@ -86,6 +86,8 @@ void validate(const DaemonOptions& options) {
   for (const int fd : options.files_preserve) {
     require(is_open(fd), "files_preserve", "descriptor " + std::to_string(fd) + " is not open");
   }
+  require(options.notify_descriptor == -1 || is_open(options.notify_descriptor), "notify_descriptor",
+          "descriptor " + std::to_string(options.notify_descriptor) + " is not open");
   check_durations(options);
   require((options.pidfile_mode & ~mode_t{0644}) == 0 && (options.pidfile_mode & 0600) == 0600,
           "pidfile_mode", "must let the owner read and write, and others do no more than read");

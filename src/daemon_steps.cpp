@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "daemon_steps.hpp"
 
+#include <algorithm>
 #include <array>
 #include <posix/syscalls.hpp>
 #include <span>
@@ -177,7 +178,22 @@ std::optional<Failure> take(std::span<const DaemonStep> steps, Impl& impl) noexc
   return std::nullopt;
 }
 
+std::vector<Step> listed(std::span<const DaemonStep> steps) {
+  std::vector<Step> list;
+  for (const DaemonStep& each : steps) {
+    // What is done in parts around another step shows once, at its end.
+    list.erase(std::remove(list.begin(), list.end(), each.step), list.end());
+    list.push_back(each.step);
+  }
+  return list;
+}
+
 }  // namespace
+
+std::vector<Step> planned_steps(LaunchMode mode) {
+  return listed(mode == LaunchMode::detached ? std::span<const DaemonStep>(detached_steps)
+                                             : std::span<const DaemonStep>(foreground_steps));
+}
 
 std::optional<Failure> take_detached_steps(Impl& impl) noexcept { return take(detached_steps, impl); }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "daemon_context_impl.hpp"
 
@@ -20,5 +21,8 @@ std::optional<Failure> take_detached_steps(DaemonContext::Impl& impl) noexcept;
 /// What of it is done in the foreground: what the starter gave stays (dispositions, descriptors). Last comes what
 /// can't be put back if the start fails.
 std::optional<Failure> take_foreground_steps(DaemonContext::Impl& impl) noexcept;
+
+/// The steps that are taken in a mode, each once.
+std::vector<Step> planned_steps(LaunchMode mode);
 
 }  // namespace daemonctx

@@ -11,6 +11,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Step::run_servic
     "detach",
     "detach",
     "open the null device",
+    "work under the service manager",
     "look up the user",
     "create the directory",
     "prepare the restrictions",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "launch_decision.hpp"
 
+#include <charconv>
 #include <cstdlib>
 #include <posix/syscalls.hpp>
 
@@ -21,6 +22,7 @@ LaunchDecision decide_by_surroundings(const Surroundings& surroundings) {
   if (surroundings.systemd_exec_pid == pid)
     return {LaunchMode::managed, "SYSTEMD_EXEC_PID names this process"};
   if (surroundings.listen_pid == pid) return {LaunchMode::managed, "LISTEN_PID names this process"};
+  if (surroundings.is_notified) return {LaunchMode::managed, "notify_descriptor is given"};
   if (surroundings.stdin_is_socket) return {LaunchMode::inetd, "standard input is a socket"};
   return {LaunchMode::detached, "no service manager started this process"};
 }
@@ -41,7 +43,27 @@ Surroundings Surroundings::look() {
           .notify_socket = from_environment("NOTIFY_SOCKET"),
           .systemd_exec_pid = from_environment("SYSTEMD_EXEC_PID"),
           .listen_pid = from_environment("LISTEN_PID"),
-          .stdin_is_socket = is_socket_with_address(STDIN_FILENO)};
+          .stdin_is_socket = is_socket_with_address(STDIN_FILENO),
+          .listen_fds = from_environment("LISTEN_FDS"),
+          .listen_fdnames = from_environment("LISTEN_FDNAMES"),
+          .watchdog_pid = from_environment("WATCHDOG_PID"),
+          .watchdog_usec = from_environment("WATCHDOG_USEC")};
+}
+
+void Surroundings::clear_environment() noexcept {
+  for (const char* variable :
+       {"NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID", "WATCHDOG_USEC"}) {
+    ::unsetenv(variable);
+  }
+}
+
+std::chrono::microseconds Surroundings::watchdog_timeout() const noexcept {
+  if (!watchdog_pid.empty() && watchdog_pid != std::to_string(pid)) return {};
+  long long timeout = 0;
+  const auto [end, error] =
+      std::from_chars(watchdog_usec.data(), watchdog_usec.data() + watchdog_usec.size(), timeout);
+  const bool is_number = error == std::errc() && end == watchdog_usec.data() + watchdog_usec.size();
+  return std::chrono::microseconds(is_number && timeout > 0 ? timeout : 0);
 }
 
 LaunchDecision decide_launch(DetachProcess wish, const Surroundings& surroundings) {

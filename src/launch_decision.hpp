@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <string>
 
 #include "daemonctx/launch_mode.hpp"
@@ -17,8 +18,19 @@ struct Surroundings {
   std::string systemd_exec_pid = {};
   std::string listen_pid = {};
   bool stdin_is_socket = false;
+  bool is_notified = false;  ///< a descriptor to tell readiness by is among the options
+  std::string listen_fds = {};
+  std::string listen_fdnames = {};
+  std::string watchdog_pid = {};
+  std::string watchdog_usec = {};
+
+  /// Zero: the manager has no watchdog, or it watches another process.
+  std::chrono::microseconds watchdog_timeout() const noexcept;
 
   static Surroundings look();
+
+  /// Takes away what only this process was to read, so that no program that it starts does.
+  static void clear_environment() noexcept;
 };
 
 struct LaunchDecision {

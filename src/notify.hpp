@@ -5,21 +5,32 @@
 #include <sys/types.h>
 #include <sys/un.h>
 
+#include <atomic>
+#include <chrono>
+#include <string>
 #include <string_view>
+
+#include "unique_fd.hpp"
 
 namespace daemonctx {
 
 /// Speaks to the service manager as sd_notify(3) describes: datagrams to the socket in $NOTIFY_SOCKET. Without
-/// that variable nothing happens; a manager that can't be reached is no error. Thread-safe once adopted.
+/// that variable nothing happens; a manager that can't be reached is no error. Thread-safe once opened.
 class Notify {
  public:
-  void adopt_environment() noexcept;
+  /// \param socket $NOTIFY_SOCKET. \return empty, or why nothing can be sent there.
+  std::string open(const std::string& socket);
 
-  /// Takes the variable away, so that programs started later don't inherit it.
-  static void clear_environment() noexcept;
+  /// From now on `ping_if_due` has something to do.
+  void watch(std::chrono::microseconds timeout) noexcept;
 
   /// Speaks to nobody any more. For forked children.
-  void forget() noexcept { size_ = 0; }
+  void forget() noexcept;
+
+  bool is_open() const noexcept { return size_ != 0; }
+
+  /// To be kept by a daemon; -1: none.
+  int fd() const noexcept { return socket_.get(); }
 
   /// READY=1, with MAINPID=`main_pid` unless that is 0.
   void ready(pid_t main_pid) const noexcept;
@@ -28,16 +39,40 @@ class Notify {
   void reloading() const noexcept;
 
   void stopping() const noexcept { send("STOPPING=1"); }
-  void watchdog() const noexcept { send("WATCHDOG=1"); }
 
   /// STATUS=; line breaks become blanks, a long text is cut.
-  void status(std::string_view text) const noexcept;
+  void status(std::string_view text) const noexcept { send_text("STATUS=", text); }
+
+  /// ERRNO= with STATUS=.
+  void failure(int error, std::string_view text) const noexcept;
+
+  void extend_timeout(std::chrono::microseconds duration) const noexcept;
+
+  /// FDSTORE=1 with FDNAME=, and FDSTOREREMOVE=1. \return 0 or an errno.
+  int store(std::string_view name, int fd) const noexcept;
+  int remove_stored(std::string_view name) const noexcept;
+
+  /// BARRIER=1: waits until the manager has read all that was sent before.
+  /// \return 0 or an errno; ETIMEDOUT; ENOTCONN without a manager.
+  int barrier(std::chrono::milliseconds longest) const noexcept;
+
+  /// WATCHDOG=1.
+  void ping() noexcept;
+  void ping_if_due() noexcept;
+
+  /// Half of the timeout after the last ping; the clock's end without a watchdog.
+  std::chrono::steady_clock::time_point next_ping() const noexcept;
+  std::chrono::microseconds watchdog_timeout() const noexcept { return timeout_; }
 
  private:
-  void send(std::string_view message) const noexcept;
+  int send(std::string_view message, int fd = -1) const noexcept;
+  int send_text(std::string_view key, std::string_view text) const noexcept;
 
   sockaddr_un address_ = {};
   socklen_t size_ = 0;  // 0: no manager
+  UniqueFd socket_;
+  std::chrono::microseconds timeout_ = {};
+  std::atomic<std::chrono::steady_clock::duration> last_ping_ = {};
 };
 
 }  // namespace daemonctx

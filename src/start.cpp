@@ -2,136 +2,24 @@
 
 // A start, from top to bottom: what the caller does, where the daemon comes into being, what the daemon does.
 
-#include <algorithm>
-#include <boost/filesystem/operations.hpp>
 #include <cstdlib>
 #include <optional>
 #include <posix/syscalls.hpp>
 
-#include "daemon_context_impl.hpp"
+#include "caller_steps.hpp"
 #include "daemon_steps.hpp"
 #include "detach.hpp"
 #include "flush.hpp"
+#include "init_process.hpp"
 #include "launch.hpp"
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
-#include "posix/threads.hpp"
 #include "unique_fd.hpp"
 
 namespace daemonctx {
 namespace {
 
-namespace fs = boost::filesystem;
 using Impl = DaemonContext::Impl;
-
-// ---- The caller: whatever can fail before there is a second process, fails here.
-
-fs::path resolve(const fs::path& path) {
-  if (path.empty()) return path;
-  boost::system::error_code error;
-  const fs::path here = path.is_absolute() ? fs::path("/") : fs::current_path(error);
-  if (error) {
-    throw DaemonError(Step::resolve_paths, {error.value(), std::generic_category()}, path.string());
-  }
-  return fs::absolute(path, here);
-}
-
-StdioTarget resolve(const StdioTarget& target) {
-  if (target.kind() != StdioTarget::Kind::file) return target;
-  return StdioTarget::file(resolve(target.path()), target.options());
-}
-
-void resolve_paths(DaemonOptions& options) {
-  options.chroot_directory = resolve(options.chroot_directory);
-  // In another root directory it is that one which a path is relative to.
-  options.working_directory = options.chroot_directory.empty() ? resolve(options.working_directory)
-                                                               : fs::absolute(options.working_directory, "/");
-  for (Directory& each : options.create_directories) each.path = resolve(each.path).lexically_normal();
-  options.pidfile = resolve(options.pidfile);
-  options.stdio = {resolve(options.stdio.in), resolve(options.stdio.out), resolve(options.stdio.err)};
-}
-
-void look_up_user(Impl& impl) {
-  const DaemonOptions& options = impl.options;
-  if (options.user.empty() && options.group.empty()) {
-    if (posix::is_elevated()) impl.identity = posix::unelevated();
-    return;
-  }
-  impl.identity.emplace();
-  const std::string wrong = posix::look_up(options.user, options.group, options.initgroups, *impl.identity);
-  if (wrong.empty()) return;
-  throw DaemonError(Step::look_up_user, std::make_error_code(std::errc::invalid_argument),
-                    options.user.empty() ? options.group : options.user, wrong);
-}
-
-void check_threads(const Impl& impl) {
-  const long threads = posix::count_threads();
-  const DaemonOptions& options = impl.options;
-  if (options.allow_threads || threads <= 1) return;
-  if (!impl.detaches() && !options.no_new_privileges && options.restrictions.empty()) return;
-  if (!impl.detaches()) {
-    throw DaemonError(Step::check_threads, std::make_error_code(std::errc::operation_not_permitted), {},
-                      "cannot restrict the process: " + std::to_string(threads) +
-                          " threads run, and restrictions hold for one (start them after the context was "
-                          "constructed, or set allow_threads)");
-  }
-  throw DaemonError(Step::check_threads, std::make_error_code(std::errc::operation_not_permitted), {},
-                    "cannot detach: " + std::to_string(threads) +
-                        " threads run, and a fork keeps only one of them (start them after the context was "
-                        "constructed, or set allow_threads)");
-}
-
-void create_directories(Impl& impl) {
-  impl.directories.make(impl.options.create_directories, impl.options.user, impl.options.group);
-}
-
-void prepare_restrictions(const DaemonOptions& options) {
-  for (const auto& each : options.restrictions) {
-    try {
-      each->prepare(options);
-    } catch (...) {
-      throw DaemonError(
-          Step::prepare_restrictions, std::make_error_code(std::errc::invalid_argument), each->name(),
-          std::string("cannot prepare the ") + each->name() + ": " + describe(std::current_exception()));
-    }
-  }
-}
-
-void open_stdio(Impl& impl) { impl.redirection = Redirection::open(impl.options.stdio, impl.detaches()); }
-
-void lock_pidfile(Impl& impl, Ticker& ticker, const sigset_t& waiting_mask) {
-  if (impl.options.pidfile.empty()) return;
-  const fs::path& path = impl.options.pidfile;
-  impl.pidfile =
-      Pidfile::lock(path, impl.options.pidfile_mode, impl.options.lock_timeout, ticker, &waiting_mask);
-  if (!impl.redirection.leads_to(impl.pidfile.fd())) return;
-  // Whatever its name there. Closed after the redirection it would take the daemon's locks along.
-  throw DaemonError(Step::open_stdio, std::make_error_code(std::errc::invalid_argument), path.string(),
-                    "cannot redirect a standard stream to \"" + path.string() + "\": it is the pidfile");
-}
-
-void list_kept_descriptors(Impl& impl, const StatusWriter& status) {
-  std::vector<int>& kept = impl.kept_descriptors;
-  kept = impl.options.files_preserve;
-  impl.redirection.append_descriptors(kept);
-  for (const auto& each : impl.options.restrictions) {
-    for (const int fd : each->descriptors()) kept.push_back(fd);
-  }
-  kept.push_back(status.fd());
-  if (impl.pidfile) kept.push_back(impl.pidfile.fd());
-  if (SignalDispatcher::fd() != -1) kept.push_back(SignalDispatcher::fd());  // of an earlier context
-  std::sort(kept.begin(), kept.end());
-}
-
-// Whether the daemon's user may enter it can't be known before.
-void check_directory(const Impl& impl) {
-  struct stat found {};
-  if (!impl.options.chroot_directory.empty()) return;  // what lies inside may lie outside as well
-  const fs::path& path = impl.options.working_directory;
-  if (posix::stat(path.c_str(), &found) == -1 || (!S_ISDIR(found.st_mode) && (errno = ENOTDIR) != 0)) {
-    throw DaemonError(Step::change_directory, posix::last_error(), path.string());
-  }
-}
 
 // What the option was that the step worked on.
 std::string subject_of(Step step, const DaemonOptions& options) {
@@ -167,12 +55,11 @@ void settle(Impl& impl) {
   impl.owner = posix::getpid();
   impl.owner_thread = std::this_thread::get_id();
   impl.exceptions_at_start = std::uncaught_exceptions();
-  impl.manager.adopt_environment();
   set_environment(impl);
   Lifetime::open(impl);
   if (impl.options.signal_delivery == SignalDelivery::on_own_thread) impl.signals.start_thread();
   if (impl.options.readiness == Readiness::when_constructed) impl.become_ready();
-  Notify::clear_environment();
+  Surroundings::clear_environment();
 }
 
 [[noreturn]] void give_up(Impl& impl, const Failure& failure, std::string_view text = {}) noexcept {
@@ -269,12 +156,24 @@ void stay_in_foreground(Impl& impl, posix::SignalBlock& blocked) {
   rollback.success();
 }
 
+// The service's status there is the last that its operator sees.
+void tell_manager(const Notify& manager, const std::exception_ptr& error) noexcept {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::system_error& failure) {
+    manager.failure(failure.code().value(), failure.what());
+  } catch (...) {
+    manager.status(describe(error));
+  }
+}
+
 }  // namespace
 
 void rehearse(DaemonOptions options) {
   validate(options);
   resolve_paths(options);
-  const LaunchDecision launch = decide_launch(options.detach_process, Surroundings::look());
+  const Surroundings surroundings = look_around(options);
+  const LaunchDecision launch = decide_launch(options.detach_process, surroundings);
   Impl impl(std::move(options), launch);
   look_up_user(impl);
   check_threads(impl);
@@ -295,10 +194,13 @@ std::unique_ptr<Impl> start(DaemonOptions options) {
   validate(options);
   Lifetime::Claim claim;
   resolve_paths(options);
-  const LaunchDecision launch = decide_launch(options.detach_process, Surroundings::look());
+  const Surroundings surroundings = look_around(options);
+  const LaunchDecision launch = decide_launch(options.detach_process, surroundings);
   auto impl = std::make_unique<Impl>(std::move(options), launch);
   check_threads(*impl);
   fill_standard_descriptors();
+  adopt_manager(*impl, surroundings);
+  if (launch.mode == LaunchMode::init) leave_process_1();
   look_up_user(*impl);
   // Until everything that the start has made is used, or taken away again.
   posix::SignalBlock blocked;
@@ -313,6 +215,7 @@ std::unique_ptr<Impl> start(DaemonOptions options) {
   } catch (...) {
     impl->pidfile.remove();
     impl->directories.undo();
+    tell_manager(impl->manager, std::current_exception());
     throw;
   }
   if (impl->detaches()) be_daemon(*impl);

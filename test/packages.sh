@@ -21,6 +21,10 @@ test_packages=(
   clang-format:clang-format
   clang-tidy:clang-tidy
   cppcheck:cppcheck
+  s6:s6-supervise
+  runit:runsv
+  supervisor:supervisord
+  systemd:systemd-analyze
   cmake:cmake
   python3:python3
 )

@@ -2,53 +2,35 @@
 #define BOOST_TEST_MODULE notify
 #include "notify.hpp"
 
-#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <boost/test/unit_test.hpp>
-#include <cstddef>
-#include <cstring>
 #include <ctime>
+#include <thread>
 
+#include "listener.hpp"
 #include "scene.hpp"
 
 using daemonctx::Notify;
+using scene::Datagram;
+using scene::Listener;
+using namespace std::chrono_literals;
 
 namespace {
 
-// A datagram socket at a path, or at an abstract name that begins with '@'.
-class Listener {
- public:
-  explicit Listener(const std::string& name)
-      : fd_(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::memcpy(address.sun_path, name.data(), name.size());
-    if (name[0] == '@') address.sun_path[0] = '\0';
-    const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + name.size());
-    BOOST_REQUIRE(::bind(fd_, reinterpret_cast<const sockaddr*>(&address), size) == 0);
-    ::setenv("NOTIFY_SOCKET", name.c_str(), 1);
-  }
-  ~Listener() { ::close(fd_); }
-  Listener(const Listener&) = delete;
-  Listener& operator=(const Listener&) = delete;
+struct Stage {
+  scene::Scene scene;
+  Listener manager{scene.path("socket")};
+  Notify notify;
 
-  // A datagram on a local socket has arrived when send returns.
-  std::string next() const {
-    std::array<char, 8192> message{};
-    const auto size = ::recv(fd_, message.data(), message.size(), 0);
-    return size < 0 ? "nothing" : std::string(message.data(), static_cast<std::size_t>(size));
-  }
-
- private:
-  int fd_;
+  Stage() { BOOST_TEST(notify.open(manager.name()) == ""); }
 };
 
-Notify adopted() {
-  Notify notify;
-  notify.adopt_environment();
-  return notify;
+long long now_in_microseconds() {
+  timespec time{};
+  ::clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec * 1'000'000LL + time.tv_nsec / 1'000;
 }
 
 }  // namespace
@@ -57,67 +39,120 @@ BOOST_AUTO_TEST_CASE(speaks_to_a_path_and_to_an_abstract_name_byte_for_byte) {
   const scene::Scene scene;
   for (const std::string& name : {scene.path("socket"), "@daemonctx-test-" + std::to_string(::getpid())}) {
     const Listener manager(name);
-    const Notify notify = adopted();
+    Notify notify;
+    BOOST_TEST(notify.open(name) == "");
     notify.ready(0);
-    BOOST_TEST(manager.next() == "READY=1");
+    const Datagram first = manager.next();
+    BOOST_TEST(first.text == "READY=1");
+    BOOST_TEST(first.pid == ::getpid());
+    BOOST_TEST(first.uid == ::getuid());
     notify.ready(42);
-    BOOST_TEST(manager.next() == "MAINPID=42\nREADY=1");
+    BOOST_TEST(manager.next().text == "MAINPID=42\nREADY=1");
     notify.stopping();
-    BOOST_TEST(manager.next() == "STOPPING=1");
-    notify.watchdog();
-    BOOST_TEST(manager.next() == "WATCHDOG=1");
+    BOOST_TEST(manager.next().text == "STOPPING=1");
+    notify.ping();
+    BOOST_TEST(manager.next().text == "WATCHDOG=1");
     notify.status("two\nlines");
-    BOOST_TEST(manager.next() == "STATUS=two lines");
+    BOOST_TEST(manager.next().text == "STATUS=two lines");
+    notify.failure(2, "no such\nkey");
+    BOOST_TEST(manager.next().text == "ERRNO=2\nSTATUS=no such key");
+    notify.extend_timeout(1500ms);
+    BOOST_TEST(manager.next().text == "EXTEND_TIMEOUT_USEC=1500000");
+    BOOST_TEST(notify.remove_stored("web") == 0);
+    BOOST_TEST(manager.next().text == "FDSTOREREMOVE=1\nFDNAME=web");
+    BOOST_TEST(manager.next().text == "nothing");
   }
 }
 
-BOOST_AUTO_TEST_CASE(tells_the_time_of_a_reload_in_the_same_datagram) {
-  const scene::Scene scene;
-  const Listener manager(scene.path("socket"));
-  const Notify notify = adopted();
-  const auto now = [] {
-    timespec time{};
-    ::clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * 1'000'000LL + time.tv_nsec / 1'000;
-  };
-  const auto before = now();
+BOOST_FIXTURE_TEST_CASE(tells_the_time_of_a_reload_in_the_same_datagram, Stage) {
+  const auto before = now_in_microseconds();
   notify.reloading();
-  const std::string message = manager.next();
+  const std::string message = manager.next().text;
   const std::string start = "RELOADING=1\nMONOTONIC_USEC=";
   BOOST_REQUIRE(message.substr(0, start.size()) == start);
   const long long told = std::stoll(message.substr(start.size()));
   BOOST_TEST(told >= before);
-  BOOST_TEST(told <= now());
+  BOOST_TEST(told <= now_in_microseconds());
 }
 
-BOOST_AUTO_TEST_CASE(a_long_status_is_cut) {
-  const scene::Scene scene;
-  const Listener manager(scene.path("socket"));
-  adopted().status(std::string(100000, 'x'));
-  const std::string message = manager.next();
+BOOST_FIXTURE_TEST_CASE(a_stored_descriptor_goes_along, Stage) {
+  BOOST_TEST(notify.store("web", STDIN_FILENO) == 0);
+  const Datagram message = manager.next();
+  BOOST_TEST(message.text == "FDSTORE=1\nFDNAME=web");
+  struct stat sent {};
+  struct stat received {};
+  BOOST_REQUIRE(message.descriptor);
+  BOOST_TEST(::fstat(STDIN_FILENO, &sent) == 0);
+  BOOST_TEST(::fstat(message.descriptor.get(), &received) == 0);
+  BOOST_TEST(sent.st_ino == received.st_ino);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_barrier_ends_when_the_manager_has_come_so_far, Stage) {
+  BOOST_TEST(notify.barrier(1ms) == ETIMEDOUT);
+  BOOST_TEST(manager.next().text == "BARRIER=1");
+  std::thread reader([&] {
+    notify.status("before");
+    BOOST_TEST(notify.barrier(scene::patience) == 0);
+  });
+  while (manager.next().text != "BARRIER=1") std::this_thread::yield();  // and closes what came with it
+  reader.join();
+}
+
+BOOST_FIXTURE_TEST_CASE(a_long_status_is_cut, Stage) {
+  notify.status(std::string(100000, 'x'));
+  const std::string message = manager.next().text;
   BOOST_TEST(message.substr(0, 8) == "STATUS=x");
   BOOST_TEST(message.size() <= 4096U);
 }
 
-BOOST_AUTO_TEST_CASE(the_variable_is_gone_afterwards) {
-  const scene::Scene scene;
-  const Listener manager(scene.path("socket"));
-  Notify notify = adopted();
-  Notify::clear_environment();
-  BOOST_TEST(::getenv("NOTIFY_SOCKET") == nullptr);
+BOOST_FIXTURE_TEST_CASE(a_manager_that_begins_anew_is_found_again, Stage) {
+  notify.ready(0);
+  BOOST_TEST(manager.next().text == "READY=1");
+  ::unlink(manager.name().c_str());
+  manager.close();
+  notify.stopping();  // nobody is there
+  const Listener next(manager.name());
   notify.stopping();
-  BOOST_TEST(manager.next() == "STOPPING=1");
-  notify.forget();
-  notify.stopping();
-  BOOST_TEST(manager.next() == "nothing");
+  BOOST_TEST(next.next().text == "STOPPING=1");
 }
 
-BOOST_AUTO_TEST_CASE(without_a_manager_nothing_happens) {
-  for (const std::string& name : {std::string("relative"), std::string("/nowhere/at/all"),
-                                  "/" + std::string(200, 'x'), std::string("vsock:2:1"), std::string()}) {
-    ::setenv("NOTIFY_SOCKET", name.c_str(), 1);
-    adopted().ready(0);
-  }
-  ::unsetenv("NOTIFY_SOCKET");
-  BOOST_CHECK_NO_THROW(adopted().stopping());
+BOOST_FIXTURE_TEST_CASE(who_has_forgotten_it_says_nothing, Stage) {
+  notify.forget();
+  notify.stopping();
+  BOOST_TEST(manager.next().text == "nothing");
+  BOOST_TEST(notify.barrier(scene::patience) == ENOTCONN);
+}
+
+BOOST_AUTO_TEST_CASE(a_ping_is_due_at_half_time) {
+  const scene::Scene scene;
+  const Listener manager(scene.path("socket"));
+  Notify notify;
+  BOOST_TEST(notify.open(manager.name()) == "");
+  BOOST_TEST((notify.next_ping() == std::chrono::steady_clock::time_point::max()));
+  notify.ping_if_due();
+  BOOST_TEST(manager.next().text == "nothing");
+  notify.watch(10h);
+  const auto in = notify.next_ping() - std::chrono::steady_clock::now();
+  BOOST_TEST((in > 4h && in <= 5h));
+  notify.ping_if_due();
+  BOOST_TEST(manager.next().text == "nothing");
+  notify.watch(1us);
+  notify.ping_if_due();
+  BOOST_TEST(manager.next().text == "WATCHDOG=1");
+}
+
+BOOST_AUTO_TEST_CASE(what_is_no_address_is_refused_with_the_reason) {
+  const auto refusal = [](const std::string& name) { return Notify().open(name); };
+  BOOST_TEST(refusal("") == "");
+  BOOST_TEST(refusal("/nowhere/at/all") == "");  // nobody is there; that is no error
+  BOOST_TEST(
+      refusal("vsock:2:1234") ==
+      "cannot notify the service manager at \"vsock:2:1234\": sockets of another machine (vsock) are not "
+      "supported");
+  BOOST_TEST(refusal("relative") ==
+             "cannot notify the service manager at \"relative\": it is neither an absolute path nor an "
+             "abstract name");
+  const std::string endless = '/' + std::string(200, 'x');
+  BOOST_TEST(refusal(endless) ==
+             "cannot notify the service manager at \"" + endless + "\": the name is too long");
 }

@@ -307,6 +307,49 @@ BOOST_FIXTURE_TEST_CASE(what_can_not_be_printed_is_no_success, Probe) {
   }
 }
 
+BOOST_FIXTURE_TEST_CASE(what_a_start_would_do_is_explained_and_not_done, Probe) {
+  const std::string log = scene.path("log");
+  const auto detached = run({"start", "--explain", "--user", "nobody", "--chdir", "/", "--log", log});
+  BOOST_TEST(detached.end.exited(0));
+  BOOST_TEST(detached.err == "");
+  BOOST_TEST(detached.out ==
+             "configured 1\nmode: detached, because no service manager started this process\n"
+             "this process:\n"
+             "  look up the user \"nobody\"\n"
+             "  lock the pidfile \"" +
+                 pidfile +
+                 "\"\n"
+                 "  start the daemon in a session of its own, and end when it is ready\n"
+                 "the daemon:\n"
+                 "  reset the signal dispositions\n"
+                 "  close the inherited descriptors\n"
+                 "  set the umask 022\n"
+                 "  write the pidfile\n"
+                 "  become the user \"nobody\", and make sure that there is no way back\n"
+                 "  prevent core files\n"
+                 "  change the working directory to \"/\"\n"
+                 "  install the signal map\n"
+                 "  standard input: the null device\n"
+                 "  become ready when the service says so\n"
+                 "  standard output: \"" +
+                 log + "\", standard error: \"" + log +
+                 "\"\n"
+                 "at the end:\n"
+                 "  run the cleanups, last first\n"
+                 "  remove the pidfile, or empty it where that is not permitted\n");
+  BOOST_TEST(!scene::exists(pidfile));
+  BOOST_TEST(!scene::exists(log));
+  const auto managed = Scene::run({scene::probe(), "run", "--explain", "--pidfile", pidfile},
+                                  [] { ::setenv("NOTIFY_SOCKET", "/nowhere", 1); });
+  BOOST_TEST(
+      managed.out.rfind(
+          "configured 1\nmode: managed, because NOTIFY_SOCKET is set\nthis process:\n  lock the pidfile",
+          0) == 0U);
+  BOOST_TEST(managed.out.find("\nthen:\n  set the umask 022\n") != std::string::npos);
+  BOOST_TEST(run({"start", "--notify-fd", "77"}).err ==
+             "probe: notify_descriptor: descriptor 77 is not open\n");
+}
+
 BOOST_FIXTURE_TEST_CASE(what_can_not_be_asked_after_is_unknown, Probe) {
   const auto result = Scene::run({program, "status", "--pidfile", "/etc/passwd/pid"});
   BOOST_TEST(result.end.exited(4));

@@ -550,12 +550,12 @@ BOOST_FIXTURE_TEST_CASE(in_a_pid_namespace_it_is_found_by_its_lock, Stage) {
           "cannot change the working directory to \"/none\": No such file or directory", behind_an_init);
 }
 
-BOOST_FIXTURE_TEST_CASE(process_one_stays_where_it_is, Stage) {
+BOOST_FIXTURE_TEST_CASE(process_1_stays_in_the_foreground_and_keeps_its_office, Stage) {
   auto first = begin({"daemon", "pidfile=" + pidfile, "facts", "wait"}, as_first_process);
   const auto facts = scene.facts();
-  BOOST_TEST(facts.at("pid") == "1");
+  BOOST_TEST(facts.at("ppid") == "1");
   BOOST_TEST(facts.at("mode") == "init");
-  BOOST_TEST(scene::pid_in(pidfile) == 1);
+  BOOST_TEST(std::to_string(scene::pid_in(pidfile)) == facts.at("pid"));
   std::ifstream inside("/proc/" + std::to_string(first.pid()) + "/task/" + std::to_string(first.pid()) +
                        "/children");
   pid_t process = 0;

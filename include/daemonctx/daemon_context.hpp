@@ -16,6 +16,8 @@
 #include "daemonctx/error.hpp"
 #include "daemonctx/export.hpp"
 #include "daemonctx/launch_mode.hpp"
+#include "daemonctx/run.hpp"
+#include "daemonctx/service_manager.hpp"
 
 namespace daemonctx {
 
@@ -85,8 +87,15 @@ class DAEMONCTX_EXPORT DaemonContext {
   /// A line for the service manager to show. Nothing happens without one.
   void notify_status(std::string_view text) noexcept;
 
-  /// Tells the service manager's watchdog that the service is alive. Nothing happens without one.
+  /// Tells the service manager's watchdog that the service is alive. Nothing happens without one. `wait*()` does it
+  /// when half of the watchdog's time has passed; a service with an event loop of its own does it there.
   void keep_alive() noexcept;
+
+  /// What else can be said to the service manager, and what it passed on. Not to be used after the context.
+  ServiceManager manager() noexcept;
+
+  /// Adds or replaces an entry of the signal map. \throws std::invalid_argument, std::system_error
+  void map_signal(int number, SignalAction action);
 
   /// Reports that the service can't do its work, and requests the stop. Before the daemon is ready the text is
   /// thrown in the caller (as `DaemonError`, step `run_service`), afterwards it goes to `on_error`.
@@ -128,21 +137,5 @@ class DAEMONCTX_EXPORT DaemonContext {
   std::unique_ptr<Impl> impl_;
   CleanupStack* cleanups_;
 };
-
-/// Checks what a start with these options would find: throws what the constructor would throw for options, user,
-/// log files (a missing one is created), pidfile and working directory, but takes no lock and starts nothing. For who
-/// is about to stop a daemon in order to start it anew.
-DAEMONCTX_EXPORT void rehearse(DaemonOptions options);
-
-/// The guard without a try block: becomes a daemon, calls `body` and returns its result as the exit status.
-/// An exception, also of the constructor, becomes one line and the status 1: on the user's terminal before the
-/// daemon is ready, on the daemon's standard error afterwards.
-///
-/// Cleanups registered in the body run after it returned; they must not refer to its local variables.
-DAEMONCTX_EXPORT int run(DaemonOptions options, const std::function<int(DaemonContext&)>& body);
-
-/// The second half of that, for who constructs the guard himself: calls `body`; an exception goes through
-/// `fail()`, and the status is 1.
-DAEMONCTX_EXPORT int run(DaemonContext& context, const std::function<int(DaemonContext&)>& body);
 
 }  // namespace daemonctx

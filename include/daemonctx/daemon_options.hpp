@@ -134,6 +134,10 @@ struct DaemonOptions {
   /// What the daemon gives up for good, in this order: all capabilities but some, files, system calls; see
   /// `daemonctx/confine.hpp`. They hold for one thread: in the foreground too there must be no others.
   std::vector<std::shared_ptr<Restriction>> restrictions = {};
+
+  /// An open descriptor to which a line end is written when the daemon is ready, and that is then closed: the
+  /// protocol of s6 (notification-fd) and OpenRC (ready=fd:N). With it `automatic` stays in the foreground. -1: none.
+  int notify_descriptor = -1;
 };
 
 /// Checks all options as a whole. `DaemonContext` calls it before it changes anything.

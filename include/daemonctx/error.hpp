@@ -20,6 +20,7 @@ enum class Step {
   choose_mode,
   check_threads,
   fill_standard_descriptors,
+  adopt_manager,
   look_up_user,
   create_directories,
   prepare_restrictions,

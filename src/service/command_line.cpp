@@ -61,6 +61,10 @@ po::options_description command_options(bool has_version) {
   po::options_description options("Options");
   options.add_options()("config", po::value<std::string>()->value_name("FILE"), "the configuration file");
   options.add_options()("foreground", "of start and restart: do not detach, as run does");
+  options.add_options()("explain", "of start, restart and run: say what they would do, and do nothing");
+  options.add_options()(
+      "notify-fd", po::value<int>()->value_name("FD"),
+      "of start and run: where a line end tells that the service is ready, as s6 and OpenRC want it");
   options.add_options()("oknodo", "already running and not running are no errors");
   options.add_options()("json", "of status: one JSON object");
   options.add_options()("verbose", "say what was done");

@@ -115,6 +115,8 @@ int ServiceRun::stop() {
 
 int ServiceRun::restart() {
   configure();
+  if (has("explain"))
+    return print("stop the daemon if it runs, then\n" + explain(daemon_options(has("foreground"))));
   rehearse(daemon_options(has("foreground")));  // what is wrong now must not cost the running daemon its life
   WaitingDisplay display(line("stopping"));
   const Controller controller(pidfile_, display.progress());
@@ -182,6 +184,7 @@ int ServiceRun::version() { return print(service_.name_ + ' ' + service_.version
 
 // In the caller and, where it detaches, then in the daemon.
 int ServiceRun::launch(bool in_foreground) {
+  if (has("explain")) return print(explain(daemon_options(in_foreground)));
   WaitingDisplay display(line("starting"));
   DaemonOptions options = daemon_options(in_foreground);
   const bool ready_at_once = options.readiness == Readiness::when_constructed;

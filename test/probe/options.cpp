@@ -169,6 +169,7 @@ const std::map<std::string, OptionSetter> option_setters = {
      }},
     {"user", [](DaemonOptions& o, const std::string& v) { o.user = v; }},
     {"group", [](DaemonOptions& o, const std::string& v) { o.group = v; }},
+    {"notify_fd", [](DaemonOptions& o, const std::string& v) { o.notify_descriptor = std::stoi(v); }},
     {"initgroups", [](DaemonOptions& o, const std::string& v) { o.initgroups = v == "yes"; }},
     {"on_error", set_on_error},
     {"on_wait",

@@ -12,6 +12,7 @@
 #include <daemonctx/controller.hpp>
 #include <fstream>
 #include <iostream>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <sstream>
@@ -48,6 +49,60 @@ void execute(DaemonContext&, const std::string& program) {
   ::waitpid(child, &status, 0);
   errno = WEXITSTATUS(status);
   say_outcome("execute", errno == 0 ? 0 : -1);
+}
+
+void list_descriptors(DaemonContext& context, const std::string& name) {
+  std::string text = "descriptors";
+  for (const auto& [each, fd] : context.manager().listen_descriptors()) {
+    const bool closes = (::fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0;
+    text += ' ' + std::to_string(fd) + ':' + each + (closes ? "" : " not close-on-exec");
+  }
+  if (!name.empty())
+    text += ", " + std::to_string(context.manager().listen_descriptors(name).size()) + " " + name;
+  say(text);
+}
+
+void talk_to_manager(DaemonContext& context, const std::string&) {
+  using namespace std::chrono_literals;
+  auto manager = context.manager();
+  manager.extend_timeout(2s);
+  manager.store("output", STDOUT_FILENO);
+  manager.remove_stored("output");
+  manager.tell_failure(ENOENT, "no key");
+  context.notify_status("working");
+  say("barrier " + std::to_string(manager.barrier(10s)));
+  say("watchdog " + std::to_string(manager.watchdog_timeout().count()));
+  try {
+    manager.store("a:b", STDOUT_FILENO);
+  } catch (const std::invalid_argument& error) {
+    say(error.what());
+  }
+}
+
+// Beside them a child of its own, which ends at last.
+void make_orphans(DaemonContext&, const std::string& count) {
+  int until_then[2];
+  if (::pipe2(until_then, O_CLOEXEC) == -1) ::_exit(98);
+  const pid_t own = ::fork();
+  if (own == 0) {
+    char byte = 0;
+    ::close(until_then[1]);
+    ::_exit(::read(until_then[0], &byte, 1) == 0 ? 7 : 98);
+  }
+  for (int n = std::stoi(count); n > 0; --n) {
+    const pid_t parent = ::fork();
+    if (parent == 0) ::_exit(::fork() == -1 ? 97 : 0);
+    ::waitpid(parent, nullptr, 0);
+  }
+  const auto children_of_process_1 = [] {
+    std::ifstream list("/proc/1/task/1/children");
+    return std::string(std::istreambuf_iterator<char>(list), {});
+  };
+  while (children_of_process_1() != std::to_string(::getpid()) + ' ') std::this_thread::yield();
+  ::close(until_then[1]);
+  int status = 0;
+  ::waitpid(own, &status, 0);
+  say("orphans reaped, own child " + std::to_string(WEXITSTATUS(status)));
 }
 
 void bind_port(DaemonContext&, const std::string& port) {
@@ -162,6 +217,19 @@ const std::map<std::string, ServiceAction> service_actions = {
        say_outcome("create", ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
      }},
     {"execute", execute},
+    {"listen", list_descriptors},
+    {"manager", talk_to_manager},
+    {"orphans", make_orphans},
+    {"map",
+     [](DaemonContext& context, const std::string& signal) {
+       context.map_signal(std::stoi(signal), [](const daemonctx::SignalInfo& info) {
+         say("mapped " + std::to_string(info.number));
+       });
+     }},
+    {"busy",
+     [](DaemonContext&, const std::string& ms) {
+       std::this_thread::sleep_for(std::chrono::milliseconds(std::stoi(ms)));
+     }},
     {"bind", bind_port},
     {"await",  // until somebody opens the FIFO for writing
      [](DaemonContext&, const std::string& fifo) { ::close(::open(fifo.c_str(), O_RDONLY | O_CLOEXEC)); }},

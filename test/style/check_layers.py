@@ -29,19 +29,20 @@ FLOORS = [
         "flush",
         "directory directories",
         "restriction",
-        "notify",
+        "notify service_manager listen_descriptors",
         "posix/close_fds",
         "posix/resource_limits",
     ],
     # 2: becoming a daemon
     [
         "detach",
+        "init_process",
         "launch",
         "launch_mode launch_decision",
     ],
     # 3: the guard
     [
-        "daemon_options daemon_context daemon_context_impl start daemon_steps lifetime",
+        "daemon_options daemon_context run explain daemon_context_impl start caller_steps daemon_steps lifetime",
     ],
     # 4: on top, side by side
     [

@@ -115,6 +115,8 @@ using ::setegid;
 using ::seteuid;
 using ::setgid;
 using ::setuid;
+using ::sigqueue;
+using ::sigwaitinfo;
 using ::statx;
 using ::umask;
 

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: BSL-1.0
+#define BOOST_TEST_MODULE managers
+
+// The same heartbeat, unchanged, under service managers as they are installed: each starts it, asks it to reload and
+// stops it. Which of them are not there is said, and skipped.
+
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/filesystem/operations.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include "scene.hpp"
+
+using scene::Scene;
+
+namespace {
+
+namespace fs = boost::filesystem;
+
+// Its path; empty if it is not there.
+std::string find(const std::string& program) {
+  for (const char* folder : {"/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/"}) {
+    if (scene::exists(folder + program)) return folder + program;
+  }
+  return {};
+}
+
+bool is_installed(const std::string& program) {
+  const bool found = !find(program).empty();
+  if (!found) BOOST_TEST_MESSAGE("skipped: " << program << " is not installed");
+  return found;
+}
+
+scene::Running start(scene::Words words) {
+  words[0] = find(words[0]);
+  return Scene::start(words);
+}
+
+struct Stage {
+  Scene scene;
+  std::string heartbeat = fs::absolute(scene::argument(1)).string();
+  std::string pidfile = scene.path("heartbeat.pid");
+  std::string log = scene.path("log");
+  std::string config = scene.path("conf");
+
+  Stage() { scene::write_file(config, "message = one\ninterval = 0.05\n"); }
+
+  std::string command() const {
+    return heartbeat + " run --pidfile " + pidfile + " --log " + log + " --config " + config;
+  }
+  void write_script(const std::string& file, const std::string& text) const {
+    scene::write_file(file, "#!/bin/sh\n" + text);
+    ::chmod(file.c_str(), 0755);
+  }
+  bool logs(const std::string& text) const {
+    return scene::eventually([&] { return scene::contents(log).find(text) != std::string::npos; });
+  }
+  void change_configuration() const { scene::write_file(config, "message = two\ninterval = 0.05\n"); }
+  void runs() const { BOOST_TEST(logs("one\n")); }
+  void has_reloaded() const { BOOST_TEST(logs("two\n")); }
+  void has_stopped() const {
+    BOOST_TEST(logs("stopped\n"));
+    BOOST_TEST(scene::eventually([&] { return !scene::exists(pidfile); }));
+  }
+};
+
+scene::Result run(scene::Words words) {
+  words[0] = find(words[0]);
+  const auto result = Scene::run(words);
+  BOOST_TEST(result.end.exited(0), words[0] << ": " << result.err << result.out);
+  return result;
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_CASE(s6, Stage) {
+  if (!is_installed("s6-supervise")) return;
+  const std::string service = scene.path("service");
+  fs::create_directory(service);
+  write_script(service + "/run", "exec " + command() + " --notify-fd 3\n");
+  scene::write_file(service + "/notification-fd", "3\n");
+  auto supervisor = start({"s6-supervise", service});
+  BOOST_TEST(scene::eventually([&] { return scene::exists(service + "/supervise/control"); }));
+  run({"s6-svwait", "-U", "-t", "30000", service});  // ready, by the line end on descriptor 3
+  runs();
+  change_configuration();
+  run({"s6-svc", "-h", service});
+  has_reloaded();
+  run({"s6-svc", "-wD", "-T", "30000", "-d", service});
+  has_stopped();
+  run({"s6-svc", "-x", service});
+  BOOST_TEST(supervisor.finish().end.exited(0));
+}
+
+BOOST_FIXTURE_TEST_CASE(runit, Stage) {
+  if (!is_installed("runsv")) return;
+  const std::string service = scene.path("service");
+  fs::create_directory(service);
+  write_script(service + "/run", "exec " + command() + '\n');
+  auto supervisor = start({"runsv", service});
+  runs();
+  change_configuration();
+  run({"sv", "hup", service});
+  has_reloaded();
+  run({"sv", "-w", "30", "stop", service});
+  has_stopped();
+  run({"sv", "exit", service});
+  BOOST_TEST(supervisor.finish().end.exited(0));
+}
+
+BOOST_FIXTURE_TEST_CASE(supervisord, Stage) {
+  if (!is_installed("supervisord")) return;
+  const std::string setup = scene.path("supervisord.conf");
+  const std::string socket = scene.path("supervisor.sock");
+  scene::write_file(
+      setup, "[supervisord]\nnodaemon = true\nlogfile = " + scene.path("supervisord.log") +
+                 "\npidfile = " + scene.path("supervisord.pid") + "\n[unix_http_server]\nfile = " + socket +
+                 "\n[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = "
+                 "supervisor.rpcinterface:make_main_rpcinterface\n[supervisorctl]\nserverurl = unix://" +
+                 socket + "\n[program:heartbeat]\ncommand = " + command() + "\nstartsecs = 0\n");
+  auto supervisor = start({"supervisord", "-c", setup});
+  runs();
+  change_configuration();
+  run({"supervisorctl", "-c", setup, "signal", "HUP", "heartbeat"});
+  has_reloaded();
+  run({"supervisorctl", "-c", setup, "stop", "heartbeat"});
+  has_stopped();
+  run({"supervisorctl", "-c", setup, "shutdown"});
+  BOOST_TEST(supervisor.finish().end.exited(0));
+}
+
+BOOST_FIXTURE_TEST_CASE(start_stop_daemon_waits_for_readiness, Stage) {
+  if (!is_installed("start-stop-daemon")) return;
+  const std::string own = scene.path("own.pid");
+  run({"start-stop-daemon", "--start", "--background", "--notify-await", "--notify-timeout", "30",
+       "--make-pidfile", "--pidfile", own, "--exec", heartbeat, "--", "run", "--pidfile", pidfile, "--log",
+       log, "--config", config});
+  BOOST_TEST(scene::pid_in(pidfile) == scene::pid_in(own));  // it stayed where it was
+  runs();
+  change_configuration();
+  run({"start-stop-daemon", "--stop", "--signal", "HUP", "--pidfile", own});
+  has_reloaded();
+  auto stop = start({"start-stop-daemon", "--stop", "--pidfile", own, "--retry", "TERM/30"});
+  BOOST_TEST(scene::await_end(scene::pid_in(own)).exited(0));  // to this program a zombie would be alive
+  BOOST_TEST(stop.finish().end.exited(0));
+  has_stopped();
+}
+
+BOOST_FIXTURE_TEST_CASE(start_stop_daemon_follows_a_daemon_that_detaches, Stage) {
+  if (!is_installed("start-stop-daemon")) return;
+  run({"start-stop-daemon", "--start", "--pidfile", pidfile, "--exec", heartbeat, "--", "start", "--pidfile",
+       pidfile, "--log", log, "--config", config});
+  runs();
+  change_configuration();
+  run({"start-stop-daemon", "--stop", "--signal", "HUP", "--pidfile", pidfile, "--exec", heartbeat});
+  has_reloaded();
+  run({"start-stop-daemon", "--stop", "--pidfile", pidfile, "--exec", heartbeat, "--retry", "TERM/30"});
+  has_stopped();
+}
+
+BOOST_FIXTURE_TEST_CASE(systemd_socket_activate_passes_its_socket, Stage) {
+  if (!is_installed("systemd-socket-activate")) return;
+  // A port that nobody has, as far as one can know.
+  const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  BOOST_REQUIRE(::bind(probe, reinterpret_cast<const sockaddr*>(&address), size) == 0);
+  BOOST_REQUIRE(::getsockname(probe, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  ::close(probe);
+  auto activator = start({"systemd-socket-activate", "--fdname=web", "-l",
+                          "127.0.0.1:" + std::to_string(ntohs(address.sin_port)),
+                          fs::absolute(scene::argument(2)).string(), scene.path("channel"), "daemon",
+                          "listen:web", "facts", "wait"});
+  const auto connected = [&] {
+    const int client = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const bool done = ::connect(client, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+    ::close(client);
+    return done;
+  };
+  BOOST_REQUIRE(scene::eventually(connected));
+  scene.expect("descriptors 3:web, 1 web");
+  const auto facts = scene.facts();
+  BOOST_TEST(facts.at("mode") == "managed");
+  ::kill(std::stoi(facts.at("pid")), SIGTERM);
+  scene.expect("stop");
+  BOOST_TEST(activator.finish().end.exited(0));
+}
+
+BOOST_FIXTURE_TEST_CASE(systemd_accepts_the_unit_files, Stage) {
+  if (!is_installed("systemd-analyze")) return;
+  int checked = 0;
+  for (const auto& unit : fs::directory_iterator(scene::argument(3))) {
+    const std::string name = unit.path().filename().string();
+    std::string text = scene::contents(unit.path().string());
+    // It looks for the program.
+    for (std::size_t at = 0; (at = text.find("/usr/sbin/heartbeat", at)) != std::string::npos;) {
+      text.replace(at, 19, heartbeat);
+    }
+    scene::write_file(scene.path(name), text);
+    ++checked;
+  }
+  BOOST_TEST(checked >= 5);
+  for (const auto& unit : fs::directory_iterator(scene.folder())) {
+    const std::string extension = unit.path().extension().string();
+    if (extension != ".service" && extension != ".socket") continue;
+    const auto result = Scene::run({find("systemd-analyze"), "verify", "--man=no", unit.path().string()});
+    BOOST_TEST(result.end.exited(0), unit.path() << ": " << result.err);
+    // Those before 253 don't know it, and say so.
+    const bool is_new = result.err.find("service type, ignoring: notify-reload") != std::string::npos;
+    BOOST_TEST((result.err.empty() || is_new), result.err);
+  }
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: BSL-1.0
+#define BOOST_TEST_MODULE service_manager
+
+// What a service says to the manager that started it, seen from the manager's end.
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <boost/test/unit_test.hpp>
+
+#include "listener.hpp"
+#include "scene.hpp"
+
+using scene::Listener;
+using scene::Scene;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Stage {
+  Scene scene;
+  Listener manager{scene.path("socket")};
+  std::string pidfile = scene.path("pid");
+
+  std::function<void()> surroundings(std::function<void()> more = {}) const {
+    return [this, more] {
+      ::setenv("NOTIFY_SOCKET", manager.name().c_str(), 1);
+      if (more) more();
+    };
+  }
+  void expect(const std::string& text, pid_t sender) const {
+    const auto datagram = manager.await();
+    BOOST_TEST(datagram.text == text);
+    BOOST_TEST(datagram.pid == sender);
+  }
+};
+
+void set(const char* variable, const std::string& value) { ::setenv(variable, value.c_str(), 1); }
+
+// As a manager does it just before exec: descriptors from 3 on, for this process.
+void pass_descriptors(int count, const char* names) {
+  for (int fd = 3; fd < 3 + count; ++fd) ::dup2(STDERR_FILENO, fd);
+  set("LISTEN_PID", std::to_string(::getpid()));
+  set("LISTEN_FDS", std::to_string(count));
+  if (names != nullptr) set("LISTEN_FDNAMES", names);
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_CASE(it_is_told_of_each_stage_by_the_service_itself, Stage) {
+  auto service = scene.start_probe(
+      {"daemon", "pidfile=" + pidfile, "on_reload:throw", "manager", "facts", "wait"}, surroundings());
+  const pid_t pid = service.pid();
+  expect("READY=1", pid);
+  expect("EXTEND_TIMEOUT_USEC=2000000", pid);
+  {
+    const auto stored = manager.await();
+    BOOST_TEST(stored.text == "FDSTORE=1\nFDNAME=output");
+    BOOST_TEST(bool(stored.descriptor));
+  }
+  expect("FDSTOREREMOVE=1\nFDNAME=output", pid);
+  expect("ERRNO=2\nSTATUS=no key", pid);
+  expect("STATUS=working", pid);
+  expect("BARRIER=1", pid);
+  scene.expect("barrier 1");
+  scene.expect("watchdog 0");
+  scene.expect("\"a:b\" can't be the name of a stored descriptor");
+  BOOST_TEST(scene.facts().at("mode") == "managed");
+  ::kill(pid, SIGHUP);
+  const std::string reloading = manager.await().text;
+  BOOST_TEST(reloading.rfind("RELOADING=1\nMONOTONIC_USEC=", 0) == 0U);
+  expect("STATUS=reload failed: broken configuration", pid);
+  expect("READY=1", pid);
+  ::kill(pid, SIGTERM);
+  expect("STOPPING=1", pid);
+  BOOST_TEST(service.finish().end.exited(0));
+  BOOST_TEST(manager.next().text == "nothing");
+}
+
+BOOST_FIXTURE_TEST_CASE(it_is_told_why_a_start_failed, Stage) {
+  auto service = scene.start_probe({"daemon", "cwd=/none"}, surroundings());
+  expect("ERRNO=2\nSTATUS=cannot change the working directory to \"/none\": No such file or directory",
+         service.pid());
+  BOOST_TEST(service.finish().end.exited(1));
+}
+
+BOOST_FIXTURE_TEST_CASE(it_learns_who_the_daemon_is_before_the_caller_ends, Stage) {
+  auto caller =
+      scene.start_probe({"daemon", "detach=always", "pidfile=" + pidfile, "facts", "wait"}, surroundings());
+  const auto ready = manager.await();
+  BOOST_TEST(ready.text == "MAINPID=" + std::to_string(ready.pid) + "\nREADY=1");
+  BOOST_TEST(ready.pid != caller.pid());
+  {
+    const auto barrier = manager.await();  // and has read it: until then the caller stays
+    BOOST_TEST(barrier.text == "BARRIER=1");
+    BOOST_TEST(!scene.has_line());
+  }
+  const auto facts = scene.facts();
+  BOOST_TEST(facts.at("pid") == std::to_string(ready.pid));
+  BOOST_TEST(caller.finish().end.exited(0));
+  ::kill(ready.pid, SIGTERM);
+  scene.expect("stop");
+  BOOST_TEST(scene::await_end(ready.pid).exited(0));
+}
+
+BOOST_FIXTURE_TEST_CASE(its_watchdog_is_kept_quiet_while_the_service_waits, Stage) {
+  const auto watched = surroundings([] {
+    set("WATCHDOG_USEC", "100000");
+    set("WATCHDOG_PID", std::to_string(::getpid()));
+  });
+  auto service = scene.start_probe({"daemon", "facts", "wait"}, watched);
+  expect("READY=1", service.pid());
+  BOOST_TEST(scene.facts().at("threads") == "1");
+  for (int n = 0; n < 5; ++n) expect("WATCHDOG=1", service.pid());
+  ::kill(service.pid(), SIGTERM);
+  BOOST_TEST(service.finish().end.exited(0));
+}
+
+BOOST_FIXTURE_TEST_CASE(its_watchdog_hears_nothing_of_a_service_that_hangs, Stage) {
+  const auto watched = surroundings([] { set("WATCHDOG_USEC", "1000"); });
+  auto service = scene.start_probe({"daemon", "busy:100", "say:done", "wait"}, watched);
+  expect("READY=1", service.pid());
+  scene.expect("done");
+  // Had a thread pinged meanwhile, there would be dozens.
+  int pings = 0;
+  while (manager.next().text == "WATCHDOG=1") ++pings;
+  BOOST_TEST(pings < 20);
+  ::kill(service.pid(), SIGKILL);
+}
+
+BOOST_FIXTURE_TEST_CASE(the_watchdog_of_another_process_is_none, Stage) {
+  const auto watched = surroundings([] {
+    set("WATCHDOG_USEC", "1000");
+    set("WATCHDOG_PID", "1");
+  });
+  auto service = scene.start_probe({"daemon", "manager", "wait"}, watched);
+  for (int n = 0; n < 7; ++n) manager.await();
+  scene.expect("barrier 1");
+  scene.expect("watchdog 0");
+  ::kill(service.pid(), SIGTERM);
+  BOOST_TEST(service.finish().end.exited(0));
+}
+
+BOOST_FIXTURE_TEST_CASE(its_descriptors_are_taken_over_by_name, Stage) {
+  auto service = scene.start_probe({"daemon", "listen:web", "facts", "wait"},
+                                   surroundings([] { pass_descriptors(3, "web:admin:web"); }));
+  scene.expect("descriptors 3:web 4:admin 5:web, 2 web");
+  const auto environment = scene.facts().at("environment");
+  for (const char* variable : {"NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}) {
+    BOOST_TEST(environment.find(variable) == std::string::npos, variable);
+  }
+  ::kill(service.pid(), SIGTERM);
+  BOOST_TEST(service.finish().end.exited(0));
+}
+
+BOOST_AUTO_TEST_CASE(its_descriptors_are_kept_over_a_detach) {
+  Scene scene;
+  auto caller =
+      scene.start_probe({"daemon", "detach=always", "listen:", "wait"}, [] { pass_descriptors(2, nullptr); });
+  scene.expect("descriptors 3:unknown 4:unknown");
+}
+
+BOOST_AUTO_TEST_CASE(descriptors_of_another_process_are_left_alone) {
+  Scene scene;
+  auto service = scene.start_probe({"daemon", "detach=never", "listen:", "wait"}, [] {
+    pass_descriptors(1, nullptr);
+    set("LISTEN_PID", "1");
+  });
+  scene.expect("descriptors");
+  ::kill(service.pid(), SIGTERM);
+}
+
+BOOST_AUTO_TEST_CASE(what_it_says_must_be_true) {
+  Scene scene;
+  const auto refuses = [&](const std::string& line, const std::function<void()>& surroundings) {
+    const auto result = scene.run_probe({"run", "facts"}, surroundings);
+    BOOST_TEST(result.end.exited(1));
+    BOOST_TEST(result.err == "daemon_probe: " + line + '\n');
+  };
+  const std::string descriptors = "cannot take over the service manager's descriptors: LISTEN_FDS is ";
+  refuses(descriptors + "2, but descriptor 4 is not open", [] {
+    pass_descriptors(1, nullptr);
+    set("LISTEN_FDS", "2");
+  });
+  refuses(descriptors + "\"many\", which is no number of descriptors", [] {
+    pass_descriptors(1, nullptr);
+    set("LISTEN_FDS", "many");
+  });
+  refuses(
+      "cannot notify the service manager at \"vsock:2:1\": sockets of another machine (vsock) are not "
+      "supported",
+      [] { set("NOTIFY_SOCKET", "vsock:2:1"); });
+}
+
+BOOST_AUTO_TEST_CASE(a_line_end_on_the_given_descriptor_means_ready) {
+  for (const std::string detach : {"automatic", "always"}) {
+    Scene scene;
+    int ends[2];
+    BOOST_REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+    auto service = scene.start_probe({"daemon", "detach=" + detach, "notify_fd=7", "readiness=notified",
+                                      "facts", "ready", "say:ready", "wait"},
+                                     [&] { ::dup2(ends[1], 7); });
+    ::close(ends[1]);
+    const auto facts = scene.facts();
+    BOOST_TEST(facts.at("mode") == (detach == "always" ? "detached" : "managed"));
+    scene.expect("ready");
+    std::array<char, 8> text{};
+    BOOST_TEST(::read(ends[0], text.data(), text.size()) == 1);
+    BOOST_TEST(text[0] == '\n');
+    BOOST_TEST(::read(ends[0], text.data(), text.size()) == 0);  // closed
+    ::close(ends[0]);
+    ::kill(std::stoi(facts.at("pid")), SIGTERM);
+    scene.expect("stop");
+    BOOST_TEST(service.finish().end.exited(0));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_descriptor_that_is_not_open_is_refused) {
+  Scene scene;
+  const auto result = scene.run_probe({"run", "notify_fd=77", "facts"});
+  BOOST_TEST(result.end.exited(1));
+  BOOST_TEST(result.err == "daemon_probe: notify_descriptor: descriptor 77 is not open\n");
+}
+
+BOOST_AUTO_TEST_CASE(a_signal_can_be_mapped_later) {
+  Scene scene;
+  scene.run_probe({"daemon", "map:10", "facts", "wait"});
+  const pid_t daemon = std::stoi(scene.facts().at("pid"));
+  ::kill(daemon, SIGUSR1);
+  scene.expect("mapped 10");
+  ::kill(daemon, SIGTERM);
+  scene.expect("stop");
+}

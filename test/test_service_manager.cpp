@@ -7,7 +7,9 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <sstream>
 
 #include "listener.hpp"
 #include "scene.hpp"
@@ -127,6 +129,34 @@ BOOST_FIXTURE_TEST_CASE(its_watchdog_hears_nothing_of_a_service_that_hangs, Stag
   while (manager.next().text == "WATCHDOG=1") ++pings;
   BOOST_TEST(pings < 20);
   ::kill(service.pid(), SIGKILL);
+}
+
+// It has one thread, and besides pidfile and standard streams the descriptor that signals wake it by, and the socket.
+BOOST_FIXTURE_TEST_CASE(a_service_that_waits_is_never_woken, Stage) {
+  auto service = scene.start_probe({"daemon", "pidfile=" + pidfile, "facts", "wait"}, surroundings());
+  expect("READY=1", service.pid());
+  const auto facts = scene.facts();
+  BOOST_TEST(facts.at("threads") == "1");
+  const auto& fds = facts.at("fds");
+  BOOST_TEST(std::count(fds.begin(), fds.end(), ' ') <= 3 + 1 + 2, fds);
+  const std::string process = "/proc/" + std::to_string(service.pid());
+  const auto sleeps = [&] { return scene::contents(process + "/stat").find(") S ") != std::string::npos; };
+  BOOST_REQUIRE(scene::eventually(sleeps));
+  const auto switches = [&] {
+    std::istringstream lines(scene::contents(process + "/status"));
+    std::string found;
+    for (std::string line; std::getline(lines, line);) {
+      if (line.find("ctxt_switches") != std::string::npos) found += line + ' ';
+    }
+    return found;
+  };
+  const std::string before = switches();
+  pollfd message{manager.fd(), POLLIN, 0};
+  BOOST_TEST(::poll(&message, 1, 5000) == 0);  // nor has it anything to say
+  BOOST_TEST(switches() == before);
+  BOOST_TEST(before != "");
+  ::kill(service.pid(), SIGTERM);
+  BOOST_TEST(service.finish().end.exited(0));
 }
 
 BOOST_FIXTURE_TEST_CASE(the_watchdog_of_another_process_is_none, Stage) {

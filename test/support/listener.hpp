@@ -59,6 +59,7 @@ class Listener {
   Listener& operator=(const Listener&) = delete;
 
   const std::string& name() const { return name_; }
+  int fd() const { return fd_; }
 
   void close() {
     if (fd_ != -1) ::close(fd_);

@@ -23,7 +23,7 @@ class DAEMONCTX_EXPORT Restriction {
   Restriction& operator=(const Restriction&) = delete;
   virtual ~Restriction() = default;
 
-  /// As in the message "cannot apply the system call filter: Function not implemented".
+  /// As in the message "cannot apply the system call filter: Operation not permitted".
   virtual const char* name() const noexcept = 0;
 
   /// Makes ready whatever can be, and finds out what is wrong. Called in the caller, when `create_directories` are

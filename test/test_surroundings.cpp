@@ -653,12 +653,15 @@ BOOST_FIXTURE_TEST_CASE(no_core_handler_sees_a_daemon_where_the_limit_can_not_be
     must(::setgroups(0, nullptr) == 0 && ::setgid(nobody) == 0 && ::setuid(nobody) == 0);
   };
   for (const std::string detach : {"always", "never"}) {
+    if (scene::sanitized && detach == "never") {
+      BOOST_TEST_MESSAGE("skipped in part: in the foreground the address sanitizer keeps its handler");
+      continue;
+    }
     auto caller = begin({"daemon", "detach=" + detach, "facts", "raise:11"}, as_nobody);
     const auto facts = scene.facts();
     if (detach == "always") BOOST_TEST(scene::await_end(std::stoi(facts.at("pid"))).killed_by(SIGSEGV));
     const auto end = caller.finish().end;
-    // In the foreground the address sanitizer keeps its handler.
-    BOOST_TEST((detach == "always" || end.killed_by(SIGSEGV) || scene::sanitized));
+    BOOST_TEST((detach == "always" || end.killed_by(SIGSEGV)));
     BOOST_TEST(!scene::exists(scene.path("piped")));
   }
 }

@@ -167,6 +167,16 @@ void tell_manager(const Notify& manager, const std::exception_ptr& error) noexce
   }
 }
 
+// With signals let through: a user database on the network may take its time.
+void look_up_user_or_tell(Impl& impl) {
+  try {
+    look_up_user(impl);
+  } catch (...) {
+    tell_manager(impl.manager, std::current_exception());
+    throw;
+  }
+}
+
 }  // namespace
 
 void rehearse(DaemonOptions options) {
@@ -201,7 +211,7 @@ std::unique_ptr<Impl> start(DaemonOptions options) {
   fill_standard_descriptors();
   adopt_manager(*impl, surroundings);
   if (launch.mode == LaunchMode::init) leave_process_1();
-  look_up_user(*impl);
+  look_up_user_or_tell(*impl);
   // Until everything that the start has made is used, or taken away again.
   posix::SignalBlock blocked;
   try {

@@ -85,6 +85,9 @@ BOOST_FIXTURE_TEST_CASE(it_is_told_why_a_start_failed, Stage) {
   expect("ERRNO=2\nSTATUS=cannot change the working directory to \"/none\": No such file or directory",
          service.pid());
   BOOST_TEST(service.finish().end.exited(1));
+  auto nobody = scene.start_probe({"daemon", "user=nosuch"}, surroundings());
+  expect("ERRNO=22\nSTATUS=there is no user \"nosuch\"", nobody.pid());
+  BOOST_TEST(nobody.finish().end.exited(1));
 }
 
 BOOST_FIXTURE_TEST_CASE(it_learns_who_the_daemon_is_before_the_caller_ends, Stage) {

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSL-1.0
+
+// A daemon that waits in Boost.Asio's event loop, in one of several styles:
+//
+//   asio_probe REPORTS PIDFILE STYLE
+//
+// It reports to its standard output, a file.
+
+#include <utility>  // Boost 1.74 forgets it
+
+#include <boost/asio.hpp>
+#include <daemonctx/asio.hpp>
+#include <iostream>
+#include <thread>
+
+namespace {
+
+namespace net = boost::asio;
+using daemonctx::AsioSignals;
+using daemonctx::DaemonContext;
+
+void say(const std::string& text) { std::cout << text << std::endl; }
+
+std::string told(const daemonctx::SignalInfo& info) {
+  return "signal " + std::to_string(info.number) + " value " + std::to_string(info.value);
+}
+
+void by_callbacks(net::io_context& loop, AsioSignals& signals) {
+  std::function<void()> again = [&] {
+    signals.async_wait_signal(SIGUSR1,
+                              [&](boost::system::error_code error, const daemonctx::SignalInfo& info) {
+                                if (error) return say("cancelled");
+                                say(told(info));
+                                again();
+                              });
+  };
+  again();
+  signals.async_wait_stop([&](boost::system::error_code error) {
+    say(error ? "no stop" : "stop");
+    signals.cancel();
+  });
+  say("waits");
+  loop.run();
+}
+
+void by_futures(net::io_context& loop, AsioSignals& signals) {
+  auto first = signals.async_wait_signal(SIGUSR1, net::use_future);
+  auto stop = signals.async_wait_stop(net::use_future);
+  std::thread runs([&] { loop.run(); });
+  say("waits");
+  say(told(first.get()));
+  stop.get();
+  say("stop");
+  runs.join();
+}
+
+#ifdef BOOST_ASIO_HAS_CO_AWAIT
+net::awaitable<void> count_to_two(AsioSignals& signals) {
+  for (int n = 0; n < 2; ++n) say(told(co_await signals.async_wait_signal(SIGUSR1, net::use_awaitable)));
+}
+
+net::awaitable<void> until_stop(AsioSignals& signals) {
+  co_await signals.async_wait_stop(net::use_awaitable);
+  say("stop");
+  co_await signals.async_wait_stop(net::use_awaitable);  // it was requested, and stays so
+  say("still");
+}
+
+void by_coroutines(net::io_context& loop, AsioSignals& signals) {
+  net::co_spawn(loop, count_to_two(signals), net::detached);
+  net::co_spawn(loop, until_stop(signals), net::detached);
+  net::post(loop, [] { say("waits"); });  // now they do
+  loop.run();
+}
+#endif
+
+void work(DaemonContext& context, net::io_context& loop, const std::string& style) {
+  context.on_reload([] { say("reloaded"); });
+  AsioSignals signals(loop.get_executor(), context);
+  if (style == "futures") by_futures(loop, signals);
+#ifdef BOOST_ASIO_HAS_CO_AWAIT
+  else if (style == "coroutines") by_coroutines(loop, signals);
+#endif
+  else by_callbacks(loop, signals);
+}
+
+// A loop, a timer and a connection of before the fork.
+int work_on(daemonctx::DaemonOptions options) {
+  net::io_context loop;
+  net::steady_timer timer(loop, std::chrono::milliseconds(1));
+  net::local::stream_protocol::socket one(loop);
+  net::local::stream_protocol::socket other(loop);
+  net::local::connect_pair(one, other);
+  DaemonContext context = daemonctx::become_daemon(loop, std::move(options));
+  std::array<char, 5> text{};
+  timer.async_wait([&](boost::system::error_code error) {
+    say(error ? "no timer" : "timer");
+    net::write(one, net::buffer("bytes", 5));
+  });
+  net::async_read(other, net::buffer(text), [&](boost::system::error_code, std::size_t) {
+    say(std::string(text.data(), text.size()));
+  });
+  work(context, loop, "callbacks");
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 4) return 97;
+  daemonctx::DaemonOptions options{.pidfile = argv[2]};
+  options.stdio.out = options.stdio.err = daemonctx::StdioTarget::file(argv[1]);
+  try {
+    if (argv[3] == std::string("before")) return work_on(options);
+    DaemonContext context(options);
+    net::io_context loop;
+    work(context, loop, argv[3]);
+    return 0;
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << '\n';
+    return 1;
+  }
+}

@@ -54,7 +54,7 @@ void adopt_manager(Impl& impl, const Surroundings& surroundings) {
   };
   if (const std::string wrong = impl.manager.open(surroundings.notify_socket); !wrong.empty()) refuse(wrong);
   impl.manager.watch(surroundings.watchdog_timeout());
-  if (surroundings.listen_pid != std::to_string(surroundings.pid)) return;
+  if (!surroundings.passes_descriptors()) return;
   try {
     impl.listen_descriptors = take_over_descriptors(surroundings.listen_fds, surroundings.listen_fdnames);
   } catch (const std::runtime_error& error) {

@@ -39,8 +39,10 @@ std::string name_of(const StdioTarget& target, bool detaches) {
 
 class Explanation {
  public:
-  Explanation(const DaemonOptions& options, const LaunchDecision& launch)
-      : options_(options), launch_(launch) {}
+  Explanation(const DaemonOptions& options, const Surroundings& surroundings)
+      : options_(options),
+        surroundings_(surroundings),
+        launch_(decide_launch(options.detach_process, surroundings)) {}
 
   std::string text() {
     out_ << "mode: " << to_string(launch_.mode) << ", because " << launch_.reason << '\n';
@@ -63,6 +65,8 @@ class Explanation {
     out_ << "this process:\n";
     say_if(launch_.mode == LaunchMode::init,
            "leave process 1 to reap orphans and to hand signals on; go on in a child");
+    say_if(surroundings_.passes_descriptors(),
+           "take over the service manager's descriptors: " + descriptors());
     say_if(drops(), "look up " + who());
     for (const Directory& each : options_.create_directories) {
       say("create the directory " + quoted(each.path.string()) + ", mode " + octal(each.mode));
@@ -78,6 +82,10 @@ class Explanation {
     const std::string ready =
         options_.readiness == Readiness::when_constructed ? "at once" : "when the service says so";
     say("become ready " + ready);
+    const auto timeout =
+        std::chrono::duration_cast<std::chrono::milliseconds>(surroundings_.watchdog_timeout());
+    say_if(timeout.count() > 0, "while waiting, tell the service manager's watchdog every " +
+                                    std::to_string(timeout.count() / 2) + " ms");
     const auto& stdio = options_.stdio;
     say("standard output: " + name_of(stdio.out, detaches()) +
         ", standard error: " + name_of(stdio.err, detaches()));
@@ -89,6 +97,11 @@ class Explanation {
     if (options_.pidfile.empty()) return;
     say(options_.chroot_directory.empty() ? "remove the pidfile, or empty it where that is not permitted"
                                           : "empty the pidfile");
+  }
+
+  std::string descriptors() const {
+    const std::string& names = surroundings_.listen_fdnames;
+    return surroundings_.listen_fds + (names.empty() ? "" : ", named " + quoted(names));
   }
 
   std::string who() const {
@@ -131,7 +144,8 @@ class Explanation {
   }
 
   const DaemonOptions& options_;
-  const LaunchDecision& launch_;
+  const Surroundings surroundings_;
+  const LaunchDecision launch_;
   std::ostringstream out_;
 };
 
@@ -140,8 +154,7 @@ class Explanation {
 std::string explain(DaemonOptions options) {
   validate(options);
   resolve_paths(options);
-  const LaunchDecision launch = decide_launch(options.detach_process, look_around(options));
-  return Explanation(options, launch).text();
+  return Explanation(options, look_around(options)).text();
 }
 
 }  // namespace daemonctx

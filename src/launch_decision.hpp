@@ -27,6 +27,9 @@ struct Surroundings {
   /// Zero: the manager has no watchdog, or it watches another process.
   std::chrono::microseconds watchdog_timeout() const noexcept;
 
+  /// LISTEN_FDS speaks of this process.
+  bool passes_descriptors() const { return listen_pid == std::to_string(pid) && !listen_fds.empty(); }
+
   static Surroundings look();
 
   /// Takes away what only this process was to read, so that no program that it starts does.

@@ -25,7 +25,6 @@ int to_count(const std::string& text) {
 
 std::vector<ListenDescriptor> take_over_descriptors(const std::string& count, const std::string& names) {
   std::vector<ListenDescriptor> taken;
-  if (count.empty()) return taken;
   std::istringstream rest(names);
   const int end = first_descriptor + to_count(count);
   for (int fd = first_descriptor; fd < end; ++fd) {

@@ -11,6 +11,7 @@
 #include <boost/test/unit_test.hpp>
 #include <sstream>
 
+#include "listener.hpp"
 #include "scene.hpp"
 
 using scene::Scene;
@@ -83,6 +84,24 @@ BOOST_FIXTURE_TEST_CASE(futures_are_fulfilled, Stage) {
   expect("signal 10 value 7\n");
   stop();
   expect("stop\n");
+}
+
+BOOST_FIXTURE_TEST_CASE(operations_side_by_side_take_nothing_from_each_other, Stage) {
+  start("pairs");
+  expect("all pairs\n");
+  stop();
+}
+
+BOOST_FIXTURE_TEST_CASE(its_watchdog_is_kept_quiet_by_the_loop, Stage) {
+  const scene::Listener manager(scene.path("socket"));
+  auto service = Scene::start({scene::argument(1), log, pidfile, "callbacks"}, [&] {
+    ::setenv("NOTIFY_SOCKET", manager.name().c_str(), 1);
+    ::setenv("WATCHDOG_USEC", "100000", 1);
+  });
+  BOOST_TEST(manager.await().text == "READY=1");
+  for (int n = 0; n < 5; ++n) BOOST_TEST(manager.await().text == "WATCHDOG=1");
+  ::kill(service.pid(), SIGTERM);
+  BOOST_TEST(service.finish().end.exited(0));  // the loop has run out of work, though its timer would be due
 }
 
 BOOST_FIXTURE_TEST_CASE(coroutines_are_resumed_and_no_signal_between_two_waits_is_lost, Stage) {

@@ -13,6 +13,7 @@
 #include <boost/filesystem/operations.hpp>
 #include <boost/test/unit_test.hpp>
 
+#include "listener.hpp"
 #include "scene.hpp"
 
 using scene::Scene;
@@ -160,6 +161,29 @@ BOOST_FIXTURE_TEST_CASE(start_stop_daemon_follows_a_daemon_that_detaches, Stage)
   has_reloaded();
   run({"start-stop-daemon", "--stop", "--pidfile", pidfile, "--exec", heartbeat, "--retry", "TERM/30"});
   has_stopped();
+}
+
+BOOST_FIXTURE_TEST_CASE(systemd_notify_says_it_in_the_same_words, Stage) {
+  if (!is_installed("systemd-notify")) return;
+  const scene::Listener manager(scene.path("socket"));
+  const auto told = [&](const scene::Words& words) {
+    auto teller = Scene::start(words, [&] { ::setenv("NOTIFY_SOCKET", manager.name().c_str(), 1); });
+    std::vector<std::string> all;
+    do {
+      const auto datagram = manager.await();
+      all.push_back(datagram.text + (datagram.descriptor ? " and a descriptor" : ""));
+    } while (all.back() != "BARRIER=1 and a descriptor");
+    ::kill(teller.pid(), SIGKILL);
+    teller.finish();
+    return all;
+  };
+  const auto ours =
+      told({fs::absolute(scene::argument(2)).string(), scene.path("channel"), "daemon", "manager", "wait"});
+  for (const char* option : {"--ready", "--status=working"}) {
+    for (const auto& text : told({find("systemd-notify"), option})) {
+      BOOST_TEST((std::find(ours.begin(), ours.end(), text) != ours.end()), text);
+    }
+  }
 }
 
 BOOST_FIXTURE_TEST_CASE(systemd_socket_activate_passes_its_socket, Stage) {

@@ -339,6 +339,9 @@ BOOST_FIXTURE_TEST_CASE(what_a_start_would_do_is_explained_and_not_done, Probe) 
                  "  remove the pidfile, or empty it where that is not permitted\n");
   BOOST_TEST(!scene::exists(pidfile));
   BOOST_TEST(!scene::exists(log));
+}
+
+BOOST_FIXTURE_TEST_CASE(what_the_service_manager_wants_is_explained_too, Probe) {
   const auto managed = Scene::run({scene::probe(), "run", "--explain", "--pidfile", pidfile},
                                   [] { ::setenv("NOTIFY_SOCKET", "/nowhere", 1); });
   BOOST_TEST(
@@ -346,6 +349,18 @@ BOOST_FIXTURE_TEST_CASE(what_a_start_would_do_is_explained_and_not_done, Probe) 
           "configured 1\nmode: managed, because NOTIFY_SOCKET is set\nthis process:\n  lock the pidfile",
           0) == 0U);
   BOOST_TEST(managed.out.find("\nthen:\n  set the umask 022\n") != std::string::npos);
+  const auto watched = Scene::run({scene::probe(), "run", "--explain"}, [] {
+    const std::string self = std::to_string(::getpid());
+    for (const char* variable : {"LISTEN_PID", "WATCHDOG_PID"}) ::setenv(variable, self.c_str(), 1);
+    ::setenv("LISTEN_FDS", "2", 1);
+    ::setenv("LISTEN_FDNAMES", "web:admin", 1);
+    ::setenv("WATCHDOG_USEC", "1000000", 1);
+  });
+  BOOST_TEST(watched.err == "");
+  for (const char* step : {"  take over the service manager's descriptors: 2, named \"web:admin\"\n",
+                           "  while waiting, tell the service manager's watchdog every 500 ms\n"}) {
+    BOOST_TEST(watched.out.find(step) != std::string::npos, watched.out);
+  }
   BOOST_TEST(run({"start", "--notify-fd", "77"}).err ==
              "probe: notify_descriptor: descriptor 77 is not open\n");
 }

@@ -8,6 +8,7 @@
 
 #include <utility>  // Boost 1.74 forgets it
 
+#include <atomic>
 #include <boost/asio.hpp>
 #include <daemonctx/asio.hpp>
 #include <iostream>
@@ -54,6 +55,33 @@ void by_futures(net::io_context& loop, AsioSignals& signals) {
   runs.join();
 }
 
+// Two signals close upon each other, again and again, and an operation for each.
+void by_pairs(net::io_context& loop, AsioSignals& signals) {
+  std::atomic<int> taken = 0;
+  std::function<void(int)> take = [&](int number) {
+    signals.async_wait_signal(number, [&, number](boost::system::error_code error, const auto&) {
+      if (error) return;
+      ++taken;
+      taken.notify_one();
+      take(number);
+    });
+  };
+  take(SIGUSR1);
+  take(SIGUSR2);
+  signals.async_wait_stop([&](boost::system::error_code) { signals.cancel(); });
+  std::thread sender([&] {
+    for (int pair = 1; pair <= 20'000; ++pair) {
+      ::kill(::getpid(), SIGUSR1);
+      ::kill(::getpid(), SIGUSR2);
+      for (int seen = taken; seen < 2 * pair; seen = taken) taken.wait(seen);
+    }
+    say("all pairs");
+  });
+  say("waits");
+  loop.run();
+  sender.join();
+}
+
 #ifdef BOOST_ASIO_HAS_CO_AWAIT
 net::awaitable<void> count_to_two(AsioSignals& signals) {
   for (int n = 0; n < 2; ++n) say(told(co_await signals.async_wait_signal(SIGUSR1, net::use_awaitable)));
@@ -78,6 +106,7 @@ void work(DaemonContext& context, net::io_context& loop, const std::string& styl
   context.on_reload([] { say("reloaded"); });
   AsioSignals signals(loop.get_executor(), context);
   if (style == "futures") by_futures(loop, signals);
+  else if (style == "pairs") by_pairs(loop, signals);
 #ifdef BOOST_ASIO_HAS_CO_AWAIT
   else if (style == "coroutines") by_coroutines(loop, signals);
 #endif

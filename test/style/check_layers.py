@@ -47,7 +47,7 @@ FLOORS = [
     # 4: on top, side by side
     [
         "controller target",
-        "asio",
+        "asio detail/signal_pump",
         "confine confine/capabilities confine/landlock confine/system_calls",
     ],
     # 5: a program's command line

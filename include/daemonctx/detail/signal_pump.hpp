@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+// A part of daemonctx/asio.hpp: not to be included directly.
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "daemonctx/daemon_context.hpp"
+
+namespace daemonctx::detail {
+
+/// Runs the actions of a context's signals in Asio's loop while operations of `AsioSignals` are under way.
+//
+// The descriptor tells one of several who wait for it, and who dispatches takes what the others wait for. So one wait for
+// it serves all operations, and these wait for a timer that never expires but is cancelled after each dispatch.
+struct SignalPump : std::enable_shared_from_this<SignalPump> {
+  SignalPump(const boost::asio::any_io_executor& executor, DaemonContext& daemon)
+      : context(daemon),
+        readable(executor, ::fcntl(daemon.signal_fd(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1)),
+        dispatched(executor, std::chrono::steady_clock::time_point::max()),
+        ping(executor) {}
+
+  void begin_operation() {
+    if (waiting++ == 0) keep_alive();
+    pump();
+  }
+  void end_operation() {
+    if (--waiting > 0) return;
+    readable.cancel();
+    ping.cancel();
+  }
+  void end_all(boost::system::error_code error) {
+    failure = error;
+    ++ends;
+    dispatched.cancel();
+  }
+  void pump() {
+    if (std::exchange(pumps, true)) return;
+    readable.async_wait(
+        boost::asio::posix::stream_descriptor::wait_read,
+        [self = shared_from_this()](boost::system::error_code error) { self->pumped(error); });
+  }
+  void pumped(boost::system::error_code error) {
+    pumps = false;
+    if (error && error != boost::asio::error::operation_aborted) return end_all(error);
+    if (waiting == 0) return;
+    context.dispatch();
+    dispatched.cancel();
+    pump();
+  }
+  void keep_alive() {
+    const auto timeout = context.manager().watchdog_timeout();
+    if (timeout.count() == 0) return;
+    context.keep_alive();
+    ping.expires_after(timeout / 2);
+    ping.async_wait([self = shared_from_this()](boost::system::error_code error) {
+      if (!error && self->waiting > 0) self->keep_alive();
+    });
+  }
+
+  DaemonContext& context;
+  boost::asio::posix::stream_descriptor readable;
+  boost::asio::steady_timer dispatched;
+  boost::asio::steady_timer ping;
+  std::map<int, SignalInfo> arrived;  // with the number 0: not since the last time
+  boost::system::error_code failure;
+  unsigned ends = 0;  // how often all operations were ended
+  unsigned waiting = 0;
+  bool pumps = false;
+};
+
+}  // namespace daemonctx::detail

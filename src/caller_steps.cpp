@@ -65,7 +65,12 @@ void adopt_manager(Impl& impl, const Surroundings& surroundings) {
 void look_up_user(Impl& impl) {
   const DaemonOptions& options = impl.options;
   if (options.user.empty() && options.group.empty()) {
-    if (posix::is_elevated()) impl.identity = posix::unelevated();
+    if (!posix::is_elevated()) return;
+    if (impl.is_supervised()) {
+      throw DaemonError(Step::look_up_user, std::make_error_code(std::errc::operation_not_permitted), {},
+                        "cannot respawn a set-uid or set-gid program: its monitor would stay privileged");
+    }
+    impl.identity = posix::unelevated();
     return;
   }
   impl.identity.emplace();
@@ -79,7 +84,7 @@ void check_threads(const Impl& impl) {
   const long threads = posix::count_threads();
   const DaemonOptions& options = impl.options;
   if (options.allow_threads || threads <= 1) return;
-  const bool forks = impl.detaches() || impl.launch.mode == LaunchMode::init;
+  const bool forks = impl.detaches() || impl.is_supervised() || impl.launch.mode == LaunchMode::init;
   if (!forks && !options.no_new_privileges && options.restrictions.empty()) return;
   if (!forks) {
     throw DaemonError(Step::check_threads, std::make_error_code(std::errc::operation_not_permitted), {},
@@ -88,7 +93,9 @@ void check_threads(const Impl& impl) {
                           "constructed, or set allow_threads)");
   }
   throw DaemonError(Step::check_threads, std::make_error_code(std::errc::operation_not_permitted), {},
-                    std::string(impl.detaches() ? "cannot detach: " : "cannot leave process 1: ") +
+                    std::string(impl.detaches()        ? "cannot detach: "
+                                : impl.is_supervised() ? "cannot start a worker: "
+                                                       : "cannot leave process 1: ") +
                         std::to_string(threads) +
                         " threads run, and a fork keeps only one of them (start them after the context was "
                         "constructed, or set allow_threads)");

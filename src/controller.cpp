@@ -15,6 +15,7 @@
 #include "posix/start_time.hpp"
 #include "reload_notice.hpp"
 #include "target.hpp"
+#include "worker_notice.hpp"
 
 namespace daemonctx {
 namespace {
@@ -53,6 +54,7 @@ std::optional<DaemonStatus> status_of_holder(int fd, const posix::IdentityHolder
     return DaemonStatus{.state = DaemonState::unknown};
   }
   status.since = posix::start_time(holder.pid);
+  status.worker = read_worker_notice(fd, holder.pid);
   return status;
 }
 

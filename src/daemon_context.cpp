@@ -13,18 +13,10 @@
 #include "posix/deadline.hpp"
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
+#include "worker_talk.hpp"
 
 namespace daemonctx {
 namespace {
-
-SignalMap with_defaults(SignalMap given, bool detaches) {
-  // insert() leaves what was given.
-  given.insert({{SIGTERM, terminate}, {SIGINT, terminate}});
-  // In the foreground these are the shell's: Ctrl-Z stops the service, and a read in the background must not
-  // be tried again for ever, as it would be after an empty handler.
-  if (detaches) given.insert({{SIGTSTP, ignore}, {SIGTTIN, ignore}, {SIGTTOU, ignore}});
-  return given;
-}
 
 void write_line(std::string_view text) noexcept {
   posix::NoWriteSignal scope;
@@ -57,10 +49,19 @@ thread_local bool reporting = false;
 
 }  // namespace
 
+SignalMap with_default_signals(SignalMap given, bool detaches) {
+  // insert() leaves what was given.
+  given.insert({{SIGTERM, terminate}, {SIGINT, terminate}});
+  // In the foreground these are the shell's: Ctrl-Z stops the service, and a read in the background must not
+  // be tried again for ever, as it would be after an empty handler.
+  if (detaches) given.insert({{SIGTSTP, ignore}, {SIGTTIN, ignore}, {SIGTTOU, ignore}});
+  return given;
+}
+
 DaemonContext::Impl::Impl(DaemonOptions given, LaunchDecision decision)
     : options(std::move(given)),
       launch(std::move(decision)),
-      signals(with_defaults(options.signal_map, detaches()),
+      signals(with_default_signals(options.signal_map, detaches()),
               {.reload = [this] { reload_configuration(); },
                .reopen_output =
                    [this] {
@@ -84,12 +85,12 @@ void DaemonContext::Impl::become_ready() {
   if (const int error = redirection.redirect_output()) {
     throw DaemonError(Step::redirect_stdio, {error, std::generic_category()});
   }
-  if (const int error = pidfile ? pidfile.mark_ready() : 0) {
+  if (const int error = pidfile && !is_worker() ? pidfile.mark_ready() : 0) {
     throw DaemonError(Step::write_pidfile, {error, std::generic_category()}, options.pidfile.string());
   }
   // Before the caller ends, which a manager takes for the service's end unless it has read who is the daemon.
-  manager.ready(detaches() ? owner : 0);
-  if (detaches()) static_cast<void>(manager.barrier(longest_barrier));
+  manager.ready(detaches() && !is_worker() ? owner : 0);
+  if (detaches() || is_worker()) static_cast<void>(manager.barrier(longest_barrier));
   if (const int error = status ? status.send_ready() : 0) {
     throw DaemonError(Step::become_ready, {error, std::generic_category()}, {},
                       "the start was cut off: nobody waits for this daemon any more");
@@ -121,9 +122,15 @@ void DaemonContext::Impl::fail(std::string_view text) noexcept {
 // If it can't be shown, whoever waits for it sees that nothing happens; the service is none the worse.
 void DaemonContext::Impl::show_reloads(int (*show)(int, const ReloadNotice&) noexcept) noexcept {
   const std::lock_guard lock(pidfile_mutex);
+  if (is_worker()) return static_cast<void>(manager.send(reload_message(reload_notice)));
   if (!pidfile) return;
   static_cast<void>(show(pidfile.fd(), reload_notice));
   pidfile.touch();
+}
+
+void DaemonContext::Impl::map_signal(int number, SignalAction action) {
+  signals.map(number, std::move(action));
+  if (is_worker()) manager.send(mapped_message(number));
 }
 
 void DaemonContext::Impl::offer_reload(std::function<void()> call) {
@@ -131,7 +138,7 @@ void DaemonContext::Impl::offer_reload(std::function<void()> call) {
     const std::lock_guard lock(reload_mutex);
     reload = std::make_shared<const std::function<void()>>(std::move(call));
   }
-  signals.map(SIGHUP, StandardAction::reload);
+  map_signal(SIGHUP, StandardAction::reload);
   const std::lock_guard lock(reload_mutex);
   if (!reload_notice.running) show_reloads(show_outcome);
 }
@@ -201,6 +208,7 @@ void DaemonContext::Impl::reopen_output() {
                       target->path().string());
   }
   Redirection::reopen(options.stdio);
+  if (is_worker()) manager.send(reopened_message);
 }
 
 void DaemonContext::Impl::report(const std::exception_ptr& error, std::string_view where) const noexcept {
@@ -233,7 +241,7 @@ void DaemonContext::on_reload(std::function<void()> reload) { impl_->offer_reloa
 
 void DaemonContext::map_signal(int number, SignalAction action) {
   validate(DaemonOptions{.signal_map = {{number, action}}});
-  impl_->signals.map(number, std::move(action));
+  impl_->map_signal(number, std::move(action));
 }
 
 void DaemonContext::notify_ready() { impl_->become_ready(); }
@@ -274,6 +282,10 @@ void DaemonContext::dispatch() { impl_->signals.dispatch(); }
 void DaemonContext::reopen_output() { impl_->reopen_output(); }
 
 LaunchMode DaemonContext::mode() const noexcept { return impl_->launch.mode; }
+
+unsigned DaemonContext::incarnation() const noexcept { return std::max(impl_->incarnation, 1U); }
+
+const std::optional<WorkerEnd>& DaemonContext::last_exit() const noexcept { return impl_->last_exit; }
 
 pid_t DaemonContext::pid() const noexcept { return impl_->owner; }
 

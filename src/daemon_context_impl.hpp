@@ -17,6 +17,7 @@
 #include "cleanup_watch.hpp"
 #include "daemonctx/cleanup_stack.hpp"
 #include "daemonctx/daemon_context.hpp"
+#include "daemonctx/respawn_policy.hpp"
 #include "daemonctx/service_manager.hpp"
 #include "directories.hpp"
 #include "launch_decision.hpp"
@@ -35,11 +36,14 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   Impl(DaemonOptions given, LaunchDecision decision);
 
   bool detaches() const noexcept { return launch.mode == LaunchMode::detached; }
+  bool is_supervised() const noexcept { return options.respawn.has_value(); }
+  bool is_worker() const noexcept { return monitor != 0; }
 
   // Life.
   void become_ready();
   void tell_readiness() noexcept;
   void fail(std::string_view text) noexcept;
+  void map_signal(int number, SignalAction action);
   void offer_reload(std::function<void()> call);
   void reload_configuration();
   void reopen_output();
@@ -60,6 +64,9 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   std::optional<posix::Identity> identity;  // whom the daemon becomes
   Directories directories;
   bool left_root = false;
+  pid_t monitor = 0;         // of a worker
+  unsigned incarnation = 0;  // counted by the monitor
+  std::optional<WorkerEnd> last_exit;
   std::string refusal;  // what before_drop threw
   CleanupStack cleanups;
 
@@ -96,6 +103,9 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   void run_cleanups() noexcept;
   void give_up() noexcept;
 };
+
+/// The map that is in force: the given one over the defaults.
+SignalMap with_default_signals(SignalMap given, bool detaches);
 
 /// Goes through a start, from validation to the installed guard. Returns in the daemon.
 std::unique_ptr<DaemonContext::Impl> start(DaemonOptions options);

@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "backoff.hpp"
+
 namespace daemonctx {
 namespace {
 
@@ -89,6 +91,7 @@ void validate(const DaemonOptions& options) {
   require(options.notify_descriptor == -1 || is_open(options.notify_descriptor), "notify_descriptor",
           "descriptor " + std::to_string(options.notify_descriptor) + " is not open");
   check_durations(options);
+  if (options.respawn) validate(*options.respawn);
   require((options.pidfile_mode & ~mode_t{0644}) == 0 && (options.pidfile_mode & 0600) == 0600,
           "pidfile_mode", "must let the owner read and write, and others do no more than read");
   for (const Directory& each : options.create_directories) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <posix/syscalls.hpp>
 #include <span>
 
@@ -57,6 +58,16 @@ class ChildTrap {
  private:
   pid_t owner_;
 };
+
+// PR_SET_PDEATHSIG speaks of the thread that forked, which is the monitor's only one. A change of user takes it away.
+int tie_to_monitor(Impl& impl) noexcept {
+  if (!impl.is_worker()) return 0;
+#ifdef PR_SET_PDEATHSIG
+  if (posix::prctl(PR_SET_PDEATHSIG, static_cast<unsigned long>(SIGKILL), 0UL, 0UL, 0UL) == -1) return errno;
+#endif
+  if (posix::getppid() != impl.monitor) posix::_exit(EXIT_FAILURE);  // it was gone before that
+  return 0;
+}
 
 int run_before_drop(Impl& impl) noexcept {
   if (!impl.options.before_drop) return 0;
@@ -133,18 +144,22 @@ struct DaemonStep {
   int (*run)(Impl&) noexcept;
 };
 
+// First those of the monitor, where there is one: up to the pidfile.
+constexpr std::size_t common_detached_steps = 5;
 constexpr std::array detached_steps = {
     DaemonStep{Step::reset_signals, reset_signals},
     DaemonStep{Step::close_descriptors, close_descriptors},
     DaemonStep{Step::limit_core, limit_core},
     DaemonStep{Step::set_umask, set_umask},
     DaemonStep{Step::write_pidfile, write_pidfile},
+    DaemonStep{Step::start_worker, tie_to_monitor},
     DaemonStep{Step::run_before_drop, run_before_drop},
     DaemonStep{Step::change_root, change_root},
     DaemonStep{Step::apply_restrictions, keep_privileges},
     DaemonStep{Step::change_user, change_user},
     DaemonStep{Step::apply_restrictions, drop_privileges},
     DaemonStep{Step::change_user, verify_user},
+    DaemonStep{Step::change_user, tie_to_monitor},
     DaemonStep{Step::limit_core, forbid_dumps},
     DaemonStep{Step::change_directory, change_directory},
     DaemonStep{Step::rule_out_new_privileges, rule_out_new_privileges},
@@ -153,9 +168,11 @@ constexpr std::array detached_steps = {
     DaemonStep{Step::apply_restrictions, apply_restrictions},
 };
 
+constexpr std::size_t common_foreground_steps = 2;
 constexpr std::array foreground_steps = {
     DaemonStep{Step::set_umask, set_umask},
     DaemonStep{Step::write_pidfile, write_pidfile},
+    DaemonStep{Step::start_worker, tie_to_monitor},
     DaemonStep{Step::install_signal_map, install_signal_map},
     DaemonStep{Step::redirect_stdio, redirect_input},
     DaemonStep{Step::run_before_drop, run_before_drop},
@@ -164,12 +181,22 @@ constexpr std::array foreground_steps = {
     DaemonStep{Step::change_user, change_user},
     DaemonStep{Step::apply_restrictions, drop_privileges},
     DaemonStep{Step::change_user, verify_user},
+    DaemonStep{Step::change_user, tie_to_monitor},
     DaemonStep{Step::change_directory, change_directory},
     DaemonStep{Step::limit_core, limit_core},
     DaemonStep{Step::limit_core, forbid_dumps},
     DaemonStep{Step::rule_out_new_privileges, rule_out_new_privileges},
     DaemonStep{Step::apply_restrictions, apply_restrictions},
 };
+
+std::span<const DaemonStep> all_steps(LaunchMode mode) noexcept {
+  if (mode == LaunchMode::detached) return detached_steps;
+  return foreground_steps;
+}
+
+std::size_t common_steps(LaunchMode mode) noexcept {
+  return mode == LaunchMode::detached ? common_detached_steps : common_foreground_steps;
+}
 
 std::optional<Failure> take(std::span<const DaemonStep> steps, Impl& impl) noexcept {
   for (const DaemonStep& each : steps) {
@@ -190,13 +217,14 @@ std::vector<Step> listed(std::span<const DaemonStep> steps) {
 
 }  // namespace
 
-std::vector<Step> planned_steps(LaunchMode mode) {
-  return listed(mode == LaunchMode::detached ? std::span<const DaemonStep>(detached_steps)
-                                             : std::span<const DaemonStep>(foreground_steps));
+std::vector<Step> planned_steps(LaunchMode mode) { return listed(all_steps(mode)); }
+
+std::optional<Failure> take_common_steps(Impl& impl) noexcept {
+  return take(all_steps(impl.launch.mode).first(common_steps(impl.launch.mode)), impl);
 }
 
-std::optional<Failure> take_detached_steps(Impl& impl) noexcept { return take(detached_steps, impl); }
-
-std::optional<Failure> take_foreground_steps(Impl& impl) noexcept { return take(foreground_steps, impl); }
+std::optional<Failure> take_service_steps(Impl& impl) noexcept {
+  return take(all_steps(impl.launch.mode).subspan(common_steps(impl.launch.mode)), impl);
+}
 
 }  // namespace daemonctx

@@ -13,14 +13,14 @@ struct Failure {
   int error;
 };
 
-/// What the daemon does between the fork and its own set-up, in order. Stops at the first failure, whose text, if it
-/// has one, is `impl.refusal`.
+/// What the daemon does between the fork and its own set-up, in order. In the foreground it is less: what the starter gave
+/// stays (dispositions, descriptors), and last comes what can't be put back if the start fails. Stops at the first
+/// failure, whose text, if it has one, is `impl.refusal`.
+///
+/// Between the two parts a monitor comes to be, where there is one, and starts workers: the second part is theirs.
 /// \note Runs in the daemon. No step but the user's `before_drop` allocates, locks or throws.
-std::optional<Failure> take_detached_steps(DaemonContext::Impl& impl) noexcept;
-
-/// What of it is done in the foreground: what the starter gave stays (dispositions, descriptors). Last comes what
-/// can't be put back if the start fails.
-std::optional<Failure> take_foreground_steps(DaemonContext::Impl& impl) noexcept;
+std::optional<Failure> take_common_steps(DaemonContext::Impl& impl) noexcept;
+std::optional<Failure> take_service_steps(DaemonContext::Impl& impl) noexcept;
 
 /// The steps that are taken in a mode, each once.
 std::vector<Step> planned_steps(LaunchMode mode);

@@ -27,6 +27,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Step::run_servic
     "limit core files",
     "set the umask",
     "write the pidfile",
+    "start the worker",
     "prepare the service as root",
     "change the root directory to",
     "become the user",

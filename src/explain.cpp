@@ -122,6 +122,9 @@ class Explanation {
         return say(what + ' ' + octal(options_.umask));
       case Step::write_pidfile:
         return say_if(!options_.pidfile.empty(), what);
+      case Step::start_worker:
+        return say_if(options_.respawn.has_value(),
+                      "become the monitor, and start the worker, which goes on");
       case Step::run_before_drop:
         return say_if(bool(options_.before_drop), what);
       case Step::change_root:

@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cstring>
 #include <posix/syscalls.hpp>
 
 #include "plain_text.hpp"
 #include "posix/deadline.hpp"
 #include "posix/pidfd.hpp"
 #include "posix/retry.hpp"
+#include "posix/signal_name.hpp"
 #include "posix/wake_fd.hpp"
 
 namespace daemonctx {
@@ -66,23 +66,39 @@ class InterruptionWatch {
   posix::WakeFd wake_;
 };
 
-std::string signal_name(int signal) {
-#ifdef __GLIBC__
-  if (const char* name = ::sigabbrev_np(signal)) return std::string("SIG") + name;
-#endif
-  return "signal " + std::to_string(signal);
-}
-
 std::string describe_end(const std::optional<int>& status) {
   if (!status) return "the daemon ended before it was ready";
   if (WIFSIGNALED(*status)) {
-    return "the daemon was killed by " + signal_name(WTERMSIG(*status)) +
+    return "the daemon was killed by " + posix::signal_name(WTERMSIG(*status)) +
            (WCOREDUMP(*status) ? " (core dumped)" : "") + " before it was ready";
   }
   return "the daemon ended with status " + std::to_string(WEXITSTATUS(*status)) + " before it was ready";
 }
 
+void read_record(const StatusReader& status, Outcome& outcome) {
+  StatusRecord record;
+  std::string text;
+  outcome.gone = !status.receive(record, text);
+  if (outcome.gone) return;
+  if (record.kind == StatusRecord::Kind::ready) {
+    if (outcome.kind != Outcome::Kind::failed) outcome.kind = Outcome::Kind::ready;
+  } else if (record.kind == StatusRecord::Kind::pid) {
+    outcome.daemon = record.pid;
+  } else if (outcome.kind != Outcome::Kind::failed) {  // the first failure is the cause of any other
+    outcome.kind = Outcome::Kind::failed;
+    outcome.step = static_cast<Step>(record.step);
+    outcome.error = record.error;
+    outcome.text = one_line(std::move(text));
+  }
+}
+
 }  // namespace
+
+void read_what_is_left(const StatusReader& status, Outcome& outcome) {
+  pollfd readable{status.fd(), POLLIN, 0};
+  while (!outcome.gone && posix::poll(&readable, 1, 0) == 1) read_record(status, outcome);
+  outcome.gone = true;
+}
 
 Outcome Launch::await(milliseconds timeout, const sigset_t& mask, Ticker& ticker) {
   const auto deadline =
@@ -100,9 +116,9 @@ Outcome Launch::await(milliseconds timeout, const sigset_t& mask, Ticker& ticker
     const int found = posix::ppoll(events.data(), events.size(), &left, &mask);
     ticker.tick();
     if (found > 0 && events[0].revents != 0) {
-      read_record(outcome);
+      read_record(status_, outcome);
     } else if (found > 0 && events[2].revents != 0) {
-      read_what_is_left(outcome);
+      read_what_is_left(status_, outcome);
     } else if (watch.signal() != 0 || Clock::now() >= deadline) {
       outcome.signal = watch.signal();
       if (outcome.kind == Outcome::Kind::failed) break;
@@ -113,33 +129,10 @@ Outcome Launch::await(milliseconds timeout, const sigset_t& mask, Ticker& ticker
   return outcome;
 }
 
-void Launch::read_what_is_left(Outcome& outcome) {
-  pollfd readable{status_.fd(), POLLIN, 0};
-  while (!outcome.gone && posix::poll(&readable, 1, 0) == 1) read_record(outcome);
-  outcome.gone = true;
-}
-
 // As long as it runs it may start a daemon. It leaves the daemon's pid in the pipe.
 void Launch::await_intermediate() const noexcept {
   siginfo_t info{};
   posix::retry([&] { return posix::waitid(P_PID, static_cast<id_t>(group_), &info, WEXITED | WNOWAIT); });
-}
-
-void Launch::read_record(Outcome& outcome) {
-  StatusRecord record;
-  std::string text;
-  outcome.gone = !status_.receive(record, text);
-  if (outcome.gone) return;
-  if (record.kind == StatusRecord::Kind::ready) {
-    if (outcome.kind != Outcome::Kind::failed) outcome.kind = Outcome::Kind::ready;
-  } else if (record.kind == StatusRecord::Kind::pid) {
-    outcome.daemon = record.pid;
-  } else if (outcome.kind != Outcome::Kind::failed) {  // the first failure is the cause of any other
-    outcome.kind = Outcome::Kind::failed;
-    outcome.step = static_cast<Step>(record.step);
-    outcome.error = record.error;
-    outcome.text = one_line(std::move(text));
-  }
 }
 
 void Launch::take_down(Outcome& outcome) noexcept {
@@ -184,7 +177,7 @@ DaemonError to_error(const Outcome& outcome, const std::string& subject, millise
               "the daemon was not ready within " + std::to_string(timeout.count()) + " ms", outcome.daemon};
     case Outcome::Kind::interrupted:
       return {Step::become_ready, std::make_error_code(std::errc::interrupted), subject,
-              "the start was interrupted by " + signal_name(outcome.signal), outcome.daemon};
+              "the start was interrupted by " + posix::signal_name(outcome.signal), outcome.daemon};
     case Outcome::Kind::ready:
     case Outcome::Kind::ended:
       break;

@@ -50,13 +50,14 @@ class Launch {
 
  private:
   void await_intermediate() const noexcept;
-  void read_record(Outcome& outcome);
-  void read_what_is_left(Outcome& outcome);
   void await_end(pid_t daemon, std::chrono::milliseconds grace) const noexcept;
 
   pid_t group_;  // the intermediate leads it; left unreaped, so that the number can't become another's
   StatusReader status_;
 };
+
+/// Reads what was reported by a process that has ended, without waiting.
+void read_what_is_left(const StatusReader& status, Outcome& outcome);
 
 /// What the caller throws for it, after `take_down`.
 DaemonError to_error(const Outcome& outcome, const std::string& subject, std::chrono::milliseconds timeout);

@@ -62,6 +62,7 @@ std::string Notify::open(const std::string& socket) {
   std::memcpy(address_.sun_path, socket.data(), socket.size());
   if (socket[0] == '@') address_.sun_path[0] = '\0';
   size_ = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + socket.size());
+  reaches_manager_ = true;
   // Connected now: its path may be out of reach in another root directory.
   socket_.reset(posix::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!socket_) return wrong + posix::last_error().message();
@@ -71,6 +72,11 @@ std::string Notify::open(const std::string& socket) {
   return {};
 }
 
+void Notify::adopt(UniqueFd connection) noexcept {
+  size_ = 0;
+  socket_ = std::move(connection);
+}
+
 void Notify::watch(std::chrono::microseconds timeout) noexcept {
   timeout_ = timeout;
   last_ping_ = Clock::now().time_since_epoch();
@@ -78,6 +84,7 @@ void Notify::watch(std::chrono::microseconds timeout) noexcept {
 
 void Notify::forget() noexcept {
   size_ = 0;
+  reaches_manager_ = false;
   timeout_ = {};
   socket_.reset();
 }
@@ -146,7 +153,7 @@ Clock::time_point Notify::next_ping() const noexcept {
 }
 
 int Notify::send(std::string_view message, int fd) const noexcept {
-  if (size_ == 0) return ENOTCONN;
+  if (!socket_) return ENOTCONN;
   iovec text{const_cast<char*>(message.data()), message.size()};
   msghdr datagram{};
   datagram.msg_iov = &text;
@@ -167,6 +174,7 @@ int Notify::send(std::string_view message, int fd) const noexcept {
   if (attempt() != -1) return 0;
   // Not connected, or to a manager that has begun anew since.
   if (errno != ECONNREFUSED && errno != ENOTCONN && errno != EDESTADDRREQ) return errno;
+  if (size_ == 0) return errno;
   datagram.msg_name = const_cast<sockaddr_un*>(&address_);
   datagram.msg_namelen = size_;
   return attempt() == -1 ? errno : 0;

@@ -21,13 +21,19 @@ class Notify {
   /// \param socket $NOTIFY_SOCKET. \return empty, or why nothing can be sent there.
   std::string open(const std::string& socket);
 
+  /// Speaks to a monitor from now on, through its end of a connection.
+  void adopt(UniqueFd connection) noexcept;
+
+  /// Whether there is a service manager, behind a monitor perhaps.
+  bool reaches_manager() const noexcept { return reaches_manager_; }
+
   /// From now on `ping_if_due` has something to do.
   void watch(std::chrono::microseconds timeout) noexcept;
 
   /// Speaks to nobody any more. For forked children.
   void forget() noexcept;
 
-  bool is_open() const noexcept { return size_ != 0; }
+  bool is_open() const noexcept { return static_cast<bool>(socket_); }
 
   /// To be kept by a daemon; -1: none.
   int fd() const noexcept { return socket_.get(); }
@@ -64,12 +70,15 @@ class Notify {
   std::chrono::steady_clock::time_point next_ping() const noexcept;
   std::chrono::microseconds watchdog_timeout() const noexcept { return timeout_; }
 
- private:
+  /// One datagram, with a descriptor unless that is -1. \return 0 or an errno.
   int send(std::string_view message, int fd = -1) const noexcept;
+
+ private:
   int send_text(std::string_view key, std::string_view text) const noexcept;
 
   sockaddr_un address_ = {};
-  socklen_t size_ = 0;  // 0: no manager
+  socklen_t size_ = 0;  // 0: there is no address
+  bool reaches_manager_ = false;
   UniqueFd socket_;
   std::chrono::microseconds timeout_ = {};
   std::atomic<std::chrono::steady_clock::duration> last_ping_ = {};

@@ -234,6 +234,7 @@ Pidfile::Own Pidfile::own(const fs::path& path) noexcept {
 }
 
 void Pidfile::remove() noexcept {
+  if (is_shared_) fd_.reset();
   if (!fd_) return;
   // It may be out of reach by now, behind another root directory or in one that another user may not write.
   if (!remove_by_path(path_.c_str(), fd_.get())) {

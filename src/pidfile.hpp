@@ -52,6 +52,9 @@ class Pidfile {
   /// gives the locks up. Further calls do nothing.
   void remove() noexcept;
 
+  /// From now on `remove` only closes: the file is another process's, which shares the exclusion lock.
+  void leave_to_monitor() noexcept { is_shared_ = true; }
+
   /// Closes the descriptor, which gives up no lock that another process shares. For forked children.
   void abandon() noexcept { fd_.reset(); }
 
@@ -70,6 +73,7 @@ class Pidfile {
 
   boost::filesystem::path path_;
   UniqueFd fd_;
+  bool is_shared_ = false;
 };
 
 /// A look at a pidfile's locks. Were it this process's own, closing it would drop them: then it is not opened at

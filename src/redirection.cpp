@@ -175,6 +175,12 @@ int Redirection::redirect_output() noexcept {
   return 0;
 }
 
+int Redirection::follow() noexcept {
+  truncates_ = {};
+  if (const int error = redirect_input()) return error;
+  return redirect_output();
+}
+
 void Redirection::reopen(const Stdio& stdio) {
   Redirection fresh;
   for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) {

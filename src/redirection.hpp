@@ -39,6 +39,9 @@ class Redirection {
   /// \return 0 or an errno.
   int redirect_output() noexcept;
 
+  /// The same with all three, but nothing is emptied: for a process that follows another there.
+  int follow() noexcept;
+
   /// Opens the files of 1 and 2 anew, appending, and puts them in place of the old ones at once.
   /// \throws DaemonError (`open_stdio`, `redirect_stdio`); the old files stay in use.
   static void reopen(const Stdio& stdio);

@@ -46,25 +46,26 @@ std::string_view cut(std::string_view text, std::array<char, posix::longest_boar
 }  // namespace
 
 int show_progress(int fd, const ReloadNotice& notice) noexcept {
-  return posix::show_number(fd, encode(notice));
+  return posix::show_number(fd, posix::BoardNumber::reload, encode(notice));
 }
 
 // A reader takes a text for whole if the number before it and the number after it are the same, and say so.
 int show_outcome(int fd, const ReloadNotice& notice) noexcept {
   std::array<char, posix::longest_board_text> room;
-  if (const int error = posix::show_number(fd, encode(notice) | changing_bit)) return error;
+  if (const int error = posix::show_number(fd, posix::BoardNumber::reload, encode(notice) | changing_bit))
+    return error;
   if (const int error = posix::show_text(fd, cut(notice.text, room))) return error;
-  return posix::show_number(fd, encode(notice));
+  return posix::show_number(fd, posix::BoardNumber::reload, encode(notice));
 }
 
 std::optional<ReloadNotice> read_reload_notice(int fd, pid_t author, bool& settled) {
-  auto number = posix::shown_number(fd, author);
+  auto number = posix::shown_number(fd, posix::BoardNumber::reload, author);
   settled = false;
   for (int attempt = 0; number && attempt < most_attempts; ++attempt) {
     ReloadNotice notice = decode(*number);
     if ((*number & changing_bit) != 0) break;
     if (notice.refused) notice.text = posix::shown_text(fd, author);
-    const auto again = posix::shown_number(fd, author);
+    const auto again = posix::shown_number(fd, posix::BoardNumber::reload, author);
     settled = again == number;
     if (settled) return notice;
     number = again;

@@ -26,7 +26,7 @@ void check(int error, const std::string& what) {
 
 }  // namespace
 
-bool ServiceManager::is_there() const noexcept { return notify_.is_open(); }
+bool ServiceManager::is_there() const noexcept { return notify_.reaches_manager(); }
 
 std::vector<int> ServiceManager::listen_descriptors(std::string_view name) const {
   std::vector<int> found;

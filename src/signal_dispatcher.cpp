@@ -180,6 +180,13 @@ void SignalDispatcher::uninstall() noexcept {
   posix::pthread_sigmask(SIG_SETMASK, &former_mask_, nullptr);
 }
 
+void SignalDispatcher::leave_to_child() noexcept {
+  installs_ = false;
+  signal_inbox.owner = 0;
+  for (const Installed& one : installed_) posix::sigaction(one.number, &one.former, nullptr);
+  signal_inbox.wake.close();
+}
+
 // A daemon that was told to stop, and does, must not be killed on its last steps by who tells it again, or asks it to
 // reload: destructors and unwritten output come after the context. Its handler stays.
 bool SignalDispatcher::is_spent(int number) noexcept {

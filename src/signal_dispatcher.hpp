@@ -58,6 +58,10 @@ class SignalDispatcher {
   /// Puts dispositions and mask back as `install` found them. Further calls do nothing.
   void uninstall() noexcept;
 
+  /// In a child that is to be another process's worker: dispositions as `install` found them, and what was shared is
+  /// closed; the mask is left alone.
+  void leave_to_child() noexcept;
+
   /// The clock's end means for ever. True: a stop is requested, or this is a forked child; false: the deadline has passed.
   bool wait_until(std::chrono::steady_clock::time_point deadline);
   void dispatch();

@@ -12,6 +12,7 @@
 #include "flush.hpp"
 #include "init_process.hpp"
 #include "launch.hpp"
+#include "monitor.hpp"
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
 #include "unique_fd.hpp"
@@ -68,8 +69,8 @@ void settle(Impl& impl) {
   posix::_exit(EXIT_FAILURE);
 }
 
-void be_daemon(Impl& impl) noexcept {
-  if (const auto failure = take_detached_steps(impl)) give_up(impl, *failure, impl.refusal);
+void be_service(Impl& impl) noexcept {
+  if (const auto failure = take_service_steps(impl)) give_up(impl, *failure, impl.refusal);
   try {
     settle(impl);
   } catch (const DaemonError& error) {
@@ -77,6 +78,21 @@ void be_daemon(Impl& impl) noexcept {
   } catch (...) {
     give_up(impl, {Step::become_ready, ECANCELED}, describe(std::current_exception()));
   }
+}
+
+// Returns in each worker.
+void be_monitor(Impl& impl, Monitor& monitor) noexcept {
+  try {
+    static_cast<void>(monitor.supervise(nullptr));
+  } catch (const std::system_error& error) {
+    give_up(impl, {Step::start_worker, error.code().value()});
+  }
+}
+
+void be_daemon(Impl& impl, std::optional<Monitor>& monitor) noexcept {
+  if (const auto failure = take_common_steps(impl)) give_up(impl, *failure);
+  if (monitor) be_monitor(impl, *monitor);
+  be_service(impl);
 }
 
 // ---- In between.
@@ -143,16 +159,37 @@ class Rollback {
   bool succeeded_ = false;
 };
 
+void check(const Impl& impl, const std::optional<Failure>& failure) {
+  if (!failure) return;
+  const std::error_code code(failure->error, std::generic_category());
+  const std::string subject = subject_of(failure->step, impl.options);
+  if (impl.refusal.empty()) throw DaemonError(failure->step, code, subject);
+  throw DaemonError(failure->step, code, subject, impl.refusal);
+}
+
 void stay_in_foreground(Impl& impl, posix::SignalBlock& blocked) {
   Rollback rollback(impl);
-  if (const auto failure = take_foreground_steps(impl)) {
-    const std::error_code code(failure->error, std::generic_category());
-    const std::string subject = subject_of(failure->step, impl.options);
-    if (impl.refusal.empty()) throw DaemonError(failure->step, code, subject);
-    throw DaemonError(failure->step, code, subject, impl.refusal);
-  }
+  check(impl, take_common_steps(impl));
+  check(impl, take_service_steps(impl));
   settle(impl);
   blocked.keep();  // the signal map has put its own mask in force
+  rollback.success();
+}
+
+// This process is the monitor. Returns in each worker.
+void supervise_in_foreground(Impl& impl, Monitor& monitor, posix::SignalBlock& blocked) {
+  Rollback rollback(impl);
+  check(impl, take_common_steps(impl));
+  StatusPipe pipe = create_status_pipe();
+  impl.status = std::move(pipe.writer);
+  std::optional<Outcome> failed;
+  try {
+    failed = monitor.supervise(&pipe.reader);
+  } catch (const std::system_error& error) {
+    throw DaemonError(Step::start_worker, error.code());
+  }
+  if (failed) throw to_error(*failed, subject_of(failed->step, impl.options), impl.options.ready_timeout);
+  blocked.keep();
   rollback.success();
 }
 
@@ -212,6 +249,8 @@ std::unique_ptr<Impl> start(DaemonOptions options) {
   adopt_manager(*impl, surroundings);
   if (launch.mode == LaunchMode::init) leave_process_1();
   look_up_user_or_tell(*impl);
+  std::optional<Monitor> monitor;
+  if (impl->is_supervised()) monitor.emplace(*impl);
   // Until everything that the start has made is used, or taken away again.
   posix::SignalBlock blocked;
   try {
@@ -221,6 +260,7 @@ std::unique_ptr<Impl> start(DaemonOptions options) {
     Ticker ticker(impl->options.on_wait);
     lock_pidfile(*impl, ticker, blocked.former());
     if (impl->detaches()) detach(*impl, ticker, blocked);
+    else if (monitor) supervise_in_foreground(*impl, *monitor, blocked);
     else stay_in_foreground(*impl, blocked);
   } catch (...) {
     impl->pidfile.remove();
@@ -228,8 +268,9 @@ std::unique_ptr<Impl> start(DaemonOptions options) {
     tell_manager(impl->manager, std::current_exception());
     throw;
   }
-  if (impl->detaches()) be_daemon(*impl);
+  if (impl->detaches()) be_daemon(*impl, monitor);
   else impl->directories.keep();
+  if (monitor && !impl->detaches()) be_service(*impl);
   claim.keep();
   return impl;
 }

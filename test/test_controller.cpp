@@ -250,7 +250,7 @@ BOOST_AUTO_TEST_CASE(a_long_refusal_is_cut) {
   std::error_code error;
   const auto result = Controller(scene.path("pid")).reload(scene::patience, error);
   BOOST_TEST((error == std::errc::invalid_argument));
-  BOOST_TEST(result.refusal.size() > 400U);
+  BOOST_TEST(result.refusal.size() > 390U);
   BOOST_TEST(result.refusal == reason.substr(0, result.refusal.size() - 3) + "...");
 }
 

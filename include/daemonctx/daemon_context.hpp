@@ -6,6 +6,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string_view>
 #include <type_traits>
@@ -128,8 +129,12 @@ class DAEMONCTX_EXPORT DaemonContext {
 
   LaunchMode mode() const noexcept;
 
-  /// The daemon's process id.
+  /// The daemon's process id; with `respawn` the worker's.
   pid_t pid() const noexcept;
+
+  /// Which worker this is, from 1, and how the one before it ended. Without `respawn` 1 and nothing.
+  unsigned incarnation() const noexcept;
+  const std::optional<WorkerEnd>& last_exit() const noexcept;
 
   struct [[gnu::visibility("hidden")]] Impl;
 

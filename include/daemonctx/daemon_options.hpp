@@ -18,6 +18,7 @@
 #include "daemonctx/export.hpp"
 #include "daemonctx/launch_mode.hpp"
 #include "daemonctx/progress.hpp"
+#include "daemonctx/respawn_policy.hpp"
 #include "daemonctx/restriction.hpp"
 #include "daemonctx/signal_map.hpp"
 #include "daemonctx/stdio.hpp"
@@ -138,6 +139,9 @@ struct DaemonOptions {
   /// An open descriptor to which a line end is written when the daemon is ready, and that is then closed: the
   /// protocol of s6 (notification-fd) and OpenRC (ready=fd:N). With it `automatic` stays in the foreground. -1: none.
   int notify_descriptor = -1;
+
+  /// Starts the service anew when it has crashed or hangs. There must be no other threads, also in the foreground.
+  std::optional<RespawnPolicy> respawn = {};
 };
 
 /// Checks all options as a whole. `DaemonContext` calls it before it changes anything.

@@ -36,6 +36,7 @@ enum class Step {
   limit_core,
   set_umask,
   write_pidfile,
+  start_worker,  ///< with `DaemonOptions::respawn`; the steps that follow are the worker's
   run_before_drop,
   change_root,
   change_user,

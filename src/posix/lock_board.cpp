@@ -13,11 +13,13 @@ namespace {
 // What a lock can lie on is cut into places. In the first lie the pidfile's own bytes.
 static_assert(sizeof(off_t) == 8, "a place is wider than a 32-bit offset");
 constexpr off_t place_size = off_t{1} << 57;
-constexpr off_t number_place = 1;
-constexpr off_t first_text_place = 2;
+constexpr off_t first_number_place = 1;
+constexpr off_t first_text_place = 6;
 constexpr off_t end_of_places = 63;
 constexpr std::size_t bytes_in_place = 7;
 static_assert((end_of_places - first_text_place) * bytes_in_place == longest_board_text);
+
+off_t place_of(BoardNumber which) noexcept { return first_number_place + static_cast<off_t>(which); }
 
 struct flock range(short type, off_t begin, off_t end) noexcept {
   struct flock lock {};
@@ -70,8 +72,8 @@ std::uint64_t pack(std::string_view bytes) noexcept {
 
 }  // namespace
 
-int show_number(int fd, std::uint64_t number) noexcept {
-  const off_t begin = number_place * place_size;
+int show_number(int fd, BoardNumber which, std::uint64_t number) noexcept {
+  const off_t begin = place_of(which) * place_size;
   const off_t wanted = begin + static_cast<off_t>(number);
   // The new one first: at no moment there is none.
   if (const int error = set(fd, F_WRLCK, wanted, wanted + 1)) return error;
@@ -93,8 +95,8 @@ int show_text(int fd, std::string_view text) noexcept {
   return 0;
 }
 
-std::optional<std::uint64_t> shown_number(int fd, pid_t author) noexcept {
-  return value_at(fd, author, number_place);
+std::optional<std::uint64_t> shown_number(int fd, BoardNumber which, pid_t author) noexcept {
+  return value_at(fd, author, place_of(which));
 }
 
 std::string shown_text(int fd, pid_t author) {

@@ -135,6 +135,7 @@ DaemonOptions ServiceRun::daemon_options(bool in_foreground) const {
     options.on_error = [name = service_.name_](const auto& error, std::string_view where) {
       say(name, error, where);
     };
+  if (has("respawn") && values_["respawn"].as<bool>() && !options.respawn) options.respawn.emplace();
   if (has("notify-fd")) options.notify_descriptor = values_["notify-fd"].as<int>();
   if (in_foreground) {
     options.detach_process = DetachProcess::never;

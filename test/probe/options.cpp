@@ -109,6 +109,31 @@ void add_system_calls(DaemonOptions& options, const std::string& allowed, const 
 
 std::chrono::milliseconds ms(const std::string& text) { return std::chrono::milliseconds(std::stoll(text)); }
 
+// first:50,most:3
+void set_respawn(DaemonOptions& options, const std::string& text) {
+  daemonctx::RespawnPolicy policy;
+  for (const std::string& each : list(text)) {
+    const auto colon = each.find(':');
+    const std::string name = each.substr(0, colon);
+    const std::string value = each.substr(colon + 1);
+    if (name == "first") policy.first_delay = ms(value);
+    else if (name == "factor") policy.factor = std::stod(value);
+    else if (name == "longest") policy.longest_delay = ms(value);
+    else if (name == "most") policy.most_restarts = static_cast<unsigned>(std::stoul(value));
+    else if (name == "window") policy.window = ms(value);
+    else if (name == "stable") policy.stable_after = ms(value);
+    else if (name == "stop") policy.stop_timeout = ms(value);
+    else if (name == "hang") policy.hang_timeout = ms(value);
+    else if (name == "final") policy.final_statuses = {std::stoi(value)};
+    else if (name == "immediate") policy.immediate_statuses = {std::stoi(value)};
+    else if (name == "report")
+      policy.on_worker_end = [](const daemonctx::WorkerEnd& end) {
+        say("user " + std::to_string(::getuid()) + " hears of worker " + std::to_string(end.incarnation));
+      };
+  }
+  options.respawn = policy;
+}
+
 }  // namespace
 
 const std::map<std::string, OptionSetter> option_setters = {
@@ -171,6 +196,7 @@ const std::map<std::string, OptionSetter> option_setters = {
     {"group", [](DaemonOptions& o, const std::string& v) { o.group = v; }},
     {"notify_fd", [](DaemonOptions& o, const std::string& v) { o.notify_descriptor = std::stoi(v); }},
     {"initgroups", [](DaemonOptions& o, const std::string& v) { o.initgroups = v == "yes"; }},
+    {"respawn", set_respawn},
     {"on_error", set_on_error},
     {"on_wait",
      [](DaemonOptions& o, const std::string&) {

@@ -79,6 +79,19 @@ void talk_to_manager(DaemonContext& context, const std::string&) {
   }
 }
 
+void tell_worker(DaemonContext& context, const std::string&) {
+  const auto& last = context.last_exit();
+  say("worker " + std::to_string(context.incarnation()) + " pid " + std::to_string(context.pid()) +
+      " monitor " + std::to_string(::getppid()) + " last " + (last ? daemonctx::describe(*last) : "none"));
+}
+
+// The compiler must not see that it never ends.
+int exhaust_stack(int depth) {
+  volatile char page[4096] = {};
+  page[depth % 4096] = static_cast<char>(depth);
+  return depth == 0 ? 0 : exhaust_stack(depth + 1) + page[0];
+}
+
 // Beside them a child of its own, which ends at last.
 void make_orphans(DaemonContext&, const std::string& count) {
   int until_then[2];
@@ -233,6 +246,27 @@ const std::map<std::string, ServiceAction> service_actions = {
     {"bind", bind_port},
     {"await",  // until somebody opens the FIFO for writing
      [](DaemonContext&, const std::string& fifo) { ::close(::open(fifo.c_str(), O_RDONLY | O_CLOEXEC)); }},
+    {"tell_worker", tell_worker},
+    {"crash",
+     [](DaemonContext&, const std::string& address) {
+       *reinterpret_cast<volatile int*>(std::stoul(address, nullptr, 16)) = 1;
+     }},
+    {"exhaust_stack", [](DaemonContext&, const std::string&) { exhaust_stack(1); }},
+    {"until",  // N,ACTION: in the workers before the N-th
+     [](DaemonContext& context, const std::string& text) {
+       const auto comma = text.find(',');
+       if (context.incarnation() >= std::stoul(text)) return;
+       const std::string action = text.substr(comma + 1);
+       const auto colon = action.find(':');
+       service_actions.at(action.substr(0, colon))(context,
+                                                   colon == std::string::npos ? "" : action.substr(colon + 1));
+     }},
+    {"map",
+     [](DaemonContext& context, const std::string& number) {
+       context.map_signal(std::stoi(number), [](const daemonctx::SignalInfo& info) {
+         say("mapped " + std::to_string(info.number) + " value " + std::to_string(info.value));
+       });
+     }},
     {"say", [](DaemonContext&, const std::string& text) { say(text); }},
     {"print", [](DaemonContext&, const std::string& text) { std::cout << text << std::endl; }},
     {"eprint", [](DaemonContext&, const std::string& text) { std::cerr << text << std::endl; }},

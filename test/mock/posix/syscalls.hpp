@@ -46,7 +46,7 @@ inline int next_fault(const char* name) noexcept {
     const int fault = next_fault(#name);           \
     if (fault == 0) return ::name(arguments...);   \
     errno = fault;                                 \
-    return static_cast<Result>(-1);                \
+    return (Result)-1;                             \
   }
 
 DAEMONCTX_FALLIBLE(chdir)
@@ -67,6 +67,7 @@ DAEMONCTX_FALLIBLE(getresuid)
 DAEMONCTX_FALLIBLE(getrlimit)
 DAEMONCTX_FALLIBLE(lstat)
 DAEMONCTX_FALLIBLE(mkdirat)
+DAEMONCTX_FALLIBLE(mmap)
 DAEMONCTX_FALLIBLE(open)
 DAEMONCTX_FALLIBLE(openat)
 DAEMONCTX_FALLIBLE(pipe2)
@@ -84,6 +85,7 @@ DAEMONCTX_FALLIBLE(setsid)
 DAEMONCTX_FALLIBLE(sigaction)
 DAEMONCTX_FALLIBLE(sigtimedwait)
 DAEMONCTX_FALLIBLE(socket)
+DAEMONCTX_FALLIBLE(socketpair)
 DAEMONCTX_FALLIBLE(stat)
 DAEMONCTX_FALLIBLE(syscall)
 DAEMONCTX_FALLIBLE(unlink)
@@ -105,16 +107,19 @@ using ::getegid;
 using ::geteuid;
 using ::getgid;
 using ::getpid;
+using ::getppid;
 using ::getuid;
 using ::kill;
 using ::memfd_create;
 using ::pread;
 using ::pthread_sigmask;
 using ::readlinkat;
+using ::recvmsg;
 using ::setegid;
 using ::seteuid;
 using ::setgid;
 using ::setuid;
+using ::sigaltstack;
 using ::sigqueue;
 using ::sigwaitinfo;
 using ::statx;

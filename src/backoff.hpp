@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <optional>
+#include <random>
+
+#include "daemonctx/respawn_policy.hpp"
+
+namespace daemonctx {
+
+/// \throws std::invalid_argument naming what is wrong; with the arithmetic for a policy that could never give up.
+void validate(const RespawnPolicy& policy);
+
+/// Applies a policy to the ends of workers.
+class Backoff {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  explicit Backoff(const RespawnPolicy& policy);
+
+  /// How long to wait before the next worker; empty: there is to be none.
+  std::optional<std::chrono::milliseconds> next(const WorkerEnd& end, Clock::time_point now);
+
+  /// Whether the last answer was empty because there were too many restarts.
+  bool gave_up() const noexcept { return gave_up_; }
+
+ private:
+  std::chrono::milliseconds grown_delay();
+
+  const RespawnPolicy& policy_;
+  double delay_ = 0;                        // milliseconds; the next one
+  std::deque<Clock::time_point> restarts_;  // within the window
+  bool gave_up_ = false;
+  std::minstd_rand chance_;
+};
+
+}  // namespace daemonctx

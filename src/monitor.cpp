@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "monitor.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <posix/syscalls.hpp>
+#include <stdexcept>
+
+#include "flush.hpp"
+#include "posix/deadline.hpp"
+#include "posix/retry.hpp"
+#include "posix/signals.hpp"
+#include "signal_inbox.hpp"
+#include "worker_notice.hpp"
+
+namespace daemonctx {
+namespace {
+
+using std::chrono::milliseconds;
+
+// For a core file, and for who handles the signal.
+constexpr milliseconds abort_grace{2000};
+
+std::chrono::microseconds shorter_but_none(std::chrono::microseconds one,
+                                           std::chrono::microseconds other) noexcept {
+  if (one.count() == 0 || other.count() == 0) return std::max(one, other);
+  return std::min(one, other);
+}
+
+}  // namespace
+
+// ---- The loop.
+
+Monitor::Monitor(Impl& impl)
+    : impl_(impl),
+      policy_(*impl.options.respawn),
+      backoff_(policy_),
+      signals_(signals_of_monitor(),
+               {.reload = [] {},
+                .reopen_output = [] {},
+                .report = [&impl](const auto& error, std::string_view where) { impl.report(error, where); }}),
+      crash_note_(posix::share_crash_note()) {}
+
+std::optional<Outcome> Monitor::supervise(const StatusReader* reports) {
+  if (const int error = signals_.install(impl_.detaches())) {
+    throw std::system_error(error, std::generic_category());
+  }
+  for (;;) {
+    std::optional<WorkerEnd> end;
+    try {
+      if (start_worker()) return std::nullopt;
+      end = await_worker();
+    } catch (const std::system_error& error) {
+      if (impl_.incarnation <= 1) throw;
+      report(std::string("cannot start the worker: ") + error.what());
+      end = WorkerEnd{.incarnation = impl_.incarnation, .exit_status = EXIT_FAILURE, .was_ready = false};
+    }
+    if (!was_ever_ready_ && !stopping_) return give_up_start(*end, reports);
+    note_end(*end);
+    const auto delay = stopping_ ? std::nullopt : backoff_.next(*end, Clock::now());
+    if (backoff_.gave_up()) {
+      report("given up after " + std::to_string(policy_.most_restarts) + " restarts within " +
+             std::to_string(policy_.window.count()) + " ms: the last worker " + describe(*end));
+    }
+    if (!delay || !pause(*delay)) leave(status_of(*end));
+  }
+}
+
+// ---- A worker's life.
+
+bool Monitor::start_worker() {
+  WorkerConnection connection = connect_worker();
+  if (crash_note_ != nullptr) crash_note_->signal = 0;
+  ready_ = false;
+  hung_ = false;
+  kill_at_ = Clock::time_point::max();
+  mapped_ = mapped_at_start_;
+  ++impl_.incarnation;
+  if (fork_worker(connection)) return true;
+  connection_ = std::move(connection.monitor);
+  started_ = Clock::now();
+  if (stopping_) kill_at_ = posix::deadline_in(policy_.stop_timeout);
+  else if (impl_.options.ready_timeout.count() > 0 && (was_ever_ready_ || !impl_.detaches()))
+    kill_at_ = posix::deadline_in(impl_.options.ready_timeout);
+  show();
+  hand_on_held();
+  return false;
+}
+
+bool Monitor::fork_worker(WorkerConnection& connection) {
+  flush_streams();
+  posix::SignalBlock blocked;
+  const pid_t monitor = posix::getpid();
+  const pid_t worker = posix::fork();
+  if (worker == -1) throw std::system_error(posix::last_error());
+  worker_ = worker;
+  if (worker != 0) return false;
+  blocked.keep();
+  impl_.monitor = monitor;
+  connection.monitor.reset();
+  become_worker(std::move(connection.worker));
+  return true;
+}
+
+void Monitor::become_worker(UniqueFd connection) noexcept {
+  signals_.leave_to_child();
+  impl_.manager.watch(shorter_but_none(impl_.manager.watchdog_timeout(), policy_.hang_timeout));
+  impl_.manager.adopt(std::move(connection));
+  impl_.pidfile.leave_to_monitor();
+  posix::note_crashes(crash_note_);
+}
+
+WorkerEnd Monitor::await_worker() {
+  for (;;) {
+    auto end = reap();
+    receive_messages();  // also its last words
+    if (end) {
+      end->was_ready = ready_;
+      connection_.reset();
+      worker_ = 0;
+      return *end;
+    }
+    enforce_deadlines();
+    wait_until(next_deadline());
+    signals_.dispatch();
+  }
+}
+
+std::optional<WorkerEnd> Monitor::reap() {
+  const pid_t ended = posix::retry([&] { return posix::waitpid(worker_, &wait_status_, WNOHANG); });
+  if (ended == 0) return {};
+  WorkerEnd end{.incarnation = impl_.incarnation, .pid = worker_, .hung = hung_};
+  end.uptime = std::chrono::duration_cast<milliseconds>(Clock::now() - started_);
+  if (ended == -1) {  // somebody else has taken the status
+    end.exit_status = EXIT_FAILURE;
+  } else if (WIFSIGNALED(wait_status_)) {
+    end.signal = WTERMSIG(wait_status_);
+    end.core_dumped = WCOREDUMP(wait_status_);
+    if (crash_note_ != nullptr && crash_note_->signal == end.signal) end.fault_address = crash_note_->address;
+  } else {
+    end.exit_status = WEXITSTATUS(wait_status_);
+  }
+  return end;
+}
+
+void Monitor::wait_until(Clock::time_point deadline) noexcept {
+  std::array<pollfd, 2> events{{{SignalDispatcher::fd(), POLLIN, 0}, {connection_.get(), POLLIN, 0}}};
+  posix::poll(events.data(), events.size(), posix::poll_timeout(deadline));
+}
+
+Monitor::Clock::time_point Monitor::next_deadline() const {
+  auto deadline = kill_at_;
+  if (!ready_) deadline = std::min(deadline, impl_.manager.next_ping());
+  if (ready_ && !hung_ && policy_.hang_timeout.count() > 0) {
+    deadline = std::min(deadline, last_said_ + policy_.hang_timeout);
+  }
+  return deadline;
+}
+
+void Monitor::enforce_deadlines() {
+  if (!ready_) impl_.manager.ping_if_due();
+  const auto now = Clock::now();
+  if (now >= kill_at_) {
+    kill_at_ = Clock::time_point::max();
+    report("killing worker " + std::to_string(worker_) + ", which did not " +
+           (stopping_ ? "stop"
+            : hung_   ? "abort"
+                      : "become ready") +
+           " in time");
+    posix::kill(worker_, SIGKILL);
+  }
+  if (!ready_ || hung_ || policy_.hang_timeout.count() == 0 || now < last_said_ + policy_.hang_timeout)
+    return;
+  hung_ = true;
+  report("aborting worker " + std::to_string(worker_) + ", which said nothing for " +
+         std::to_string(policy_.hang_timeout.count()) + " ms");
+  posix::kill(worker_, SIGABRT);
+  kill_at_ = std::min(kill_at_, posix::deadline_in(abort_grace));
+}
+
+// ---- Between two.
+
+void Monitor::note_end(const WorkerEnd& end) {
+  impl_.last_exit = end;
+  end_reload();
+  show();
+  if (end.signal != 0 || (end.exit_status != 0 && !stopping_)) {
+    report("worker " + std::to_string(end.pid) + " (number " + std::to_string(end.incarnation) + ") " +
+           describe(end));
+  }
+  tell_user(end);
+}
+
+void Monitor::tell_user(const WorkerEnd& end) noexcept {
+  if (!policy_.on_worker_end) return;
+  try {
+    policy_.on_worker_end(end);
+  } catch (...) {
+    impl_.report(std::current_exception(), "on_worker_end");
+  }
+}
+
+// False if it was cut short by a stop.
+bool Monitor::pause(milliseconds delay) {
+  const auto deadline = posix::deadline_in(delay);
+  ready_ = false;
+  for (;;) {
+    signals_.dispatch();
+    if (stopping_) return false;
+    if (Clock::now() >= deadline) return true;
+    impl_.manager.ping_if_due();
+    wait_until(std::min(deadline, impl_.manager.next_ping()));
+  }
+}
+
+std::optional<Outcome> Monitor::give_up_start(const WorkerEnd& end, const StatusReader* reports) {
+  tell_user(end);
+  Outcome outcome;
+  outcome.daemon = end.pid;
+  outcome.status = wait_status_;
+  if (reports != nullptr) {
+    impl_.status.close();
+    read_what_is_left(*reports, outcome);
+    return outcome;
+  }
+  // Whatever the worker has reported itself came first, and counts.
+  const std::string text = to_error(outcome, {}, {}).what();
+  impl_.status.send_failure(Step::become_ready, ECANCELED, text);
+  leave(status_of(end));
+}
+
+void Monitor::leave(int status) noexcept {
+  if (!told_stop_) impl_.manager.stopping();
+  impl_.remove_pidfile();
+  flush_streams();
+  posix::_exit(status);
+}
+
+// ---- What is told.
+
+void Monitor::receive_messages() {
+  while (auto message = receive_message(connection_.get())) take(std::move(*message));
+}
+
+void Monitor::take(WorkerMessage message) {
+  const std::string& text = message.text;
+  last_said_ = Clock::now();
+  if (text == "READY=1" && !ready_) return become_ready();
+  if (text == reopened_message) return reopen_output();
+  if (auto notice = told_reload(text)) return take_reload(std::move(*notice));
+  if (const auto number = mapped_signal(text)) {
+    mapped_ |= signal_bit(*number);
+    if (*number != SIGCHLD) signals_.map(*number, [this](const SignalInfo& info) { take_signal(info); });
+    return hand_on_held();
+  }
+  // Of a worker's end the manager hears only if it is the service's.
+  if (text == "STOPPING=1") return;
+  if (text == "WATCHDOG=1" && impl_.manager.watchdog_timeout().count() == 0) return;
+  if (text == "WATCHDOG=1") return impl_.manager.ping();
+  impl_.manager.send(text, message.descriptor.get());
+}
+
+void Monitor::become_ready() {
+  ready_ = true;
+  if (!stopping_) kill_at_ = Clock::time_point::max();
+  if (!was_ever_ready_) {
+    was_ever_ready_ = true;
+    if (impl_.pidfile) impl_.pidfile.mark_ready();
+    impl_.redirection.follow();
+    impl_.status.close();
+    // The worker has told it, and who waits for its end waits for this copy too.
+    UniqueFd told(std::exchange(impl_.options.notify_descriptor, -1));
+  }
+  impl_.manager.ready(impl_.detaches() ? posix::getpid() : 0);
+}
+
+void Monitor::reopen_output() noexcept {
+  try {
+    Redirection::reopen(impl_.options.stdio);
+  } catch (...) {
+    impl_.report(std::current_exception(), "reopen output");
+  }
+}
+
+void Monitor::take_reload(ReloadNotice notice) noexcept {
+  impl_.reload_notice = std::move(notice);
+  if (!impl_.pidfile) return;
+  show_outcome(impl_.pidfile.fd(), impl_.reload_notice);
+  impl_.pidfile.touch();
+}
+
+// Whoever waits for the outcome of a reload that the worker did not survive.
+void Monitor::end_reload() noexcept {
+  if (!impl_.reload_notice.running) return;
+  take_reload({impl_.reload_notice.finished + 1, false, true, "the worker ended meanwhile"});
+}
+
+void Monitor::show() noexcept {
+  if (!impl_.pidfile) return;
+  WorkerStatus notice{impl_.incarnation, {}, impl_.last_exit};
+  const bool runs = !impl_.last_exit || impl_.last_exit->incarnation != impl_.incarnation;
+  if (runs) notice.since = std::chrono::system_clock::now();
+  show_worker(impl_.pidfile.fd(), notice);
+}
+
+void Monitor::report(const std::string& text) const noexcept {
+  impl_.report(std::make_exception_ptr(std::runtime_error(text)), "monitor");
+}
+
+// ---- Signals.
+
+SignalMap Monitor::signals_of_monitor() {
+  SignalMap map;
+  for (const auto& [number, action] : with_default_signals(impl_.options.signal_map, impl_.detaches())) {
+    if (number == SIGCHLD) continue;
+    const auto* standard = std::get_if<StandardAction>(&action);
+    if (standard != nullptr && (*standard == ignore || *standard == restore_default)) {
+      map[number] = action;
+      continue;
+    }
+    mapped_at_start_ |= signal_bit(number);
+    if (standard != nullptr && *standard == terminate) {
+      map[number] = [this](const SignalInfo& info) { request_stop(info); };
+    } else {
+      map[number] = [this](const SignalInfo& info) { take_signal(info); };
+    }
+  }
+  map[SIGCHLD] = [](const SignalInfo&) {};  // wakes it
+  return map;
+}
+
+// A worker that has not mapped it yet would die of it.
+void Monitor::take_signal(const SignalInfo& info) {
+  if (worker_ != 0 && (mapped_ & signal_bit(info.number)) != 0) hand_on(info);
+  else held_[info.number] = info;
+}
+
+void Monitor::request_stop(const SignalInfo& info) {
+  if (!std::exchange(stopping_, true)) kill_at_ = posix::deadline_in(policy_.stop_timeout);
+  if (!std::exchange(told_stop_, true)) impl_.manager.stopping();
+  if (worker_ != 0) hand_on(info);
+}
+
+void Monitor::hand_on(const SignalInfo& info) const noexcept {
+  sigval value{};
+  value.sival_int = info.value;
+  if (info.value != 0) posix::sigqueue(worker_, info.number, value);
+  else posix::kill(worker_, info.number);
+}
+
+void Monitor::hand_on_held() {
+  for (auto each = held_.begin(); each != held_.end();) {
+    const bool wanted = (mapped_ & signal_bit(each->first)) != 0;
+    if (wanted) hand_on(each->second);
+    each = wanted ? held_.erase(each) : std::next(each);
+  }
+}
+
+}  // namespace daemonctx

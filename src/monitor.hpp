@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <map>
+#include <optional>
+
+#include "backoff.hpp"
+#include "daemon_context_impl.hpp"
+#include "launch.hpp"
+#include "posix/crash_note.hpp"
+#include "signal_dispatcher.hpp"
+#include "worker_talk.hpp"
+
+namespace daemonctx {
+
+/// The process between who started the service and the service: it keeps the pidfile and starts workers, one after the
+/// other, as the policy says. One thread, asleep unless something happens.
+class [[gnu::visibility("hidden")]] Monitor {
+ public:
+  using Impl = DaemonContext::Impl;
+
+  /// \pre `impl.options.respawn`. In the thread and with the signal mask that the program had.
+  explicit Monitor(Impl& impl);
+
+  /// Returns in each worker with nothing. In the monitor only if the first worker ended before it was ready, and this is
+  /// no detached daemon, with how that came; otherwise the process ends here.
+  /// \param reports where the first worker reports to, unless that is another process.
+  /// \throws std::system_error if the first worker can't be started.
+  std::optional<Outcome> supervise(const StatusReader* reports);
+
+ private:
+  using Clock = posix::Clock;
+
+  SignalMap signals_of_monitor();
+
+  // A worker's life.
+  bool start_worker();
+  bool fork_worker(WorkerConnection& connection);
+  void become_worker(UniqueFd connection) noexcept;
+  WorkerEnd await_worker();
+  std::optional<WorkerEnd> reap();
+  void wait_until(Clock::time_point deadline) noexcept;
+  Clock::time_point next_deadline() const;
+  void enforce_deadlines();
+
+  // Between two.
+  void note_end(const WorkerEnd& end);
+  bool pause(std::chrono::milliseconds delay);
+  void tell_user(const WorkerEnd& end) noexcept;
+  std::optional<Outcome> give_up_start(const WorkerEnd& end, const StatusReader* reports);
+  [[noreturn]] void leave(int status) noexcept;
+
+  // What is told.
+  void receive_messages();
+  void take(WorkerMessage message);
+  void become_ready();
+  void reopen_output() noexcept;
+  void take_reload(ReloadNotice notice) noexcept;
+  void end_reload() noexcept;
+  void show() noexcept;
+  void report(const std::string& text) const noexcept;
+
+  // Signals.
+  void take_signal(const SignalInfo& info);
+  void request_stop(const SignalInfo& info);
+  void hand_on(const SignalInfo& info) const noexcept;
+  void hand_on_held();
+
+  Impl& impl_;
+  const RespawnPolicy& policy_;
+  Backoff backoff_;
+  std::uint64_t mapped_at_start_ = 0;  // by every worker, before it runs anything of the user's
+  SignalDispatcher signals_;
+  posix::CrashNote* crash_note_;
+
+  pid_t worker_ = 0;
+  int wait_status_ = 0;
+  UniqueFd connection_;
+  Clock::time_point started_;
+  std::uint64_t mapped_ = 0;        // by this worker
+  std::map<int, SignalInfo> held_;  // for when somebody has mapped them
+  bool ready_ = false;
+  bool hung_ = false;
+  Clock::time_point last_said_;
+  Clock::time_point kill_at_ = Clock::time_point::max();
+
+  bool was_ever_ready_ = false;
+  bool stopping_ = false;
+  bool told_stop_ = false;
+};
+
+}  // namespace daemonctx

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "reload_notice.hpp"
+#include "unique_fd.hpp"
+
+namespace daemonctx {
+
+/// A worker speaks to its monitor as a service does to its manager, by sd_notify(3), and beside that tells it what the
+/// monitor has to know. The monitor passes on what is not for itself.
+
+/// Both ends. Datagrams; the worker's end outlasts none of its own. \throws std::system_error
+struct WorkerConnection {
+  UniqueFd monitor;
+  UniqueFd worker;
+};
+WorkerConnection connect_worker();
+
+struct WorkerMessage {
+  std::string text;
+  UniqueFd descriptor;  // at most one
+};
+
+/// Never waits. Empty: there is none.
+std::optional<WorkerMessage> receive_message(int fd);
+
+/// What is said beside sd_notify(3), and how it is understood.
+std::string mapped_message(int signal);
+std::optional<int> mapped_signal(std::string_view text);
+
+std::string reload_message(const ReloadNotice& notice);
+std::optional<ReloadNotice> told_reload(std::string_view text);
+
+inline constexpr std::string_view reopened_message = "X_DAEMONCTX_REOPENED=1";
+
+}  // namespace daemonctx

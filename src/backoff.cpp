@@ -26,21 +26,23 @@ double after(double delay, const RespawnPolicy& policy) {
 // The restarts that count are at least the delays between them apart.
 void check_that_it_can_give_up(const RespawnPolicy& policy) {
   constexpr unsigned most_shown = 6;
+  const auto window = static_cast<double>(policy.window.count());
   double delay = static_cast<double>(policy.first_delay.count());
   double sum = 0;
   std::ostringstream terms;
-  for (unsigned restart = 2; restart <= policy.most_restarts && sum < 1e15; ++restart) {
+  for (unsigned left = policy.most_restarts - 1, shown = 0; left > 0; --left, ++shown) {
     delay = after(delay, policy);
     const double shortest = delay * (1 - policy.jitter);
+    if (shown < most_shown) terms << (shown > 0 ? " + " : "") << std::llround(shortest);
+    else if (shown == most_shown) terms << " + ...";
     sum += shortest;
-    if (restart - 2 < most_shown) terms << (restart > 2 ? " + " : "") << std::llround(shortest);
-    else if (restart - 2 == most_shown) terms << " + ...";
-    if (shortest == delay && delay >= static_cast<double>(policy.window.count())) break;
+    if (shown < most_shown || after(delay, policy) != delay) continue;
+    sum += shortest * (left - 1);  // they don't grow any more
+    break;
   }
-  require(sum < static_cast<double>(policy.window.count()),
-          "it could never give up: " + std::to_string(policy.most_restarts) +
-              " restarts don't fit in the window of " + std::to_string(policy.window.count()) +
-              " ms, since the delays between them alone take " + terms.str() + " ms");
+  require(sum < window, "it could never give up: " + std::to_string(policy.most_restarts) +
+                            " restarts don't fit in the window of " + std::to_string(policy.window.count()) +
+                            " ms, since the delays between them alone take " + terms.str() + " ms");
 }
 
 void check_durations(const RespawnPolicy& policy) {

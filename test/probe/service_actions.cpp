@@ -247,6 +247,20 @@ const std::map<std::string, ServiceAction> service_actions = {
     {"await",  // until somebody opens the FIFO for writing
      [](DaemonContext&, const std::string& fifo) { ::close(::open(fifo.c_str(), O_RDONLY | O_CLOEXEC)); }},
     {"tell_worker", tell_worker},
+    {"count",
+     [](DaemonContext&, const std::string&) {
+       static int counted = 0;
+       say("counted " + std::to_string(++counted));
+     }},
+    {"reload_by_dying",
+     [](DaemonContext& context, const std::string&) { context.on_reload([] { ::_exit(1); }); }},
+    {"keep_alive",
+     [](DaemonContext& context, const std::string& ms) {
+       for (int left = std::stoi(ms); left > 0; left -= 10) {
+         context.keep_alive();
+         std::this_thread::sleep_for(std::chrono::milliseconds(10));
+       }
+     }},
     {"crash",
      [](DaemonContext&, const std::string& address) {
        *reinterpret_cast<volatile int*>(std::stoul(address, nullptr, 16)) = 1;
@@ -260,12 +274,6 @@ const std::map<std::string, ServiceAction> service_actions = {
        const auto colon = action.find(':');
        service_actions.at(action.substr(0, colon))(context,
                                                    colon == std::string::npos ? "" : action.substr(colon + 1));
-     }},
-    {"map",
-     [](DaemonContext& context, const std::string& number) {
-       context.map_signal(std::stoi(number), [](const daemonctx::SignalInfo& info) {
-         say("mapped " + std::to_string(info.number) + " value " + std::to_string(info.value));
-       });
      }},
     {"say", [](DaemonContext&, const std::string& text) { say(text); }},
     {"print", [](DaemonContext&, const std::string& text) { std::cout << text << std::endl; }},

@@ -1,0 +1,459 @@
+// SPDX-License-Identifier: BSL-1.0
+#define BOOST_TEST_MODULE respawn
+
+// Services that crash, hang and are stopped, under a monitor.
+
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/test/unit_test.hpp>
+#include <daemonctx/controller.hpp>
+#include <random>
+#include <sstream>
+#include <thread>
+
+#include "listener.hpp"
+#include "scene.hpp"
+
+using daemonctx::Controller;
+using scene::Scene;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Worker {
+  unsigned incarnation = 0;
+  pid_t pid = 0;
+  pid_t monitor = 0;
+  std::string last = {};
+};
+
+struct Stage {
+  Scene scene;
+  std::string pidfile = scene.path("pid");
+  std::string log = scene.path("log");
+
+  scene::Words words(const std::string& policy, const scene::Words& actions) const {
+    scene::Words all = {"daemon", "pidfile=" + pidfile, "out=" + log, "err=" + log, "respawn=" + policy};
+    all.insert(all.end(), actions.begin(), actions.end());
+    return all;
+  }
+  // Detached. The first worker is the first to be heard of.
+  void start(const std::string& policy, const scene::Words& actions) {
+    const auto result = scene.run_probe(words(policy, actions));
+    BOOST_TEST(result.err == "");
+    BOOST_REQUIRE(result.end.exited(0));
+    monitor = scene::pid_in(pidfile);
+    BOOST_REQUIRE(monitor > 0);
+  }
+  scene::Result run_in_foreground(const std::string& policy, const scene::Words& actions) {
+    auto all = words(policy, actions);
+    all.insert(all.begin() + 1, "detach=never");
+    return scene.run_probe(all);
+  }
+  // What the action "tell_worker" says.
+  Worker worker() {
+    std::istringstream line(scene.next());
+    Worker found;
+    std::string word;
+    line >> word >> found.incarnation >> word >> found.pid >> word >> found.monitor >> word >> std::ws;
+    std::getline(line, found.last);
+    return found;
+  }
+  scene::End stop() const {
+    ::kill(monitor, SIGTERM);
+    return scene::await_end(monitor);
+  }
+  bool logs(const std::string& text) const {
+    return scene::eventually([&] { return scene::contents(log).find(text) != std::string::npos; });
+  }
+
+  pid_t monitor = 0;
+};
+
+// Also where the pid was another process's child.
+bool is_gone(pid_t pid) {
+  return scene::eventually([&] {
+    const std::string stat = scene::contents("/proc/" + std::to_string(pid) + "/stat");
+    return stat.empty() || stat.find(") Z ") != std::string::npos;
+  });
+}
+
+}  // namespace
+
+// ---- The start.
+
+BOOST_FIXTURE_TEST_CASE(the_monitor_keeps_the_pidfile_and_the_worker_works, Stage) {
+  start("first:10", {"tell_worker", "facts", "wait"});
+  const Worker first = worker();
+  const auto facts = scene.facts();
+  BOOST_TEST(first.incarnation == 1U);
+  BOOST_TEST(first.monitor == monitor);
+  BOOST_TEST(first.last == "none");
+  BOOST_TEST(facts.at("pid") == std::to_string(first.pid));
+  BOOST_TEST(facts.at("threads") == "1");
+  BOOST_TEST(facts.at("mode") == "detached");
+  const auto status = Controller(pidfile).status();
+  BOOST_TEST((status.state == daemonctx::DaemonState::running));
+  BOOST_TEST(status.pid == monitor);
+  BOOST_REQUIRE(status.worker.has_value());
+  BOOST_TEST(status.worker->incarnation == 1U);
+  BOOST_TEST(status.worker->since.has_value());
+  BOOST_TEST(!status.worker->last_exit);
+  BOOST_TEST(stop().exited(0));
+  scene.expect("stop");
+  BOOST_TEST(!scene::exists(pidfile));
+  BOOST_TEST(is_gone(first.pid));
+}
+
+BOOST_FIXTURE_TEST_CASE(what_fails_in_the_first_worker_is_thrown_in_the_caller, Stage) {
+  for (const char* mode : {"detach=always", "detach=never"}) {
+    const auto fails = [&](const scene::Words& how) {
+      scene::Words all = {"daemon", mode, "pidfile=" + pidfile, "respawn=first:10"};
+      all.insert(all.end(), how.begin(), how.end());
+      const auto result = scene.run_probe(all);
+      BOOST_TEST(result.end.exited(1));
+      BOOST_TEST(!scene::exists(pidfile));
+      return result.err.substr(result.err.find('\n') + 1);
+    };
+    BOOST_TEST(fails({"cwd=/none"}) ==
+               "cannot change the working directory to \"/none\": No such file or directory\n");
+    BOOST_TEST(fails({"readiness=", "fail:no key"}) == "no key\n");
+    BOOST_TEST(fails({"readiness=", "raise:9"}) == "the daemon was killed by SIGKILL before it was ready\n");
+    BOOST_TEST(fails({"readiness=", "_exit:3"}) == "the daemon ended with status 3 before it was ready\n");
+  }
+}
+
+BOOST_FIXTURE_TEST_CASE(a_policy_that_makes_no_sense_starts_nothing, Stage) {
+  const auto result = scene.run_probe(words("window:100", {"say:started"}));
+  BOOST_TEST(result.end.exited(2));
+  BOOST_TEST(result.err.rfind("respawn: it could never give up: ", 0) == 0U);
+  BOOST_TEST(!scene::exists(pidfile));
+}
+
+BOOST_FIXTURE_TEST_CASE(in_the_foreground_the_process_itself_is_the_monitor, Stage) {
+  auto all = words("first:10", {"tell_worker", "wait"});
+  all.insert(all.begin() + 1, "detach=never");
+  auto service = scene.start_probe(all);
+  const Worker first = worker();
+  BOOST_TEST(first.monitor == service.pid());
+  ::kill(first.pid, SIGKILL);
+  const Worker second = worker();
+  BOOST_TEST(second.incarnation == 2U);
+  BOOST_TEST(second.monitor == service.pid());
+  ::kill(service.pid(), SIGINT);
+  BOOST_TEST(service.finish().end.exited(0));
+  BOOST_TEST(!scene::exists(pidfile));
+}
+
+// ---- Crashes.
+
+BOOST_FIXTURE_TEST_CASE(each_worker_begins_with_the_memory_of_before_the_context, Stage) {
+  start("first:10", {"tell_worker", "count", "until:4,crash:10", "wait"});
+  for (unsigned incarnation = 1; incarnation <= 4; ++incarnation) {
+    BOOST_TEST(worker().incarnation == incarnation);
+    scene.expect("counted 1");
+  }
+  BOOST_TEST(stop().exited(0));
+}
+
+BOOST_FIXTURE_TEST_CASE(how_a_worker_ended_is_told_and_logged, Stage) {
+  const auto ends = [&](const std::string& how, const std::string& told) {
+    start("first:10,window:100000", {"tell_worker", "until:2," + how, "wait"});
+    worker();
+    const Worker second = worker();
+    BOOST_TEST(second.last.substr(0, second.last.find(" after ")) == told);
+    BOOST_TEST(logs("(number 1) " + told + " after "));
+    BOOST_TEST(stop().exited(0));
+    scene.expect("stop");
+    const std::string text = scene::contents(log);
+    BOOST_TEST(text.find("monitor: ") == text.rfind("monitor: "));  // one line
+    ::unlink(log.c_str());
+  };
+  ends("_exit:3", "ended with status 3");
+  ends("raise:9", "was killed by SIGKILL");
+  ends("uncaught:no more", "was killed by SIGABRT");
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  ends("crash:10", "was killed by SIGSEGV at address 0x10");
+  ends("raise:11", "was killed by SIGSEGV");  // somebody sent it
+  start("first:10", {"tell_worker", "until:2,exhaust_stack", "wait"});
+  worker();
+  BOOST_TEST(worker().last.find("was killed by SIGSEGV at address 0x7") == 0U);
+  BOOST_TEST(stop().exited(0));
+#endif
+}
+
+BOOST_FIXTURE_TEST_CASE(a_killed_worker_is_back_fifty_times_and_the_pidfile_never_away, Stage) {
+  start("first:1,factor:1,most:100", {"tell_worker", "wait"});
+  std::atomic<bool> ends = false;
+  std::atomic<int> looks = 0;
+  std::string seen;
+  std::thread watcher([&] {
+    while (!ends) {
+      const auto status = Controller(pidfile).status();
+      ++looks;
+      if (status.state != daemonctx::DaemonState::running || status.pid != monitor || !status.worker)
+        seen += to_string(status.state);
+    }
+  });
+  for (unsigned incarnation = 1; incarnation <= 50; ++incarnation) {
+    const Worker each = worker();
+    BOOST_TEST(each.incarnation == incarnation);
+    ::kill(each.pid, SIGKILL);
+  }
+  BOOST_TEST(worker().incarnation == 51U);
+  ends = true;
+  watcher.join();
+  BOOST_TEST(seen == "");
+  BOOST_TEST(looks > 50);
+  const auto status = Controller(pidfile).status();
+  BOOST_REQUIRE(status.worker.has_value());
+  BOOST_TEST(status.worker->incarnation == 51U);
+  BOOST_REQUIRE(status.worker->last_exit.has_value());
+  BOOST_TEST(status.worker->last_exit->signal == SIGKILL);
+  BOOST_TEST(status.worker->last_exit->incarnation == 50U);
+  BOOST_TEST(stop().exited(0));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_crash_loop_ends_with_a_clear_line_and_the_true_status, Stage) {
+  const auto exited = run_in_foreground("first:1,most:3", {"tell_worker", "_exit:7"});
+  BOOST_TEST(exited.end.exited(7));
+  for (unsigned incarnation = 1; incarnation <= 4; ++incarnation)
+    BOOST_TEST(worker().incarnation == incarnation);
+  BOOST_TEST(!scene.has_line());
+  const std::string text = scene::contents(log);
+  const std::string last = text.substr(text.rfind('\n', text.size() - 2) + 1);
+  BOOST_TEST(
+      last.rfind(
+          "daemon_probe: monitor: given up after 3 restarts within 10000 ms: the last worker ended with "
+          "status 7 after 0.0 s",
+          0) == 0U,
+      last);
+  BOOST_TEST(!scene::exists(pidfile));
+  BOOST_TEST(run_in_foreground("first:1,most:1", {"raise:9"}).end.exited(128 + SIGKILL));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_final_status_is_the_services_own, Stage) {
+  BOOST_TEST(run_in_foreground("first:1", {"tell_worker"}).end.exited(0));
+  BOOST_TEST(run_in_foreground("first:1,final:9", {"tell_worker", "_exit:9"}).end.exited(9));
+  worker();
+  worker();
+  BOOST_TEST(!scene.has_line());
+  BOOST_TEST(scene::contents(log).find("number 2") == std::string::npos);
+}
+
+BOOST_FIXTURE_TEST_CASE(an_immediate_status_knows_no_delay, Stage) {
+  start("first:60000,longest:60000,immediate:4,window:1000000", {"tell_worker", "until:3,_exit:4", "wait"});
+  for (unsigned incarnation = 1; incarnation <= 3; ++incarnation)
+    BOOST_TEST(worker().incarnation == incarnation);
+  BOOST_TEST(stop().exited(0));
+}
+
+BOOST_FIXTURE_TEST_CASE(the_user_hears_of_each_end_between_two_workers, Stage) {
+  start("first:1,report:1", {"tell_worker", "until:2,_exit:1", "wait"});
+  const std::string root = std::to_string(::getuid());
+  worker();
+  scene.expect("user " + root + " hears of worker 1");
+  worker();
+  BOOST_TEST(stop().exited(0));
+  scene.expect("stop");
+  scene.expect("user " + root + " hears of worker 2");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_later_worker_that_is_not_ready_in_time_is_replaced, Stage) {
+  start("first:1", {"ready_timeout=200", "readiness=", "tell_worker", "until:2,ready", "until:2,_exit:1",
+                    "until:3,hang", "ready", "wait"});
+  worker();
+  worker();
+  BOOST_TEST(worker().last.find("was killed by SIGKILL after 0.2 s, before it was ready") == 0U);
+  BOOST_TEST(logs("which did not become ready in time"));
+  BOOST_TEST(stop().exited(0));
+}
+
+// ---- The stop.
+
+BOOST_FIXTURE_TEST_CASE(a_stop_in_the_middle_of_a_delay_ends_at_once, Stage) {
+  start("first:60000,longest:60000,window:1000000", {"tell_worker", "_exit:5"});
+  worker();
+  BOOST_TEST(scene::eventually([&] {
+    const auto status = Controller(pidfile).status();
+    return status.worker && !status.worker->since;
+  }));
+  const auto begin = std::chrono::steady_clock::now();
+  BOOST_TEST(stop().exited(5));
+  BOOST_TEST((std::chrono::steady_clock::now() - begin < 10s));
+  BOOST_TEST(!scene::exists(pidfile));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_worker_that_does_not_stop_is_killed, Stage) {
+  start("stop:100", {"tell_worker", "hang"});
+  const Worker first = worker();
+  BOOST_TEST(stop().exited(128 + SIGKILL));
+  BOOST_TEST(is_gone(first.pid));
+  BOOST_TEST(logs("which did not stop in time"));
+  BOOST_TEST(!scene.has_line());
+}
+
+BOOST_FIXTURE_TEST_CASE(a_monitor_that_is_killed_leaves_no_worker, Stage) {
+  const std::string user = ::getuid() == 0 ? "user=nobody" : "core=no";
+  ::chmod(scene.folder().c_str(), 0755);
+  ::chmod(scene.path("channel").c_str(), 0666);
+  for (const std::string& option : {std::string("core=no"), user}) {
+    start("first:10", {option, "tell_worker", "hang"});
+    const Worker first = worker();
+    ::kill(monitor, SIGKILL);
+    BOOST_TEST(scene::await_end(monitor).killed_by(SIGKILL));
+    BOOST_TEST(is_gone(first.pid));
+  }
+}
+
+BOOST_FIXTURE_TEST_CASE(a_stop_at_any_moment_of_a_respawn_leaves_nothing, Stage) {
+  std::minstd_rand chance(static_cast<unsigned>(::getpid()));
+  const int rounds = std::stoi(scene::argument(2));
+  for (int round = 0; round < rounds; ++round) {
+    start("first:0,most:1000000", {"_exit:1"});
+    std::this_thread::sleep_for(std::chrono::microseconds(chance() % 3000));
+    const pid_t group = ::getpgid(monitor);
+    const scene::End end = stop();
+    BOOST_TEST((end.exited(1) || end.exited(0) || end.exited(128 + SIGTERM)), end);
+    BOOST_TEST(::kill(-group, 0) == -1);  // of its group too
+    BOOST_TEST(!scene::exists(pidfile));
+  }
+}
+
+// ---- Signals.
+
+BOOST_FIXTURE_TEST_CASE(signals_are_handed_on_with_their_values, Stage) {
+  start("first:1", {"signal=10:count", "tell_worker", "map:12", "say:mapped", "wait"});
+  worker();
+  scene.expect("mapped");
+  sigval value{};
+  value.sival_int = 42;
+  ::sigqueue(monitor, SIGUSR1, value);
+  BOOST_TEST(scene.next().rfind("signal 10 value 42 from " + std::to_string(monitor), 0) == 0U);
+  ::kill(monitor, SIGUSR2);  // mapped by the worker alone
+  scene.expect("mapped 12");
+  BOOST_TEST(stop().exited(0));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_signal_between_two_workers_waits_until_one_has_mapped_it, Stage) {
+  start("first:500,factor:1",
+        {"tell_worker", "until:2,on_reload:quiet", "until:2,hang", "busy:50", "on_reload", "wait"});
+  const Worker first = worker();
+  ::kill(first.pid, SIGKILL);
+  BOOST_TEST(scene::eventually([&] {
+    const auto status = Controller(pidfile).status();
+    return status.worker && !status.worker->since;
+  }));
+  ::kill(monitor, SIGHUP);  // which would end the next one until it offers to reload
+  BOOST_TEST(worker().incarnation == 2U);
+  scene.expect("reloaded");
+  BOOST_TEST(stop().exited(0));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_reload_reaches_the_worker_and_its_outcome_who_asked, Stage) {
+  start("first:1", {"tell_worker", "on_reload:throw", "say:offered", "wait"});
+  worker();
+  scene.expect("offered");
+  std::error_code error;
+  const auto refused = Controller(pidfile).reload(30s, error);
+  BOOST_TEST((error == std::errc::invalid_argument));
+  BOOST_TEST(refused.refusal == "broken configuration");
+  BOOST_TEST(stop().exited(0));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_reload_that_kills_the_worker_is_refused, Stage) {
+  start("first:1", {"tell_worker", "on_reload", "until:2,reload_by_dying", "say:offered", "wait"});
+  worker();
+  scene.expect("offered");
+  std::error_code error;
+  BOOST_TEST(Controller(pidfile).reload(30s, error).refusal == "the worker ended meanwhile");
+  worker();
+  scene.expect("offered");
+  BOOST_TEST(Controller(pidfile).reload(30s).refusal == "");
+  scene.expect("reloaded");
+  BOOST_TEST(stop().exited(0));
+}
+
+// ---- Hangs.
+
+BOOST_FIXTURE_TEST_CASE(a_worker_that_hangs_is_aborted_and_replaced, Stage) {
+  start("first:1,hang:150", {"tell_worker", "until:2,hang", "wait_for:600", "say:well", "wait"});
+  worker();
+  BOOST_TEST(worker().last.find("hung, and was killed by SIGABRT after ") == 0U);
+  scene.expect("no stop");  // who waits says enough by that
+  scene.expect("well");
+  BOOST_TEST(logs("which said nothing for 150 ms"));
+  BOOST_TEST(stop().exited(0));
+}
+
+BOOST_FIXTURE_TEST_CASE(keep_alive_keeps_a_worker_alive, Stage) {
+  start("first:1,hang:150", {"tell_worker", "keep_alive:600", "say:well", "wait"});
+  worker();
+  scene.expect("well");
+  BOOST_TEST(stop().exited(0));
+  scene.expect("stop");
+}
+
+// ---- Under a service manager.
+
+BOOST_FIXTURE_TEST_CASE(the_manager_hears_the_monitor_alone, Stage) {
+  const scene::Listener manager(scene.path("socket"));
+  auto service = scene.start_probe(
+      {"daemon", "respawn=first:1", "tell_worker", "on_reload", "until:2,_exit:1", "wait"}, [&] {
+        ::setenv("NOTIFY_SOCKET", manager.name().c_str(), 1);
+        ::setenv("WATCHDOG_USEC", "400000", 1);
+      });
+  std::string all;
+  const auto hear = [&](const std::string& text) {
+    for (;;) {
+      const auto datagram = manager.await();
+      BOOST_TEST(datagram.pid == service.pid(), datagram.text);
+      if (datagram.text == "BARRIER=1") BOOST_TEST(bool(datagram.descriptor));
+      if (datagram.text == text) return;
+      all += datagram.text + ' ';
+    }
+  };
+  hear("READY=1");
+  hear("BARRIER=1");
+  hear("READY=1");
+  hear("BARRIER=1");
+  hear("WATCHDOG=1");
+  hear("WATCHDOG=1");
+  BOOST_TEST(all.find("STOPPING") == std::string::npos);  // the service has not stopped
+  ::kill(service.pid(), SIGTERM);
+  hear("STOPPING=1");
+  BOOST_TEST(service.finish().end.exited(0));
+  BOOST_TEST(manager.next().text == "nothing");
+}
+
+BOOST_FIXTURE_TEST_CASE(passed_descriptors_are_given_to_each_worker, Stage) {
+  auto service =
+      scene.start_probe({"daemon", "respawn=first:1", "listen:web", "until:3,_exit:1", "wait"}, [] {
+        ::dup2(STDERR_FILENO, 3);
+        ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
+        ::setenv("LISTEN_FDS", "1", 1);
+        ::setenv("LISTEN_FDNAMES", "web", 1);
+      });
+  for (int n = 0; n < 3; ++n) scene.expect("descriptors 3:web, 1 web");
+  ::kill(service.pid(), SIGTERM);
+  BOOST_TEST(service.finish().end.exited(0));
+}
+
+// ---- The monitor itself.
+
+BOOST_FIXTURE_TEST_CASE(a_monitor_is_never_woken, Stage) {
+  start("first:1", {"tell_worker", "wait"});
+  worker();
+  const std::string process = "/proc/" + std::to_string(monitor);
+  const auto status = [&] { return scene::contents(process + "/status"); };
+  BOOST_REQUIRE(scene::eventually(
+      [&] { return scene::contents(process + "/stat").find(") S ") != std::string::npos; }));
+  const auto switches = [&] { return status().substr(status().find("voluntary_ctxt_switches")); };
+  const std::string before = switches();
+  BOOST_TEST(status().find("Threads:\t1\n") != std::string::npos);
+  std::this_thread::sleep_for(3s);
+  BOOST_TEST(switches() == before);
+  BOOST_TEST(stop().exited(0));
+}

@@ -11,7 +11,6 @@
 #include "posix/deadline.hpp"
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
-#include "signal_inbox.hpp"
 #include "worker_notice.hpp"
 
 namespace daemonctx {
@@ -36,10 +35,7 @@ Monitor::Monitor(Impl& impl)
     : impl_(impl),
       policy_(*impl.options.respawn),
       backoff_(policy_),
-      signals_(signals_of_monitor(),
-               {.reload = [] {},
-                .reopen_output = [] {},
-                .report = [&impl](const auto& error, std::string_view where) { impl.report(error, where); }}),
+      signals_(with_default_signals(impl.options.signal_map, impl.detaches()), [this] { request_stop(); }),
       crash_note_(posix::share_crash_note()) {}
 
 std::optional<Outcome> Monitor::supervise(const StatusReader* reports) {
@@ -75,7 +71,6 @@ bool Monitor::start_worker() {
   ready_ = false;
   hung_ = false;
   kill_at_ = Clock::time_point::max();
-  mapped_ = mapped_at_start_;
   ++impl_.incarnation;
   if (fork_worker(connection)) return true;
   connection_ = std::move(connection.monitor);
@@ -84,7 +79,7 @@ bool Monitor::start_worker() {
   else if (impl_.options.ready_timeout.count() > 0 && (was_ever_ready_ || !impl_.detaches()))
     kill_at_ = posix::deadline_in(impl_.options.ready_timeout);
   show();
-  hand_on_held();
+  signals_.begin(worker_);
   return false;
 }
 
@@ -118,7 +113,7 @@ WorkerEnd Monitor::await_worker() {
     if (end) {
       end->was_ready = ready_;
       connection_.reset();
-      worker_ = 0;
+      signals_.begin(worker_ = 0);
       return *end;
     }
     enforce_deadlines();
@@ -145,7 +140,7 @@ std::optional<WorkerEnd> Monitor::reap() {
 }
 
 void Monitor::wait_until(Clock::time_point deadline) noexcept {
-  std::array<pollfd, 2> events{{{SignalDispatcher::fd(), POLLIN, 0}, {connection_.get(), POLLIN, 0}}};
+  std::array<pollfd, 2> events{{{SignalRelay::fd(), POLLIN, 0}, {connection_.get(), POLLIN, 0}}};
   posix::poll(events.data(), events.size(), posix::poll_timeout(deadline));
 }
 
@@ -231,7 +226,7 @@ std::optional<Outcome> Monitor::give_up_start(const WorkerEnd& end, const Status
 }
 
 void Monitor::leave(int status) noexcept {
-  if (!told_stop_) impl_.manager.stopping();
+  if (!stopping_) impl_.manager.stopping();
   impl_.remove_pidfile();
   flush_streams();
   posix::_exit(status);
@@ -249,11 +244,7 @@ void Monitor::take(WorkerMessage message) {
   if (text == "READY=1" && !ready_) return become_ready();
   if (text == reopened_message) return reopen_output();
   if (auto notice = told_reload(text)) return take_reload(std::move(*notice));
-  if (const auto number = mapped_signal(text)) {
-    mapped_ |= signal_bit(*number);
-    if (*number != SIGCHLD) signals_.map(*number, [this](const SignalInfo& info) { take_signal(info); });
-    return hand_on_held();
-  }
+  if (const auto number = mapped_signal(text)) return signals_.add(*number);
   // Of a worker's end the manager hears only if it is the service's.
   if (text == "STOPPING=1") return;
   if (text == "WATCHDOG=1" && impl_.manager.watchdog_timeout().count() == 0) return;
@@ -308,53 +299,10 @@ void Monitor::report(const std::string& text) const noexcept {
   impl_.report(std::make_exception_ptr(std::runtime_error(text)), "monitor");
 }
 
-// ---- Signals.
-
-SignalMap Monitor::signals_of_monitor() {
-  SignalMap map;
-  for (const auto& [number, action] : with_default_signals(impl_.options.signal_map, impl_.detaches())) {
-    if (number == SIGCHLD) continue;
-    const auto* standard = std::get_if<StandardAction>(&action);
-    if (standard != nullptr && (*standard == ignore || *standard == restore_default)) {
-      map[number] = action;
-      continue;
-    }
-    mapped_at_start_ |= signal_bit(number);
-    if (standard != nullptr && *standard == terminate) {
-      map[number] = [this](const SignalInfo& info) { request_stop(info); };
-    } else {
-      map[number] = [this](const SignalInfo& info) { take_signal(info); };
-    }
-  }
-  map[SIGCHLD] = [](const SignalInfo&) {};  // wakes it
-  return map;
-}
-
-// A worker that has not mapped it yet would die of it.
-void Monitor::take_signal(const SignalInfo& info) {
-  if (worker_ != 0 && (mapped_ & signal_bit(info.number)) != 0) hand_on(info);
-  else held_[info.number] = info;
-}
-
-void Monitor::request_stop(const SignalInfo& info) {
-  if (!std::exchange(stopping_, true)) kill_at_ = posix::deadline_in(policy_.stop_timeout);
-  if (!std::exchange(told_stop_, true)) impl_.manager.stopping();
-  if (worker_ != 0) hand_on(info);
-}
-
-void Monitor::hand_on(const SignalInfo& info) const noexcept {
-  sigval value{};
-  value.sival_int = info.value;
-  if (info.value != 0) posix::sigqueue(worker_, info.number, value);
-  else posix::kill(worker_, info.number);
-}
-
-void Monitor::hand_on_held() {
-  for (auto each = held_.begin(); each != held_.end();) {
-    const bool wanted = (mapped_ & signal_bit(each->first)) != 0;
-    if (wanted) hand_on(each->second);
-    each = wanted ? held_.erase(each) : std::next(each);
-  }
+void Monitor::request_stop() {
+  if (std::exchange(stopping_, true)) return;
+  kill_at_ = posix::deadline_in(policy_.stop_timeout);
+  impl_.manager.stopping();
 }
 
 }  // namespace daemonctx

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <map>
 #include <optional>
 
 #include "backoff.hpp"
 #include "daemon_context_impl.hpp"
 #include "launch.hpp"
 #include "posix/crash_note.hpp"
-#include "signal_dispatcher.hpp"
+#include "signal_relay.hpp"
 #include "worker_talk.hpp"
 
 namespace daemonctx {
@@ -20,7 +19,7 @@ class [[gnu::visibility("hidden")]] Monitor {
   using Impl = DaemonContext::Impl;
 
   /// \pre `impl.options.respawn`. In the thread and with the signal mask that the program had.
-  explicit Monitor(Impl& impl);
+  explicit Monitor(Impl & impl);
 
   /// Returns in each worker with nothing. In the monitor only if the first worker ended before it was ready, and this is
   /// no detached daemon, with how that came; otherwise the process ends here.
@@ -31,11 +30,9 @@ class [[gnu::visibility("hidden")]] Monitor {
  private:
   using Clock = posix::Clock;
 
-  SignalMap signals_of_monitor();
-
   // A worker's life.
   bool start_worker();
-  bool fork_worker(WorkerConnection& connection);
+  bool fork_worker(WorkerConnection & connection);
   void become_worker(UniqueFd connection) noexcept;
   WorkerEnd await_worker();
   std::optional<WorkerEnd> reap();
@@ -59,26 +56,18 @@ class [[gnu::visibility("hidden")]] Monitor {
   void end_reload() noexcept;
   void show() noexcept;
   void report(const std::string& text) const noexcept;
-
-  // Signals.
-  void take_signal(const SignalInfo& info);
-  void request_stop(const SignalInfo& info);
-  void hand_on(const SignalInfo& info) const noexcept;
-  void hand_on_held();
+  void request_stop();
 
   Impl& impl_;
   const RespawnPolicy& policy_;
   Backoff backoff_;
-  std::uint64_t mapped_at_start_ = 0;  // by every worker, before it runs anything of the user's
-  SignalDispatcher signals_;
+  SignalRelay signals_;
   posix::CrashNote* crash_note_;
 
   pid_t worker_ = 0;
   int wait_status_ = 0;
   UniqueFd connection_;
   Clock::time_point started_;
-  std::uint64_t mapped_ = 0;        // by this worker
-  std::map<int, SignalInfo> held_;  // for when somebody has mapped them
   bool ready_ = false;
   bool hung_ = false;
   Clock::time_point last_said_;
@@ -86,7 +75,6 @@ class [[gnu::visibility("hidden")]] Monitor {
 
   bool was_ever_ready_ = false;
   bool stopping_ = false;
-  bool told_stop_ = false;
 };
 
 }  // namespace daemonctx

@@ -34,7 +34,8 @@ struct DaemonStatus {
   pid_t pid = 0;  ///< 0 if it is not there, or has no number in this pid namespace
   std::optional<std::chrono::system_clock::time_point> since =
       {};  ///< when that process began, if /proc tells
-  std::optional<WorkerStatus> worker = {};  ///< of a daemon with `DaemonOptions::respawn`, whose monitor `pid` is
+  std::optional<WorkerStatus> worker =
+      {};  ///< of a daemon with `DaemonOptions::respawn`, whose monitor `pid` is
 };
 
 /// One step of a stop: the signal to send, and how long to wait for the end.

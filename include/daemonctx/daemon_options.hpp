@@ -85,8 +85,7 @@ struct DaemonOptions {
   /// Detach although other threads run. They do not exist in the daemon, and what they had locked stays locked.
   bool allow_threads = false;
 
-  /// Empty: one line on standard error.
-  ErrorHandler on_error = {};
+  ErrorHandler on_error = {};  ///< empty: one line on standard error
 
   /// How long a single cleanup may take. Then it is given up, the pidfile is removed, the fact is reported
   /// through `on_error` and the process ends with status 1.
@@ -140,7 +139,7 @@ struct DaemonOptions {
   /// protocol of s6 (notification-fd) and OpenRC (ready=fd:N). With it `automatic` stays in the foreground. -1: none.
   int notify_descriptor = -1;
 
-  /// Starts the service anew when it has crashed or hangs. There must be no other threads, also in the foreground.
+  /// Starts the service anew when it has crashed or hangs. No other thread may run, also in the foreground.
   std::optional<RespawnPolicy> respawn = {};
 };
 

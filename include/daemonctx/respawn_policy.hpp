@@ -36,7 +36,7 @@ DAEMONCTX_EXPORT int status_of(const WorkerEnd& end) noexcept;
 
 /// What a monitor lets others know of its worker.
 struct WorkerStatus {
-  unsigned incarnation = 0;  ///< the first worker is 1
+  unsigned incarnation = 0;                                         ///< the first worker is 1
   std::optional<std::chrono::system_clock::time_point> since = {};  ///< empty between two workers
   std::optional<WorkerEnd> last_exit = {};                          ///< without pid and address
 };

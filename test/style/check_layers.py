@@ -16,19 +16,20 @@ FLOORS = [
         "export features error unique_fd posix/syscalls posix/retry posix/signals posix/threads posix/pidfd "
         "posix/file_lock posix/lock_board posix/wake_fd posix/deadline "
         "posix/rseq posix/file_watch posix/start_time progress ticker plain_text posix/identity posix/trust "
-        "posix/trusted_path posix/process",
+        "posix/trusted_path posix/process posix/signal_name posix/crash_note",
     ],
     # 1: parts
     [
         "pidfile",
         "stdio redirection",
-        "signal_map signal_inbox signal_dispatcher",
+        "signal_map signal_inbox signal_dispatcher signal_relay",
         "detail/cleanup_entry cleanup_stack cleanup_watch",
         "readiness",
-        "reload_notice",
+        "reload_notice worker_talk",
         "flush",
         "directory directories",
         "restriction",
+        "respawn_policy backoff worker_notice",
         "notify service_manager listen_descriptors",
         "posix/close_fds",
         "posix/resource_limits",
@@ -42,7 +43,7 @@ FLOORS = [
     ],
     # 3: the guard
     [
-        "daemon_options daemon_context run explain daemon_context_impl start caller_steps daemon_steps lifetime",
+        "daemon_options daemon_context run explain daemon_context_impl start caller_steps daemon_steps monitor lifetime",
     ],
     # 4: on top, side by side
     [

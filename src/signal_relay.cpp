@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "signal_relay.hpp"
+
+#include <iterator>
+#include <posix/syscalls.hpp>
+
+#include "signal_inbox.hpp"
+
+namespace daemonctx {
+
+SignalRelay::SignalRelay(const SignalMap& map, std::function<void()> on_stop)
+    : on_stop_(std::move(on_stop)),
+      // None of these actions throws.
+      signals_(relayed(map), {.reload = [] {}, .reopen_output = [] {}, .report = [](const auto&, auto) {}}) {}
+
+SignalMap SignalRelay::relayed(const SignalMap& map) {
+  SignalMap result;
+  for (const auto& [number, action] : map) {
+    const auto* standard = std::get_if<StandardAction>(&action);
+    if (standard != nullptr && (*standard == ignore || *standard == restore_default)) {
+      result[number] = action;
+      continue;
+    }
+    mapped_by_all_ |= signal_bit(number);
+    if (standard != nullptr && *standard == terminate) {
+      result[number] = [this](const SignalInfo& info) { stop(info); };
+    } else {
+      result[number] = [this](const SignalInfo& info) { take(info); };
+    }
+  }
+  result[SIGCHLD] = [](const SignalInfo&) {};  // wakes the monitor
+  return result;
+}
+
+void SignalRelay::begin(pid_t worker) {
+  worker_ = worker;
+  mapped_ = mapped_by_all_;
+  if (worker != 0) hand_on_held();
+}
+
+void SignalRelay::add(int number) {
+  mapped_ |= signal_bit(number);
+  if (number != SIGCHLD) signals_.map(number, [this](const SignalInfo& info) { take(info); });
+  hand_on_held();
+}
+
+void SignalRelay::take(const SignalInfo& info) {
+  if (worker_ != 0 && (mapped_ & signal_bit(info.number)) != 0) hand_on(info);
+  else held_[info.number] = info;
+}
+
+void SignalRelay::stop(const SignalInfo& info) {
+  on_stop_();
+  if (worker_ != 0) hand_on(info);
+}
+
+void SignalRelay::hand_on(const SignalInfo& info) const noexcept {
+  sigval value{};
+  value.sival_int = info.value;
+  if (info.value != 0) posix::sigqueue(worker_, info.number, value);
+  else posix::kill(worker_, info.number);
+}
+
+void SignalRelay::hand_on_held() {
+  for (auto each = held_.begin(); each != held_.end();) {
+    const bool wanted = (mapped_ & signal_bit(each->first)) != 0;
+    if (wanted) hand_on(each->second);
+    each = wanted ? held_.erase(each) : std::next(each);
+  }
+}
+
+}  // namespace daemonctx

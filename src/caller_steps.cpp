@@ -117,7 +117,12 @@ void prepare_restrictions(const DaemonOptions& options) {
   }
 }
 
-void open_stdio(Impl& impl) { impl.redirection = Redirection::open(impl.options.stdio, impl.detaches()); }
+void open_stdio(Impl& impl) {
+  const DaemonOptions& options = impl.options;
+  const bool loses_sight =
+      options.chroot_directory.empty() && (!options.user.empty() || !options.group.empty());
+  impl.redirection = Redirection::open(options.stdio, impl.detaches(), loses_sight);
+}
 
 void lock_pidfile(Impl& impl, Ticker& ticker, const sigset_t& waiting_mask) {
   if (impl.options.pidfile.empty()) return;

@@ -207,8 +207,24 @@ void DaemonContext::Impl::reopen_output() {
     throw DaemonError(Step::open_stdio, std::make_error_code(std::errc::invalid_argument),
                       target->path().string());
   }
-  Redirection::reopen(options.stdio);
-  if (is_worker()) manager.send(reopened_message);
+  if (is_worker()) reopen_by_monitor();
+  else redirection.reopen(options.stdio);
+}
+
+void DaemonContext::Impl::reopen_by_monitor() {
+  WorkerConnection connection = connect_worker();
+  manager.send(reopen_message, connection.monitor.get());
+  connection.monitor.reset();
+  const ReopenAnswer answer = await_reopen(connection.worker.get());
+  if (!answer.refusal.empty()) {
+    throw DaemonError(Step::open_stdio, std::make_error_code(std::errc::io_error), {}, answer.refusal);
+  }
+  const auto follow = [](const StdioTarget& target, int fd, int stream) {
+    if (target.kind() != StdioTarget::Kind::file || posix::dup2(fd, stream) != -1) return;
+    throw DaemonError(Step::redirect_stdio, posix::last_error());
+  };
+  follow(options.stdio.out, answer.out.get(), STDOUT_FILENO);
+  follow(options.stdio.err, answer.err.get(), STDERR_FILENO);
 }
 
 void DaemonContext::Impl::report(const std::exception_ptr& error, std::string_view where) const noexcept {

@@ -47,6 +47,7 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   void offer_reload(std::function<void()> call);
   void reload_configuration();
   void reopen_output();
+  void reopen_by_monitor();
   void report(const std::exception_ptr& error, std::string_view where) const noexcept;
 
   // End, in lifetime.cpp.

@@ -242,7 +242,7 @@ void Monitor::take(WorkerMessage message) {
   const std::string& text = message.text;
   last_said_ = Clock::now();
   if (text == "READY=1" && !ready_) return become_ready();
-  if (text == reopened_message) return reopen_output();
+  if (text == reopen_message) return reopen_output(std::move(message.descriptor));
   if (auto notice = told_reload(text)) return take_reload(std::move(*notice));
   if (const auto number = mapped_signal(text)) return signals_.add(*number);
   // Of a worker's end the manager hears only if it is the service's.
@@ -266,12 +266,14 @@ void Monitor::become_ready() {
   impl_.manager.ready(impl_.detaches() ? posix::getpid() : 0);
 }
 
-void Monitor::reopen_output() noexcept {
+void Monitor::reopen_output(UniqueFd asker) noexcept {
+  std::string refusal;
   try {
-    Redirection::reopen(impl_.options.stdio);
-  } catch (...) {
-    impl_.report(std::current_exception(), "reopen output");
+    impl_.redirection.reopen(impl_.options.stdio);
+  } catch (const std::exception& error) {
+    refusal = error.what();
   }
+  answer_reopen(std::move(asker), refusal);
 }
 
 void Monitor::take_reload(ReloadNotice notice) noexcept {

@@ -51,7 +51,7 @@ class [[gnu::visibility("hidden")]] Monitor {
   void receive_messages();
   void take(WorkerMessage message);
   void become_ready();
-  void reopen_output() noexcept;
+  void reopen_output(UniqueFd asker) noexcept;
   void take_reload(ReloadNotice notice) noexcept;
   void end_reload() noexcept;
   void show() noexcept;

@@ -84,12 +84,11 @@ UniqueFd open_or_create(const posix::Place& place, int flags, mode_t mode) {
   return fd;
 }
 
-UniqueFd open_file(const StdioTarget& target, int stream) {
+UniqueFd open_file(const StdioTarget& target, int stream, const posix::Place& place) {
   // O_NONBLOCK only while opening: a FIFO that nobody reads is refused instead of waited for.
   constexpr int common = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW;
   const int flags = stream == STDIN_FILENO ? O_RDONLY : O_WRONLY | O_APPEND;
   const fs::path& path = target.path();
-  const posix::Place place = find(path);
   UniqueFd fd = stream == STDIN_FILENO ? UniqueFd(posix::retry([&] {
     return posix::openat(place.directory.get(), place.name.data(), common | flags);
   }))
@@ -116,7 +115,7 @@ void fill_standard_descriptors() {
   }
 }
 
-Redirection Redirection::open(const Stdio& stdio, bool detached) {
+Redirection Redirection::open(const Stdio& stdio, bool detached, bool keeps_places) {
   Redirection result;
   for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {
     auto kind = target_of(stdio, stream).kind();
@@ -124,8 +123,13 @@ Redirection Redirection::open(const Stdio& stdio, bool detached) {
       kind = detached ? StdioTarget::Kind::null_device : StdioTarget::Kind::inherit;
     }
     result.sources_.at(stream) = result.share_or_open(stdio, stream, kind);
+    if (keeps_places && stream != STDIN_FILENO) result.keep_place(target_of(stdio, stream), stream);
   }
   return result;
+}
+
+void Redirection::keep_place(const StdioTarget& target, int stream) {
+  if (target.kind() == StdioTarget::Kind::file) places_.at(stream) = find(target.path());
 }
 
 int Redirection::share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind kind) {
@@ -140,13 +144,16 @@ int Redirection::share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind
   } else if (kind == StdioTarget::Kind::descriptor) {
     owned_.push_back(copy_of(target.descriptor()));
   } else {
-    owned_.push_back(open_file(target, stream));
+    owned_.push_back(open_file(target, stream, find(target.path())));
   }
   return owned_.back().get();
 }
 
 void Redirection::append_descriptors(std::vector<int>& to) const {
   for (const UniqueFd& fd : owned_) to.push_back(fd.get());
+  for (const auto& place : places_) {
+    if (place) to.push_back(place->directory.get());
+  }
 }
 
 bool Redirection::leads_to(int fd) const noexcept {
@@ -181,7 +188,7 @@ int Redirection::follow() noexcept {
   return redirect_output();
 }
 
-void Redirection::reopen(const Stdio& stdio) {
+void Redirection::reopen(const Stdio& stdio) const {
   Redirection fresh;
   for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) {
     const StdioTarget& target = target_of(stdio, stream);
@@ -190,7 +197,9 @@ void Redirection::reopen(const Stdio& stdio) {
       fresh.sources_[STDERR_FILENO] = fresh.sources_[STDOUT_FILENO];
       continue;
     }
-    fresh.owned_.push_back(open_file(target, stream));
+    const auto& kept = places_.at(stream);
+    fresh.owned_.push_back(kept ? open_file(target, stream, *kept)
+                                : open_file(target, stream, find(target.path())));
     fresh.sources_.at(stream) = fresh.owned_.back().get();
   }
   if (const int error = fresh.redirect_output()) {

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <vector>
 
 #include "daemonctx/stdio.hpp"
+#include "posix/trusted_path.hpp"
 #include "unique_fd.hpp"
 
 namespace daemonctx {
@@ -21,9 +23,11 @@ class Redirection {
 
   /// Opens the targets. Paths are absolute.
   /// \param detached what `StdioTarget::Kind::automatic` means: the null device, or the stream as it is.
+  /// \param keeps_places whether `reopen` is to find the files when another user can't walk their paths: the directories of
+  ///        output and error are kept open for that. Behind another root directory they would be a way out.
   /// \throws DaemonError (`open_stdio`).
   /// \note Runs in the caller.
-  static Redirection open(const Stdio& stdio, bool detached);
+  static Redirection open(const Stdio& stdio, bool detached, bool keeps_places = false);
 
   /// The descriptors held open for later.
   void append_descriptors(std::vector<int>& to) const;
@@ -44,16 +48,18 @@ class Redirection {
 
   /// Opens the files of 1 and 2 anew, appending, and puts them in place of the old ones at once.
   /// \throws DaemonError (`open_stdio`, `redirect_stdio`); the old files stay in use.
-  static void reopen(const Stdio& stdio);
+  void reopen(const Stdio& stdio) const;
 
  private:
   int redirect(int stream) noexcept;
   int share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind kind);
+  void keep_place(const StdioTarget& target, int stream);
 
   std::array<int, 3> sources_ = {-1, -1, -1};  // -1: leave the stream as it is
   std::array<bool, 3> truncates_ = {};
   int null_device_ = -1;  // one for all streams
   std::vector<UniqueFd> owned_;
+  std::array<std::optional<posix::Place>, 3> places_;
 };
 
 }  // namespace daemonctx

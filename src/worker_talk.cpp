@@ -7,12 +7,16 @@
 #include <sstream>
 #include <system_error>
 
+#include "notify.hpp"
+#include "posix/deadline.hpp"
 #include "posix/retry.hpp"
 
 namespace daemonctx {
 namespace {
 
 constexpr std::string_view mapped_key = "X_DAEMONCTX_MAPPED=";
+constexpr std::string_view opened_text = "opened";
+constexpr std::chrono::seconds longest_answer{10};
 constexpr std::string_view reload_key = "X_DAEMONCTX_RELOAD=";
 
 // What follows the key; empty if it is another.
@@ -65,6 +69,29 @@ std::optional<WorkerMessage> receive_message(int fd) {
     keep_first(message.descriptor, *each);
   }
   return message;
+}
+
+void answer_reopen(UniqueFd asker, const std::string& refusal) noexcept {
+  Notify answer;
+  answer.adopt(std::move(asker));
+  if (!refusal.empty()) return static_cast<void>(answer.send(refusal));
+  answer.send(opened_text, STDOUT_FILENO);
+  answer.send(opened_text, STDERR_FILENO);
+}
+
+ReopenAnswer await_reopen(int fd) {
+  ReopenAnswer answer;
+  const auto deadline = posix::deadline_in(longest_answer);
+  while (!answer.err && answer.refusal.empty()) {
+    pollfd readable{fd, POLLIN, 0};
+    posix::poll(&readable, 1, posix::poll_timeout(deadline));
+    auto message = receive_message(fd);
+    if (message && message->text == opened_text)
+      (answer.out ? answer.err : answer.out) = std::move(message->descriptor);
+    else if (message) answer.refusal = message->text;
+    else if (posix::Clock::now() >= deadline) answer.refusal = "the monitor does not answer";
+  }
+  return answer;
 }
 
 std::string mapped_message(int signal) { return std::string(mapped_key) + std::to_string(signal); }

@@ -35,6 +35,17 @@ std::optional<int> mapped_signal(std::string_view text);
 std::string reload_message(const ReloadNotice& notice);
 std::optional<ReloadNotice> told_reload(std::string_view text);
 
-inline constexpr std::string_view reopened_message = "X_DAEMONCTX_REOPENED=1";
+/// The monitor is to open the output files anew: it may where a worker may not, and sees them where a worker has another
+/// root directory. The answer goes to the descriptor that comes with it.
+inline constexpr std::string_view reopen_message = "X_DAEMONCTX_REOPEN=1";
+
+/// Opened anew: output, error. Or the text why not.
+struct ReopenAnswer {
+  UniqueFd out;
+  UniqueFd err;
+  std::string refusal;
+};
+void answer_reopen(UniqueFd asker, const std::string& refusal) noexcept;
+ReopenAnswer await_reopen(int fd);
 
 }  // namespace daemonctx

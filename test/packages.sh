@@ -24,6 +24,8 @@ test_packages=(
   s6:s6-supervise
   runit:runsv
   supervisor:supervisord
+  logrotate:/usr/sbin/logrotate
+  daemon:daemon
   systemd:systemd-analyze
   cmake:cmake
   python3:python3

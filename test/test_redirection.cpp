@@ -113,9 +113,9 @@ BOOST_AUTO_TEST_CASE(a_reopen_follows_the_path_and_never_truncates) {
   BOOST_TEST(in_child([&] {
     Redirection redirection = Redirection::open(stdio, true);
     bool good = redirection.redirect_output() == 0 && write_to(1, "one ");
-    Redirection::reopen(stdio);
+    Redirection{}.reopen(stdio);
     good = good && write_to(1, "two") && ::rename(log.c_str(), (log + ".1").c_str()) == 0;
-    Redirection::reopen(stdio);
+    Redirection{}.reopen(stdio);
     return good && write_to(1, "three");
   }));
   BOOST_TEST(scene::contents(log + ".1") == "one two");
@@ -133,7 +133,7 @@ BOOST_AUTO_TEST_CASE(a_failed_reopen_changes_nothing) {
     if (::rename(scene.path("folder").c_str(), scene.path("moved").c_str()) != 0) return false;
     ::unlink(scene.path("log").c_str());
     try {
-      Redirection::reopen(stdio);
+      Redirection{}.reopen(stdio);
     } catch (const DaemonError& error) {
       struct stat still {};  // the first file was opened anew, but must not be in use
       return error.step() == Step::open_stdio && ::fstat(1, &still) == 0 && still.st_nlink == 0 &&

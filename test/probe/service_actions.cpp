@@ -92,6 +92,17 @@ int exhaust_stack(int depth) {
   return depth == 0 ? 0 : exhaust_stack(depth + 1) + page[0];
 }
 
+// Ten in a millisecond, each at once, with signals in between.
+void write_lines(DaemonContext& context, const std::string& count) {
+  for (int n = 0; n < std::stoi(count); ++n) {
+    std::string line = "line " + std::to_string(n);
+    line.resize(40, '.');
+    std::cout << line << std::endl;
+    if (n % 10 == 9) context.wait_for(std::chrono::milliseconds(1));
+  }
+  say(count + " lines");
+}
+
 // Beside them a child of its own, which ends at last.
 void make_orphans(DaemonContext&, const std::string& count) {
   int until_then[2];
@@ -247,6 +258,7 @@ const std::map<std::string, ServiceAction> service_actions = {
     {"await",  // until somebody opens the FIFO for writing
      [](DaemonContext&, const std::string& fifo) { ::close(::open(fifo.c_str(), O_RDONLY | O_CLOEXEC)); }},
     {"tell_worker", tell_worker},
+    {"lines", write_lines},
     {"count",
      [](DaemonContext&, const std::string&) {
        static int counted = 0;

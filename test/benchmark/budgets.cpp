@@ -31,6 +31,7 @@ const std::array parts = {
     Part{"signal", bench::signal_rows},
     Part{"stop", bench::stop_rows},
     Part{"control", bench::control_rows},
+    Part{"respawn", bench::respawn_rows},
     Part{"cleanup", bench::cleanup_rows},
     Part{"header", bench::header_rows},
     Part{"crowd", bench::crowd_rows},

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: BSL-1.0
+
+// The same service with the library: PROGRAM FIFO DELAY
+
+#include <daemonctx/daemon_context.hpp>
+#include <fstream>
+
+int main(int argc, char** argv) {
+  if (argc != 3) return 2;
+  const daemonctx::RespawnPolicy policy{.first_delay = std::chrono::milliseconds(std::stoi(argv[2])),
+                                        .factor = 1,
+                                        .most_restarts = 1000,
+                                        .window = std::chrono::hours(1)};
+  daemonctx::DaemonContext context(
+      {.detach_process = daemonctx::DetachProcess::never, .on_error = [](auto, auto) {}, .respawn = policy});
+  std::ofstream(argv[1]) << context.pid() << std::endl;
+  context.wait();
+}

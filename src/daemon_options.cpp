@@ -32,6 +32,12 @@ void check_target(const StdioTarget& target, const std::string& member, const Da
     require(is_open(target.descriptor()), member,
             "descriptor " + std::to_string(target.descriptor()) + " is not open");
   }
+  if (target.kind() == StdioTarget::Kind::journal) {
+    const std::string& name = target.identifier();
+    require(!name.empty() && name.find_first_of(std::string("\n\0", 2)) == std::string::npos, member,
+            "the journal's identifier is empty, or not one line");
+    require(&target != &options.stdio.in, member, "the journal can't be read from");
+  }
   if (target.kind() != StdioTarget::Kind::file) return;
   require(!target.path().empty(), member, "the file's path is empty");
   require(target.options().mode <= 07777, member, "the file's mode has more than permission bits");

@@ -31,6 +31,8 @@ std::string name_of(const StdioTarget& target, bool detaches) {
       return quoted(target.path().string());
     case StdioTarget::Kind::descriptor:
       return "descriptor " + std::to_string(target.descriptor());
+    case StdioTarget::Kind::journal:
+      return "the journal, as " + quoted(target.identifier());
     case StdioTarget::Kind::inherit:
       break;
   }

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "redirection.hpp"
 
+#include <sys/un.h>
+
 #include <algorithm>
 #include <posix/syscalls.hpp>
+#include <sstream>
+#include <string_view>
 
 #include "daemonctx/error.hpp"
 #include "posix/retry.hpp"
+#include "posix/signals.hpp"
 #include "posix/trust.hpp"
 #include "posix/trusted_path.hpp"
 
@@ -98,8 +103,34 @@ UniqueFd open_file(const StdioTarget& target, int stream, const posix::Place& pl
   return fd;
 }
 
-bool same_file(const StdioTarget& one, const StdioTarget& other) {
-  return one.kind() == StdioTarget::Kind::file && other.kind() == one.kind() && one.path() == other.path();
+// The protocol of journald's stream: a few lines about the lines that follow.
+UniqueFd open_journal(const StdioTarget& target) {
+  constexpr std::string_view path = "/run/systemd/journal/stdout";
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, path.size());
+  UniqueFd fd(posix::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == -1 ||
+      ::shutdown(fd.get(), SHUT_RD) == -1) {
+    throw cannot_open(std::string(path));
+  }
+  constexpr std::string_view unit = "";
+  constexpr int info = 6;
+  constexpr int reads_priorities = 1;
+  std::ostringstream header;
+  header << target.identifier() << '\n' << unit << '\n' << info << '\n' << reads_priorities << "\n0\n0\n0\n";
+  const std::string text = header.str();
+  posix::NoWriteSignal scope;
+  const auto written = posix::retry([&] { return posix::write(fd.get(), text.data(), text.size()); });
+  scope.failed(posix::error_of(written));
+  if (written == -1) throw cannot_open(std::string(path));
+  return fd;
+}
+
+bool same_target(const StdioTarget& one, const StdioTarget& other) {
+  if (one.kind() != other.kind()) return false;
+  return (one.kind() == StdioTarget::Kind::file && one.path() == other.path()) ||
+         (one.kind() == StdioTarget::Kind::journal && one.identifier() == other.identifier());
 }
 
 }  // namespace
@@ -135,7 +166,7 @@ void Redirection::keep_place(const StdioTarget& target, int stream) {
 int Redirection::share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind kind) {
   const StdioTarget& target = target_of(stdio, stream);
   if (kind == StdioTarget::Kind::inherit) return -1;
-  if (stream == STDERR_FILENO && same_file(stdio.out, stdio.err)) return sources_[STDOUT_FILENO];
+  if (stream == STDERR_FILENO && same_target(stdio.out, stdio.err)) return sources_[STDOUT_FILENO];
   truncates_.at(stream) = kind == StdioTarget::Kind::file && target.options().truncate;
   if (kind == StdioTarget::Kind::null_device) {
     if (null_device_ != -1) return null_device_;
@@ -143,6 +174,8 @@ int Redirection::share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind
     null_device_ = owned_.back().get();
   } else if (kind == StdioTarget::Kind::descriptor) {
     owned_.push_back(copy_of(target.descriptor()));
+  } else if (kind == StdioTarget::Kind::journal) {
+    owned_.push_back(open_journal(target));
   } else {
     owned_.push_back(open_file(target, stream, find(target.path())));
   }
@@ -193,7 +226,7 @@ void Redirection::reopen(const Stdio& stdio) const {
   for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) {
     const StdioTarget& target = target_of(stdio, stream);
     if (target.kind() != StdioTarget::Kind::file) continue;
-    if (stream == STDERR_FILENO && same_file(stdio.out, stdio.err)) {
+    if (stream == STDERR_FILENO && same_target(stdio.out, stdio.err)) {
       fresh.sources_[STDERR_FILENO] = fresh.sources_[STDOUT_FILENO];
       continue;
     }

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <boost/filesystem/path.hpp>
+#include <string>
 #include <utility>
 
 namespace daemonctx {
@@ -17,7 +18,7 @@ struct FileOptions {
 /// Where one of the descriptors 0 to 2 leads.
 class StdioTarget {
  public:
-  enum class Kind { automatic, null_device, inherit, descriptor, file };
+  enum class Kind { automatic, null_device, inherit, descriptor, file, journal };
 
   /// The null device in a daemon that detached; in the foreground the stream stays as it is.
   StdioTarget() = default;
@@ -43,10 +44,19 @@ class StdioTarget {
     return target;
   }
 
+  /// The systemd journal, where the lines have this name. A line that begins with `<N>` has that priority (syslog(3), 0 to
+  /// 7), any other is `info`. What is written stays, also of a process that crashes.
+  static StdioTarget journal(std::string identifier) {
+    StdioTarget target(Kind::journal);
+    target.identifier_ = std::move(identifier);
+    return target;
+  }
+
   Kind kind() const noexcept { return kind_; }
   int descriptor() const noexcept { return descriptor_; }
   const boost::filesystem::path& path() const noexcept { return path_; }
   const FileOptions& options() const noexcept { return options_; }
+  const std::string& identifier() const noexcept { return identifier_; }
 
  private:
   explicit StdioTarget(Kind kind) : kind_(kind) {}
@@ -55,6 +65,7 @@ class StdioTarget {
   int descriptor_ = -1;
   boost::filesystem::path path_ = {};
   FileOptions options_ = {};
+  std::string identifier_ = {};
 };
 
 /// The three standard streams.

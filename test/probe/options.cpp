@@ -41,6 +41,7 @@ daemonctx::SignalAction reading_action(const std::string& file) {
 
 StdioTarget target(const std::string& text) {
   if (text == "inherit") return StdioTarget::inherit();
+  if (text.rfind("journal:", 0) == 0) return StdioTarget::journal(text.substr(8));
   if (text == "null") return StdioTarget::null_device();
   if (text.find_first_not_of("0123456789") == std::string::npos)
     return StdioTarget::descriptor(std::stoi(text));

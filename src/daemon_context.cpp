@@ -74,9 +74,20 @@ DaemonContext::Impl::Impl(DaemonOptions given, LaunchDecision decision)
                .report = [this](const std::exception_ptr& error,
                                 std::string_view where) { report(error, where); }}) {}
 
+// PR_SET_PDEATHSIG speaks of the thread that forked, which is the monitor's only one. A change of user takes it away.
+int DaemonContext::Impl::tie_to_monitor() const noexcept {
+  if (!is_worker()) return 0;
+#ifdef PR_SET_PDEATHSIG
+  if (posix::prctl(PR_SET_PDEATHSIG, static_cast<unsigned long>(SIGKILL), 0UL, 0UL, 0UL) == -1) return errno;
+#endif
+  if (posix::getppid() != monitor) posix::_exit(EXIT_FAILURE);  // it was gone before that
+  return 0;
+}
+
 void DaemonContext::Impl::become_ready() {
   const std::lock_guard lock(ready_mutex);
   if (ready) return;
+  static_cast<void>(tie_to_monitor());  // the service's own set-up may have changed the user
   if (failed) {
     throw DaemonError(Step::become_ready, std::make_error_code(std::errc::operation_canceled), {},
                       "cannot become ready: the service has failed");
@@ -92,6 +103,7 @@ void DaemonContext::Impl::become_ready() {
   manager.ready(detaches() && !is_worker() ? owner : 0);
   if (detaches() || is_worker()) static_cast<void>(manager.barrier(longest_barrier));
   if (const int error = status ? status.send_ready() : 0) {
+    if (is_worker()) manager.send(cut_off_message);
     throw DaemonError(Step::become_ready, {error, std::generic_category()}, {},
                       "the start was cut off: nobody waits for this daemon any more");
   }

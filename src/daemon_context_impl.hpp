@@ -39,6 +39,8 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   bool is_supervised() const noexcept { return options.respawn.has_value(); }
   bool is_worker() const noexcept { return monitor != 0; }
 
+  int tie_to_monitor() const noexcept;  // 0 or an errno
+
   // Life.
   void become_ready();
   void tell_readiness() noexcept;

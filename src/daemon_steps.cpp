@@ -7,6 +7,7 @@
 #include <posix/syscalls.hpp>
 #include <span>
 
+#include "posix/child_trap.hpp"
 #include "posix/close_fds.hpp"
 #include "posix/resource_limits.hpp"
 #include "posix/retry.hpp"
@@ -45,35 +46,13 @@ bool is_restricted(const DaemonOptions& options) noexcept {
   return options.no_new_privileges || !options.restrictions.empty();
 }
 
-// A child that the user's function forks, and that comes back from it, would take itself for the daemon.
-class ChildTrap {
- public:
-  ChildTrap() noexcept : owner_(posix::getpid()) {}
-  ~ChildTrap() {
-    if (posix::getpid() != owner_) posix::_exit(EXIT_FAILURE);
-  }
-  ChildTrap(const ChildTrap&) = delete;
-  ChildTrap& operator=(const ChildTrap&) = delete;
-
- private:
-  pid_t owner_;
-};
-
-// PR_SET_PDEATHSIG speaks of the thread that forked, which is the monitor's only one. A change of user takes it away.
-int tie_to_monitor(Impl& impl) noexcept {
-  if (!impl.is_worker()) return 0;
-#ifdef PR_SET_PDEATHSIG
-  if (posix::prctl(PR_SET_PDEATHSIG, static_cast<unsigned long>(SIGKILL), 0UL, 0UL, 0UL) == -1) return errno;
-#endif
-  if (posix::getppid() != impl.monitor) posix::_exit(EXIT_FAILURE);  // it was gone before that
-  return 0;
-}
+int tie_to_monitor(Impl& impl) noexcept { return impl.tie_to_monitor(); }
 
 int run_before_drop(Impl& impl) noexcept {
   if (!impl.options.before_drop) return 0;
   try {
     const long threads = posix::count_threads();
-    const ChildTrap trap;
+    const posix::ChildTrap trap;
     impl.options.before_drop();
     if (!is_restricted(impl.options) || posix::count_threads() <= threads) return 0;
     impl.refusal = "cannot restrict the daemon: before_drop started a thread, and restrictions hold for one";

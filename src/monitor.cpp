@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "flush.hpp"
+#include "posix/child_trap.hpp"
 #include "posix/deadline.hpp"
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
@@ -20,6 +21,9 @@ using std::chrono::milliseconds;
 
 // For a core file, and for who handles the signal.
 constexpr milliseconds abort_grace{2000};
+
+// After the time that the caller gives it; it may be gone.
+constexpr milliseconds caller_grace{5000};
 
 std::chrono::microseconds shorter_but_none(std::chrono::microseconds one,
                                            std::chrono::microseconds other) noexcept {
@@ -42,16 +46,19 @@ std::optional<Outcome> Monitor::supervise(const StatusReader* reports) {
   if (const int error = signals_.install(impl_.detaches())) {
     throw std::system_error(error, std::generic_category());
   }
+  impl_.manager.never_wait();
+  // It would keep the file system that it was started from in use.
+  if (impl_.detaches() && posix::chdir("/") == -1) throw std::system_error(posix::last_error());
   for (;;) {
     std::optional<WorkerEnd> end;
     try {
       if (start_worker()) return std::nullopt;
-      end = await_worker();
     } catch (const std::system_error& error) {
-      if (impl_.incarnation <= 1) throw;
+      if (!was_ever_ready_) throw;
       report(std::string("cannot start the worker: ") + error.what());
       end = WorkerEnd{.incarnation = impl_.incarnation, .exit_status = EXIT_FAILURE, .was_ready = false};
     }
+    if (!end) end = await_worker();
     if (!was_ever_ready_ && !stopping_) return give_up_start(*end, reports);
     note_end(*end);
     const auto delay = stopping_ ? std::nullopt : backoff_.next(*end, Clock::now());
@@ -66,21 +73,27 @@ std::optional<Outcome> Monitor::supervise(const StatusReader* reports) {
 // ---- A worker's life.
 
 bool Monitor::start_worker() {
+  ++impl_.incarnation;
   WorkerConnection connection = connect_worker();
   if (crash_note_ != nullptr) crash_note_->signal = 0;
   ready_ = false;
   hung_ = false;
+  ending_ = false;
+  late_ = false;
   kill_at_ = Clock::time_point::max();
-  ++impl_.incarnation;
   if (fork_worker(connection)) return true;
   connection_ = std::move(connection.monitor);
   started_ = Clock::now();
   if (stopping_) kill_at_ = posix::deadline_in(policy_.stop_timeout);
-  else if (impl_.options.ready_timeout.count() > 0 && (was_ever_ready_ || !impl_.detaches()))
-    kill_at_ = posix::deadline_in(impl_.options.ready_timeout);
+  else if (impl_.options.ready_timeout.count() > 0) kill_at_ = posix::deadline_in(longest_start());
   show();
   signals_.begin(worker_);
   return false;
+}
+
+milliseconds Monitor::longest_start() const noexcept {
+  const bool caller_waits = !was_ever_ready_ && impl_.detaches();
+  return impl_.options.ready_timeout + (caller_waits ? caller_grace : milliseconds::zero());
 }
 
 bool Monitor::fork_worker(WorkerConnection& connection) {
@@ -109,11 +122,12 @@ void Monitor::become_worker(UniqueFd connection) noexcept {
 WorkerEnd Monitor::await_worker() {
   for (;;) {
     auto end = reap();
-    receive_messages();  // also its last words
+    if (end) signals_.begin(0);  // its number may be another's
+    receive_messages();          // also its last words
     if (end) {
       end->was_ready = ready_;
       connection_.reset();
-      signals_.begin(worker_ = 0);
+      worker_ = 0;
       return *end;
     }
     enforce_deadlines();
@@ -132,7 +146,8 @@ std::optional<WorkerEnd> Monitor::reap() {
   } else if (WIFSIGNALED(wait_status_)) {
     end.signal = WTERMSIG(wait_status_);
     end.core_dumped = WCOREDUMP(wait_status_);
-    if (crash_note_ != nullptr && crash_note_->signal == end.signal) end.fault_address = crash_note_->address;
+    if (crash_note_ != nullptr && crash_note_->signal == end.signal && crash_note_->pid == worker_)
+      end.fault_address = crash_note_->address;
   } else {
     end.exit_status = WEXITSTATUS(wait_status_);
   }
@@ -147,31 +162,41 @@ void Monitor::wait_until(Clock::time_point deadline) noexcept {
 Monitor::Clock::time_point Monitor::next_deadline() const {
   auto deadline = kill_at_;
   if (!ready_) deadline = std::min(deadline, impl_.manager.next_ping());
-  if (ready_ && !hung_ && policy_.hang_timeout.count() > 0) {
-    deadline = std::min(deadline, last_said_ + policy_.hang_timeout);
-  }
+  if (may_hang()) deadline = std::min(deadline, last_said_ + policy_.hang_timeout);
   return deadline;
+}
+
+// Who ends may take his time for it.
+bool Monitor::may_hang() const noexcept {
+  return policy_.hang_timeout.count() > 0 && ready_ && !hung_ && !stopping_ && !ending_;
 }
 
 void Monitor::enforce_deadlines() {
   if (!ready_) impl_.manager.ping_if_due();
   const auto now = Clock::now();
-  if (now >= kill_at_) {
-    kill_at_ = Clock::time_point::max();
-    report("killing worker " + std::to_string(worker_) + ", which did not " +
-           (stopping_ ? "stop"
-            : hung_   ? "abort"
-                      : "become ready") +
-           " in time");
-    posix::kill(worker_, SIGKILL);
-  }
-  if (!ready_ || hung_ || policy_.hang_timeout.count() == 0 || now < last_said_ + policy_.hang_timeout)
+  if (now >= kill_at_) kill_worker();
+  const auto silence = now - last_said_;
+  if (!may_hang() || silence < policy_.hang_timeout) return;
+  // This process has not run either, both were stopped perhaps: the worker has had no chance to say something.
+  if (silence > policy_.hang_timeout * 3 / 2) {
+    last_said_ = now;
     return;
+  }
   hung_ = true;
   report("aborting worker " + std::to_string(worker_) + ", which said nothing for " +
          std::to_string(policy_.hang_timeout.count()) + " ms");
   posix::kill(worker_, SIGABRT);
   kill_at_ = std::min(kill_at_, posix::deadline_in(abort_grace));
+}
+
+void Monitor::kill_worker() {
+  kill_at_ = Clock::time_point::max();
+  late_ = !ready_ && !stopping_;
+  const char* const omitted = stopping_ ? "stop" : hung_ ? "abort" : "become ready";
+  report("killing worker " + std::to_string(worker_) + ", which did not " + omitted + " in time");
+  if (posix::kill(worker_, SIGKILL) == 0 || errno == ESRCH) return;
+  report("cannot kill worker " + std::to_string(worker_) + ": " + posix::last_error().message());
+  leave(EXIT_FAILURE);  // it dies with this process
 }
 
 // ---- Between two.
@@ -189,6 +214,7 @@ void Monitor::note_end(const WorkerEnd& end) {
 
 void Monitor::tell_user(const WorkerEnd& end) noexcept {
   if (!policy_.on_worker_end) return;
+  const posix::ChildTrap trap;
   try {
     policy_.on_worker_end(end);
   } catch (...) {
@@ -214,13 +240,14 @@ std::optional<Outcome> Monitor::give_up_start(const WorkerEnd& end, const Status
   Outcome outcome;
   outcome.daemon = end.pid;
   outcome.status = wait_status_;
+  if (late_) outcome.kind = Outcome::Kind::timed_out;
   if (reports != nullptr) {
     impl_.status.close();
     read_what_is_left(*reports, outcome);
     return outcome;
   }
   // Whatever the worker has reported itself came first, and counts.
-  const std::string text = to_error(outcome, {}, {}).what();
+  const std::string text = to_error(outcome, {}, impl_.options.ready_timeout).what();
   impl_.status.send_failure(Step::become_ready, ECANCELED, text);
   leave(status_of(end));
 }
@@ -243,10 +270,17 @@ void Monitor::take(WorkerMessage message) {
   last_said_ = Clock::now();
   if (text == "READY=1" && !ready_) return become_ready();
   if (text == reopen_message) return reopen_output(std::move(message.descriptor));
+  if (text == cut_off_message) {
+    stopping_ = true;
+    return;
+  }
   if (auto notice = told_reload(text)) return take_reload(std::move(*notice));
   if (const auto number = mapped_signal(text)) return signals_.add(*number);
   // Of a worker's end the manager hears only if it is the service's.
-  if (text == "STOPPING=1") return;
+  if (text == "STOPPING=1") {
+    ending_ = true;
+    return;
+  }
   if (text == "WATCHDOG=1" && impl_.manager.watchdog_timeout().count() == 0) return;
   if (text == "WATCHDOG=1") return impl_.manager.ping();
   impl_.manager.send(text, message.descriptor.get());
@@ -298,6 +332,7 @@ void Monitor::show() noexcept {
 }
 
 void Monitor::report(const std::string& text) const noexcept {
+  const posix::ChildTrap trap;
   impl_.report(std::make_exception_ptr(std::runtime_error(text)), "monitor");
 }
 

@@ -38,7 +38,10 @@ class [[gnu::visibility("hidden")]] Monitor {
   std::optional<WorkerEnd> reap();
   void wait_until(Clock::time_point deadline) noexcept;
   Clock::time_point next_deadline() const;
+  bool may_hang() const noexcept;
   void enforce_deadlines();
+  void kill_worker();
+  std::chrono::milliseconds longest_start() const noexcept;
 
   // Between two.
   void note_end(const WorkerEnd& end);
@@ -70,6 +73,8 @@ class [[gnu::visibility("hidden")]] Monitor {
   Clock::time_point started_;
   bool ready_ = false;
   bool hung_ = false;
+  bool late_ = false;    // not ready in time
+  bool ending_ = false;  // by itself
   Clock::time_point last_said_;
   Clock::time_point kill_at_ = Clock::time_point::max();
 

@@ -74,6 +74,7 @@ std::string Notify::open(const std::string& socket) {
 
 void Notify::adopt(UniqueFd connection) noexcept {
   size_ = 0;
+  flags_ = MSG_NOSIGNAL;
   socket_ = std::move(connection);
 }
 
@@ -169,7 +170,7 @@ int Notify::send(std::string_view message, int fd) const noexcept {
     std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
   }
   const auto attempt = [&] {
-    return posix::retry([&] { return posix::sendmsg(socket_.get(), &datagram, MSG_NOSIGNAL); });
+    return posix::retry([&] { return posix::sendmsg(socket_.get(), &datagram, flags_); });
   };
   if (attempt() != -1) return 0;
   // Not connected, or to a manager that has begun anew since.

@@ -21,11 +21,14 @@ class Notify {
   /// \param socket $NOTIFY_SOCKET. \return empty, or why nothing can be sent there.
   std::string open(const std::string& socket);
 
-  /// Speaks to a monitor from now on, through its end of a connection.
+  /// Speaks to a monitor from now on, through its end of a connection, and waits for it.
   void adopt(UniqueFd connection) noexcept;
 
   /// Whether there is a service manager, behind a monitor perhaps.
   bool reaches_manager() const noexcept { return reaches_manager_; }
+
+  /// From now on what a peer does not take at once is dropped.
+  void never_wait() noexcept { flags_ |= MSG_DONTWAIT; }
 
   /// From now on `ping_if_due` has something to do.
   void watch(std::chrono::microseconds timeout) noexcept;
@@ -79,6 +82,7 @@ class Notify {
   sockaddr_un address_ = {};
   socklen_t size_ = 0;  // 0: there is no address
   bool reaches_manager_ = false;
+  int flags_ = MSG_NOSIGNAL;
   UniqueFd socket_;
   std::chrono::microseconds timeout_ = {};
   std::atomic<std::chrono::steady_clock::duration> last_ping_ = {};

@@ -14,6 +14,7 @@ void SignalSlot::store(const siginfo_t& info) noexcept {
   version_.fetch_add(1);
   pid_ = from_process ? info.si_pid : 0;
   uid_ = from_process ? info.si_uid : 0;
+  by_kernel_ = !from_process;
   value_ = info.si_code == SI_QUEUE ? info.si_value.sival_int : 0;
   version_.fetch_add(1);
   writing_ = false;
@@ -22,7 +23,7 @@ void SignalSlot::store(const siginfo_t& info) noexcept {
 SignalInfo SignalSlot::load(int number) const noexcept {
   for (;;) {
     const unsigned before = version_;
-    const SignalInfo info{number, pid_, uid_, value_};
+    const SignalInfo info{number, pid_, uid_, value_, by_kernel_};
     if (before % 2 == 0 && before == version_) return info;
   }
 }

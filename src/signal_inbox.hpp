@@ -34,6 +34,7 @@ class SignalSlot {
   std::atomic<pid_t> pid_ = 0;
   std::atomic<uid_t> uid_ = 0;
   std::atomic<int> value_ = 0;
+  std::atomic<bool> by_kernel_ = false;
 };
 
 /// All that the signal handler knows, and where it notes what arrived. There is one in a process.

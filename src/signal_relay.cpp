@@ -3,6 +3,7 @@
 
 #include <iterator>
 #include <posix/syscalls.hpp>
+#include <system_error>
 
 #include "signal_inbox.hpp"
 
@@ -22,7 +23,8 @@ SignalMap SignalRelay::relayed(const SignalMap& map) {
       continue;
     }
     mapped_by_all_ |= signal_bit(number);
-    if (standard != nullptr && *standard == terminate) {
+    if (number == SIGTERM || (standard != nullptr && *standard == terminate)) {
+      stopping_ |= signal_bit(number);
       result[number] = [this](const SignalInfo& info) { stop(info); };
     } else {
       result[number] = [this](const SignalInfo& info) { take(info); };
@@ -40,18 +42,25 @@ void SignalRelay::begin(pid_t worker) {
 
 void SignalRelay::add(int number) {
   mapped_ |= signal_bit(number);
-  if (number != SIGCHLD) signals_.map(number, [this](const SignalInfo& info) { take(info); });
+  if (number == SIGCHLD || (stopping_ & signal_bit(number)) != 0) return;
+  try {
+    signals_.map(number, [this](const SignalInfo& info) { take(info); });
+  } catch (const std::system_error&) {
+    return;
+  }
   hand_on_held();
 }
 
+// What the kernel sends to one of them, a terminal's signals, it sends to both.
 void SignalRelay::take(const SignalInfo& info) {
+  if (info.by_kernel && worker_ != 0) return;
   if (worker_ != 0 && (mapped_ & signal_bit(info.number)) != 0) hand_on(info);
   else held_[info.number] = info;
 }
 
 void SignalRelay::stop(const SignalInfo& info) {
   on_stop_();
-  if (worker_ != 0) hand_on(info);
+  if (worker_ != 0 && !info.by_kernel) hand_on(info);
 }
 
 void SignalRelay::hand_on(const SignalInfo& info) const noexcept {

@@ -16,7 +16,8 @@ namespace daemonctx {
 class SignalRelay {
  public:
   /// \param map of the service, with the defaults.
-  /// \param on_stop called for a signal that terminates, before the worker gets it.
+  /// \param on_stop called for a signal that terminates, and for SIGTERM whatever the service does about it, before the
+  ///        worker gets it.
   SignalRelay(const SignalMap& map, std::function<void()> on_stop);
 
   int install(bool detached) noexcept { return signals_.install(detached); }
@@ -27,7 +28,7 @@ class SignalRelay {
   /// From now on this is the worker; 0: there is none.
   void begin(pid_t worker);
 
-  /// The worker has mapped one more.
+  /// The worker has mapped one more. What can't be mapped is left alone.
   void add(int number);
 
   /// Readable while `dispatch` has something to do.
@@ -43,6 +44,7 @@ class SignalRelay {
 
   std::function<void()> on_stop_;
   std::uint64_t mapped_by_all_ = 0;  // before a worker runs anything of the user's
+  std::uint64_t stopping_ = 0;       // call on_stop
   std::uint64_t mapped_ = 0;         // by this worker
   std::map<int, SignalInfo> held_;
   pid_t worker_ = 0;

@@ -63,9 +63,19 @@ void settle(Impl& impl) {
   Surroundings::clear_environment();
 }
 
+// Of a later worker: nobody waits for it, but there is a log.
+void report_failure(const Impl& impl, const Failure& failure, std::string_view text) noexcept {
+  const std::error_code code(failure.error, std::generic_category());
+  const std::string subject = subject_of(failure.step, impl.options);
+  const auto error = text.empty() ? DaemonError(failure.step, code, subject)
+                                  : DaemonError(failure.step, code, subject, std::string(text));
+  impl.report(std::make_exception_ptr(error), "worker");
+}
+
 [[noreturn]] void give_up(Impl& impl, const Failure& failure, std::string_view text = {}) noexcept {
   impl.pidfile.remove();
-  impl.status.send_failure(failure.step, failure.error, text);
+  if (impl.is_worker() && !impl.status) report_failure(impl, failure, text);
+  else impl.status.send_failure(failure.step, failure.error, text);
   posix::_exit(EXIT_FAILURE);
 }
 

@@ -2,6 +2,7 @@
 #include "worker_notice.hpp"
 
 #include <cstdint>
+#include <posix/syscalls.hpp>
 
 #include "posix/lock_board.hpp"
 
@@ -14,6 +15,8 @@ using std::chrono::system_clock;
 
 // In the number of the incarnation, beside which the others are changed.
 constexpr std::uint64_t changing_bit = 1;
+constexpr std::uint64_t running_bit = 2;
+constexpr unsigned incarnation_shift = 2;
 
 // In the number of an end, from the lowest bit: there is one, its flags, 8 bits for the status, then the signal.
 constexpr std::uint64_t there_bit = 1;
@@ -53,7 +56,8 @@ std::uint64_t milliseconds_of(const std::optional<system_clock::time_point>& tim
 }  // namespace
 
 int show_worker(int fd, const WorkerStatus& notice) noexcept {
-  const auto incarnation = std::uint64_t{notice.incarnation} << 1;
+  const auto incarnation =
+      (std::uint64_t{notice.incarnation} << incarnation_shift) | (notice.since ? running_bit : 0);
   const auto uptime = notice.last_exit ? static_cast<std::uint64_t>(notice.last_exit->uptime.count()) : 0;
   if (const int error = posix::show_number(fd, BoardNumber::incarnation, incarnation | changing_bit))
     return error;
@@ -66,22 +70,26 @@ int show_worker(int fd, const WorkerStatus& notice) noexcept {
 
 std::optional<WorkerStatus> read_worker_notice(int fd, pid_t author) noexcept {
   constexpr int most_attempts = 10;
+  WorkerStatus status;
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
     const auto before = posix::shown_number(fd, BoardNumber::incarnation, author);
     if (!before) return {};
+    status.incarnation = static_cast<unsigned>(*before >> incarnation_shift);
     const auto began = posix::shown_number(fd, BoardNumber::began, author);
     const auto end = posix::shown_number(fd, BoardNumber::end, author);
     const auto uptime = posix::shown_number(fd, BoardNumber::uptime, author);
-    if ((*before & changing_bit) != 0 || posix::shown_number(fd, BoardNumber::incarnation, author) != before)
+    const auto after = posix::shown_number(fd, BoardNumber::incarnation, author);
+    if ((*before & changing_bit) != 0 || after != before) {
+      posix::poll(nullptr, 0, 1);
       continue;
-    WorkerStatus notice{static_cast<unsigned>(*before >> 1), {}, {}};
-    if (began.value_or(0) != 0) notice.since = system_clock::time_point(milliseconds(*began));
+    }
+    const bool runs = (*before & running_bit) != 0;
+    if (runs) status.since = system_clock::time_point(milliseconds(began.value_or(0)));
     // Between two workers the last one is that of the notice.
-    notice.last_exit =
-        decode(end.value_or(0), notice.incarnation - (notice.since ? 1 : 0), uptime.value_or(0));
-    return notice;
+    status.last_exit = decode(end.value_or(0), status.incarnation - (runs ? 1 : 0), uptime.value_or(0));
+    return status;
   }
-  return {};
+  return status;
 }
 
 }  // namespace daemonctx

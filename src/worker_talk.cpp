@@ -74,6 +74,7 @@ std::optional<WorkerMessage> receive_message(int fd) {
 void answer_reopen(UniqueFd asker, const std::string& refusal) noexcept {
   Notify answer;
   answer.adopt(std::move(asker));
+  answer.never_wait();
   if (!refusal.empty()) return static_cast<void>(answer.send(refusal));
   answer.send(opened_text, STDOUT_FILENO);
   answer.send(opened_text, STDERR_FILENO);
@@ -89,6 +90,7 @@ ReopenAnswer await_reopen(int fd) {
     if (message && message->text == opened_text)
       (answer.out ? answer.err : answer.out) = std::move(message->descriptor);
     else if (message) answer.refusal = message->text;
+    if (message && answer.refusal.empty() && !answer.out) answer.refusal = "there is no descriptor left";
     else if (posix::Clock::now() >= deadline) answer.refusal = "the monitor does not answer";
   }
   return answer;
@@ -101,7 +103,8 @@ std::optional<int> mapped_signal(std::string_view text) {
   if (!value) return {};
   int signal = 0;
   std::istringstream(*value) >> signal;
-  return signal;
+  const bool can_be = signal > 0 && signal < NSIG && signal != SIGKILL && signal != SIGSTOP;
+  return can_be ? std::optional(signal) : std::nullopt;
 }
 
 std::string reload_message(const ReloadNotice& notice) {

@@ -35,6 +35,9 @@ std::optional<int> mapped_signal(std::string_view text);
 std::string reload_message(const ReloadNotice& notice);
 std::optional<ReloadNotice> told_reload(std::string_view text);
 
+/// Who started the service is gone and never heard that it is ready: there is to be no other worker.
+inline constexpr std::string_view cut_off_message = "X_DAEMONCTX_CUT_OFF=1";
+
 /// The monitor is to open the output files anew: it may where a worker may not, and sees them where a worker has another
 /// root directory. The answer goes to the descriptor that comes with it.
 inline constexpr std::string_view reopen_message = "X_DAEMONCTX_REOPEN=1";

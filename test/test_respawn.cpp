@@ -3,7 +3,9 @@
 
 // Services that crash, hang and are stopped, under a monitor.
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -147,6 +149,28 @@ BOOST_FIXTURE_TEST_CASE(in_the_foreground_the_process_itself_is_the_monitor, Sta
   BOOST_TEST(!scene::exists(pidfile));
 }
 
+BOOST_FIXTURE_TEST_CASE(a_start_whose_caller_is_gone_is_cut_off, Stage) {
+  BOOST_REQUIRE(::mkfifo(scene.path("fifo").c_str(), 0600) == 0);
+  auto caller = scene.start_probe(
+      words("first:1", {"readiness=", "tell_worker", "await:" + scene.path("fifo"), "ready", "wait"}));
+  const Worker first = worker();
+  ::kill(caller.pid(), SIGKILL);
+  BOOST_TEST(scene::await_end(caller.pid()).killed_by(SIGKILL));
+  ::close(::open(scene.path("fifo").c_str(), O_WRONLY | O_CLOEXEC));
+  BOOST_TEST(is_gone(first.monitor));
+  BOOST_TEST(!scene.has_line());
+  BOOST_TEST(!scene::exists(pidfile));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_first_worker_that_is_not_ready_in_time_is_a_failure, Stage) {
+  for (const char* mode : {"detach=always", "detach=never"}) {
+    const auto result =
+        scene.run_probe({"daemon", mode, "respawn=first:1", "ready_timeout=100", "readiness=", "hang"});
+    BOOST_TEST(result.end.exited(1));
+    BOOST_TEST(result.err.find("the daemon was not ready within 100 ms\n") != std::string::npos, result.err);
+  }
+}
+
 // ---- Crashes.
 
 BOOST_FIXTURE_TEST_CASE(each_worker_begins_with_the_memory_of_before_the_context, Stage) {
@@ -271,6 +295,41 @@ BOOST_FIXTURE_TEST_CASE(a_later_worker_that_is_not_ready_in_time_is_replaced, St
   BOOST_TEST(stop().exited(0));
 }
 
+BOOST_FIXTURE_TEST_CASE(why_a_later_worker_can_not_start_is_logged, Stage) {
+  const std::string folder = scene.path("folder");
+  ::mkdir(folder.c_str(), 0755);
+  start("first:1,most:1", {"cwd=" + folder, "tell_worker", "wait"});
+  const Worker first = worker();
+  ::rmdir(folder.c_str());
+  ::kill(first.pid, SIGKILL);
+  BOOST_TEST(scene::await_end(monitor).exited(1));
+  BOOST_TEST(
+      logs("worker: cannot change the working directory to \"" + folder + "\": No such file or directory\n"));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_monitor_without_descriptors_tries_again, Stage) {
+  start("first:100,factor:1,most:50", {"tell_worker", "wait"});
+  const Worker first = worker();
+  rlimit former{};
+  BOOST_REQUIRE(::prlimit(monitor, RLIMIT_NOFILE, nullptr, &former) == 0);
+  const rlimit none{3, former.rlim_max};
+  BOOST_REQUIRE(::prlimit(monitor, RLIMIT_NOFILE, &none, nullptr) == 0);
+  ::kill(first.pid, SIGKILL);
+  BOOST_TEST(logs("monitor: cannot start the worker: "));
+  ::prlimit(monitor, RLIMIT_NOFILE, &former, nullptr);
+  BOOST_TEST(worker().incarnation >= 2U);
+  BOOST_TEST(stop().exited(0));
+}
+
+BOOST_FIXTURE_TEST_CASE(what_the_users_report_forks_is_no_second_monitor, Stage) {
+  start("first:1,fork:1", {"tell_worker", "until:4,_exit:1", "wait"});
+  for (unsigned incarnation = 1; incarnation <= 4; ++incarnation)
+    BOOST_TEST(worker().incarnation == incarnation);
+  BOOST_TEST(stop().exited(0));
+  scene.expect("stop");
+  BOOST_TEST(!scene.has_line());
+}
+
 // ---- The stop.
 
 BOOST_FIXTURE_TEST_CASE(a_stop_in_the_middle_of_a_delay_ends_at_once, Stage) {
@@ -293,6 +352,16 @@ BOOST_FIXTURE_TEST_CASE(a_worker_that_does_not_stop_is_killed, Stage) {
   BOOST_TEST(is_gone(first.pid));
   BOOST_TEST(logs("which did not stop in time"));
   BOOST_TEST(!scene.has_line());
+}
+
+BOOST_FIXTURE_TEST_CASE(a_worker_that_takes_SIGTERM_for_itself_is_stopped_all_the_same, Stage) {
+  start("first:1,stop:200", {"tell_worker", "until:2,map:15", "until:2,_exit:1", "hang"});
+  worker();
+  worker();
+  BOOST_TEST(stop().exited(128 + SIGKILL));
+  start("first:1,stop:200", {"map:15", "tell_worker", "hang"});
+  worker();
+  BOOST_TEST(stop().exited(128 + SIGKILL));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_monitor_that_is_killed_leaves_no_worker, Stage) {
@@ -386,6 +455,26 @@ BOOST_FIXTURE_TEST_CASE(a_worker_that_hangs_is_aborted_and_replaced, Stage) {
   scene.expect("well");
   BOOST_TEST(logs("which said nothing for 150 ms"));
   BOOST_TEST(stop().exited(0));
+}
+
+BOOST_FIXTURE_TEST_CASE(who_ends_may_take_his_time, Stage) {
+  start("first:1,hang:100", {"tell_worker", "cleanup_slow:500", "wait"});
+  worker();
+  BOOST_TEST(stop().exited(0));
+  scene.expect("stop");
+  scene.expect("slow cleanup");
+}
+
+BOOST_FIXTURE_TEST_CASE(who_was_stopped_with_the_monitor_did_not_hang, Stage) {
+  start("first:1,hang:400", {"tell_worker", "wait"});
+  const Worker first = worker();
+  for (const pid_t pid : {first.pid, monitor}) ::kill(pid, SIGSTOP);
+  std::this_thread::sleep_for(900ms);
+  for (const pid_t pid : {monitor, first.pid}) ::kill(pid, SIGCONT);
+  std::this_thread::sleep_for(500ms);
+  BOOST_TEST(stop().exited(0));
+  scene.expect("stop");
+  BOOST_TEST(scene::contents(log) == "");
 }
 
 BOOST_FIXTURE_TEST_CASE(keep_alive_keeps_a_worker_alive, Stage) {

@@ -16,7 +16,8 @@ struct SignalInfo {
   int number = 0;
   pid_t sender_pid = 0;  ///< 0 if the kernel sent it
   uid_t sender_uid = 0;
-  int value = 0;  ///< of a signal sent by sigqueue(3), else 0
+  int value = 0;           ///< of a signal sent by sigqueue(3), else 0
+  bool by_kernel = false;  ///< of the terminal or a timer: no process sent it
 };
 
 /// What the library itself can do with a signal.

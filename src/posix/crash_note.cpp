@@ -24,6 +24,7 @@ void leave_note(int number, siginfo_t* info, void*) noexcept {
     return;
   }
   crash_note->address = reinterpret_cast<std::uintptr_t>(info->si_addr);
+  crash_note->pid = posix::getpid();
   crash_note->signal = number;
 }
 

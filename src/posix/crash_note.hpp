@@ -10,6 +10,7 @@ namespace daemonctx::posix {
 /// address. Only for signals that an instruction of the process raised.
 struct CrashNote {
   std::atomic<int> signal = 0;
+  std::atomic<int> pid = 0;  ///< whose; forked children leave theirs too
   std::atomic<std::uintptr_t> address = 0;
 };
 

@@ -127,6 +127,8 @@ void set_respawn(DaemonOptions& options, const std::string& text) {
     else if (name == "hang") policy.hang_timeout = ms(value);
     else if (name == "final") policy.final_statuses = {std::stoi(value)};
     else if (name == "immediate") policy.immediate_statuses = {std::stoi(value)};
+    else if (name == "fork")
+      policy.on_worker_end = [](const daemonctx::WorkerEnd&) { static_cast<void>(::fork()); };
     else if (name == "report")
       policy.on_worker_end = [](const daemonctx::WorkerEnd& end) {
         say("user " + std::to_string(::getuid()) + " hears of worker " + std::to_string(end.incarnation));

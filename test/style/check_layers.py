@@ -16,7 +16,7 @@ FLOORS = [
         "export features error unique_fd posix/syscalls posix/retry posix/signals posix/threads posix/pidfd "
         "posix/file_lock posix/lock_board posix/wake_fd posix/deadline "
         "posix/rseq posix/file_watch posix/start_time progress ticker plain_text posix/identity posix/trust "
-        "posix/trusted_path posix/process posix/signal_name posix/crash_note",
+        "posix/trusted_path posix/process posix/signal_name posix/crash_note posix/child_trap",
     ],
     # 1: parts
     [

@@ -27,7 +27,7 @@ double after(double delay, const RespawnPolicy& policy) {
 void check_that_it_can_give_up(const RespawnPolicy& policy) {
   constexpr unsigned most_shown = 6;
   const auto window = static_cast<double>(policy.window.count());
-  double delay = static_cast<double>(policy.first_delay.count());
+  auto delay = static_cast<double>(policy.first_delay.count());
   double sum = 0;
   std::ostringstream terms;
   for (unsigned left = policy.most_restarts - 1, shown = 0; left > 0; --left, ++shown) {

@@ -114,7 +114,7 @@ UniqueFd open_journal(const StdioTarget& target) {
       ::shutdown(fd.get(), SHUT_RD) == -1) {
     throw cannot_open(std::string(path));
   }
-  constexpr std::string_view unit = "";
+  constexpr std::string_view unit;
   constexpr int info = 6;
   constexpr int reads_priorities = 1;
   std::ostringstream header;

@@ -15,7 +15,7 @@ constexpr std::array crash_signals = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
 CrashNote* crash_note = nullptr;
 
 // Large enough for the handler and what the processor saves, small enough to be there always.
-alignas(64) std::array<std::byte, 32 * 1024> handler_stack;
+alignas(64) std::array<std::byte, 32UL * 1024> handler_stack;
 
 // The disposition is the default again (SA_RESETHAND): where an instruction raised the signal it does so once more.
 void leave_note(int number, siginfo_t* info, void*) noexcept {

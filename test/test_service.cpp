@@ -11,6 +11,7 @@
 #include <boost/filesystem/operations.hpp>
 #include <boost/test/unit_test.hpp>
 #include <regex>
+#include <sstream>
 
 #include "scene.hpp"
 
@@ -380,6 +381,35 @@ BOOST_FIXTURE_TEST_CASE(status_speaks_json, Probe) {
   const std::string begin = R"({"name":"probe","state":"running","pidfile":")" + pidfile + R"(","pid":)" +
                             std::to_string(scene::pid_in(pidfile)) + R"(,"since":"2)";
   BOOST_TEST(run({"status", "--json"}).out.find(begin) == 0U);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_service_with_respawn_comes_back_and_its_status_shows_it, Probe) {
+  BOOST_TEST(start({"--respawn"}).end.exited(0));
+  const pid_t monitor = scene::pid_in(pidfile);
+  const auto worker = [&] {
+    const auto list = "/proc/" + std::to_string(monitor) + "/task/" + std::to_string(monitor) + "/children";
+    pid_t pid = 0;
+    std::istringstream(scene::contents(list)) >> pid;
+    return pid;
+  };
+  BOOST_TEST(run({"status"}).out.find("; worker 1 since 2") != std::string::npos);
+  const pid_t first = worker();
+  BOOST_REQUIRE(first > 0);
+  ::kill(first, SIGKILL);
+  std::string text;
+  BOOST_TEST(scene::eventually([&] {
+    text = run({"status"}).out;
+    return text.find("; worker 2 since 2") != std::string::npos;
+  }));
+  BOOST_TEST(text.find("; the last one was killed by SIGKILL after ") != std::string::npos, text);
+  const std::string json = run({"status", "--json"}).out;
+  BOOST_TEST(json.find(R"("worker":{"incarnation":2,"since":"2)") != std::string::npos, json);
+  BOOST_TEST(json.find(R"("last_exit":{"signal":9,"core_dumped":false,"hung":false,)") != std::string::npos,
+             json);
+  BOOST_TEST(run({"stop"}).end.exited(0));
+  scene::write_file(config, "respawn = true\n");
+  BOOST_TEST(run({"start", "--explain", "--config", config}).out.find("become the monitor") !=
+             std::string::npos);
 }
 
 BOOST_FIXTURE_TEST_CASE(who_waits_on_a_terminal_is_shown_so, Probe) {

@@ -142,7 +142,8 @@ void DaemonContext::Impl::show_reloads(int (*show)(int, const ReloadNotice&) noe
 
 void DaemonContext::Impl::map_signal(int number, SignalAction action) {
   signals.map(number, std::move(action));
-  if (is_worker()) manager.send(mapped_message(number));
+  // Until the monitor has mapped it too, it would die of the signal.
+  if (is_worker()) static_cast<void>(manager.barrier(longest_barrier, mapped_message(number)));
 }
 
 void DaemonContext::Impl::offer_reload(std::function<void()> call) {

@@ -121,13 +121,13 @@ int Notify::remove_stored(std::string_view name) const noexcept {
   return send(Message("FDSTOREREMOVE=1\nFDNAME=").add_line(name));
 }
 
-int Notify::barrier(std::chrono::milliseconds longest) const noexcept {
+int Notify::barrier(std::chrono::milliseconds longest, std::string_view message) const noexcept {
   std::array<int, 2> ends{};
   if (!is_open()) return ENOTCONN;
   if (posix::pipe2(ends.data(), O_CLOEXEC) == -1) return errno;
   const UniqueFd reader(ends[0]);
   UniqueFd writer(ends[1]);
-  if (const int error = send("BARRIER=1", writer.get())) return error;
+  if (const int error = send(message, writer.get())) return error;
   writer.reset();  // the manager has the other copy, and closes it when it has come so far
   const auto deadline = posix::deadline_in(longest);
   pollfd closed{reader.get(), POLLIN, 0};

@@ -61,9 +61,9 @@ class Notify {
   int store(std::string_view name, int fd) const noexcept;
   int remove_stored(std::string_view name) const noexcept;
 
-  /// BARRIER=1: waits until the manager has read all that was sent before.
+  /// BARRIER=1: waits until the manager has read all that was sent before; or, with another message, until that is done.
   /// \return 0 or an errno; ETIMEDOUT; ENOTCONN without a manager.
-  int barrier(std::chrono::milliseconds longest) const noexcept;
+  int barrier(std::chrono::milliseconds longest, std::string_view message = "BARRIER=1") const noexcept;
 
   /// WATCHDOG=1.
   void ping() noexcept;

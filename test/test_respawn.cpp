@@ -407,9 +407,10 @@ BOOST_FIXTURE_TEST_CASE(signals_are_handed_on_with_their_values, Stage) {
 }
 
 BOOST_FIXTURE_TEST_CASE(a_signal_between_two_workers_waits_until_one_has_mapped_it, Stage) {
-  start("first:500,factor:1",
-        {"tell_worker", "until:2,on_reload:quiet", "until:2,hang", "busy:50", "on_reload", "wait"});
+  start("first:500,factor:1", {"tell_worker", "until:2,on_reload:quiet", "until:2,say:offered",
+                               "until:2,hang", "busy:50", "on_reload", "wait"});
   const Worker first = worker();
+  scene.expect("offered");
   ::kill(first.pid, SIGKILL);
   BOOST_TEST(scene::eventually([&] {
     const auto status = Controller(pidfile).status();

@@ -231,9 +231,11 @@ BOOST_FIXTURE_TEST_CASE(a_killed_worker_is_back_fifty_times_and_the_pidfile_neve
   watcher.join();
   BOOST_TEST(seen == "");
   BOOST_TEST(looks > 50);
-  const auto status = Controller(pidfile).status();
-  BOOST_REQUIRE(status.worker.has_value());
-  BOOST_TEST(status.worker->incarnation == 51U);
+  daemonctx::DaemonStatus status;
+  BOOST_TEST(scene::eventually([&] {  // the worker may be heard of before it is shown
+    status = Controller(pidfile).status();
+    return status.worker && status.worker->incarnation == 51 && status.worker->since;
+  }));
   BOOST_REQUIRE(status.worker->last_exit.has_value());
   BOOST_TEST(status.worker->last_exit->signal == SIGKILL);
   BOOST_TEST(status.worker->last_exit->incarnation == 50U);
@@ -290,7 +292,9 @@ BOOST_FIXTURE_TEST_CASE(a_later_worker_that_is_not_ready_in_time_is_replaced, St
                     "until:3,hang", "ready", "wait"});
   worker();
   worker();
-  BOOST_TEST(worker().last.find("was killed by SIGKILL after 0.2 s, before it was ready") == 0U);
+  const std::string last = worker().last;
+  BOOST_TEST(last.find("was killed by SIGKILL after ") == 0U);
+  BOOST_TEST(last.find(", before it was ready") != std::string::npos);
   BOOST_TEST(logs("which did not become ready in time"));
   BOOST_TEST(stop().exited(0));
 }
@@ -449,17 +453,17 @@ BOOST_FIXTURE_TEST_CASE(a_reload_that_kills_the_worker_is_refused, Stage) {
 // ---- Hangs.
 
 BOOST_FIXTURE_TEST_CASE(a_worker_that_hangs_is_aborted_and_replaced, Stage) {
-  start("first:1,hang:150", {"tell_worker", "until:2,hang", "wait_for:600", "say:well", "wait"});
+  start("first:1,hang:1000", {"tell_worker", "until:2,hang", "wait_for:1500", "say:well", "wait"});
   worker();
   BOOST_TEST(worker().last.find("hung, and was killed by SIGABRT after ") == 0U);
   scene.expect("no stop");  // who waits says enough by that
   scene.expect("well");
-  BOOST_TEST(logs("which said nothing for 150 ms"));
+  BOOST_TEST(logs("which said nothing for 1000 ms"));
   BOOST_TEST(stop().exited(0));
 }
 
 BOOST_FIXTURE_TEST_CASE(who_ends_may_take_his_time, Stage) {
-  start("first:1,hang:100", {"tell_worker", "cleanup_slow:500", "wait"});
+  start("first:1,hang:1000", {"tell_worker", "cleanup_slow:1700", "wait"});
   worker();
   BOOST_TEST(stop().exited(0));
   scene.expect("stop");
@@ -467,19 +471,19 @@ BOOST_FIXTURE_TEST_CASE(who_ends_may_take_his_time, Stage) {
 }
 
 BOOST_FIXTURE_TEST_CASE(who_was_stopped_with_the_monitor_did_not_hang, Stage) {
-  start("first:1,hang:400", {"tell_worker", "wait"});
+  start("first:1,hang:1000", {"tell_worker", "wait"});
   const Worker first = worker();
   for (const pid_t pid : {first.pid, monitor}) ::kill(pid, SIGSTOP);
-  std::this_thread::sleep_for(900ms);
+  std::this_thread::sleep_for(1700ms);
   for (const pid_t pid : {monitor, first.pid}) ::kill(pid, SIGCONT);
-  std::this_thread::sleep_for(500ms);
+  std::this_thread::sleep_for(700ms);
   BOOST_TEST(stop().exited(0));
   scene.expect("stop");
   BOOST_TEST(scene::contents(log) == "");
 }
 
 BOOST_FIXTURE_TEST_CASE(keep_alive_keeps_a_worker_alive, Stage) {
-  start("first:1,hang:150", {"tell_worker", "keep_alive:600", "say:well", "wait"});
+  start("first:1,hang:1000", {"tell_worker", "keep_alive:1500", "say:well", "wait"});
   worker();
   scene.expect("well");
   BOOST_TEST(stop().exited(0));

@@ -47,8 +47,8 @@ std::optional<Outcome> Monitor::supervise(const StatusReader* reports) {
     throw std::system_error(error, std::generic_category());
   }
   impl_.manager.never_wait();
-  // It would keep the file system that it was started from in use.
-  if (impl_.detaches() && posix::chdir("/") == -1) throw std::system_error(posix::last_error());
+  // It would keep the file system that it was started from in use, which is no reason not to start.
+  if (impl_.detaches()) static_cast<void>(posix::chdir("/"));
   for (;;) {
     std::optional<WorkerEnd> end;
     try {

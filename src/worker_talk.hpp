@@ -13,7 +13,7 @@ namespace daemonctx {
 /// A worker speaks to its monitor as a service does to its manager, by sd_notify(3), and beside that tells it what the
 /// monitor has to know. The monitor passes on what is not for itself.
 
-/// Both ends. Datagrams; the worker's end outlasts none of its own. \throws std::system_error
+/// Both ends of a connection for datagrams, one for each worker. \throws std::system_error
 struct WorkerConnection {
   UniqueFd monitor;
   UniqueFd worker;

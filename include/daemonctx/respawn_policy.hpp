@@ -52,6 +52,8 @@ struct WorkerStatus {
 /// The tie by which a worker dies with its monitor is undone when the service itself changes its user after it is ready: let
 /// `DaemonOptions::user` do that. SIGTERM always stops the service, also where it is mapped to a function.
 ///
+/// When detached, the monitor's working directory is `/`, and with it that of `DaemonOptions::before_drop`.
+///
 /// Each worker is a fork: what should outlive one (listening sockets) is opened before the context, and named in
 /// `DaemonOptions::files_preserve`.
 struct RespawnPolicy {

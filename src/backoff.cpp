@@ -73,10 +73,9 @@ void check_statuses(const RespawnPolicy& policy) {
 void validate(const RespawnPolicy& policy) {
   require(std::isfinite(policy.factor) && policy.factor >= 1, "factor must be 1 or more");
   require(policy.jitter >= 0 && policy.jitter <= 1, "jitter must be between 0 and 1");
-  require(policy.most_restarts > 0, "most_restarts must be 1 or more");
   check_durations(policy);
   check_statuses(policy);
-  check_that_it_can_give_up(policy);
+  if (policy.most_restarts > 0) check_that_it_can_give_up(policy);
 }
 
 Backoff::Backoff(const RespawnPolicy& policy)
@@ -92,6 +91,7 @@ milliseconds Backoff::grown_delay() {
 }
 
 std::optional<milliseconds> Backoff::next(const WorkerEnd& end, Clock::time_point now) {
+  if (policy_.most_restarts == 0) return std::nullopt;
   const bool exited = end.signal == 0 && !end.hung;
   if (exited && has(policy_.final_statuses, end.exit_status)) return std::nullopt;
   if (end.was_ready && end.uptime >= policy_.stable_after) {

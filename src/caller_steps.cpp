@@ -42,6 +42,12 @@ void resolve_paths(DaemonOptions& options) {
   options.stdio = {resolve(options.stdio.in), resolve(options.stdio.out), resolve(options.stdio.err)};
 }
 
+void add_monitor(DaemonOptions& options) {
+  const auto needs_one = [](const StdioTarget& target) { return target.kind() == StdioTarget::Kind::syslog; };
+  if (options.respawn || (!needs_one(options.stdio.out) && !needs_one(options.stdio.err))) return;
+  options.respawn = RespawnPolicy{.most_restarts = 0, .stop_timeout = std::chrono::milliseconds::max()};
+}
+
 Surroundings look_around(const DaemonOptions& options) {
   Surroundings surroundings = Surroundings::look();
   surroundings.is_notified = options.notify_descriptor != -1;
@@ -68,7 +74,7 @@ void look_up_user(Impl& impl) {
     if (!posix::is_elevated()) return;
     if (impl.is_supervised()) {
       throw DaemonError(Step::look_up_user, std::make_error_code(std::errc::operation_not_permitted), {},
-                        "cannot respawn a set-uid or set-gid program: its monitor would stay privileged");
+                        "cannot give a set-uid or set-gid program a monitor, which would stay privileged");
     }
     impl.identity = posix::unelevated();
     return;

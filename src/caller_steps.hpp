@@ -12,6 +12,10 @@ namespace daemonctx {
 // Each throws DaemonError with the step of its name.
 
 void resolve_paths(DaemonOptions& options);
+
+/// Where somebody has to pass on what the service prints.
+void add_monitor(DaemonOptions& options);
+
 Surroundings look_around(const DaemonOptions& options);
 void adopt_manager(DaemonContext::Impl& impl, const Surroundings& surroundings);
 void look_up_user(DaemonContext::Impl& impl);

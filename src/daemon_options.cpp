@@ -27,16 +27,25 @@ void check_durations(const DaemonOptions& options) {
   check(options.cleanup_timeout, "cleanup_timeout");
 }
 
+// LOG_KERN, which is 0, is the kernel's.
+bool can_be_facility(int number) noexcept {
+  return (number & ~LOG_FACMASK) == 0 && LOG_FAC(number) > 0 && LOG_FAC(number) < LOG_NFACILITIES;
+}
+
 void check_target(const StdioTarget& target, const std::string& member, const DaemonOptions& options) {
   if (target.kind() == StdioTarget::Kind::descriptor) {
     require(is_open(target.descriptor()), member,
             "descriptor " + std::to_string(target.descriptor()) + " is not open");
   }
-  if (target.kind() == StdioTarget::Kind::journal) {
+  const bool is_syslog = target.kind() == StdioTarget::Kind::syslog;
+  if (is_syslog || target.kind() == StdioTarget::Kind::journal) {
     const std::string& name = target.identifier();
+    const std::string log = is_syslog ? "syslog" : "the journal";
     require(!name.empty() && name.find_first_of(std::string("\n\0", 2)) == std::string::npos, member,
-            "the journal's identifier is empty, or not one line");
-    require(&target != &options.stdio.in, member, "the journal can't be read from");
+            "the identifier for " + log + " is empty, or not one line");
+    require(&target != &options.stdio.in, member, log + " can't be read from");
+    require(can_be_facility(target.facility()), member,
+            std::to_string(target.facility()) + " is not the facility of a service");
   }
   if (target.kind() != StdioTarget::Kind::file) return;
   require(!target.path().empty(), member, "the file's path is empty");

@@ -33,6 +33,8 @@ std::string name_of(const StdioTarget& target, bool detaches) {
       return "descriptor " + std::to_string(target.descriptor());
     case StdioTarget::Kind::journal:
       return "the journal, as " + quoted(target.identifier());
+    case StdioTarget::Kind::syslog:
+      return "syslog, as " + quoted(target.identifier());
     case StdioTarget::Kind::inherit:
       break;
   }
@@ -159,6 +161,7 @@ class Explanation {
 std::string explain(DaemonOptions options) {
   validate(options);
   resolve_paths(options);
+  add_monitor(options);
   return Explanation(options, look_around(options)).text();
 }
 

@@ -36,7 +36,7 @@ class [[gnu::visibility("hidden")]] Monitor {
   void become_worker(UniqueFd connection) noexcept;
   WorkerEnd await_worker();
   std::optional<WorkerEnd> reap();
-  void wait_until(Clock::time_point deadline) noexcept;
+  void wait_until(Clock::time_point deadline);
   Clock::time_point next_deadline() const;
   bool may_hang() const noexcept;
   void enforce_deadlines();

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "redirection.hpp"
 
-#include <sys/un.h>
-
 #include <algorithm>
 #include <posix/syscalls.hpp>
 #include <sstream>
@@ -13,6 +11,7 @@
 #include "posix/signals.hpp"
 #include "posix/trust.hpp"
 #include "posix/trusted_path.hpp"
+#include "posix/unix_socket.hpp"
 
 namespace daemonctx {
 namespace {
@@ -106,14 +105,8 @@ UniqueFd open_file(const StdioTarget& target, int stream, const posix::Place& pl
 // The protocol of journald's stream: a few lines about the lines that follow.
 UniqueFd open_journal(const StdioTarget& target) {
   constexpr std::string_view path = "/run/systemd/journal/stdout";
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  path.copy(address.sun_path, path.size());
-  UniqueFd fd(posix::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == -1 ||
-      ::shutdown(fd.get(), SHUT_RD) == -1) {
-    throw cannot_open(std::string(path));
-  }
+  UniqueFd fd = posix::connect_to(path, SOCK_STREAM);
+  if (!fd || ::shutdown(fd.get(), SHUT_RD) == -1) throw cannot_open(std::string(path));
   constexpr std::string_view unit;
   constexpr int info = 6;
   constexpr int reads_priorities = 1;
@@ -127,10 +120,21 @@ UniqueFd open_journal(const StdioTarget& target) {
   return fd;
 }
 
+std::unique_ptr<SyslogPump> open_syslog(const StdioTarget& target) {
+  const std::string path = "/dev/log";
+  try {
+    return std::make_unique<SyslogPump>(target.identifier(), target.facility(), path);
+  } catch (const std::system_error& error) {
+    throw DaemonError(Step::open_stdio, error.code(), path);
+  }
+}
+
 bool same_target(const StdioTarget& one, const StdioTarget& other) {
   if (one.kind() != other.kind()) return false;
   return (one.kind() == StdioTarget::Kind::file && one.path() == other.path()) ||
-         (one.kind() == StdioTarget::Kind::journal && one.identifier() == other.identifier());
+         (one.kind() == StdioTarget::Kind::journal && one.identifier() == other.identifier()) ||
+         (one.kind() == StdioTarget::Kind::syslog && one.identifier() == other.identifier() &&
+          one.facility() == other.facility());
 }
 
 }  // namespace
@@ -168,6 +172,10 @@ int Redirection::share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind
   if (kind == StdioTarget::Kind::inherit) return -1;
   if (stream == STDERR_FILENO && same_target(stdio.out, stdio.err)) return sources_[STDOUT_FILENO];
   truncates_.at(stream) = kind == StdioTarget::Kind::file && target.options().truncate;
+  if (kind == StdioTarget::Kind::syslog) {
+    pumps_.push_back(open_syslog(target));
+    return pumps_.back()->worker_end();
+  }
   if (kind == StdioTarget::Kind::null_device) {
     if (null_device_ != -1) return null_device_;
     owned_.push_back(open_null_device());
@@ -184,6 +192,7 @@ int Redirection::share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind
 
 void Redirection::append_descriptors(std::vector<int>& to) const {
   for (const UniqueFd& fd : owned_) to.push_back(fd.get());
+  for (const auto& pump : pumps_) pump->append_descriptors(to);
   for (const auto& place : places_) {
     if (place) to.push_back(place->directory.get());
   }
@@ -211,14 +220,29 @@ int Redirection::redirect_output() noexcept {
   if (const int error = redirect(STDOUT_FILENO)) return error;
   if (const int error = redirect(STDERR_FILENO)) return error;
   owned_.clear();
+  pumps_.clear();
   sources_ = {-1, -1, -1};
   return 0;
 }
 
+// What a later worker would not inherit with descriptors 0 to 2 is kept.
 int Redirection::follow() noexcept {
   truncates_ = {};
-  if (const int error = redirect_input()) return error;
-  return redirect_output();
+  for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {
+    int& source = sources_.at(stream);
+    const auto pump = std::find_if(pumps_.begin(), pumps_.end(),
+                                   [&](const auto& each) { return each->worker_end() == source; });
+    const int of_workers = pump == pumps_.end() ? -1 : source;
+    if (of_workers != -1) source = (*pump)->monitor_end();
+    if (const int error = redirect(stream)) return error;
+    source = of_workers;
+  }
+  owned_.clear();
+  return 0;
+}
+
+void Redirection::leave_to_worker() noexcept {
+  for (const auto& pump : pumps_) pump->leave_to_worker();
 }
 
 void Redirection::reopen(const Stdio& stdio) const {

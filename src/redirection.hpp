@@ -2,11 +2,13 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "daemonctx/stdio.hpp"
 #include "posix/trusted_path.hpp"
+#include "syslog_pump.hpp"
 #include "unique_fd.hpp"
 
 namespace daemonctx {
@@ -43,8 +45,14 @@ class Redirection {
   /// \return 0 or an errno.
   int redirect_output() noexcept;
 
-  /// The same with all three, but nothing is emptied: for a process that follows another there.
+  /// The same with all three in a monitor, whose worker has done it: nothing is emptied.
   int follow() noexcept;
+
+  /// What the monitor has to see to.
+  const std::vector<std::unique_ptr<SyslogPump>>& pumps() const noexcept { return pumps_; }
+
+  /// In a worker that was just forked.
+  void leave_to_worker() noexcept;
 
   /// Opens the files of 1 and 2 anew, appending, and puts them in place of the old ones at once.
   /// \throws DaemonError (`open_stdio`, `redirect_stdio`); the old files stay in use.
@@ -59,6 +67,7 @@ class Redirection {
   std::array<bool, 3> truncates_ = {};
   int null_device_ = -1;  // one for all streams
   std::vector<UniqueFd> owned_;
+  std::vector<std::unique_ptr<SyslogPump>> pumps_;
   std::array<std::optional<posix::Place>, 3> places_;
 };
 

@@ -229,6 +229,7 @@ void look_up_user_or_tell(Impl& impl) {
 void rehearse(DaemonOptions options) {
   validate(options);
   resolve_paths(options);
+  add_monitor(options);
   const Surroundings surroundings = look_around(options);
   const LaunchDecision launch = decide_launch(options.detach_process, surroundings);
   Impl impl(std::move(options), launch);
@@ -251,6 +252,7 @@ std::unique_ptr<Impl> start(DaemonOptions options) {
   validate(options);
   Lifetime::Claim claim;
   resolve_paths(options);
+  add_monitor(options);
   const Surroundings surroundings = look_around(options);
   const LaunchDecision launch = decide_launch(options.detach_process, surroundings);
   auto impl = std::make_unique<Impl>(std::move(options), launch);

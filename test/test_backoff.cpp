@@ -119,6 +119,15 @@ BOOST_AUTO_TEST_CASE(jitter_stays_within_its_part) {
   BOOST_TEST((longest <= 1250ms && longest > 1200ms));
 }
 
+BOOST_AUTO_TEST_CASE(without_restarts_there_are_none_and_nothing_is_given_up) {
+  const RespawnPolicy policy{.most_restarts = 0, .immediate_statuses = {3}};
+  BOOST_TEST(refusal(policy) == "accepted");
+  Backoff backoff(policy);
+  BOOST_TEST(!backoff.next(exited(3), start));
+  BOOST_TEST(!backoff.next(killed(SIGSEGV), start));
+  BOOST_TEST(!backoff.gave_up());
+}
+
 BOOST_AUTO_TEST_CASE(a_policy_that_could_never_give_up_is_refused_with_the_arithmetic) {
   BOOST_TEST(refusal({}) == "accepted");
   BOOST_TEST(refusal({.most_restarts = 5, .window = 3000ms}) ==
@@ -145,7 +154,6 @@ BOOST_AUTO_TEST_CASE(what_makes_no_sense_is_refused) {
              "respawn: factor must be 1 or more");
   BOOST_TEST(refusal({.longest_delay = 99ms}) == "respawn: longest_delay is shorter than first_delay");
   BOOST_TEST(refusal({.jitter = 1.1}) == "respawn: jitter must be between 0 and 1");
-  BOOST_TEST(refusal({.most_restarts = 0}) == "respawn: most_restarts must be 1 or more");
   BOOST_TEST(refusal({.window = 0ms}) == "respawn: window must be longer than zero");
   BOOST_TEST(refusal({.stable_after = 0ms}).find("each run would reset the count") != std::string::npos);
   BOOST_TEST(refusal({.final_statuses = {256}}) == "respawn: 256 can't be an exit status");

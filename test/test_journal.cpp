@@ -81,5 +81,5 @@ BOOST_FIXTURE_TEST_CASE(without_a_journal_there_is_no_start, Stage) {
   ::unlink("/run/systemd/journal/stdout");
   refuses({"pidfile=" + pidfile, "out=journal:probe"},
           "cannot open the file \"/run/systemd/journal/stdout\": No such file or directory");
-  refuses({"out=journal:"}, "stdio.out: the journal's identifier is empty, or not one line");
+  refuses({"out=journal:"}, "stdio.out: the identifier for the journal is empty, or not one line");
 }

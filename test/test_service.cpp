@@ -412,6 +412,17 @@ BOOST_FIXTURE_TEST_CASE(a_service_with_respawn_comes_back_and_its_status_shows_i
              std::string::npos);
 }
 
+BOOST_FIXTURE_TEST_CASE(output_goes_to_a_log_or_to_syslog, Probe) {
+  const auto explained = run({"start", "--explain", "--syslog"}).out;
+  BOOST_TEST(explained.find(R"(standard output: syslog, as "probe", standard error: syslog, as "probe")") !=
+             std::string::npos);
+  BOOST_TEST(explained.find("become the monitor") != std::string::npos);
+  scene::write_file(config, "syslog = true\n");
+  const auto result = run({"start", "--config", config, "--log", log});
+  BOOST_TEST(result.end.exited(2));
+  BOOST_TEST(result.err.find("the output can go to a log or to syslog, not to both") != std::string::npos);
+}
+
 BOOST_FIXTURE_TEST_CASE(who_waits_on_a_terminal_is_shown_so, Probe) {
   const auto starts =
       command({"start", "--log", log, "--before-ready", "sleep:1200", "--afterwards", "slow:1200"});

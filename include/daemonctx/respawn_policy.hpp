@@ -65,7 +65,7 @@ struct RespawnPolicy {
   /// Makes each delay longer or shorter by up to this part of it, by chance: 0 to 1.
   double jitter = 0;
 
-  /// The monitor gives up when a worker ends after so many restarts within the window.
+  /// The monitor gives up when a worker ends after so many restarts within the window. 0: there are none, it only watches.
   unsigned most_restarts = 5;
   std::chrono::milliseconds window{10'000};
 

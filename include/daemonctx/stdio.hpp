@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sys/types.h>
+#include <syslog.h>
 
 #include <boost/filesystem/path.hpp>
 #include <string>
@@ -18,7 +19,7 @@ struct FileOptions {
 /// Where one of the descriptors 0 to 2 leads.
 class StdioTarget {
  public:
-  enum class Kind { automatic, null_device, inherit, descriptor, file, journal };
+  enum class Kind { automatic, null_device, inherit, descriptor, file, journal, syslog };
 
   /// The null device in a daemon that detached; in the foreground the stream stays as it is.
   StdioTarget() = default;
@@ -52,11 +53,23 @@ class StdioTarget {
     return target;
   }
 
+  /// The local syslog service (/dev/log), line by line, with this name and the writer's pid; priorities as for the journal. A
+  /// monitor passes the lines on (without `DaemonOptions::respawn` it is one that never restarts), and so has a crash's
+  /// last words too. What the syslog service does not take within two seconds is lost, and counted.
+  /// \param facility as for openlog(3): LOG_DAEMON, LOG_LOCAL0.
+  static StdioTarget syslog(std::string identifier, int facility = LOG_DAEMON) {
+    StdioTarget target(Kind::syslog);
+    target.identifier_ = std::move(identifier);
+    target.facility_ = facility;
+    return target;
+  }
+
   Kind kind() const noexcept { return kind_; }
   int descriptor() const noexcept { return descriptor_; }
   const boost::filesystem::path& path() const noexcept { return path_; }
   const FileOptions& options() const noexcept { return options_; }
   const std::string& identifier() const noexcept { return identifier_; }
+  int facility() const noexcept { return facility_; }
 
  private:
   explicit StdioTarget(Kind kind) : kind_(kind) {}
@@ -66,6 +79,7 @@ class StdioTarget {
   boost::filesystem::path path_ = {};
   FileOptions options_ = {};
   std::string identifier_ = {};
+  int facility_ = LOG_DAEMON;
 };
 
 /// The three standard streams.

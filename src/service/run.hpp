@@ -57,6 +57,7 @@ class ServiceRun {
   DaemonOptions daemon_options(bool in_foreground) const;
   StopPolicy stop_policy() const;
   bool has(const char* option) const { return values_.count(option) != 0; }
+  bool is_on(const char* option) const { return has(option) && values_[option].as<bool>(); }
   std::string text(const char* option) const { return values_[option].as<std::string>(); }
 
   // What is said: on success only if asked for.

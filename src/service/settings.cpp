@@ -135,13 +135,15 @@ DaemonOptions ServiceRun::daemon_options(bool in_foreground) const {
     options.on_error = [name = service_.name_](const auto& error, std::string_view where) {
       say(name, error, where);
     };
-  if (has("respawn") && values_["respawn"].as<bool>() && !options.respawn) options.respawn.emplace();
+  if (is_on("respawn") && !options.respawn) options.respawn.emplace();
   if (has("notify-fd")) options.notify_descriptor = values_["notify-fd"].as<int>();
   if (in_foreground) {
     options.detach_process = DetachProcess::never;
     options.stdio = {};  // the terminal, unless somebody asked for something else just now
   }
+  if (has("log") && is_on("syslog")) throw Usage("the output can go to a log or to syslog, not to both");
   if (has("log")) options.stdio.out = options.stdio.err = StdioTarget::file(text("log"));
+  if (is_on("syslog")) options.stdio.out = options.stdio.err = StdioTarget::syslog(service_.name_);
   return options;
 }
 

@@ -39,9 +39,17 @@ daemonctx::SignalAction reading_action(const std::string& file) {
   };
 }
 
+// IDENTIFIER or IDENTIFIER:FACILITY
+StdioTarget syslog_target(const std::string& text) {
+  const auto colon = text.find(':');
+  if (colon == std::string::npos) return StdioTarget::syslog(text);
+  return StdioTarget::syslog(text.substr(0, colon), std::stoi(text.substr(colon + 1)) * 8);
+}
+
 StdioTarget target(const std::string& text) {
   if (text == "inherit") return StdioTarget::inherit();
   if (text.rfind("journal:", 0) == 0) return StdioTarget::journal(text.substr(8));
+  if (text.rfind("syslog:", 0) == 0) return syslog_target(text.substr(7));
   if (text == "null") return StdioTarget::null_device();
   if (text.find_first_not_of("0123456789") == std::string::npos)
     return StdioTarget::descriptor(std::stoi(text));

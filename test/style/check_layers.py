@@ -16,12 +16,13 @@ FLOORS = [
         "export features error unique_fd posix/syscalls posix/retry posix/signals posix/threads posix/pidfd "
         "posix/file_lock posix/lock_board posix/wake_fd posix/deadline "
         "posix/rseq posix/file_watch posix/start_time progress ticker plain_text posix/identity posix/trust "
-        "posix/trusted_path posix/process posix/signal_name posix/crash_note posix/child_trap",
+        "posix/trusted_path posix/process posix/signal_name posix/crash_note posix/child_trap "
+        "posix/unix_socket",
     ],
     # 1: parts
     [
         "pidfile",
-        "stdio redirection",
+        "stdio redirection syslog_pump line_pipe",
         "signal_map signal_inbox signal_dispatcher signal_relay",
         "detail/cleanup_entry cleanup_stack cleanup_watch",
         "readiness",
@@ -42,7 +43,8 @@ FLOORS = [
     ],
     # 3: the guard
     [
-        "daemon_options daemon_context run explain daemon_context_impl start caller_steps daemon_steps monitor lifetime",
+        "daemon_options daemon_context run explain daemon_context_impl start caller_steps daemon_steps monitor "
+        "monitor_messages lifetime",
     ],
     # 4: on top, side by side
     [

@@ -68,7 +68,7 @@ class Listener {
 
   /// What has arrived; "nothing" if nothing has. A datagram is there when its send has returned.
   Datagram next() const {
-    std::array<char, 8192> text{};
+    std::array<char, 16384> text{};
     alignas(cmsghdr) std::array<char, 256> control{};
     iovec parts{text.data(), text.size()};
     msghdr message{};

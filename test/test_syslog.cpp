@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: BSL-1.0
+#define BOOST_TEST_MODULE syslog
+
+// Output that goes to syslog, seen from the syslog service's end. Without root it exits with 77.
+
+#include <boost/filesystem/fstream.hpp>
+#include <regex>
+#include <set>
+
+#include "listener.hpp"
+#include "stage.hpp"
+
+using scene::NeedsRoot;
+using scene::Words;
+
+namespace {
+
+// A /dev with nothing in it but the null device, and what a test puts there.
+struct PrivateDevices {
+  PrivateDevices() {
+    scene::have_private_mounts();
+    const scene::Scene scene;
+    const std::string devices = scene.path("dev");
+    ::mkdir(devices.c_str(), 0755);
+    BOOST_REQUIRE(::mount("/dev", devices.c_str(), nullptr, MS_BIND, nullptr) == 0);
+    BOOST_REQUIRE(::mount("tmpfs", "/dev", "tmpfs", 0, nullptr) == 0);
+    for (const std::string name : {"/null", "/urandom"}) {
+      boost::filesystem::ofstream("/dev" + name);
+      BOOST_REQUIRE(::mount((devices + name).c_str(), ("/dev" + name).c_str(), nullptr, MS_BIND, nullptr) ==
+                    0);
+    }
+    BOOST_REQUIRE(::umount2(devices.c_str(), MNT_DETACH) == 0);
+  }
+};
+
+struct Stage : scene::Stage {
+  scene::Listener syslog{"/dev/log"};
+
+  Stage() { ::chmod("/dev/log", 0666); }
+  ~Stage() { ::unlink("/dev/log"); }
+
+  // Without the time of day, and without the pid, which is another each time.
+  std::string next() const {
+    static const std::regex changing("^(<[0-9]+>)[A-Z][a-z]{2} .[0-9] [0-9:]{8} ([^\\[]*)\\[[0-9]+\\]: ");
+    return std::regex_replace(syslog.await().text, changing, "$1 $2: ");
+  }
+  bool says_nothing_more() const { return syslog.next().text == "nothing"; }
+};
+
+const Words to_syslog = {"out=syslog:probe", "err=syslog:probe"};
+
+Words with(Words words, const Words& more) {
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+}  // namespace
+
+BOOST_TEST_GLOBAL_FIXTURE(NeedsRoot);
+BOOST_TEST_GLOBAL_FIXTURE(PrivateDevices);
+
+BOOST_FIXTURE_TEST_CASE(lines_go_to_syslog_under_their_name_and_facility, Stage) {
+  const auto result =
+      run({"out=syslog:probe", "err=syslog:probe_errors:23", "print:one", "eprint:<3>two", "print:three"});
+  BOOST_TEST(result.err == "");
+  BOOST_TEST(result.end.exited(0));
+  std::set<std::string> records = {next(), next(), next()};
+  BOOST_TEST(records.count("<30> probe: one") == 1U);
+  BOOST_TEST(records.count("<30> probe: three") == 1U);
+  BOOST_TEST(records.count("<187> probe_errors: two") == 1U);
+}
+
+BOOST_FIXTURE_TEST_CASE(they_bear_the_pid_of_the_service, Stage) {
+  const auto facts = start(with(to_syslog, {"print:here"}));
+  const auto record = syslog.await();
+  BOOST_TEST(record.text.find(" probe[" + facts.at("pid") + "]: here") != std::string::npos);
+  BOOST_TEST(std::to_string(record.pid) == facts.at("ppid"));
+  ::kill(record.pid, SIGTERM);
+  scene.expect("stop");
+  BOOST_TEST(scene::await_end(record.pid).exited(0));
+}
+
+BOOST_FIXTURE_TEST_CASE(until_it_is_ready_a_service_prints_to_its_starter, Stage) {
+  const auto result = run(with(to_syslog, {"readiness=notified", "print:early", "ready", "print:late"}));
+  BOOST_TEST(result.out == "early\n");
+  BOOST_TEST(next() == "<30> probe: late");
+  BOOST_TEST(says_nothing_more());
+}
+
+BOOST_FIXTURE_TEST_CASE(each_worker_prints_there_from_its_beginning_on, Stage) {
+  const auto result = run(with(to_syslog, {"respawn=first:1,most:2,window:60000", "readiness=notified",
+                                           "tell_worker", "print:early", "ready", "print:late", "return:3"}));
+  BOOST_TEST(result.end.exited(0));
+  BOOST_TEST(result.out == "early\n");
+  for (int n = 1; n <= 3; ++n) {
+    if (n > 1) BOOST_TEST(next() == "<30> probe: early");
+    BOOST_TEST(next() == "<30> probe: late");
+    BOOST_TEST(next().find("(number " + std::to_string(n) + ") ended with status 3 after ") !=
+               std::string::npos);
+  }
+  BOOST_TEST(next().find("monitor: given up after 2 restarts within 60000 ms: ") != std::string::npos);
+}
+
+BOOST_FIXTURE_TEST_CASE(the_last_words_of_a_crash_are_kept_and_it_is_not_started_anew, Stage) {
+  const auto result =
+      run(with(to_syslog, {"pidfile=" + pidfile, "print:last words", "buffer:not written", "crash:10"}),
+          scene::forgo_leak_check);
+  BOOST_TEST(result.end.exited(0));
+  BOOST_TEST(next() == "<30> probe: last words");
+  if (!scene::sanitized) {
+    const std::string report = next();
+    BOOST_TEST(report.find("was killed by SIGSEGV at address 0x10 ") != std::string::npos);
+  }
+  BOOST_TEST(scene::eventually([&] { return !scene::exists(pidfile); }));
+  const auto ends = scene::children();
+  BOOST_REQUIRE(ends.size() == 1U);
+  const auto end = scene::await_end(ends[0]);
+  if (!scene::sanitized) BOOST_TEST(end.exited(128 + SIGSEGV));
+  BOOST_TEST(says_nothing_more());
+}
+
+BOOST_FIXTURE_TEST_CASE(another_user_in_another_root_directory_prints_there_too, Stage) {
+  const std::string root = scene.path("root");
+  ::mkdir(root.c_str(), 0755);
+  use_probe_of_its_own();
+  const auto result =
+      run(with(to_syslog, {"chroot=" + root, "user=nobody", "print:from afar"}), scene::forgo_leak_check);
+  BOOST_TEST(result.err == "");
+  BOOST_TEST(result.end.exited(0));
+  BOOST_TEST(next() == "<30> probe: from afar");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_burst_arrives_whole_and_in_order, Stage) {
+  const auto running = run(with(to_syslog, {"lines:2000"}));
+  BOOST_TEST(running.end.exited(0));
+  for (int n = 0; n < 2000; ++n) {
+    const std::string expected = "<30> probe: line " + std::to_string(n) + '.';
+    BOOST_REQUIRE(next().rfind(expected, 0) == 0);
+  }
+  scene.expect("2000 lines");
+  BOOST_TEST(says_nothing_more());
+}
+
+BOOST_FIXTURE_TEST_CASE(in_the_foreground_it_is_the_same, Stage) {
+  const auto result = run(with(to_syslog, {"detach=never", "print:one", "return:4"}));
+  BOOST_TEST(result.end.exited(4));
+  BOOST_TEST(result.out == "");
+  BOOST_TEST(next() == "<30> probe: one");
+  BOOST_TEST(next().find("ended with status 4 after ") != std::string::npos);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_syslog_service_that_hangs_does_not_keep_the_service_from_ending, Stage) {
+  const auto result = run(with(to_syslog, {"pidfile=" + pidfile, "lines:100"}));
+  BOOST_TEST(result.end.exited(0));
+  scene.expect("100 lines");
+  BOOST_TEST(scene::eventually([&] { return !scene::exists(pidfile); }));
+}
+
+BOOST_FIXTURE_TEST_CASE(without_a_syslog_service_there_is_no_start, Stage) {
+  ::unlink("/dev/log");
+  refuses(with(to_syslog, {"pidfile=" + pidfile}),
+          "cannot open the file \"/dev/log\": No such file or directory");
+  refuses({"out=syslog:"}, "stdio.out: the identifier for syslog is empty, or not one line");
+  refuses({"err=syslog:probe:0"}, "stdio.err: 0 is not the facility of a service");
+  refuses({"err=syslog:probe:24"}, "stdio.err: 192 is not the facility of a service");
+}

@@ -187,7 +187,8 @@ StopResult Controller::stop(const StopPolicy& policy, std::error_code& error) co
   const auto begin = Clock::now();
   Ticker ticker(on_wait_);
   const Target target = Target::find(pidfile_, ticker, error);
-  if (!error && target.is_self()) error = std::make_error_code(std::errc::resource_deadlock_would_occur);
+  if (!error && target.is_own_service())
+    error = std::make_error_code(std::errc::resource_deadlock_would_occur);
   if (error) return {};
   for (const StopStep& step : policy) {
     const int failure = target.send(step.signal);
@@ -209,7 +210,8 @@ ReloadResult Controller::reload(milliseconds longest_wait, std::error_code& erro
     const auto deadline = posix::deadline_in(Target::naming_patience);
     for (;;) {
       const Target target = Target::find(pidfile_, ticker, error);
-      if (!error && target.is_self()) error = std::make_error_code(std::errc::resource_deadlock_would_occur);
+      if (!error && target.is_own_service())
+        error = std::make_error_code(std::errc::resource_deadlock_would_occur);
       if (error) return {};
       ReloadResult result = reload_target(target, pidfile_, longest_wait, ticker, error);
       // One that is just starting may not have come to offer it yet.

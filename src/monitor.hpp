@@ -56,7 +56,7 @@ class [[gnu::visibility("hidden")]] Monitor {
   void become_ready();
   void reopen_output(UniqueFd asker) noexcept;
   void take_reload(ReloadNotice notice) noexcept;
-  void end_reload() noexcept;
+  void end_reload();
   void show() noexcept;
   void report(const std::string& text) const noexcept;
   void request_stop();
@@ -79,6 +79,7 @@ class [[gnu::visibility("hidden")]] Monitor {
   Clock::time_point kill_at_ = Clock::time_point::max();
 
   bool was_ever_ready_ = false;
+  bool offers_reload_ = false;
   bool stopping_ = false;
 };
 

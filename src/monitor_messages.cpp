@@ -25,7 +25,11 @@ void Monitor::take(WorkerMessage message) {
     stopping_ = true;
     return;
   }
-  if (auto notice = told_reload(text)) return take_reload(std::move(*notice));
+  if (auto notice = told_reload(text)) {
+    offers_reload_ = true;
+    if (notice->running || notice->finished != impl_.reload_notice.finished) signals_.settle(SIGHUP);
+    return take_reload(std::move(*notice));
+  }
   if (const auto number = mapped_signal(text)) return signals_.add(*number);
   // Of a worker's end the manager hears only if it is the service's.
   if (text == "STOPPING=1") {
@@ -68,8 +72,9 @@ void Monitor::take_reload(ReloadNotice notice) noexcept {
   impl_.pidfile.touch();
 }
 
-// Whoever waits for the outcome of a reload that the worker did not survive.
-void Monitor::end_reload() noexcept {
+// Whoever waits for the outcome of a reload that the worker did not survive, or has not begun.
+void Monitor::end_reload() {
+  if (offers_reload_) signals_.keep_unsettled(SIGHUP);
   if (!impl_.reload_notice.running) return;
   take_reload({impl_.reload_notice.finished + 1, false, true, "the worker ended meanwhile"});
 }

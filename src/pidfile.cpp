@@ -90,6 +90,7 @@ struct Claim {
   std::atomic<dev_t> device = 0;
   std::atomic<ino_t> inode = 0;
   std::atomic<bool> ready = false;
+  std::atomic<pid_t> worker = 0;
   std::atomic<int> looks = 0;  // pidfiles that this process has open for a look
 } own_claim;
 
@@ -222,6 +223,15 @@ int Pidfile::mark_ready() noexcept {
   if (const int error = posix::lock_readiness(fd_.get())) return error;
   own_claim.ready = true;
   return 0;
+}
+
+void Pidfile::leave_to_monitor() noexcept {
+  is_shared_ = true;
+  own_claim.worker = posix::getpid();
+}
+
+bool Pidfile::is_left_to(pid_t monitor) noexcept {
+  return own_claim.worker == posix::getpid() && own_claim.pid == monitor;
 }
 
 void Pidfile::touch() noexcept { write_pid(fd_.get()); }

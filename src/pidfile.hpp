@@ -53,7 +53,10 @@ class Pidfile {
   void remove() noexcept;
 
   /// From now on `remove` only closes: the file is another process's, which shares the exclusion lock.
-  void leave_to_monitor() noexcept { is_shared_ = true; }
+  void leave_to_monitor() noexcept;
+
+  /// Whether this process is a worker whose monitor, which claims a pidfile, is that one. Thread-safe.
+  static bool is_left_to(pid_t monitor) noexcept;
 
   /// Closes the descriptor, which gives up no lock that another process shares. For forked children.
   void abandon() noexcept { fd_.reset(); }

@@ -37,7 +37,9 @@ SignalMap SignalRelay::relayed(const SignalMap& map) {
 void SignalRelay::begin(pid_t worker) {
   worker_ = worker;
   mapped_ = mapped_by_all_;
-  if (worker != 0) hand_on_held();
+  if (worker == 0) return;
+  handed_on_.clear();
+  hand_on_held();
 }
 
 void SignalRelay::add(int number) {
@@ -49,6 +51,10 @@ void SignalRelay::add(int number) {
     return;
   }
   hand_on_held();
+}
+
+void SignalRelay::keep_unsettled(int number) {
+  if (auto node = handed_on_.extract(number)) held_.insert(std::move(node));
 }
 
 // What the kernel sends to one of them, a terminal's signals, it sends to both.
@@ -63,7 +69,8 @@ void SignalRelay::stop(const SignalInfo& info) {
   if (worker_ != 0 && !info.by_kernel) hand_on(info);
 }
 
-void SignalRelay::hand_on(const SignalInfo& info) const noexcept {
+void SignalRelay::hand_on(const SignalInfo& info) {
+  handed_on_[info.number] = info;
   sigval value{};
   value.sival_int = info.value;
   if (info.value != 0) posix::sigqueue(worker_, info.number, value);

@@ -31,6 +31,12 @@ class SignalRelay {
   /// The worker has mapped one more. What can't be mapped is left alone.
   void add(int number);
 
+  /// The worker has acted upon a signal that was handed on to it.
+  void settle(int number) { handed_on_.erase(number); }
+
+  /// The worker has ended. If it has not acted upon the signal, the next one gets it.
+  void keep_unsettled(int number);
+
   /// Readable while `dispatch` has something to do.
   static int fd() noexcept { return SignalDispatcher::fd(); }
   void dispatch() { signals_.dispatch(); }
@@ -39,7 +45,7 @@ class SignalRelay {
   SignalMap relayed(const SignalMap& map);
   void take(const SignalInfo& info);
   void stop(const SignalInfo& info);
-  void hand_on(const SignalInfo& info) const noexcept;
+  void hand_on(const SignalInfo& info);
   void hand_on_held();
 
   std::function<void()> on_stop_;
@@ -47,6 +53,7 @@ class SignalRelay {
   std::uint64_t stopping_ = 0;       // call on_stop
   std::uint64_t mapped_ = 0;         // by this worker
   std::map<int, SignalInfo> held_;
+  std::map<int, SignalInfo> handed_on_;  // to this worker
   pid_t worker_ = 0;
   SignalDispatcher signals_;
 };

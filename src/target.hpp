@@ -42,6 +42,9 @@ class Target {
   /// True in the daemon itself: then there is no `file()`, since closing it would drop the locks.
   bool is_self() const noexcept { return look_.own() != Pidfile::Own::no; }
 
+  /// Also true in its worker: whoever waits there for what the daemon does, waits for itself.
+  bool is_own_service() const noexcept { return is_self() || Pidfile::is_left_to(pid_); }
+
   /// The pidfile, to be read.
   int file() const noexcept { return look_.fd(); }
 

@@ -450,6 +450,42 @@ BOOST_FIXTURE_TEST_CASE(a_reload_that_kills_the_worker_is_refused, Stage) {
   BOOST_TEST(stop().exited(0));
 }
 
+BOOST_FIXTURE_TEST_CASE(a_reload_that_a_worker_did_not_live_to_begin_is_the_next_ones, Stage) {
+  start("first:1", {"tell_worker", "on_reload", "until:2,block:1", "say:offered", "until:2,hang", "wait"});
+  const Worker first = worker();
+  scene.expect("offered");
+  std::error_code error;
+  std::string refusal = "none";
+  std::jthread asker([&] { refusal = Controller(pidfile).reload(30s, error).refusal; });
+  BOOST_TEST(scene::eventually([&] {  // SIGHUP is the first bit
+    return scene::contents("/proc/" + std::to_string(first.pid) + "/status")
+               .find("ShdPnd:\t0000000000000001") != std::string::npos;
+  }));
+  ::kill(first.pid, SIGKILL);
+  const Worker second = worker();
+  scene.expect("offered");
+  scene.expect("reloaded");
+  asker.join();
+  BOOST_TEST(!error);
+  BOOST_TEST(refusal == "");
+  ::kill(second.pid, SIGKILL);  // and only the next one's
+  worker();
+  scene.expect("offered");
+  BOOST_TEST(stop().exited(0));
+  scene.expect("stop");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_worker_does_not_wait_for_itself, Stage) {
+  start("first:1", {"signal=10:count", "control_self:" + pidfile, "wait"});
+  for (int n = 0; n < 3; ++n) scene.expect("I am running");
+  scene.expect("it is another");  // the monitor
+  for (const std::string task : {"stop", "reload"}) {
+    scene.expect("cannot " + task + " the daemon of \"" + pidfile + "\": it can't wait for itself");
+  }
+  BOOST_TEST(scene.next().find("signal 10") == 0U);
+  BOOST_TEST(stop().exited(0));
+}
+
 // ---- Hangs.
 
 BOOST_FIXTURE_TEST_CASE(a_worker_that_hangs_is_aborted_and_replaced, Stage) {

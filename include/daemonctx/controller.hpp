@@ -87,7 +87,8 @@ class DAEMONCTX_EXPORT ControlError : public std::system_error {
 ///   (unless that is root): it can't be the daemon, and is left alone;
 /// - `too_many_symbolic_link_levels`, `too_many_links`: another daemon's pidfile may have been put in its place;
 /// - or the system's error.
-/// The daemon may use them on itself, but for what it would have to wait for (`resource_deadlock_would_occur`).
+/// The daemon, and a worker of its monitor, may use them on itself, but for what it would have to wait for
+/// (`resource_deadlock_would_occur`).
 /// Reentrant.
 class DAEMONCTX_EXPORT Controller {
  public:

@@ -327,6 +327,13 @@ const std::map<std::string, ServiceAction> service_actions = {
     {"raise", [](DaemonContext&, const std::string& signal) { ::raise(std::stoi(signal)); }},
     {"uncaught", [](DaemonContext&, const std::string& text) { throw_uncaught(text); }},
     {"uncaught_on_thread", [](DaemonContext&, const std::string& text) { throw_on_thread(text); }},
+    {"block",
+     [](DaemonContext&, const std::string& signal) {
+       sigset_t set;
+       sigemptyset(&set);
+       sigaddset(&set, std::stoi(signal));
+       ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+     }},
     {"hang",
      [](DaemonContext&, const std::string&) {
        for (;;) ::pause();

@@ -100,7 +100,11 @@ void DaemonContext::Impl::become_ready() {
     throw DaemonError(Step::write_pidfile, {error, std::generic_category()}, options.pidfile.string());
   }
   // Before the caller ends, which a manager takes for the service's end unless it has read who is the daemon.
-  manager.ready(detaches() && !is_worker() ? owner : 0);
+  const int told = manager.ready(detaches() && !is_worker() ? owner : 0);
+  if (is_worker() && told != 0) {
+    throw DaemonError(Step::become_ready, {told, std::generic_category()}, {},
+                      "cannot tell the monitor: " + std::generic_category().message(told));
+  }
   if (detaches() || is_worker()) static_cast<void>(manager.barrier(longest_barrier));
   if (const int error = status ? status.send_ready() : 0) {
     if (is_worker()) manager.send(cut_off_message);

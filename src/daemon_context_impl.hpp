@@ -68,6 +68,7 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   Directories directories;
   bool left_root = false;
   pid_t monitor = 0;         // of a worker
+  UniqueFd lifeline;         // to that
   unsigned incarnation = 0;  // counted by the monitor
   std::optional<WorkerEnd> last_exit;
   std::string refusal;  // what before_drop threw

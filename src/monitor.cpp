@@ -9,6 +9,7 @@
 #include "flush.hpp"
 #include "posix/child_trap.hpp"
 #include "posix/deadline.hpp"
+#include "posix/lifeline.hpp"
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
 #include "worker_notice.hpp"
@@ -74,6 +75,9 @@ std::optional<Outcome> Monitor::supervise(const StatusReader* reports) {
 bool Monitor::start_worker() {
   ++impl_.incarnation;
   WorkerConnection connection = connect_worker();
+  posix::Lifeline lifeline = posix::make_lifeline();
+  lifeline_ = std::move(lifeline.holder);
+  impl_.lifeline = std::move(lifeline.dependent);
   if (crash_note_ != nullptr) crash_note_->signal = 0;
   ready_ = false;
   hung_ = false;
@@ -82,6 +86,7 @@ bool Monitor::start_worker() {
   kill_at_ = Clock::time_point::max();
   if (fork_worker(connection)) return true;
   connection_ = std::move(connection.monitor);
+  impl_.lifeline.reset();
   started_ = Clock::now();
   if (stopping_) kill_at_ = posix::deadline_in(policy_.stop_timeout);
   else if (impl_.options.ready_timeout.count() > 0) kill_at_ = posix::deadline_in(longest_start());
@@ -106,6 +111,7 @@ bool Monitor::fork_worker(WorkerConnection& connection) {
   blocked.keep();
   impl_.monitor = monitor;
   connection.monitor.reset();
+  lifeline_.reset();
   become_worker(std::move(connection.worker));
   return true;
 }

@@ -70,6 +70,7 @@ class [[gnu::visibility("hidden")]] Monitor {
   pid_t worker_ = 0;
   int wait_status_ = 0;
   UniqueFd connection_;
+  UniqueFd lifeline_;
   Clock::time_point started_;
   bool ready_ = false;
   bool hung_ = false;

@@ -90,9 +90,9 @@ void Notify::forget() noexcept {
   socket_.reset();
 }
 
-void Notify::ready(pid_t main_pid) const noexcept {
-  if (main_pid == 0) send("READY=1");
-  else send(Message("MAINPID=").add(main_pid).add("\nREADY=1"));
+int Notify::ready(pid_t main_pid) const noexcept {
+  if (main_pid == 0) return send("READY=1");
+  return send(Message("MAINPID=").add(main_pid).add("\nREADY=1"));
 }
 
 void Notify::reloading() const noexcept {

@@ -42,7 +42,7 @@ class Notify {
   int fd() const noexcept { return socket_.get(); }
 
   /// READY=1, with MAINPID=`main_pid` unless that is 0.
-  void ready(pid_t main_pid) const noexcept;
+  int ready(pid_t main_pid) const noexcept;
 
   /// RELOADING=1 with MONOTONIC_USEC, in one datagram as systemd 253 and later demand.
   void reloading() const noexcept;

@@ -24,8 +24,12 @@ struct Attempt {
   scene::Result result;
 };
 
-Attempt start_with_fault(Scene& scene, const std::string& call, int n, int error) {
-  const std::string mark = scene.path("mark");
+Attempt start_with_fault(Scene& scene, const std::string& call, int n, int error,
+                         const scene::Words& options = {}) {
+  // Whoever the daemon has become by then can put it there.
+  const std::string mark = scene.path("marks/mark");
+  ::mkdir(scene.path("marks").c_str(), 0777);
+  ::chmod(scene.path("marks").c_str(), 0777);
   const std::string fault = call + ':' + std::to_string(n) + ':' + std::to_string(error);
   ::unlink(mark.c_str());
   Attempt attempt;
@@ -33,6 +37,7 @@ Attempt start_with_fault(Scene& scene, const std::string& call, int n, int error
                         "ready_timeout=20000"};
   if (::geteuid() == 0) words.emplace_back("user=nobody");
   ::chmod(scene.path("channel").c_str(), 0666);
+  words.insert(words.end(), options.begin(), options.end());
   words.insert(words.end(), {"facts", "wait"});
   attempt.result = scene.run_probe(words, [&] {
     ::setenv("DAEMONCTX_FAULT", fault.c_str(), 1);
@@ -42,12 +47,12 @@ Attempt start_with_fault(Scene& scene, const std::string& call, int n, int error
   return attempt;
 }
 
-void expect_daemon(Scene& scene) {
+void expect_daemon(Scene& scene, bool has_monitor = false) {
   const auto facts = scene.facts();
   BOOST_TEST(facts.at("blocked") == "0000000000000000");
   BOOST_TEST(facts.at("umask") == "22");
   if (::geteuid() == 0) BOOST_TEST(facts.at("uids") == "65534\t65534\t65534\t65534");
-  const pid_t daemon = std::stoi(facts.at("pid"));
+  const pid_t daemon = std::stoi(facts.at(has_monitor ? "ppid" : "pid"));
   BOOST_TEST(scene::pid_in(scene.path("pid")) == daemon);
   ::kill(daemon, SIGTERM);
   scene.expect("stop");
@@ -98,5 +103,23 @@ BOOST_DATA_TEST_CASE(a_start_does_not_mind_an_interrupted_call,
     if (attempt.result.end.exited(0)) expect_daemon(scene);
     BOOST_TEST(scene::children().empty());
     if (!attempt.hit) break;
+  }
+}
+
+// The calls that a monitor makes, beside those of any start.
+BOOST_DATA_TEST_CASE(so_does_one_with_a_monitor,
+                     boost::unit_test::data::make({"chdir", "dup2", "fcntl", "fork", "mmap", "pipe2", "prctl",
+                                                   "pwrite", "read", "sendmsg", "setresuid", "sigaction",
+                                                   "socketpair", "syscall", "write", "writev"}),
+                     call) {
+  Scene scene;
+  for (int n = 1;; ++n) {
+    BOOST_TEST_CONTEXT("call " << n) {
+      const Attempt attempt = start_with_fault(scene, call, n, EIO, {"respawn=first:1,most:1"});
+      if (attempt.result.end.exited(0)) expect_daemon(scene, true);
+      else expect_refusal(scene, attempt.result);
+      BOOST_TEST(scene::children().empty());
+      if (!attempt.hit) break;
+    }
   }
 }

@@ -92,6 +92,20 @@ BOOST_FIXTURE_TEST_CASE(process_1_holds_no_end_of_the_services_pipes, Stage) {
   BOOST_TEST(container.finish().end.exited(0));
 }
 
+BOOST_FIXTURE_TEST_CASE(the_service_may_have_a_monitor_of_its_own, Stage) {
+  auto container = begin({"respawn=first:1", "signal=10:count", "facts", "until:3,raise:9", "wait"});
+  for (int n = 0; n < 3; ++n) BOOST_TEST(scene.facts().at("mode") == "init");
+  const pid_t first = process_1_of(container);
+  ::kill(first, SIGUSR1);
+  BOOST_TEST(scene.next().rfind("signal 10", 0) == 0U);
+  ::kill(first, SIGTERM);
+  scene.expect("stop");
+  const auto result = container.finish();
+  BOOST_TEST(result.end.exited(0));
+  BOOST_TEST(result.err.find("(number 2) was killed by SIGKILL after ") != std::string::npos);
+  BOOST_TEST(begin({"respawn=first:1,most:1,window:60000", "return:5"}).finish().end.exited(5));
+}
+
 BOOST_FIXTURE_TEST_CASE(threads_would_be_lost, Stage) {
   const auto result = scene::Stage::begin({"thread", "run", "facts"}, as_process_1).finish();
   BOOST_TEST(result.end.exited(1));

@@ -4,6 +4,7 @@
 // Services that crash, hang and are stopped, under a monitor.
 
 #include <fcntl.h>
+#include <pty.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -586,4 +587,40 @@ BOOST_FIXTURE_TEST_CASE(a_monitor_is_never_woken, Stage) {
   std::this_thread::sleep_for(3s);
   BOOST_TEST(switches() == before);
   BOOST_TEST(stop().exited(0));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_manager_that_does_not_read_stops_nobody, Stage) {
+  const scene::Listener manager(scene.path("socket"));
+  auto service =
+      scene.start_probe({"daemon", "respawn=first:1", "tell_worker", "statuses:1000", "say:told", "wait"},
+                        [&] { ::setenv("NOTIFY_SOCKET", manager.name().c_str(), 1); });
+  while (manager.await().text != "BARRIER=1") continue;
+  worker();
+  scene.expect("told");
+  ::kill(service.pid(), SIGTERM);
+  scene.expect("stop");
+  BOOST_TEST(service.finish().end.exited(0));
+}
+
+// ---- On a terminal.
+
+BOOST_FIXTURE_TEST_CASE(what_a_terminal_sends_to_both_reaches_the_worker_once, Stage) {
+  int terminal = -1;
+  const pid_t service = ::forkpty(&terminal, nullptr, nullptr, nullptr);
+  if (service == 0) {
+    scene::begin_afresh();
+    ::execl(scene::probe().c_str(), "daemon_probe", scene.path("channel").c_str(), "daemon", "detach=never",
+            "respawn=first:1", "signal=2:count", "tell_worker", "wait", nullptr);
+    ::_exit(127);
+  }
+  const Worker first = worker();
+  BOOST_TEST(first.monitor == service);
+  BOOST_TEST(::write(terminal, "\x03", 1) == 1);  // Ctrl-C
+  BOOST_TEST(scene.next() == "signal 2 value 0 from 0 0");
+  BOOST_TEST(::write(terminal, "\x03", 1) == 1);
+  BOOST_TEST(scene.next() == "signal 2 value 0 from 0 0");
+  ::kill(service, SIGTERM);
+  scene.expect("stop");
+  BOOST_TEST(scene::await_end(service).exited(0));
+  ::close(terminal);
 }

@@ -18,6 +18,7 @@
 #include <array>
 #include <cstddef>
 
+#include "listener.hpp"
 #include "stage.hpp"
 
 using scene::NeedsRoot;
@@ -681,3 +682,50 @@ BOOST_FIXTURE_TEST_CASE(no_core_handler_sees_a_daemon_that_has_changed_its_user,
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+namespace {
+
+class WatchedProcess {
+ public:
+  explicit WatchedProcess(const std::string& pid)
+      : process_(static_cast<int>(::syscall(SYS_pidfd_open, std::stoi(pid), 0))) {}
+
+  bool ends() const {
+    pollfd ended{process_.get(), POLLIN, 0};
+    return ::poll(&ended, 1, std::chrono::milliseconds(scene::patience).count()) == 1;
+  }
+
+ private:
+  scene::Received process_;
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_CASE(a_monitor_that_may_not_kill_its_worker_ends_and_takes_it_along, Stage) {
+  const auto without_kill = [] {
+    scene::forgo_leak_check();
+    must(::prctl(PR_CAPBSET_DROP, CAP_KILL) == 0);
+  };
+  const auto facts =
+      start({"user=nobody", "pidfile=" + pidfile, "err=" + log, "respawn=first:1,stop:300"}, without_kill);
+  const pid_t monitor = std::stoi(facts.at("ppid"));
+  const WatchedProcess worker(facts.at("pid"));
+  ::kill(monitor, SIGTERM);
+  BOOST_TEST(scene::await_end(monitor).exited(1));
+  BOOST_TEST(worker.ends());
+  BOOST_TEST(
+      contains(scene::contents(log), "cannot kill worker " + facts.at("pid") + ": Operation not permitted"));
+  BOOST_TEST(!scene::exists(pidfile));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_worker_that_has_become_another_user_by_itself_dies_with_its_monitor, Stage) {
+  const auto result = run({"pidfile=" + pidfile, "respawn=first:1", "become:65534", "facts", "wait"});
+  BOOST_REQUIRE(result.end.exited(0));
+  scene.expect("become: done");
+  const auto facts = scene.facts();
+  const pid_t monitor = std::stoi(facts.at("ppid"));
+  const WatchedProcess worker(facts.at("pid"));
+  ::kill(monitor, SIGKILL);
+  BOOST_TEST(scene::await_end(monitor).killed_by(SIGKILL));
+  BOOST_TEST(worker.ends());
+}

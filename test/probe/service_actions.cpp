@@ -287,6 +287,10 @@ const std::map<std::string, ServiceAction> service_actions = {
        service_actions.at(action.substr(0, colon))(context,
                                                    colon == std::string::npos ? "" : action.substr(colon + 1));
      }},
+    {"statuses",
+     [](DaemonContext& context, const std::string& count) {
+       for (int n = std::stoi(count); n > 0; --n) context.notify_status("still " + std::to_string(n));
+     }},
     {"say", [](DaemonContext&, const std::string& text) { say(text); }},
     {"print", [](DaemonContext&, const std::string& text) { std::cout << text << std::endl; }},
     {"eprint", [](DaemonContext&, const std::string& text) { std::cerr << text << std::endl; }},
@@ -327,6 +331,10 @@ const std::map<std::string, ServiceAction> service_actions = {
     {"raise", [](DaemonContext&, const std::string& signal) { ::raise(std::stoi(signal)); }},
     {"uncaught", [](DaemonContext&, const std::string& text) { throw_uncaught(text); }},
     {"uncaught_on_thread", [](DaemonContext&, const std::string& text) { throw_on_thread(text); }},
+    {"become",
+     [](DaemonContext&, const std::string& user) {
+       say_outcome("become", ::setuid(static_cast<uid_t>(std::stoul(user))));
+     }},
     {"block",
      [](DaemonContext&, const std::string& signal) {
        sigset_t set;

@@ -17,7 +17,7 @@ FLOORS = [
         "posix/file_lock posix/lock_board posix/wake_fd posix/deadline "
         "posix/rseq posix/file_watch posix/start_time progress ticker plain_text posix/identity posix/trust "
         "posix/trusted_path posix/process posix/signal_name posix/crash_note posix/child_trap "
-        "posix/unix_socket",
+        "posix/unix_socket posix/lifeline",
     ],
     # 1: parts
     [

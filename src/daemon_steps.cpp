@@ -9,7 +9,6 @@
 
 #include "posix/child_trap.hpp"
 #include "posix/close_fds.hpp"
-#include "posix/lifeline.hpp"
 #include "posix/resource_limits.hpp"
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
@@ -45,10 +44,6 @@ int write_pidfile(Impl& impl) noexcept { return impl.pidfile ? impl.pidfile.clai
 
 bool is_restricted(const DaemonOptions& options) noexcept {
   return options.no_new_privileges || !options.restrictions.empty();
-}
-
-int hang_on_to_monitor(Impl& impl) noexcept {
-  return impl.is_worker() ? posix::hang_on(impl.lifeline.get()) : 0;
 }
 
 int tie_to_monitor(Impl& impl) noexcept { return impl.tie_to_monitor(); }
@@ -136,7 +131,6 @@ constexpr std::array detached_steps = {
     DaemonStep{Step::limit_core, limit_core},
     DaemonStep{Step::set_umask, set_umask},
     DaemonStep{Step::write_pidfile, write_pidfile},
-    DaemonStep{Step::start_worker, hang_on_to_monitor},
     DaemonStep{Step::start_worker, tie_to_monitor},
     DaemonStep{Step::run_before_drop, run_before_drop},
     DaemonStep{Step::change_root, change_root},
@@ -157,7 +151,6 @@ constexpr std::size_t common_foreground_steps = 2;
 constexpr std::array foreground_steps = {
     DaemonStep{Step::set_umask, set_umask},
     DaemonStep{Step::write_pidfile, write_pidfile},
-    DaemonStep{Step::start_worker, hang_on_to_monitor},
     DaemonStep{Step::start_worker, tie_to_monitor},
     DaemonStep{Step::install_signal_map, install_signal_map},
     DaemonStep{Step::redirect_stdio, redirect_input},

@@ -25,6 +25,10 @@ constexpr milliseconds abort_grace{2000};
 // After the time that the caller gives it; it may be gone.
 constexpr milliseconds caller_grace{5000};
 
+// For the lines of a worker that has ended, and at the monitor's own end: who stops the service waits for both.
+constexpr milliseconds last_words_patience{1000};
+constexpr milliseconds own_words_patience{500};
+
 std::chrono::microseconds shorter_but_none(std::chrono::microseconds one,
                                            std::chrono::microseconds other) noexcept {
   if (one.count() == 0 || other.count() == 0) return std::max(one, other);
@@ -83,21 +87,24 @@ bool Monitor::start_worker() {
   hung_ = false;
   ending_ = false;
   late_ = false;
+  offers_reload_ = false;
   kill_at_ = Clock::time_point::max();
   if (fork_worker(connection)) return true;
   connection_ = std::move(connection.monitor);
   impl_.lifeline.reset();
   started_ = Clock::now();
   if (stopping_) kill_at_ = posix::deadline_in(policy_.stop_timeout);
-  else if (impl_.options.ready_timeout.count() > 0) kill_at_ = posix::deadline_in(longest_start());
+  else if (impl_.options.ready_timeout.count() > 0) kill_at_ = start_deadline();
   show();
   signals_.begin(worker_);
   return false;
 }
 
-milliseconds Monitor::longest_start() const noexcept {
+Monitor::Clock::time_point Monitor::start_deadline() const noexcept {
+  constexpr auto never = Clock::time_point::max();
+  const auto deadline = posix::deadline_in(impl_.options.ready_timeout);
   const bool caller_waits = !was_ever_ready_ && impl_.detaches();
-  return impl_.options.ready_timeout + (caller_waits ? caller_grace : milliseconds::zero());
+  return caller_waits && deadline < never - caller_grace ? deadline + caller_grace : deadline;
 }
 
 bool Monitor::fork_worker(WorkerConnection& connection) {
@@ -134,7 +141,7 @@ WorkerEnd Monitor::await_worker() {
     receive_messages();          // also its last words
     if (end) {
       end->was_ready = ready_;
-      for (const auto& pump : impl_.redirection.pumps()) pump->finish(worker_);
+      finish_lines(worker_, last_words_patience);
       connection_.reset();
       worker_ = 0;
       return *end;
@@ -166,11 +173,11 @@ std::optional<WorkerEnd> Monitor::reap() {
 void Monitor::wait_until(Clock::time_point deadline) {
   std::vector<pollfd> events{{SignalRelay::fd(), POLLIN, 0}, {connection_.get(), POLLIN, 0}};
   for (const auto& pump : impl_.redirection.pumps()) {
+    pump->pump(worker_);
     pump->append_events(events);
     deadline = std::min(deadline, pump->next_attempt());
   }
   posix::poll(events.data(), events.size(), posix::poll_timeout(deadline));
-  for (const auto& pump : impl_.redirection.pumps()) pump->pump(worker_);
 }
 
 Monitor::Clock::time_point Monitor::next_deadline() const {
@@ -189,6 +196,7 @@ void Monitor::enforce_deadlines() {
   if (!ready_) impl_.manager.ping_if_due();
   const auto now = Clock::now();
   if (now >= kill_at_) kill_worker();
+  if (waits_for_log()) last_said_ = now;
   const auto silence = now - last_said_;
   if (!may_hang() || silence < policy_.hang_timeout) return;
   // This process has not run either, both were stopped perhaps: the worker has had no chance to say something.
@@ -201,6 +209,16 @@ void Monitor::enforce_deadlines() {
          std::to_string(policy_.hang_timeout.count()) + " ms");
   posix::kill(worker_, SIGABRT);
   kill_at_ = std::min(kill_at_, posix::deadline_in(abort_grace));
+}
+
+bool Monitor::waits_for_log() const noexcept {
+  const auto& pumps = impl_.redirection.pumps();
+  return std::any_of(pumps.begin(), pumps.end(), [](const auto& pump) { return pump->is_blocked(); });
+}
+
+void Monitor::finish_lines(pid_t author, milliseconds patience) {
+  const auto limit = posix::deadline_in(patience);
+  for (const auto& pump : impl_.redirection.pumps()) pump->finish(author, limit);
 }
 
 void Monitor::kill_worker() {
@@ -269,7 +287,7 @@ std::optional<Outcome> Monitor::give_up_start(const WorkerEnd& end, const Status
 void Monitor::leave(int status) noexcept {
   if (!stopping_) impl_.manager.stopping();
   flush_streams();
-  for (const auto& pump : impl_.redirection.pumps()) pump->finish(worker_);
+  finish_lines(worker_, own_words_patience);
   impl_.remove_pidfile();
   posix::_exit(status);
 }

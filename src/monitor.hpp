@@ -41,7 +41,9 @@ class [[gnu::visibility("hidden")]] Monitor {
   bool may_hang() const noexcept;
   void enforce_deadlines();
   void kill_worker();
-  std::chrono::milliseconds longest_start() const noexcept;
+  Clock::time_point start_deadline() const noexcept;
+  bool waits_for_log() const noexcept;
+  void finish_lines(pid_t author, std::chrono::milliseconds patience);
 
   // Between two.
   void note_end(const WorkerEnd& end);
@@ -76,11 +78,11 @@ class [[gnu::visibility("hidden")]] Monitor {
   bool hung_ = false;
   bool late_ = false;    // not ready in time
   bool ending_ = false;  // by itself
+  bool offers_reload_ = false;
   Clock::time_point last_said_;
   Clock::time_point kill_at_ = Clock::time_point::max();
 
   bool was_ever_ready_ = false;
-  bool offers_reload_ = false;
   bool stopping_ = false;
 };
 

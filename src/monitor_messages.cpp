@@ -30,7 +30,10 @@ void Monitor::take(WorkerMessage message) {
     if (notice->running || notice->finished != impl_.reload_notice.finished) signals_.settle(SIGHUP);
     return take_reload(std::move(*notice));
   }
-  if (const auto number = mapped_signal(text)) return signals_.add(*number);
+  if (const auto number = mapped_signal(text)) {
+    if (*number == SIGHUP) offers_reload_ = false;  // if it is mapped to that, a notice follows
+    return signals_.add(*number);
+  }
   // Of a worker's end the manager hears only if it is the service's.
   if (text == "STOPPING=1") {
     ending_ = true;

@@ -37,8 +37,7 @@ SignalMap SignalRelay::relayed(const SignalMap& map) {
 void SignalRelay::begin(pid_t worker) {
   worker_ = worker;
   mapped_ = mapped_by_all_;
-  if (worker == 0) return;
-  handed_on_.clear();
+  if (worker != 0) handed_on_.clear();
   hand_on_held();
 }
 
@@ -78,6 +77,7 @@ void SignalRelay::hand_on(const SignalInfo& info) {
 }
 
 void SignalRelay::hand_on_held() {
+  if (worker_ == 0) return;  // a worker's last words
   for (auto each = held_.begin(); each != held_.end();) {
     const bool wanted = (mapped_ & signal_bit(each->first)) != 0;
     if (wanted) hand_on(each->second);

@@ -20,9 +20,6 @@ using posix::Clock;
 
 constexpr std::chrono::milliseconds attempt_interval{50};
 
-// How much is read of what an ended worker's own children may go on printing: a full pipe.
-constexpr std::size_t most_pieces_left = 64UL * 1024 / LinePipe::longest_line + 1;
-
 // As syslog(3) writes it, in every locale.
 std::string time_stamp() {
   constexpr std::array months = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
@@ -51,33 +48,25 @@ SyslogPump::SyslogPump(std::string identifier, int facility, std::string path)
       path_(std::move(path)),
       socket_(posix::connect_to(path_, SOCK_DGRAM)) {
   if (!socket_) throw std::system_error(posix::last_error());
-  if (const int error = monitor_.pipe.never_wait()) throw std::system_error(error, std::generic_category());
 }
 
 void SyslogPump::leave_to_worker() noexcept {
   socket_.reset();
-  monitor_.pipe.close_writer();
-  for (Source* source : {&worker_, &monitor_}) source->pipe.close_reader();
+  monitor_.lines.close();
+  worker_.lines.leave_to_writer();
 }
 
 void SyslogPump::append_descriptors(std::vector<int>& to) const {
-  to.push_back(socket_.get());
-  for (const Source* source : {&worker_, &monitor_}) {
-    to.push_back(source->pipe.reader());
-    to.push_back(source->pipe.writer());
-  }
+  for (const int fd : {socket_.get(), worker_.lines.reader(), worker_end(), monitor_end()}) to.push_back(fd);
 }
 
 void SyslogPump::append_events(std::vector<pollfd>& to) const {
-  if (!pending_.empty()) {
-    if (is_full_) to.push_back({socket_.get(), POLLOUT, 0});
-    return;
-  }
-  for (const Source* source : {&worker_, &monitor_}) to.push_back({source->pipe.reader(), POLLIN, 0});
+  if (!is_blocked()) to.push_back({worker_.lines.reader(), POLLIN, 0});
+  else if (is_full_) to.push_back({socket_.get(), POLLOUT, 0});
 }
 
 Clock::time_point SyslogPump::next_attempt() const noexcept {
-  return pending_.empty() ? Clock::time_point::max() : next_attempt_;
+  return is_blocked() ? next_attempt_ : Clock::time_point::max();
 }
 
 void SyslogPump::pump(pid_t worker) {
@@ -85,8 +74,7 @@ void SyslogPump::pump(pid_t worker) {
   if (deliver(no_limit) && pass(worker_, worker)) pass(monitor_, posix::getpid());
 }
 
-void SyslogPump::finish(pid_t worker) {
-  const auto limit = posix::deadline_in(patience);
+void SyslogPump::finish(pid_t worker, Clock::time_point limit) {
   while (!deliver(limit)) await_attempt(limit);
   drain(worker_, worker, limit);
   drain(monitor_, posix::getpid(), limit);
@@ -94,26 +82,32 @@ void SyslogPump::finish(pid_t worker) {
 
 // False: it can't go on now.
 bool SyslogPump::pass(Source& source, pid_t author) {
-  source.pipe.read_more();
+  source.lines.read_more();
   while (take(source, author, false)) {
     if (!deliver(Clock::time_point::max())) return false;
   }
   return true;
 }
 
+// What is there now: the worker's own children may go on printing.
 void SyslogPump::drain(Source& source, pid_t author, Clock::time_point limit) {
-  bool more = true;
-  for (std::size_t left = most_pieces_left; more && left > 0; --left) {
-    more = source.pipe.read_more();
-    while (take(source, author, !more)) {
+  const auto pass_on = [&](bool also_rest) {
+    while (take(source, author, also_rest)) {
       while (!deliver(limit)) await_attempt(limit);
     }
+  };
+  pass_on(false);
+  for (std::size_t left = source.lines.waiting(); left > 0;) {
+    const std::size_t size = source.lines.read_more();
+    left = size == 0 ? 0 : left - std::min(left, size);
+    pass_on(false);
   }
+  pass_on(true);
 }
 
 // False: there is no line. An empty one is none for syslog.
 bool SyslogPump::take(Source& source, pid_t author, bool also_rest) {
-  while (auto piece = source.pipe.next(also_rest)) {
+  while (auto piece = source.lines.next(also_rest)) {
     const auto stated = piece->begins_line ? stated_priority(piece->text) : std::nullopt;
     if (piece->begins_line) source.priority = stated.value_or(LOG_INFO);
     if (stated) piece->text.remove_prefix(3);
@@ -136,7 +130,7 @@ std::string SyslogPump::record(int priority, pid_t author, std::string_view text
 
 // False: it is to be tried again. True: there is nothing pending any more.
 bool SyslogPump::deliver(Clock::time_point limit) {
-  if (pending_.empty()) return true;
+  if (!is_blocked()) return true;
   if (const int error = send_pending()) {
     const auto now = Clock::now();
     give_up_at_ = std::min(give_up_at_, now + patience);
@@ -144,6 +138,7 @@ bool SyslogPump::deliver(Clock::time_point limit) {
     next_attempt_ = now + attempt_interval;
     if (now < std::min(give_up_at_, limit)) return false;
     ++lost_;
+    socket_.reset();  // another may be there by now, and this one hang
   } else {
     give_up_at_ = Clock::time_point::max();
   }

@@ -8,16 +8,16 @@
 #include <string>
 #include <vector>
 
-#include "line_pipe.hpp"
+#include "line_source.hpp"
 #include "posix/deadline.hpp"
 
 namespace daemonctx {
 
-/// Brings what a service prints to the local syslog service, line by line. Worker and monitor print into a pipe each, since
-/// a monitor that waits for room in the worker's would wait for itself; the monitor reads both.
+/// Brings what a service prints to the local syslog service, line by line. Workers print into a pipe. The monitor, which reads
+/// that, prints into memory: it would otherwise wait for itself.
 ///
-/// What the syslog service does not take is kept for a while, in which the worker may have to wait; then it is counted as
-/// lost, so that the service goes on without its log.
+/// A syslog service that is slow is waited for, in the end by the worker. What one that is gone or hangs does not take
+/// within `patience` is counted as lost, so that the service goes on without its log.
 class SyslogPump {
  public:
   using Clock = posix::Clock;
@@ -29,29 +29,32 @@ class SyslogPump {
   /// \note Runs in the caller: what can't be reached, fails there.
   SyslogPump(std::string identifier, int facility, std::string path = "/dev/log");
 
-  /// What is to become descriptor 1 or 2. What finds no room in the monitor's is lost.
-  int worker_end() const noexcept { return worker_.pipe.writer(); }
-  int monitor_end() const noexcept { return monitor_.pipe.writer(); }
+  /// What is to become descriptor 1 or 2.
+  int worker_end() const noexcept { return worker_.lines.writer(); }
+  int monitor_end() const noexcept { return monitor_.lines.writer(); }
 
   /// In a worker that was just forked: nothing but its own end stays open.
   void leave_to_worker() noexcept;
 
   void append_descriptors(std::vector<int>& to) const;
 
-  /// For poll(2): what there is to wait for, and until when.
+  /// For poll(2), after `pump`: what there is to wait for, and until when.
   void append_events(std::vector<pollfd>& to) const;
   Clock::time_point next_attempt() const noexcept;
+
+  /// Whether the worker may have to wait.
+  bool is_blocked() const noexcept { return !pending_.empty(); }
 
   /// Passes on what there is. Never waits.
   /// \param worker the process that the lines are said to be of. 0: none is named.
   void pump(pid_t worker);
 
-  /// The same after the worker's end, also with a line that has none. Waits up to `patience` for the syslog service.
-  void finish(pid_t worker);
+  /// The same after the worker's end, also with a line that has none. Waits for the syslog service, but not beyond `limit`.
+  void finish(pid_t worker, Clock::time_point limit);
 
  private:
   struct Source {
-    LinePipe pipe;
+    LineSource lines;
     int priority = 0;  // of the line under way
   };
 
@@ -68,8 +71,8 @@ class SyslogPump {
   int facility_;
   std::string path_;
   UniqueFd socket_;
-  Source worker_;
-  Source monitor_;
+  Source worker_{LineSource::pipe()};
+  Source monitor_{LineSource::memory()};
 
   std::string pending_;   // a record that is not sent yet
   bool is_full_ = false;  // that is why

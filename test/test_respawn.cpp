@@ -288,6 +288,17 @@ BOOST_FIXTURE_TEST_CASE(the_user_hears_of_each_end_between_two_workers, Stage) {
   scene.expect("user " + root + " hears of worker 2");
 }
 
+BOOST_FIXTURE_TEST_CASE(no_patience_is_too_long, Stage) {
+  const auto result =
+      scene.run_probe({"daemon", "pidfile=" + pidfile, "respawn=first:1,stop:9223372036854775807",
+                       "ready_timeout=9223372036854775807", "tell_worker", "wait"});
+  BOOST_TEST(result.err == "");
+  BOOST_REQUIRE(result.end.exited(0));
+  monitor = worker().monitor;
+  BOOST_TEST(stop().exited(0));
+  scene.expect("stop");
+}
+
 BOOST_FIXTURE_TEST_CASE(a_later_worker_that_is_not_ready_in_time_is_replaced, Stage) {
   start("first:1", {"ready_timeout=200", "readiness=", "tell_worker", "until:2,ready", "until:2,_exit:1",
                     "until:3,hang", "ready", "wait"});
@@ -472,6 +483,21 @@ BOOST_FIXTURE_TEST_CASE(a_reload_that_a_worker_did_not_live_to_begin_is_the_next
   ::kill(second.pid, SIGKILL);  // and only the next one's
   worker();
   scene.expect("offered");
+  BOOST_TEST(stop().exited(0));
+  scene.expect("stop");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_signal_that_was_acted_upon_is_not_handed_on_again, Stage) {
+  start("first:1", {"tell_worker", "on_reload", "map:1", "say:mine", "wait"});
+  Worker current = worker();
+  scene.expect("mine");
+  ::kill(monitor, SIGHUP);
+  scene.expect("mapped 1");
+  for (int n = 0; n < 2; ++n) {
+    ::kill(current.pid, SIGKILL);
+    current = worker();
+    scene.expect("mine");
+  }
   BOOST_TEST(stop().exited(0));
   scene.expect("stop");
 }

@@ -418,7 +418,12 @@ BOOST_FIXTURE_TEST_CASE(output_goes_to_a_log_or_to_syslog, Probe) {
              std::string::npos);
   BOOST_TEST(explained.find("become the monitor") != std::string::npos);
   scene::write_file(config, "syslog = true\n");
-  const auto result = run({"start", "--config", config, "--log", log});
+  BOOST_TEST(run({"start", "--explain", "--config", config, "--log", log}).out.find("\"" + log + "\"") !=
+             std::string::npos);
+  scene::write_file(config, "log = " + log + "\n");
+  BOOST_TEST(run({"start", "--explain", "--config", config, "--syslog"}).out.find("syslog, as") !=
+             std::string::npos);
+  const auto result = run({"start", "--syslog", "--log", log});
   BOOST_TEST(result.end.exited(2));
   BOOST_TEST(result.err.find("the output can go to a log or to syslog, not to both") != std::string::npos);
 }

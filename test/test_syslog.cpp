@@ -150,6 +150,25 @@ BOOST_FIXTURE_TEST_CASE(a_syslog_service_that_hangs_does_not_keep_the_service_fr
   BOOST_TEST(scene::eventually([&] { return !scene::exists(pidfile); }));
 }
 
+BOOST_FIXTURE_TEST_CASE(who_waits_for_a_hanging_syslog_service_is_no_hanging_worker, Stage) {
+  const auto result =
+      run(with(to_syslog, {"respawn=first:1,hang:500", "tell_worker", "lines:3000", "tell_worker"}));
+  BOOST_TEST(result.end.exited(0));
+  BOOST_TEST(scene.next().rfind("worker 1 ", 0) == 0U);
+  scene.expect("3000 lines");
+  BOOST_TEST(scene.next().rfind("worker 1 ", 0) == 0U);
+}
+
+BOOST_FIXTURE_TEST_CASE(what_the_users_report_prints_is_not_lost, Stage) {
+  const auto result = run(with(to_syslog, {"respawn=first:1,most:1,print:3000", "return:3"}));
+  BOOST_TEST(result.end.exited(0));
+  for (int worker = 1; worker <= 2; ++worker) {
+    BOOST_TEST(next().find("ended with status 3 after ") != std::string::npos);
+    for (int n = 0; n < 3000; ++n) BOOST_REQUIRE(next() == "<30> probe: report " + std::to_string(n));
+  }
+  BOOST_TEST(next().find("given up after 1 restarts") != std::string::npos);
+}
+
 BOOST_FIXTURE_TEST_CASE(without_a_syslog_service_there_is_no_start, Stage) {
   ::unlink("/dev/log");
   refuses(with(to_syslog, {"pidfile=" + pidfile}),

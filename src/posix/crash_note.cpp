@@ -40,8 +40,11 @@ void use_handler_stack() noexcept {
 }  // namespace
 
 CrashNote* share_crash_note() noexcept {
-  void* const memory =
-      posix::mmap(nullptr, sizeof(CrashNote), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  static void* memory = MAP_FAILED;  // stays: a worker's handler may use it at any time
+  if (memory == MAP_FAILED) {
+    memory =
+        posix::mmap(nullptr, sizeof(CrashNote), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  }
   return memory == MAP_FAILED ? nullptr : new (memory) CrashNote;
 }
 

@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -49,6 +50,7 @@ using ::getresgid;
 using ::getresuid;
 using ::getrlimit;
 using ::getuid;
+using ::ioctl;
 using ::kill;
 using ::lstat;
 using ::memfd_create;

@@ -3,6 +3,7 @@
 
 #include <boost/program_options.hpp>
 #include <exception>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,8 @@ class ServiceRun {
   void look_up_pidfile();
   void adopt_pidfile();
   boost::filesystem::path pidfile_in(const boost::program_options::variables_map& values) const;
+  bool is_on_command_line(const std::string& option) const;
+  std::optional<StdioTarget> output() const;
   DaemonOptions daemon_options(bool in_foreground) const;
   StopPolicy stop_policy() const;
   bool has(const char* option) const { return values_.count(option) != 0; }

@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/filesystem/operations.hpp>
 #include <cstdlib>
 #include <iostream>
@@ -123,6 +124,23 @@ StopPolicy ServiceRun::stop_policy() const {
   return policy;
 }
 
+bool ServiceRun::is_on_command_line(const std::string& option) const {
+  const auto& given = invocation_.command_line.options;
+  return std::any_of(given.begin(), given.end(), [&](const auto& each) { return each.string_key == option; });
+}
+
+std::optional<StdioTarget> ServiceRun::output() const {
+  const bool to_file = has("log");
+  const bool to_syslog = is_on("syslog");
+  if (!to_file && !to_syslog) return {};
+  const bool prefers_file = is_on_command_line("log");
+  if (to_file && to_syslog && prefers_file == is_on_command_line("syslog")) {
+    throw Usage("the output can go to a log or to syslog, not to both");
+  }
+  if (to_file && (prefers_file || !to_syslog)) return StdioTarget::file(text("log"));
+  return StdioTarget::syslog(service_.name_);
+}
+
 DaemonOptions ServiceRun::daemon_options(bool in_foreground) const {
   DaemonOptions options = service_.daemon_options_;
   options.pidfile = pidfile_;
@@ -141,9 +159,7 @@ DaemonOptions ServiceRun::daemon_options(bool in_foreground) const {
     options.detach_process = DetachProcess::never;
     options.stdio = {};  // the terminal, unless somebody asked for something else just now
   }
-  if (has("log") && is_on("syslog")) throw Usage("the output can go to a log or to syslog, not to both");
-  if (has("log")) options.stdio.out = options.stdio.err = StdioTarget::file(text("log"));
-  if (is_on("syslog")) options.stdio.out = options.stdio.err = StdioTarget::syslog(service_.name_);
+  if (const auto target = output()) options.stdio.out = options.stdio.err = *target;
   return options;
 }
 

@@ -137,6 +137,10 @@ void set_respawn(DaemonOptions& options, const std::string& text) {
     else if (name == "immediate") policy.immediate_statuses = {std::stoi(value)};
     else if (name == "fork")
       policy.on_worker_end = [](const daemonctx::WorkerEnd&) { static_cast<void>(::fork()); };
+    else if (name == "print")
+      policy.on_worker_end = [value](const daemonctx::WorkerEnd&) {
+        for (int n = 0; n < std::stoi(value); ++n) std::cout << "report " << n << std::endl;
+      };
     else if (name == "report")
       policy.on_worker_end = [](const daemonctx::WorkerEnd& end) {
         say("user " + std::to_string(::getuid()) + " hears of worker " + std::to_string(end.incarnation));

@@ -22,7 +22,7 @@ FLOORS = [
     # 1: parts
     [
         "pidfile",
-        "stdio redirection syslog_pump line_pipe",
+        "stdio redirection syslog_pump line_source",
         "signal_map signal_inbox signal_dispatcher signal_relay",
         "detail/cleanup_entry cleanup_stack cleanup_watch",
         "readiness",

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -111,6 +112,7 @@ using ::getgid;
 using ::getpid;
 using ::getppid;
 using ::getuid;
+using ::ioctl;
 using ::kill;
 using ::memfd_create;
 using ::pread;

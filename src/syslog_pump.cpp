@@ -4,10 +4,11 @@
 #include <syslog.h>
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <ctime>
+#include <iomanip>
+#include <locale>
 #include <optional>
+#include <sstream>
 #include <system_error>
 
 #include "posix/retry.hpp"
@@ -22,16 +23,13 @@ constexpr std::chrono::milliseconds attempt_interval{50};
 
 // As syslog(3) writes it, in every locale.
 std::string time_stamp() {
-  constexpr std::array months = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                 "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
   const std::time_t now = std::time(nullptr);
   std::tm local{};
   ::localtime_r(&now, &local);
-  std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), "%s %2d %02d:%02d:%02d",
-                months.at(static_cast<std::size_t>(local.tm_mon)), local.tm_mday, local.tm_hour, local.tm_min,
-                local.tm_sec);
-  return text.data();
+  std::ostringstream text;
+  text.imbue(std::locale::classic());
+  text << std::put_time(&local, "%b %e %H:%M:%S");
+  return text.str();
 }
 
 // What a line says of itself, sd-daemon(3): "<3>disk full".

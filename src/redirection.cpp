@@ -121,7 +121,7 @@ UniqueFd open_journal(const StdioTarget& target) {
 }
 
 std::unique_ptr<SyslogPump> open_syslog(const StdioTarget& target) {
-  const std::string path = "/dev/log";
+  const std::string path = _PATH_LOG;
   try {
     return std::make_unique<SyslogPump>(target.identifier(), target.facility(), path);
   } catch (const std::system_error& error) {

@@ -44,7 +44,9 @@ SyslogPump::SyslogPump(std::string identifier, int facility, std::string path)
     : identifier_(std::move(identifier)),
       facility_(facility),
       path_(std::move(path)),
-      socket_(posix::connect_to(path_, SOCK_DGRAM)) {
+      socket_(posix::connect_to(path_, SOCK_DGRAM)),
+      worker_{LineSource::pipe(), LOG_INFO},
+      monitor_{LineSource::memory(), LOG_ERR} {  // which speaks of crashes
   if (!socket_) throw std::system_error(posix::last_error());
 }
 
@@ -107,7 +109,7 @@ void SyslogPump::drain(Source& source, pid_t author, Clock::time_point limit) {
 bool SyslogPump::take(Source& source, pid_t author, bool also_rest) {
   while (auto piece = source.lines.next(also_rest)) {
     const auto stated = piece->begins_line ? stated_priority(piece->text) : std::nullopt;
-    if (piece->begins_line) source.priority = stated.value_or(LOG_INFO);
+    if (piece->begins_line) source.priority = stated.value_or(source.usual_priority);
     if (stated) piece->text.remove_prefix(3);
     if (piece->text.empty()) continue;
     pending_ = record(source.priority, author, piece->text);

@@ -55,6 +55,7 @@ class SyslogPump {
  private:
   struct Source {
     LineSource lines;
+    int usual_priority;
     int priority = 0;  // of the line under way
   };
 
@@ -71,8 +72,8 @@ class SyslogPump {
   int facility_;
   std::string path_;
   UniqueFd socket_;
-  Source worker_{LineSource::pipe()};
-  Source monitor_{LineSource::memory()};
+  Source worker_;
+  Source monitor_;
 
   std::string pending_;   // a record that is not sent yet
   bool is_full_ = false;  // that is why

@@ -70,7 +70,7 @@ BOOST_FIXTURE_TEST_CASE(each_line_is_a_record_of_who_printed_it, Stage) {
   pump.pump(worker);
   BOOST_TEST(next() == "<30> probe[4711]: one");
   BOOST_TEST(next() == "<30> probe[4711]: two");
-  BOOST_TEST(next() == "<30> probe[" + own + "]: three");
+  BOOST_TEST(next() == "<27> probe[" + own + "]: three");
   BOOST_TEST(next() == "nothing");
   print(pump.worker_end(), " line\n");
   pump.pump(0);

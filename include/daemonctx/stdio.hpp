@@ -53,10 +53,10 @@ class StdioTarget {
     return target;
   }
 
-  /// The local syslog service (/dev/log), line by line, with this name and the writer's pid; priorities as for the journal. A
-  /// monitor passes the lines on (without `DaemonOptions::respawn` it is one that never restarts), and so has a crash's
-  /// last words too. Lines that the syslog service does not take within two seconds are lost, and counted. A process that the
-  /// service leaves behind has no output any more (SIGPIPE).
+  /// The local syslog service (/dev/log), line by line, with this name and the writer's pid; priorities as for the journal,
+  /// and the monitor's own lines, of crashes, are `err`. A monitor passes the lines on (without `DaemonOptions::respawn` it
+  /// is one that never restarts), a crash's last words too. Lines that the syslog service does not take within two seconds
+  /// are lost, and counted. A process that the service leaves behind has no output any more (SIGPIPE).
   /// \param facility as for openlog(3): LOG_DAEMON, LOG_LOCAL0.
   static StdioTarget syslog(std::string identifier, int facility = LOG_DAEMON) {
     StdioTarget target(Kind::syslog);

@@ -159,6 +159,7 @@ std::optional<WorkerEnd> Monitor::reap() {
   end.uptime = std::chrono::duration_cast<milliseconds>(Clock::now() - started_);
   if (ended == -1) {  // somebody else has taken the status
     end.exit_status = EXIT_FAILURE;
+    wait_status_ = W_EXITCODE(EXIT_FAILURE, 0);
   } else if (WIFSIGNALED(wait_status_)) {
     end.signal = WTERMSIG(wait_status_);
     end.core_dumped = WCOREDUMP(wait_status_);

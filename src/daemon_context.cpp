@@ -11,7 +11,6 @@
 #include "flush.hpp"
 #include "plain_text.hpp"
 #include "posix/deadline.hpp"
-#include "posix/lifeline.hpp"
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
 #include "worker_talk.hpp"
@@ -75,11 +74,9 @@ DaemonContext::Impl::Impl(DaemonOptions given, LaunchDecision decision)
                .report = [this](const std::exception_ptr& error,
                                 std::string_view where) { report(error, where); }}) {}
 
-// PR_SET_PDEATHSIG speaks of the thread that forked, which is the monitor's only one. A change of user takes it away, and within
-// a user namespace the lifeline's permission too.
+// PR_SET_PDEATHSIG speaks of the thread that forked, which is the monitor's only one. A change of user takes it away.
 int DaemonContext::Impl::tie_to_monitor() const noexcept {
   if (!is_worker()) return 0;
-  if (const int error = posix::hang_on(lifeline.get())) return error;
 #ifdef PR_SET_PDEATHSIG
   if (posix::prctl(PR_SET_PDEATHSIG, static_cast<unsigned long>(SIGKILL), 0UL, 0UL, 0UL) == -1) return errno;
 #endif

@@ -9,6 +9,7 @@
 
 #include "posix/child_trap.hpp"
 #include "posix/close_fds.hpp"
+#include "posix/lifeline.hpp"
 #include "posix/resource_limits.hpp"
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
@@ -46,7 +47,11 @@ bool is_restricted(const DaemonOptions& options) noexcept {
   return options.no_new_privileges || !options.restrictions.empty();
 }
 
-int tie_to_monitor(Impl& impl) noexcept { return impl.tie_to_monitor(); }
+// The lifeline is not touched once the service runs, which may have closed it and have a file of its own by that number.
+int tie_to_monitor(Impl& impl) noexcept {
+  const int error = impl.is_worker() ? posix::hang_on(impl.lifeline.get()) : 0;
+  return error != 0 ? error : impl.tie_to_monitor();
+}
 
 int run_before_drop(Impl& impl) noexcept {
   if (!impl.options.before_drop) return 0;

@@ -49,8 +49,8 @@ struct WorkerStatus {
 /// before it is ready, the start has failed; later ones follow this policy. The monitor ends with the last worker's status,
 /// and no worker outlives it.
 ///
-/// In a user namespace the tie by which a worker dies with its monitor is undone when the service itself changes its user after it
-/// is ready: let `DaemonOptions::user` do that. SIGTERM always stops the service, also where it is mapped to a function.
+/// In a user namespace the tie by which a worker dies with its monitor is undone when the service itself changes its user after
+/// it is ready: let `DaemonOptions::user` do that. SIGTERM always stops the service, also where it is mapped to a function.
 ///
 /// When detached, the monitor's working directory is `/`, and with it that of `DaemonOptions::before_drop`.
 ///

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <posix/syscalls.hpp>
-#include <stdexcept>
 
 #include "flush.hpp"
 #include "posix/child_trap.hpp"
@@ -12,7 +11,6 @@
 #include "posix/lifeline.hpp"
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
-#include "worker_notice.hpp"
 
 namespace daemonctx {
 namespace {

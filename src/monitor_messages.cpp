@@ -5,7 +5,6 @@
 #include <posix/syscalls.hpp>
 #include <stdexcept>
 
-#include "flush.hpp"
 #include "monitor.hpp"
 #include "posix/child_trap.hpp"
 #include "worker_notice.hpp"

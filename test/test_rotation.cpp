@@ -119,27 +119,29 @@ BOOST_FIXTURE_TEST_CASE(logrotate_loses_and_tears_no_line_of_ten_thousand_a_seco
                     log + " {\n  rotate 20\n  create 0640 nobody root\n  postrotate\n    kill -USR1 $(cat " +
                         pidfile + ")\n  endscript\n}\n");
   ::chmod(setup.c_str(), 0644);
-  const pid_t daemon = start({"user=nobody", "respawn=first:1", "lines:20000", "wait"});
-  int rotations = 0;
-  while (rotations < 8 && !scene.has_line()) {
+  const pid_t daemon =
+      start({"user=nobody", "respawn=first:1", "lines:20000," + scene.path("enough"), "wait"});
+  constexpr int rotations = 8;
+  for (int n = 0; n < rotations; ++n) {
     const auto result =
         scene::Scene::run({"/usr/sbin/logrotate", "--force", "--state", scene.path("state"), setup});
     BOOST_TEST(result.end.exited(0), result.err);
-    ++rotations;
     // It has been taken, or the next rotation would move a file that nobody has begun.
-    BOOST_TEST(scene::eventually([&] { return !scene::contents(log).empty() || scene.has_line(); }));
+    BOOST_TEST(scene::eventually([&] { return !scene::contents(log).empty(); }));
   }
-  BOOST_TEST(rotations > 1);
-  scene.expect("20000 lines");
+  scene::write_file(scene.path("enough"), "");
+  const int count = std::stoi(scene.next());
   stop(daemon);
   std::vector<std::string> files;
   for (int n = rotations; n > 0; --n) files.push_back(log + '.' + std::to_string(n));
   files.push_back(log);
   const auto numbers = numbers_in(files);
-  BOOST_TEST(numbers.size() == 20000U);
+  BOOST_TEST(count >= 20000);
+  BOOST_TEST(numbers.size() == static_cast<std::size_t>(count));
   for (std::size_t at = 0; at < numbers.size(); ++at) {
     if (numbers[at] != static_cast<int>(at)) BOOST_REQUIRE(numbers[at] == static_cast<int>(at));
   }
+  for (const std::string& file : files) BOOST_TEST(scene::contents(file) != "");
 }
 
 BOOST_FIXTURE_TEST_CASE(a_file_that_is_emptied_goes_on_at_its_beginning, Stage) {

@@ -50,7 +50,7 @@ po::options_description setting_options(const fs::path& default_pidfile) {
   options.add_options()("user", text("USER"), "whom the daemon becomes");
   options.add_options()("group", text("GROUP"), "the daemon's group, if not the user's own");
   options.add_options()("log", text("FILE"), "where the daemon's output goes");
-  options.add_options()("syslog", po::bool_switch(), "it goes to syslog, under the service's name");
+  options.add_options()("syslog", po::bool_switch(), "the output goes to syslog, under the service's name");
   options.add_options()("respawn", po::bool_switch(), "start the service anew when it has crashed");
   options.add_options()("ready-timeout", po::value<Seconds>()->value_name("SECONDS"),
                         "how long a start may take; 0: as long as it likes");

@@ -92,15 +92,21 @@ int exhaust_stack(int depth) {
   return depth == 0 ? 0 : exhaust_stack(depth + 1) + page[0];
 }
 
-// Ten in a millisecond, each at once, with signals in between.
-void write_lines(DaemonContext& context, const std::string& count) {
-  for (int n = 0; n < std::stoi(count); ++n) {
+// Ten in a millisecond, each at once, with signals in between: COUNT, or as many more as it takes until FILE exists.
+void write_lines(DaemonContext& context, const std::string& text) {
+  const int count = std::stoi(text);
+  const auto comma = text.find(',');
+  const auto has_enough = [&] {
+    return comma == std::string::npos || ::access(text.substr(comma + 1).c_str(), F_OK) == 0;
+  };
+  int n = 0;
+  for (; n < count || !has_enough(); ++n) {
     std::string line = "line " + std::to_string(n);
     line.resize(40, '.');
     std::cout << line << std::endl;
     if (n % 10 == 9) context.wait_for(std::chrono::milliseconds(1));
   }
-  say(count + " lines");
+  say(std::to_string(n) + " lines");
 }
 
 // Beside them a child of its own, which ends at last.

@@ -618,6 +618,34 @@ BOOST_FIXTURE_TEST_CASE(initgroups_gives_the_groups_of_the_user_and_no_others, S
   stop(alone);
 }
 
+// Each of the three steps, and the attempt to be root again, answered with success by a system that has done nothing.
+BOOST_FIXTURE_TEST_CASE(what_only_seems_to_be_given_up_fails_the_start, Stage) {
+  // Half dropped, a process in the foreground can remove its pidfile nowhere else.
+  const std::string folder = scene.path("run");
+  fs::create_directory(folder);
+  ::chmod(folder.c_str(), 0777);
+  pidfile = folder + "/pid";
+  for (const auto call : {SYS_setgroups, SYS_setresgid, SYS_setresuid, SYS_setuid, SYS_setgid}) {
+    const auto pretended = [=] {
+      std::array<sock_filter, 4> program{{
+          BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(call), 0, 1),
+          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 0U),
+          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+      }};
+      const sock_fprog filter{program.size(), program.data()};
+      must(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0);
+    };
+    BOOST_TEST_CONTEXT("system call " << call) {
+      for (const std::string detach : {"always", "never"}) {
+        refuses({"detach=" + detach, "pidfile=" + pidfile, "user=nobody", "say:serves"},
+                "cannot become the user \"nobody\": Operation not permitted", pretended);
+      }
+    }
+  }
+  BOOST_TEST(!scene.has_line());
+}
+
 // Under these a change of user gives up nothing; capabilities(7).
 BOOST_FIXTURE_TEST_CASE(nothing_keeps_the_rights_of_root, Stage) {
   constexpr unsigned long no_setuid_fixup = 1UL << 2;

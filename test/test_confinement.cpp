@@ -62,6 +62,23 @@ BOOST_FIXTURE_TEST_CASE(a_directory_is_made_for_the_user_and_the_pidfile_in_it_i
   BOOST_TEST((status_of(folder).st_mode & 07777) == 0700U);
 }
 
+BOOST_FIXTURE_TEST_CASE(a_pidfile_that_its_daemon_may_not_remove_is_emptied_and_the_next_start_takes_it,
+                        Stage) {
+  for (int times = 0; times < 2; ++times) {
+    const auto facts = start({"user=nobody", "pidfile=" + pidfile});
+    BOOST_TEST(std::to_string(scene::pid_in(pidfile)) == facts.at("pid"));
+    stop(facts);
+    BOOST_TEST(scene::exists(pidfile));
+    BOOST_TEST(scene::contents(pidfile) == "");
+  }
+  // A monitor stays root, and may.
+  const auto worker = start({"user=nobody", "pidfile=" + pidfile, "respawn=first:1"});
+  BOOST_TEST(scene::status_field(std::stoi(worker.at("pid")), "Uid") == "65534\t65534\t65534\t65534");
+  BOOST_TEST(std::to_string(scene::pid_in(pidfile)) == worker.at("ppid"));
+  stop(scene::pid_in(pidfile));
+  BOOST_TEST(!scene::exists(pidfile));
+}
+
 BOOST_FIXTURE_TEST_CASE(a_failed_start_takes_its_directories_away_again, Stage) {
   boost::filesystem::create_directory(scene.path("there"));
   refuses({"mkdir=" + scene.path("there/a"), "mkdir=" + scene.path("b/c"), "cwd=/none"},

@@ -334,6 +334,30 @@ BOOST_FIXTURE_TEST_CASE(restrictions_hold_for_one_thread_and_so_there_must_be_on
           "cannot restrict the daemon: before_drop started a thread, and restrictions hold for one");
 }
 
+BOOST_FIXTURE_TEST_CASE(each_worker_is_confined_anew_and_the_monitor_is_not, Stage,
+                        *utf::precondition(with_capabilities) * utf::precondition(with_landlock) *
+                            utf::precondition(with_seccomp)) {
+  start({"user=nobody", "err=" + scene.path("log"), "respawn=first:1", "capabilities=CAP_CHOWN",
+         "landlock=ro:/usr,ro:/proc,rw:" + scene.path("channel"), "deny=ptrace,execve", "facts",
+         "read:/etc/passwd", "execute:/bin/true", "until:2,raise:9"});
+  for (int worker = 1; worker <= 2; ++worker) {
+    const auto facts = scene.facts();
+    scene.expect("read: Permission denied");
+    scene.expect("execute: Operation not permitted");
+    if (worker == 1) continue;
+    const pid_t pid = std::stoi(facts.at("pid"));
+    BOOST_TEST(scene::status_field(pid, "Uid") == "65534\t65534\t65534\t65534");
+    BOOST_TEST(scene::status_field(pid, "Groups") == "65534 ");
+    BOOST_TEST(scene::status_field(pid, "CapEff") == "0000000000000001");
+    BOOST_TEST(scene::status_field(pid, "CapBnd") == "0000000000000001");
+    BOOST_TEST(scene::status_field(pid, "Seccomp") == "2");
+  }
+  BOOST_TEST(field("Uid") == "0\t0\t0\t0");
+  BOOST_TEST(field("Seccomp") == "0");
+  stop();
+  BOOST_TEST(!scene::exists(pidfile));
+}
+
 BOOST_FIXTURE_TEST_CASE(all_together_they_confine_a_service, Stage,
                         *utf::precondition(with_capabilities) * utf::precondition(with_landlock) *
                             utf::precondition(with_seccomp)) {

@@ -135,6 +135,7 @@ void lock_pidfile(Impl& impl, Ticker& ticker, const sigset_t& waiting_mask) {
   const fs::path& path = impl.options.pidfile;
   impl.pidfile =
       Pidfile::lock(path, impl.options.pidfile_mode, impl.options.lock_timeout, ticker, &waiting_mask);
+  if (impl.is_supervised()) impl.pidfile.expect_workers();
   if (!impl.redirection.leads_to(impl.pidfile.fd())) return;
   // Whatever its name there. Closed after the redirection it would take the daemon's locks along.
   throw DaemonError(Step::open_stdio, std::make_error_code(std::errc::invalid_argument), path.string(),
@@ -153,7 +154,7 @@ void list_kept_descriptors(Impl& impl, const StatusWriter& status) {
     if (fd != -1) kept.push_back(fd);
   }
   kept.push_back(status.fd());
-  if (impl.pidfile) kept.push_back(impl.pidfile.fd());
+  impl.pidfile.append_descriptors(kept);
   if (SignalDispatcher::fd() != -1) kept.push_back(SignalDispatcher::fd());  // of an earlier context
   std::sort(kept.begin(), kept.end());
 }

@@ -12,7 +12,13 @@
 namespace daemonctx {
 
 void Monitor::receive_messages() {
-  while (auto message = receive_message(connection_.get())) take(std::move(*message));
+  // A worker that does not stop talking must not keep the monitor from all else.
+  constexpr int most_messages = 1000;
+  for (int count = 0; count < most_messages; ++count) {
+    auto message = receive_message(connection_.get());
+    if (!message) return;
+    take(std::move(*message));
+  }
 }
 
 void Monitor::take(WorkerMessage message) {
@@ -25,6 +31,7 @@ void Monitor::take(WorkerMessage message) {
     return;
   }
   if (auto notice = told_reload(text)) {
+    if (notice->finished - impl_.reload_notice.finished > 1) return;  // reloads are counted one by one
     offers_reload_ = true;
     if (notice->running || notice->finished != impl_.reload_notice.finished) signals_.settle(SIGHUP);
     return take_reload(std::move(*notice));
@@ -40,7 +47,8 @@ void Monitor::take(WorkerMessage message) {
   }
   if (text == "WATCHDOG=1" && impl_.manager.watchdog_timeout().count() == 0) return;
   if (text == "WATCHDOG=1") return impl_.manager.ping();
-  impl_.manager.send(text, message.descriptor.get());
+  const std::string passed = for_manager(text);
+  if (!passed.empty()) impl_.manager.send(passed, message.descriptor.get());
 }
 
 void Monitor::become_ready() {
@@ -64,7 +72,9 @@ void Monitor::reopen_output(UniqueFd asker) noexcept {
   } catch (const std::exception& error) {
     refusal = error.what();
   }
-  answer_reopen(std::move(asker), refusal);
+  const auto is_file = [](const StdioTarget& target) { return target.kind() == StdioTarget::Kind::file; };
+  answer_reopen(std::move(asker), refusal, is_file(impl_.options.stdio.out),
+                is_file(impl_.options.stdio.err));
 }
 
 void Monitor::take_reload(ReloadNotice notice) noexcept {

@@ -128,6 +128,16 @@ void wait_for_change(const posix::IdentityHolder& holder, Clock::time_point dead
   posix::ppoll(&ended, 1, &left, mask);
 }
 
+// A worker may outlive a monitor that was killed, for a moment.
+void wait_for_worker(const fs::path& path, int fd, Clock::time_point deadline, Ticker& ticker,
+                     const sigset_t* mask) {
+  while (posix::has_worker(fd)) {
+    if (deadline <= Clock::now()) throw blocked(path, 0);
+    wait_for_change({}, ticker.wake_up(deadline), mask);
+    ticker.tick();
+  }
+}
+
 // Returns to try again; throws when there is nothing to wait for.
 void wait_for_holder(const fs::path& path, int fd, Clock::time_point deadline,
                      Clock::time_point naming_deadline, Ticker& ticker, const sigset_t* mask) {
@@ -180,6 +190,7 @@ Pidfile Pidfile::lock(const fs::path& path, mode_t mode, milliseconds timeout, T
       throw DaemonError(Step::lock_pidfile, {error, std::generic_category()}, path.string());
     } else if (leads_to(place.directory.get(), place.name.data(), fd.get())) {
       if (const auto reader = posix::blocking_reader(fd.get())) throw blocked(path, *reader);
+      wait_for_worker(path, fd.get(), std::max(deadline, naming_deadline), ticker, waiting_mask);
       if (posix::fchmod(fd.get(), mode) == -1) {
         throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
       }
@@ -225,8 +236,26 @@ int Pidfile::mark_ready() noexcept {
   return 0;
 }
 
+void Pidfile::expect_workers() {
+  const posix::Place place = find(path_);
+  constexpr int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+  for_workers_.reset(
+      posix::retry([&] { return posix::openat(place.directory.get(), place.name.data(), flags); }));
+  if (!for_workers_) throw DaemonError(Step::open_pidfile, posix::last_error(), path_.string());
+  if (!daemonctx::leads_to(place.directory.get(), place.name.data(), fd_.get()))
+    throw unsafe(path_, "it was replaced");
+}
+
+void Pidfile::append_descriptors(std::vector<int>& to) const {
+  for (const UniqueFd* each : {&fd_, &for_workers_}) {
+    if (*each) to.push_back(each->get());
+  }
+}
+
 void Pidfile::leave_to_monitor() noexcept {
   is_shared_ = true;
+  // Where there are no locks of descriptors the monitor's is shared.
+  if (for_workers_ && posix::lock_as_worker(for_workers_.get()) == 0) fd_ = std::move(for_workers_);
   own_claim.worker = posix::getpid();
 }
 
@@ -244,7 +273,7 @@ Pidfile::Own Pidfile::own(const fs::path& path) noexcept {
 }
 
 void Pidfile::remove() noexcept {
-  if (is_shared_) fd_.reset();
+  if (is_shared_) abandon();
   if (!fd_) return;
   // It may be out of reach by now, behind another root directory or in one that another user may not write.
   if (!remove_by_path(path_.c_str(), fd_.get())) {

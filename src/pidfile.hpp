@@ -6,6 +6,7 @@
 
 #include <boost/filesystem/path.hpp>
 #include <chrono>
+#include <vector>
 
 #include "ticker.hpp"
 #include "unique_fd.hpp"
@@ -52,14 +53,21 @@ class Pidfile {
   /// gives the locks up. Further calls do nothing.
   void remove() noexcept;
 
-  /// From now on `remove` only closes: the file is another process's, which shares the exclusion lock.
+  /// For `leave_to_monitor`. \throws DaemonError (`open_pidfile`). \note Runs in the caller.
+  void expect_workers();
+
+  /// In a worker that was just forked: from now on the file is its monitor's, and `remove` only closes. The worker keeps
+  /// the next start waiting as long as it lives, by a lock of its own, and can't give the monitor's locks up.
   void leave_to_monitor() noexcept;
 
   /// Whether this process is a worker whose monitor, which claims a pidfile, is that one. Thread-safe.
   static bool is_left_to(pid_t monitor) noexcept;
 
-  /// Closes the descriptor, which gives up no lock that another process shares. For forked children.
-  void abandon() noexcept { fd_.reset(); }
+  /// Closes the descriptors, which gives up no lock that another process shares. For forked children.
+  void abandon() noexcept {
+    fd_.reset();
+    for_workers_.reset();
+  }
 
   /// For a daemon that was just forked: nobody else in this process looks at any pidfile.
   static void forget_looks() noexcept;
@@ -71,11 +79,14 @@ class Pidfile {
   int fd() const noexcept { return fd_.get(); }
   explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
 
+  void append_descriptors(std::vector<int>& to) const;
+
  private:
   Pidfile(boost::filesystem::path path, UniqueFd fd) noexcept : path_(std::move(path)), fd_(std::move(fd)) {}
 
   boost::filesystem::path path_;
   UniqueFd fd_;
+  UniqueFd for_workers_;  // read-only; kept for ever: to close it would drop the locks of the process
   bool is_shared_ = false;
 };
 

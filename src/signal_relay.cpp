@@ -31,6 +31,10 @@ SignalMap SignalRelay::relayed(const SignalMap& map) {
     }
   }
   result[SIGCHLD] = [](const SignalInfo&) {};  // wakes the monitor
+  // A report that nobody takes is no reason to end, also one that the user's own code writes.
+  for (const int number : {SIGPIPE, SIGXFSZ}) {
+    if ((mapped_by_all_ & signal_bit(number)) == 0) result[number] = ignore;
+  }
   return result;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "worker_talk.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <posix/syscalls.hpp>
@@ -15,7 +16,9 @@ namespace daemonctx {
 namespace {
 
 constexpr std::string_view mapped_key = "X_DAEMONCTX_MAPPED=";
-constexpr std::string_view opened_text = "opened";
+constexpr std::string_view output_text = "output";
+constexpr std::string_view error_text = "error";
+constexpr std::string_view done_text = "done";
 constexpr std::chrono::seconds longest_answer{10};
 constexpr std::string_view reload_key = "X_DAEMONCTX_RELOAD=";
 
@@ -63,7 +66,7 @@ std::optional<WorkerMessage> receive_message(int fd) {
   datagram.msg_controllen = control.size();
   const auto size =
       posix::retry([&] { return posix::recvmsg(fd, &datagram, MSG_DONTWAIT | MSG_CMSG_CLOEXEC); });
-  if (size <= 0) return {};
+  if (size == -1) return {};
   WorkerMessage message{{text.data(), static_cast<std::size_t>(size)}, {}};
   for (cmsghdr* each = CMSG_FIRSTHDR(&datagram); each != nullptr; each = CMSG_NXTHDR(&datagram, each)) {
     keep_first(message.descriptor, *each);
@@ -71,27 +74,47 @@ std::optional<WorkerMessage> receive_message(int fd) {
   return message;
 }
 
-void answer_reopen(UniqueFd asker, const std::string& refusal) noexcept {
+std::string for_manager(std::string_view text) {
+  constexpr std::array<std::string_view, 10> keys = {
+      "READY=",   "RELOADING=", "MONOTONIC_USEC=", "STATUS=", "ERRNO=", "EXTEND_TIMEOUT_USEC=",
+      "FDSTORE=", "FDNAME=",    "FDSTOREREMOVE=",  "BARRIER="};
+  std::string passed;
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    const bool passes = std::any_of(keys.begin(), keys.end(),
+                                    [&](std::string_view key) { return line.substr(0, key.size()) == key; });
+    if (passes) passed.append(passed.empty() ? "" : "\n").append(line);
+  }
+  return passed;
+}
+
+void answer_reopen(UniqueFd asker, const std::string& refusal, bool output, bool error) noexcept {
   Notify answer;
   answer.adopt(std::move(asker));
   answer.never_wait();
   if (!refusal.empty()) return static_cast<void>(answer.send(refusal));
-  answer.send(opened_text, STDOUT_FILENO);
-  answer.send(opened_text, STDERR_FILENO);
+  if (output) answer.send(output_text, STDOUT_FILENO);
+  if (error) answer.send(error_text, STDERR_FILENO);
+  answer.send(done_text);
 }
 
 ReopenAnswer await_reopen(int fd) {
   ReopenAnswer answer;
   const auto deadline = posix::deadline_in(longest_answer);
-  while (!answer.err && answer.refusal.empty()) {
+  while (answer.refusal.empty()) {
     pollfd readable{fd, POLLIN, 0};
     posix::poll(&readable, 1, posix::poll_timeout(deadline));
     auto message = receive_message(fd);
-    if (message && message->text == opened_text)
-      (answer.out ? answer.err : answer.out) = std::move(message->descriptor);
-    else if (message) answer.refusal = message->text;
-    if (message && answer.refusal.empty() && !answer.out) answer.refusal = "there is no descriptor left";
-    else if (posix::Clock::now() >= deadline) answer.refusal = "the monitor does not answer";
+    if (!message) {
+      if (posix::Clock::now() >= deadline) answer.refusal = "the monitor does not answer";
+      continue;
+    }
+    if (message->text == done_text) return answer;
+    const bool is_error = message->text == error_text;
+    if (!is_error && message->text != output_text) answer.refusal = message->text;
+    else if (!message->descriptor) answer.refusal = "there is no descriptor left";
+    else (is_error ? answer.err : answer.out) = std::move(message->descriptor);
   }
   return answer;
 }

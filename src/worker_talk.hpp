@@ -28,6 +28,10 @@ struct WorkerMessage {
 /// Never waits. Empty: there is none.
 std::optional<WorkerMessage> receive_message(int fd);
 
+/// What of a worker's message its manager may hear from the monitor: what a service has to say. The manager believes the
+/// monitor, which may be root, more than it would the worker; by MAINPID it would go on to watch, and stop, any process.
+std::string for_manager(std::string_view text);
+
 /// What is said beside sd_notify(3), and how it is understood.
 std::string mapped_message(int signal);
 std::optional<int> mapped_signal(std::string_view text);
@@ -42,13 +46,14 @@ inline constexpr std::string_view cut_off_message = "X_DAEMONCTX_CUT_OFF=1";
 /// root directory. The answer goes to the descriptor that comes with it.
 inline constexpr std::string_view reopen_message = "X_DAEMONCTX_REOPEN=1";
 
-/// Opened anew: output, error. Or the text why not.
+/// Opened anew: output, error, where they are files. Or the text why not.
 struct ReopenAnswer {
   UniqueFd out;
   UniqueFd err;
   std::string refusal;
 };
-void answer_reopen(UniqueFd asker, const std::string& refusal) noexcept;
+/// \param output, error whether descriptor 1 and 2 are files, which are passed on. Others are the monitor's own.
+void answer_reopen(UniqueFd asker, const std::string& refusal, bool output, bool error) noexcept;
 ReopenAnswer await_reopen(int fd);
 
 }  // namespace daemonctx

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <boost/filesystem/operations.hpp>
 #include <boost/test/unit_test.hpp>
 #include <regex>
@@ -41,6 +42,7 @@ struct Probe {
   bool logs(const std::string& text) const {
     return scene::eventually([&] { return scene::contents(log).find(text) != std::string::npos; });
   }
+  std::string see_it_come_back() const;
   // One line on standard error, and nothing else is there.
   void fails(const scene::Words& words, int status, const std::string& line) const {
     const auto result = run(words);
@@ -49,6 +51,25 @@ struct Probe {
     BOOST_TEST(scene::children().empty());
   }
 };
+
+// Kills the first worker of a service that is being started, and waits for the second. Then what `status` says.
+std::string Probe::see_it_come_back() const {
+  std::string text;
+  const auto shows = [&](const std::string& worker) {
+    return scene::eventually([&] {
+      text = run({"status"}).out;
+      return text.find("; " + worker + " since 2") != std::string::npos;
+    });
+  };
+  BOOST_REQUIRE(shows("worker 1"));
+  const std::string monitor = std::to_string(scene::pid_in(pidfile));
+  pid_t worker = 0;
+  std::istringstream(scene::contents("/proc/" + monitor + "/task/" + monitor + "/children")) >> worker;
+  BOOST_REQUIRE(worker > 0);
+  ::kill(worker, SIGKILL);
+  BOOST_TEST(shows("worker 2"), text);
+  return text;
+}
 
 // As somebody without rights, if the test has any.
 void become_nobody() {
@@ -385,22 +406,7 @@ BOOST_FIXTURE_TEST_CASE(status_speaks_json, Probe) {
 
 BOOST_FIXTURE_TEST_CASE(a_service_with_respawn_comes_back_and_its_status_shows_it, Probe) {
   BOOST_TEST(start({"--respawn"}).end.exited(0));
-  const pid_t monitor = scene::pid_in(pidfile);
-  const auto worker = [&] {
-    const auto list = "/proc/" + std::to_string(monitor) + "/task/" + std::to_string(monitor) + "/children";
-    pid_t pid = 0;
-    std::istringstream(scene::contents(list)) >> pid;
-    return pid;
-  };
-  BOOST_TEST(run({"status"}).out.find("; worker 1 since 2") != std::string::npos);
-  const pid_t first = worker();
-  BOOST_REQUIRE(first > 0);
-  ::kill(first, SIGKILL);
-  std::string text;
-  BOOST_TEST(scene::eventually([&] {
-    text = run({"status"}).out;
-    return text.find("; worker 2 since 2") != std::string::npos;
-  }));
+  const std::string text = see_it_come_back();
   BOOST_TEST(text.find("; the last one was killed by SIGKILL after ") != std::string::npos, text);
   const std::string json = run({"status", "--json"}).out;
   BOOST_TEST(json.find(R"("worker":{"incarnation":2,"since":"2)") != std::string::npos, json);
@@ -410,6 +416,19 @@ BOOST_FIXTURE_TEST_CASE(a_service_with_respawn_comes_back_and_its_status_shows_i
   scene::write_file(config, "respawn = true\n");
   BOOST_TEST(run({"start", "--explain", "--config", config}).out.find("become the monitor") !=
              std::string::npos);
+}
+
+BOOST_FIXTURE_TEST_CASE(it_comes_back_although_nobody_reads_what_it_reports, Probe) {
+  const auto unread = [] {
+    std::array<int, 2> ends{};
+    if (::pipe(ends.data()) != 0 || ::dup2(ends[1], STDERR_FILENO) == -1) ::_exit(96);
+    for (const int end : ends) ::close(end);
+  };
+  auto service = Scene::start(command({"run", "--respawn"}), unread);
+  see_it_come_back();
+  BOOST_TEST(run({"stop"}).end.exited(0));
+  BOOST_TEST(service.finish().end.exited(0));
+  BOOST_TEST(!scene::exists(pidfile));
 }
 
 BOOST_FIXTURE_TEST_CASE(output_goes_to_a_log_or_to_syslog, Probe) {

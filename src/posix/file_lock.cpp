@@ -13,6 +13,7 @@ namespace {
 constexpr off_t exclusion_byte = 0;
 constexpr off_t identity_byte = 1;
 constexpr off_t readiness_byte = 2;
+constexpr off_t worker_byte = 3;
 
 struct flock lock_on(off_t byte, short type) noexcept {
   struct flock lock {};
@@ -55,6 +56,16 @@ int lock_identity(int fd) noexcept { return set(fd, identity_byte); }
 
 int lock_readiness(int fd) noexcept { return set(fd, readiness_byte); }
 
+int lock_as_worker(int fd) noexcept {
+#if DAEMONCTX_HAVE_OFD_LOCKS
+  struct flock lock = lock_on(worker_byte, F_RDLCK);
+  return error_of(posix::fcntl(fd, F_OFD_SETLK, &lock));
+#else
+  static_cast<void>(fd);
+  return EINVAL;
+#endif
+}
+
 IdentityHolder identity_holder(int fd) noexcept {
   struct flock lock {};
   if (const int error = ask(fd, identity_byte, lock)) return {false, 0, error};
@@ -71,6 +82,11 @@ std::optional<pid_t> blocking_reader(int fd) noexcept {
 }
 
 bool is_marked_ready(int fd) noexcept { return is_locked(fd, readiness_byte); }
+
+bool has_worker(int fd) noexcept {
+  struct flock lock = lock_on(worker_byte, F_WRLCK);
+  return posix::fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
 
 bool is_excluded(int fd) noexcept { return is_locked(fd, exclusion_byte); }
 

@@ -22,6 +22,11 @@ int lock_identity(int fd) noexcept;
 /// \return 0 or an errno.
 int lock_readiness(int fd) noexcept;
 
+/// Takes the lock by which others know that a worker lives: an open-file-description lock for reading, on byte 3. Several
+/// can have it, and `fd` need not be writable.
+/// \return 0 or an errno; EINVAL where the system has no such locks.
+int lock_as_worker(int fd) noexcept;
+
 /// Who holds the identity lock.
 struct IdentityHolder {
   bool held = false;
@@ -33,6 +38,7 @@ struct IdentityHolder {
 /// and read locks, which whoever may read the file can take.
 IdentityHolder identity_holder(int fd) noexcept;
 bool is_marked_ready(int fd) noexcept;
+bool has_worker(int fd) noexcept;
 
 /// A process with a read lock on one of the three bytes, which no daemon takes, but which keeps one from taking its
 /// own; 0 if the system does not tell who. Empty: there is none.

@@ -73,6 +73,7 @@ std::uint64_t pack(std::string_view bytes) noexcept {
 }  // namespace
 
 int show_number(int fd, BoardNumber which, std::uint64_t number) noexcept {
+  if (number >= std::uint64_t{place_size}) return EINVAL;  // there lie other locks
   const off_t begin = place_of(which) * place_size;
   const off_t wanted = begin + static_cast<off_t>(number);
   // The new one first: at no moment there is none.

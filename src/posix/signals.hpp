@@ -42,7 +42,7 @@ class NoWriteSignal final {
   }
   ~NoWriteSignal() {
     const timespec now{};
-    if (raised_) posix::sigtimedwait(&raised_by_writes_, nullptr, &now);
+    while (raised_ && posix::sigtimedwait(&raised_by_writes_, nullptr, &now) > 0) continue;
     posix::pthread_sigmask(SIG_SETMASK, &former_, nullptr);
   }
   NoWriteSignal(const NoWriteSignal&) = delete;

@@ -12,6 +12,7 @@
 #include <stdexcept>
 
 #include "plain_text.hpp"
+#include "posix/signals.hpp"
 #include "service/configuration.hpp"
 #include "service/report.hpp"
 #include "service/run.hpp"
@@ -35,7 +36,10 @@ fs::path default_pidfile(const std::string& name) {
 // The name on the terminal and the one in the log are the same; a failed service is not worth another word.
 void say(const std::string& name, const std::exception_ptr& error, std::string_view where) {
   const std::string place = where.empty() || where == "service" ? "" : std::string(where) + ": ";
+  posix::NoWriteSignal scope;
+  std::cerr.clear();  // what was not taken before may be now
   std::cerr << one_line(name + ": " + place + describe(error)) << std::endl;
+  scope.failed(std::cerr ? 0 : EPIPE);
 }
 
 // Twice the same name would make it ambiguous, but only once somebody uses it.

@@ -24,6 +24,13 @@ using ServiceAction = void (*)(daemonctx::DaemonContext&, const std::string&);
 extern const std::map<std::string, CallerAction> caller_actions;
 extern const std::map<std::string, ServiceAction> service_actions;
 
+/// In a worker that was taken over.
+void tell_monitor(daemonctx::DaemonContext& context,
+                  const std::string& text);  // "|" stands for the end of a line
+void send_descriptors(daemonctx::DaemonContext& context, const std::string& times);
+void ask_to_reopen(daemonctx::DaemonContext& context, const std::string&);
+void seize_pidfile(daemonctx::DaemonContext& context, const std::string& path);
+
 /// By the word before the equals sign.
 using OptionSetter = void (*)(daemonctx::DaemonOptions&, const std::string&);
 extern const std::map<std::string, OptionSetter> option_setters;

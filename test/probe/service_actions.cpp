@@ -412,6 +412,10 @@ const std::map<std::string, ServiceAction> service_actions = {
        }).detach();
      }},
     {"witness", witness},
+    {"tell_monitor", tell_monitor},
+    {"send_descriptors", send_descriptors},
+    {"ask_to_reopen", ask_to_reopen},
+    {"seize_pidfile", seize_pidfile},
     {"reopen", [](DaemonContext& context, const std::string&) { context.reopen_output(); }},
     {"fork", fork_worker},
     {"terminal", [](DaemonContext&, const std::string& path) { acquire_terminal(path); }},

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: BSL-1.0
+
+// What a worker can do to its monitor that somebody has taken over.
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <filesystem>
+#include <stdexcept>
+#include <vector>
+
+#include "probe.hpp"
+
+namespace probe {
+namespace {
+
+std::vector<int> descriptors() {
+  std::vector<int> found;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    found.push_back(std::stoi(entry.path().filename().string()));
+  }
+  return found;
+}
+
+// The only datagram socket that it has.
+int to_monitor() {
+  for (const int fd : descriptors()) {
+    int type = 0;
+    socklen_t size = sizeof type;
+    if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_DGRAM) return fd;
+  }
+  throw std::runtime_error("no connection to a monitor");
+}
+
+void send(const std::string& text, const std::vector<int>& fds) {
+  iovec part{const_cast<char*>(text.data()), text.size()};
+  std::array<char, 256> control{};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  const std::size_t size = fds.size() * sizeof(int);
+  if (size != 0) {
+    message.msg_control = control.data();
+    message.msg_controllen = CMSG_SPACE(size);
+    cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(size);
+    std::memcpy(CMSG_DATA(header), fds.data(), size);
+  }
+  if (::sendmsg(to_monitor(), &message, 0) == -1) throw std::runtime_error("cannot send");
+}
+
+bool is_same_file(int fd, const struct stat& file) {
+  struct stat found {};
+  return ::fstat(fd, &found) == 0 && found.st_dev == file.st_dev && found.st_ino == file.st_ino;
+}
+
+}  // namespace
+
+void tell_monitor(daemonctx::DaemonContext&, const std::string& text) {
+  std::string lines = text;
+  std::replace(lines.begin(), lines.end(), '|', '\n');
+  send(lines, {});
+}
+
+void send_descriptors(daemonctx::DaemonContext&, const std::string& times) {
+  for (int n = std::stoi(times); n > 0; --n) send("", {0, 1, 2, 0, 1, 2, 0, 1, 2});
+}
+
+void ask_to_reopen(daemonctx::DaemonContext&, const std::string&) {
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0)
+    throw std::runtime_error("socketpair");
+  send("X_DAEMONCTX_REOPEN=1", {ends[0]});
+  ::close(ends[0]);
+  std::string said = "reopened:";
+  for (std::array<char, 64> text{}; said.find("done") == std::string::npos;) {
+    const auto size = ::recv(ends[1], text.data(), text.size(), 0);
+    if (size <= 0) break;
+    said += ' ' + std::string(text.data(), static_cast<std::size_t>(size));
+  }
+  say(said);
+}
+
+void seize_pidfile(daemonctx::DaemonContext&, const std::string& path) {
+  struct stat file {};
+  ::stat(path.c_str(), &file);
+  std::string said = "seized:";
+  for (const int fd : descriptors()) {
+    if (!is_same_file(fd, file)) continue;
+    struct flock lock {};
+    lock.l_type = F_UNLCK;
+    ::fcntl(fd, F_OFD_SETLK, &lock);
+    lock.l_type = F_WRLCK;
+    lock.l_start = 1;
+    lock.l_len = 1;
+    if (::fcntl(fd, F_SETLK, &lock) == 0) said += " a lock";
+    if (::ftruncate(fd, 0) == 0) said += " the text";
+  }
+  say(said);
+}
+
+}  // namespace probe

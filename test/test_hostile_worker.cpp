@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: BSL-1.0
+#define BOOST_TEST_MODULE hostile_worker
+
+// A worker that was taken over, as another user, and its monitor, which is root. Without root it exits with 77: skipped.
+
+#include <fcntl.h>
+
+#include <algorithm>
+
+#include "listener.hpp"
+#include "stage.hpp"
+
+using scene::NeedsRoot;
+using scene::Words;
+
+namespace {
+
+struct Stage : scene::Stage {
+  const Words as_nobody = {"user=nobody", "pidfile=" + pidfile, "err=" + log, "respawn=first:1"};
+
+  // What the worker has to say comes before it waits.
+  void start(const Words& words, const scene::Surroundings& surroundings = {}) {
+    Words all = as_nobody;
+    all.insert(all.end(), words.begin(), words.end());
+    all.emplace_back("wait");
+    const auto result = run(all, surroundings);
+    BOOST_TEST(result.err == "");
+    BOOST_REQUIRE(result.end.exited(0));
+  }
+  void stop() {
+    const pid_t monitor = scene::pid_in(pidfile);
+    scene::Stage::stop(monitor);
+    BOOST_TEST(!scene::exists(pidfile));
+  }
+  void is_named_to_others() const {
+    const auto second = run({"pidfile=" + pidfile});
+    BOOST_TEST(second.end.exited(1));
+    const std::string line = "already running, pid " + std::to_string(scene::pid_in(pidfile)) + " (";
+    BOOST_TEST(second.err.find(line) != std::string::npos, second.err);
+  }
+};
+
+}  // namespace
+
+BOOST_TEST_GLOBAL_FIXTURE(NeedsRoot);
+
+// systemd believes root's MAINPID: it would stop whatever process is named.
+BOOST_FIXTURE_TEST_CASE(the_manager_hears_only_what_a_service_has_to_say, Stage) {
+  const scene::Listener manager(scene.path("manager"));
+  start({"detach=always", "tell_monitor:MAINPID=1", "tell_monitor:MAINPID=1|STATUS=mine|NOTIFYACCESS=all",
+         "tell_monitor:|\n|WATCHDOG_USEC=1", "tell_monitor:RESTART_RESET=1", "tell_monitor:STOPPING=0",
+         "tell_monitor:STATUS=last", "say:told"},
+        [&] { ::setenv("NOTIFY_SOCKET", manager.name().c_str(), 1); });
+  scene.expect("told");
+  const std::string monitor = std::to_string(scene::pid_in(pidfile));
+  BOOST_TEST(manager.await().text == "MAINPID=" + monitor + "\nREADY=1");
+  BOOST_TEST(manager.await().text == "BARRIER=1");
+  BOOST_TEST(manager.await().text == "STATUS=mine");
+  BOOST_TEST(manager.await().text == "STATUS=last");
+  stop();
+  BOOST_TEST(manager.await().text == "STOPPING=1");
+  BOOST_TEST(manager.next().text == "nothing");
+}
+
+BOOST_FIXTURE_TEST_CASE(its_monitor_keeps_the_locks_by_which_it_is_known, Stage) {
+  // Numbers that would lie on the monitor's own locks.
+  start({"tell_monitor:X_DAEMONCTX_RELOAD=2287828610704211968 0 0 x",
+         "tell_monitor:X_DAEMONCTX_RELOAD=18446744073709551615 1 1 x",
+         "tell_monitor:X_DAEMONCTX_RELOAD=1 0 0 x", "tell_monitor:X_DAEMONCTX_RELOAD=",
+         "tell_monitor:X_DAEMONCTX_MAPPED=-1", "tell_monitor:X_DAEMONCTX_MAPPED=9",
+         "tell_monitor:X_DAEMONCTX_MAPPED=4711", "seize_pidfile:" + pidfile});
+  const bool shares = scene::argument(3) == "fallbacks";  // there are no locks of descriptors
+  const std::string seized = scene.next();
+  if (!shares) BOOST_TEST(seized == "seized:");
+  if (shares) return stop();
+  is_named_to_others();
+  stop();
+}
+
+BOOST_FIXTURE_TEST_CASE(descriptors_that_it_sends_are_closed, Stage) {
+  start({"say:before", "send_descriptors:500", "say:sent"});
+  scene.expect("before");
+  scene.expect("sent");
+  const pid_t monitor = scene::pid_in(pidfile);
+  std::string fds;
+  BOOST_TEST(scene::eventually([&] {
+               fds = scene::descriptors_of(monitor);
+               return std::count(fds.begin(), fds.end(), ' ') < 20;
+             }),
+             fds);
+  is_named_to_others();
+  stop();
+}
+
+BOOST_FIXTURE_TEST_CASE(of_the_monitors_files_it_gets_the_logs, Stage) {
+  start({"ask_to_reopen"});
+  scene.expect("reopened: error done");  // its output is the null device
+  stop();
+}
+
+BOOST_FIXTURE_TEST_CASE(a_worker_that_outlives_its_monitor_keeps_the_next_start_waiting, Stage) {
+  if (scene::argument(3) == "fallbacks") return;  // there are no locks of descriptors
+  struct flock lock {};
+  lock.l_start = 3;
+  lock.l_len = 1;
+  start({});
+  {
+    const scene::Received file(::open(pidfile.c_str(), O_RDONLY | O_CLOEXEC));
+    lock.l_type = F_WRLCK;
+    BOOST_TEST(::fcntl(file.get(), F_GETLK, &lock) == 0);
+    BOOST_TEST(lock.l_type == F_RDLCK);
+  }
+  stop();
+  // The test itself holds what such a worker would.
+  scene::write_file(pidfile, "");
+  auto held = scene::Received(::open(pidfile.c_str(), O_RDONLY | O_CLOEXEC));
+  lock = {};
+  lock.l_type = F_RDLCK;
+  lock.l_start = 3;
+  lock.l_len = 1;
+  BOOST_REQUIRE(::fcntl(held.get(), F_OFD_SETLK, &lock) == 0);
+  rejects({"pidfile=" + pidfile},
+          "cannot lock the pidfile \"" + pidfile + "\": some process holds a read lock on it");
+  auto next = begin({"daemon", "pidfile=" + pidfile, "lock_timeout=60000", "on_wait=yes", "say:up", "wait"});
+  scene.expect("waiting");
+  held = scene::Received();
+  BOOST_TEST(next.finish().end.exited(0));
+  std::string line = scene.next();
+  while (line == "waiting") line = scene.next();
+  BOOST_TEST(line == "up");
+  stop();
+}

@@ -37,7 +37,11 @@ void resolve_paths(DaemonOptions& options) {
   // In another root directory it is that one which a path is relative to.
   options.working_directory = options.chroot_directory.empty() ? resolve(options.working_directory)
                                                                : fs::absolute(options.working_directory, "/");
-  for (Directory& each : options.create_directories) each.path = resolve(each.path).lexically_normal();
+  for (Directory& each : options.create_directories) {
+    const std::string path = resolve(each.path).native();
+    each.path = fs::path(path.substr(path.find_first_not_of('/') - 1))
+                    .lexically_normal();  // "//run" has a meaning of its own
+  }
   options.pidfile = resolve(options.pidfile);
   options.stdio = {resolve(options.stdio.in), resolve(options.stdio.out), resolve(options.stdio.err)};
 }
@@ -89,15 +93,16 @@ void look_up_user(Impl& impl) {
 void check_threads(const Impl& impl) {
   const long threads = posix::count_threads();
   const DaemonOptions& options = impl.options;
-  if (options.allow_threads || threads <= 1) return;
+  if (threads <= 1) return;
   const bool forks = impl.detaches() || impl.is_supervised() || impl.launch.mode == LaunchMode::init;
-  if (!forks && !options.no_new_privileges && options.restrictions.empty()) return;
-  if (!forks) {
+  const bool restricts = options.no_new_privileges || !options.restrictions.empty();
+  if (!forks && restricts) {
     throw DaemonError(Step::check_threads, std::make_error_code(std::errc::operation_not_permitted), {},
                       "cannot restrict the process: " + std::to_string(threads) +
                           " threads run, and restrictions hold for one (start them after the context was "
-                          "constructed, or set allow_threads)");
+                          "constructed)");
   }
+  if (!forks || options.allow_threads) return;
   throw DaemonError(Step::check_threads, std::make_error_code(std::errc::operation_not_permitted), {},
                     std::string(impl.detaches()        ? "cannot detach: "
                                 : impl.is_supervised() ? "cannot start a worker: "
@@ -127,7 +132,8 @@ void open_stdio(Impl& impl) {
   const DaemonOptions& options = impl.options;
   const bool loses_sight =
       options.chroot_directory.empty() && (!options.user.empty() || !options.group.empty());
-  impl.redirection = Redirection::open(options.stdio, impl.detaches(), loses_sight);
+  const auto user = impl.identity ? std::optional(impl.identity->uid) : std::nullopt;
+  impl.redirection = Redirection::open(options.stdio, impl.detaches(), user, loses_sight);
 }
 
 void lock_pidfile(Impl& impl, Ticker& ticker, const sigset_t& waiting_mask) {
@@ -157,16 +163,6 @@ void list_kept_descriptors(Impl& impl, const StatusWriter& status) {
   impl.pidfile.append_descriptors(kept);
   if (SignalDispatcher::fd() != -1) kept.push_back(SignalDispatcher::fd());  // of an earlier context
   std::sort(kept.begin(), kept.end());
-}
-
-// Whether the daemon's user may enter it can't be known before.
-void check_directory(const Impl& impl) {
-  struct stat found {};
-  if (!impl.options.chroot_directory.empty()) return;  // what lies inside may lie outside as well
-  const fs::path& path = impl.options.working_directory;
-  if (posix::stat(path.c_str(), &found) == -1 || (!S_ISDIR(found.st_mode) && (errno = ENOTDIR) != 0)) {
-    throw DaemonError(Step::change_directory, posix::last_error(), path.string());
-  }
 }
 
 }  // namespace daemonctx

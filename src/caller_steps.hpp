@@ -30,7 +30,4 @@ void lock_pidfile(DaemonContext::Impl& impl, Ticker& ticker, const sigset_t& wai
 /// For `close_descriptors`.
 void list_kept_descriptors(DaemonContext::Impl& impl, const StatusWriter& status);
 
-/// Whether there is a working directory. Whether the daemon's user may enter it can't be known before.
-void check_directory(const DaemonContext::Impl& impl);
-
 }  // namespace daemonctx

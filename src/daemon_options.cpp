@@ -32,6 +32,11 @@ bool can_be_facility(int number) noexcept {
   return (number & ~LOG_FACMASK) == 0 && LOG_FAC(number) > 0 && LOG_FAC(number) < LOG_NFACILITIES;
 }
 
+// The system would take them for shorter ones.
+void check_text(const std::string& text, const std::string& member) {
+  require(text.find('\0') == std::string::npos, member, "has a NUL character in it");
+}
+
 void check_target(const StdioTarget& target, const std::string& member, const DaemonOptions& options) {
   if (target.kind() == StdioTarget::Kind::descriptor) {
     require(is_open(target.descriptor()), member,
@@ -49,6 +54,7 @@ void check_target(const StdioTarget& target, const std::string& member, const Da
   }
   if (target.kind() != StdioTarget::Kind::file) return;
   require(!target.path().empty(), member, "the file's path is empty");
+  check_text(target.path().native(), member);
   require(target.options().mode <= 07777, member, "the file's mode has more than permission bits");
   require(target.path() != options.pidfile, member, "the file is the pidfile");
 }
@@ -81,9 +87,19 @@ void check_restrictions(const std::vector<std::shared_ptr<Restriction>>& restric
   }
 }
 
-// The system would take them for shorter ones.
-void check_text(const std::string& text, const char* member) {
-  require(text.find('\0') == std::string::npos, member, "has a NUL character in it");
+void check_directory(const Directory& directory) {
+  const std::string member = "create_directories";
+  const std::string quoted = '"' + directory.path.string() + '"';
+  require(!directory.path.empty(), member, "a path is empty");
+  require(directory.mode <= 07777, member, "the mode of " + quoted + " has more than permission bits");
+  for (const std::string* text : {&directory.path.native(), &directory.user, &directory.group}) {
+    check_text(*text, member);
+  }
+  // Without looking, nobody knows where it leads.
+  require(std::find(directory.path.begin(), directory.path.end(), "..") == directory.path.end(), member,
+          quoted + " has \"..\" in it");
+  const bool is_root = directory.path.native().find_first_not_of("/.") == std::string::npos;
+  require(directory.path.native()[0] != '/' || !is_root, member, quoted + " is not the service's to have");
 }
 
 }  // namespace
@@ -109,11 +125,7 @@ void validate(const DaemonOptions& options) {
   if (options.respawn) validate(*options.respawn);
   require((options.pidfile_mode & ~mode_t{0644}) == 0 && (options.pidfile_mode & 0600) == 0600,
           "pidfile_mode", "must let the owner read and write, and others do no more than read");
-  for (const Directory& each : options.create_directories) {
-    require(!each.path.empty(), "create_directories", "a path is empty");
-    require(each.mode <= 07777, "create_directories",
-            "the mode of \"" + each.path.string() + "\" has more than permission bits");
-  }
+  for (const Directory& each : options.create_directories) check_directory(each);
   check_restrictions(options.restrictions);
   if (!options.environment) return;
   for (const auto& [name, value] : *options.environment) {

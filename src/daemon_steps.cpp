@@ -34,7 +34,18 @@ int close_descriptors(Impl& impl) noexcept {
   return impl.options.close_descriptors ? posix::close_fds_except(impl.kept_descriptors) : 0;
 }
 
-int limit_core(Impl& impl) noexcept { return impl.options.prevent_core ? posix::prevent_core() : 0; }
+int limit_core(Impl& impl) noexcept {
+  if (!impl.options.prevent_core) return 0;
+  const int error = posix::prevent_core();
+  return error != 0 ? error : posix::forbid_dumps();
+}
+
+// A start that fails puts it back.
+int limit_core_for_now(Impl& impl) noexcept {
+  if (!impl.options.prevent_core) return 0;
+  const int error = posix::prevent_core_for_now();
+  return error != 0 ? error : posix::forbid_dumps();
+}
 
 int set_umask(Impl& impl) noexcept {
   posix::umask(impl.options.umask);
@@ -112,6 +123,12 @@ int change_directory(Impl& impl) noexcept {
   return posix::error_of(posix::chdir(impl.options.working_directory.c_str()));
 }
 
+// After the change of user a process in the foreground could take nothing back.
+int try_directory(Impl& impl) noexcept {
+  const bool is_sure = !impl.identity && impl.options.chroot_directory.empty();
+  return is_sure ? 0 : try_working_directory(impl);
+}
+
 int rule_out_new_privileges(Impl& impl) noexcept {
   if (!impl.options.no_new_privileges) return 0;
   return posix::error_of(posix::prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL));
@@ -152,14 +169,16 @@ constexpr std::array detached_steps = {
     DaemonStep{Step::apply_restrictions, apply_restrictions},
 };
 
-constexpr std::size_t common_foreground_steps = 2;
+constexpr std::size_t common_foreground_steps = 3;
 constexpr std::array foreground_steps = {
+    DaemonStep{Step::limit_core, limit_core_for_now},
     DaemonStep{Step::set_umask, set_umask},
     DaemonStep{Step::write_pidfile, write_pidfile},
     DaemonStep{Step::start_worker, tie_to_monitor},
     DaemonStep{Step::install_signal_map, install_signal_map},
     DaemonStep{Step::redirect_stdio, redirect_input},
     DaemonStep{Step::run_before_drop, run_before_drop},
+    DaemonStep{Step::change_directory, try_directory},
     DaemonStep{Step::change_root, change_root},
     DaemonStep{Step::apply_restrictions, keep_privileges},
     DaemonStep{Step::change_user, change_user},
@@ -168,7 +187,6 @@ constexpr std::array foreground_steps = {
     DaemonStep{Step::change_user, tie_to_monitor},
     DaemonStep{Step::change_directory, change_directory},
     DaemonStep{Step::limit_core, limit_core},
-    DaemonStep{Step::limit_core, forbid_dumps},
     DaemonStep{Step::rule_out_new_privileges, rule_out_new_privileges},
     DaemonStep{Step::apply_restrictions, apply_restrictions},
 };
@@ -200,6 +218,20 @@ std::vector<Step> listed(std::span<const DaemonStep> steps) {
 }
 
 }  // namespace
+
+int try_working_directory(Impl& impl) noexcept {
+  // No signal tells its end, which a handler of the program's could take for that of another.
+  const auto child = static_cast<pid_t>(posix::syscall(SYS_clone, 0UL, nullptr, nullptr, nullptr, 0UL));
+  if (child == 0) {
+    // Where these fail, so will the daemon, and say so.
+    if (change_root(impl) != 0 || change_user(impl) != 0) posix::_exit(EXIT_SUCCESS);
+    posix::_exit(change_directory(impl));
+  }
+  int status = 0;
+  if (child == -1 || posix::retry([&] { return posix::waitpid(child, &status, __WCLONE); }) == -1)
+    return errno;
+  return WEXITSTATUS(status);
+}
 
 std::vector<Step> planned_steps(LaunchMode mode) { return listed(all_steps(mode)); }
 

@@ -22,6 +22,10 @@ struct Failure {
 std::optional<Failure> take_common_steps(DaemonContext::Impl& impl) noexcept;
 std::optional<Failure> take_service_steps(DaemonContext::Impl& impl) noexcept;
 
+/// Whether the daemon will be able to enter its working directory, tried by a process of its own. \return 0 or an errno.
+/// \note Runs in the caller.
+int try_working_directory(DaemonContext::Impl& impl) noexcept;
+
 /// The steps that are taken in a mode, each once.
 std::vector<Step> planned_steps(LaunchMode mode);
 

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "directories.hpp"
 
+#include <dirent.h>
+
+#include <memory>
 #include <posix/syscalls.hpp>
+#include <string_view>
 
 #include "daemonctx/error.hpp"
 #include "posix/identity.hpp"
@@ -24,8 +28,40 @@ DaemonError unsafe(const Directory& wanted, const std::string& why) {
           wanted.path.string(), "cannot use the directory \"" + wanted.path.string() + "\": " + why};
 }
 
+UniqueFd open_to_change(const UniqueFd& parent, const std::string& name, const Directory& wanted) {
+  constexpr int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  UniqueFd directory(posix::openat(parent.get(), name.c_str(), flags));
+  if (!directory && (errno == ELOOP || errno == ENOTDIR)) throw unsafe(wanted, "it is no directory");
+  if (!directory) throw failed(wanted, posix::last_error());
+  return directory;
+}
+
+bool is_empty(const UniqueFd& directory, const Directory& wanted) {
+  const int copy = posix::fcntl(directory.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries(copy == -1 ? nullptr : ::fdopendir(copy), ::closedir);
+  if (!entries) throw failed(wanted, posix::last_error());
+  errno = 0;
+  for (const dirent* entry = nullptr; (entry = ::readdir(entries.get())) != nullptr;) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") return false;
+  }
+  if (errno != 0) throw failed(wanted, posix::last_error());
+  return true;
+}
+
+// Who may write the parent can have moved another directory of root's there, to have it given to him. One that holds
+// nothing is no loss.
+void check_that_it_is_not_moved(const UniqueFd& parent, const UniqueFd& directory, const Directory& wanted) {
+  struct stat place {};
+  if (posix::fstat(parent.get(), &place) == -1) throw failed(wanted, posix::last_error());
+  if (posix::is_guarded(place) || is_empty(directory, wanted)) return;
+  throw unsafe(wanted, "it is not empty, and others could have put it there");
+}
+
 posix::Identity owner_of(const Directory& wanted, const std::string& user, const std::string& group) {
   posix::Identity owner;
+  if (wanted.user.empty() && wanted.group.empty() && user.empty() && group.empty())
+    return posix::unelevated();
   const bool own_user = !wanted.user.empty();
   const std::string wrong = posix::look_up(
       own_user ? wanted.user : user, !wanted.group.empty() || own_user ? wanted.group : group, false, owner);
@@ -53,17 +89,17 @@ void Directories::make_one(const Directory& wanted, const std::string& user, con
   for (const auto& name : way) parent = enter(parent, name.string(), wanted);
   const std::string name = wanted.path.filename().string();
   create(parent, name, 0700, wanted);  // nobody else's before it has its owner
-  const UniqueFd made(
-      posix::openat(parent.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  const UniqueFd directory = open_to_change(parent, name, wanted);
   struct stat found {};
-  if (!made && (errno == ELOOP || errno == ENOTDIR)) throw unsafe(wanted, "it is no directory");
-  if (!made || posix::fstat(made.get(), &found) == -1) throw failed(wanted, posix::last_error());
+  if (posix::fstat(directory.get(), &found) == -1) throw failed(wanted, posix::last_error());
   if (!posix::is_trusted(found.st_uid) && found.st_uid != owner.uid) {
     throw unsafe(wanted, "it belongs to another user (uid " + std::to_string(found.st_uid) + ")");
   }
   const bool given = found.st_uid == owner.uid && found.st_gid == owner.gid;
-  if ((!given && posix::fchown(made.get(), owner.uid, owner.gid) == -1) ||
-      posix::fchmod(made.get(), wanted.mode) == -1) {
+  if (given && (found.st_mode & 07777) == wanted.mode) return;
+  if (posix::is_trusted(found.st_uid)) check_that_it_is_not_moved(parent, directory, wanted);
+  if ((!given && posix::fchown(directory.get(), owner.uid, owner.gid) == -1) ||
+      posix::fchmod(directory.get(), wanted.mode) == -1) {
     throw failed(wanted, posix::last_error());
   }
 }
@@ -97,9 +133,9 @@ void Directories::create(const UniqueFd& parent, const std::string& name, mode_t
     throw failed(wanted, error);
   }
   made_.push_back({std::move(copy), name});
-  const UniqueFd made(
-      posix::openat(parent.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!made || posix::fchmod(made.get(), mode) == -1) throw failed(wanted, posix::last_error());
+  const UniqueFd made = open_to_change(parent, name, wanted);
+  check_that_it_is_not_moved(parent, made, wanted);
+  if (posix::fchmod(made.get(), mode) == -1) throw failed(wanted, posix::last_error());
 }
 
 void Directories::undo() noexcept {

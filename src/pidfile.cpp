@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "daemonctx/error.hpp"
+#include "pidfile_opening.hpp"
 #include "posix/deadline.hpp"
 #include "posix/file_lock.hpp"
 #include "posix/pidfd.hpp"
@@ -34,54 +35,16 @@ constexpr milliseconds identity_patience{2000};
 // How often a file that was locked may prove to have been replaced.
 constexpr int most_attempts = 1000;
 
-DaemonError unsafe(const fs::path& path, const std::string& why) {
-  return {Step::open_pidfile, std::make_error_code(std::errc::operation_not_permitted), path.string(),
-          "cannot use the pidfile \"" + path.string() + "\": " + why};
-}
-
 DaemonError already_running(const fs::path& path, pid_t pid) {
   const std::string who = pid > 0 ? "pid " + std::to_string(pid) : "pid not known";
   return {Step::lock_pidfile, std::make_error_code(std::errc::file_exists), path.string(),
           "already running, " + who + " (pidfile \"" + path.string() + "\")", pid};
 }
 
-void check(const fs::path& path, const struct stat& file) {
-  if (!S_ISREG(file.st_mode)) throw unsafe(path, "it is not a regular file");
-  if (file.st_uid != ::geteuid() && file.st_uid != 0) {
-    throw unsafe(path, "it belongs to another user (uid " + std::to_string(file.st_uid) + ")");
-  }
-  if ((file.st_mode & (S_IWGRP | S_IWOTH)) != 0) throw unsafe(path, "others may write it");
-  if (file.st_nlink > 1) throw unsafe(path, "it has more than one link");
-}
-
 DaemonError blocked(const fs::path& path, pid_t reader) {
   const std::string who = reader > 0 ? "process " + std::to_string(reader) : "some process";
   return {Step::lock_pidfile, std::make_error_code(std::errc::resource_unavailable_try_again), path.string(),
           "cannot lock the pidfile \"" + path.string() + "\": " + who + " holds a read lock on it", reader};
-}
-
-posix::Place find(const fs::path& path) {
-  posix::Place place;
-  const int error = posix::find_place(path.c_str(), posix::LastName::left, place);
-  if (error == ELOOP)
-    throw unsafe(path, "a symbolic link on the way to it could have been put there by others");
-  if (error != 0) throw DaemonError(Step::open_pidfile, {error, std::generic_category()}, path.string());
-  return place;
-}
-
-UniqueFd open_checked(const posix::Place& place, const fs::path& path, int flags, mode_t mode) {
-  // O_NONBLOCK: a FIFO must not hold the start up before it can be refused.
-  flags |= O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-  UniqueFd fd(
-      posix::retry([&] { return posix::openat(place.directory.get(), place.name.data(), flags, mode); }));
-  if (!fd && errno == ELOOP) throw unsafe(path, "it is a symbolic link");
-  if (!fd) throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
-  struct stat file {};
-  if (posix::fstat(fd.get(), &file) == -1) {
-    throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
-  }
-  check(path, file);
-  return fd;
 }
 
 // What this process claims. The pid tells it from a child that has inherited the memory, but not the locks.
@@ -166,11 +129,13 @@ int write_pid(int fd) noexcept {
   *end++ = '\n';
   const auto size = end - text.data();
   posix::NoWriteSignal scope;
-  const auto written = posix::retry([&] { return posix::pwrite(fd, text.data(), size, 0); });
-  const int error = posix::error_of(written);
-  scope.failed(error);
-  if (error != 0) return error;
-  return written == size ? 0 : ENOSPC;
+  for (off_t at = 0; at < size;) {
+    const auto written = posix::retry([&] { return posix::pwrite(fd, text.data() + at, size - at, at); });
+    scope.failed(posix::error_of(written));
+    if (written <= 0) return written == 0 ? ENOSPC : errno;
+    at += written;
+  }
+  return 0;
 }
 
 }  // namespace
@@ -180,8 +145,8 @@ Pidfile Pidfile::lock(const fs::path& path, mode_t mode, milliseconds timeout, T
   const auto deadline = posix::deadline_in(timeout);
   const auto naming_deadline = posix::deadline_in(identity_patience);
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
-    const posix::Place place = find(path);
-    UniqueFd fd = open_checked(place, path, O_CREAT, mode);
+    const posix::Place place = find_pidfile(path);
+    UniqueFd fd = open_pidfile(place, path, O_CREAT, mode);
     const int error = posix::lock_exclusion(fd.get());
     if (error == EAGAIN) {
       wait_for_holder(path, fd.get(), deadline, naming_deadline, ticker, waiting_mask);
@@ -204,7 +169,7 @@ Pidfile Pidfile::lock(const fs::path& path, mode_t mode, milliseconds timeout, T
 
 void Pidfile::check(const fs::path& path) {
   try {
-    open_checked(find(path), path, 0, 0);
+    open_pidfile(find_pidfile(path), path, 0, 0);
   } catch (const DaemonError& error) {
     if (error.code() != std::errc::no_such_file_or_directory) throw;
     const std::string directory = path.parent_path().string();
@@ -237,13 +202,13 @@ int Pidfile::mark_ready() noexcept {
 }
 
 void Pidfile::expect_workers() {
-  const posix::Place place = find(path_);
+  const posix::Place place = find_pidfile(path_);
   constexpr int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
   for_workers_.reset(
       posix::retry([&] { return posix::openat(place.directory.get(), place.name.data(), flags); }));
   if (!for_workers_) throw DaemonError(Step::open_pidfile, posix::last_error(), path_.string());
   if (!daemonctx::leads_to(place.directory.get(), place.name.data(), fd_.get()))
-    throw unsafe(path_, "it was replaced");
+    throw unusable_pidfile(path_, "it was replaced");
 }
 
 void Pidfile::append_descriptors(std::vector<int>& to) const {

@@ -25,9 +25,17 @@ const StdioTarget& target_of(const Stdio& stdio, int stream) noexcept {
 
 DaemonError cannot_open(const std::string& name) { return {Step::open_stdio, posix::last_error(), name}; }
 
+// In its place a broken root directory may have a file, which would be filled and read. With errno.
+bool is_device(int fd) noexcept {
+  struct stat found {};
+  if (posix::fstat(fd, &found) == -1) return false;
+  if (!S_ISCHR(found.st_mode)) errno = ENODEV;
+  return S_ISCHR(found.st_mode);
+}
+
 UniqueFd open_null_device() {
   UniqueFd fd(posix::retry([] { return posix::open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY); }));
-  if (!fd) throw cannot_open("/dev/null");
+  if (!fd || !is_device(fd.get())) throw cannot_open("/dev/null");
   return fd;
 }
 
@@ -54,8 +62,10 @@ posix::Place find(const fs::path& path) {
   return place;
 }
 
-// The same by a hard link, where nobody else can put one it may be a backup's; or by a file or a FIFO of his own.
-void check_origin(const posix::Place& found, const fs::path& path, const UniqueFd& fd) {
+// The same by a hard link, where nobody else can put one it may be a backup's; or by a file or a FIFO of his own. The
+// monitor would wait for ever for who does not read a FIFO.
+void check_origin(const posix::Place& found, const fs::path& path, const UniqueFd& fd,
+                  std::optional<uid_t> user) {
   struct stat file {};
   struct stat place {};
   if (posix::fstat(fd.get(), &file) == -1 || posix::fstat(found.directory.get(), &place) == -1) {
@@ -63,12 +73,13 @@ void check_origin(const posix::Place& found, const fs::path& path, const UniqueF
   }
   if (!S_ISREG(file.st_mode) && !S_ISFIFO(file.st_mode)) return;
   const bool others_write = (place.st_mode & (S_IWGRP | S_IWOTH)) != 0;
-  const bool strange = !posix::is_trusted(file.st_uid) && file.st_uid != place.st_uid;
-  if (strange && others_write) {
+  const bool is_trusted = posix::is_trusted(file.st_uid);
+  const bool is_strange = !is_trusted && file.st_uid != place.st_uid && file.st_uid != user;
+  if ((is_strange && others_write) || (!is_trusted && S_ISFIFO(file.st_mode))) {
     throw unsafe(path, "it belongs to another user (uid " + std::to_string(file.st_uid) + ")");
   }
   if (file.st_nlink < 2 || (posix::is_guarded(place) && (place.st_mode & S_IWOTH) == 0)) return;
-  if (!strange && !posix::is_trusted(file.st_uid)) return;  // his own, in his own folder
+  if (!is_trusted && file.st_uid == place.st_uid) return;  // his own, in his own folder
   throw unsafe(path, "it has more than one link, and others could have made them");
 }
 
@@ -88,7 +99,9 @@ UniqueFd open_or_create(const posix::Place& place, int flags, mode_t mode) {
   return fd;
 }
 
-UniqueFd open_file(const StdioTarget& target, int stream, const posix::Place& place) {
+UniqueFd open_file(const StdioTarget& target, int stream, const posix::Place& place,
+                   std::optional<uid_t> user) {
+  if (const auto number = posix::own_descriptor(place)) return copy_of(*number);
   // O_NONBLOCK only while opening: a FIFO that nobody reads is refused instead of waited for.
   constexpr int common = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW;
   const int flags = stream == STDIN_FILENO ? O_RDONLY : O_WRONLY | O_APPEND;
@@ -97,8 +110,13 @@ UniqueFd open_file(const StdioTarget& target, int stream, const posix::Place& pl
     return posix::openat(place.directory.get(), place.name.data(), common | flags);
   }))
                                        : open_or_create(place, common | flags, target.options().mode);
+  if (!fd && errno == ENXIO) {
+    throw DaemonError(
+        Step::open_stdio, posix::last_error(), path.string(),
+        "cannot open the file \"" + path.string() + "\": it is a FIFO that nobody reads, or a socket");
+  }
   if (!fd || posix::fcntl(fd.get(), F_SETFL, flags) == -1) throw cannot_open(path.string());
-  check_origin(place, path, fd);
+  check_origin(place, path, fd, user);
   return fd;
 }
 
@@ -144,14 +162,16 @@ void fill_standard_descriptors() {
     if (posix::fcntl(fd, F_GETFD) != -1) continue;
     // The lowest free number is `fd`. It stays open, also for the programs started later.
     // NOLINTNEXTLINE(android-cloexec-open)
-    if (posix::retry([] { return posix::open("/dev/null", O_RDWR | O_NOCTTY); }) == -1) {
+    if (posix::retry([] { return posix::open("/dev/null", O_RDWR | O_NOCTTY); }) == -1 || !is_device(fd)) {
       throw DaemonError(Step::fill_standard_descriptors, posix::last_error(), "/dev/null");
     }
   }
 }
 
-Redirection Redirection::open(const Stdio& stdio, bool detached, bool keeps_places) {
+Redirection Redirection::open(const Stdio& stdio, bool detached, std::optional<uid_t> user,
+                              bool keeps_places) {
   Redirection result;
+  result.user_ = user;
   for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {
     auto kind = target_of(stdio, stream).kind();
     if (kind == StdioTarget::Kind::automatic) {
@@ -164,7 +184,9 @@ Redirection Redirection::open(const Stdio& stdio, bool detached, bool keeps_plac
 }
 
 void Redirection::keep_place(const StdioTarget& target, int stream) {
-  if (target.kind() == StdioTarget::Kind::file) places_.at(stream) = find(target.path());
+  if (target.kind() != StdioTarget::Kind::file) return;
+  posix::Place place = find(target.path());
+  if (!posix::own_descriptor(place)) places_.at(stream) = std::move(place);
 }
 
 int Redirection::share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind kind) {
@@ -185,7 +207,7 @@ int Redirection::share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind
   } else if (kind == StdioTarget::Kind::journal) {
     owned_.push_back(open_journal(target));
   } else {
-    owned_.push_back(open_file(target, stream, find(target.path())));
+    owned_.push_back(open_file(target, stream, find(target.path()), user_));
   }
   return owned_.back().get();
 }
@@ -255,8 +277,8 @@ void Redirection::reopen(const Stdio& stdio) const {
       continue;
     }
     const auto& kept = places_.at(stream);
-    fresh.owned_.push_back(kept ? open_file(target, stream, *kept)
-                                : open_file(target, stream, find(target.path())));
+    fresh.owned_.push_back(kept ? open_file(target, stream, *kept, user_)
+                                : open_file(target, stream, find(target.path()), user_));
     fresh.sources_.at(stream) = fresh.owned_.back().get();
   }
   if (const int error = fresh.redirect_output()) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <sys/types.h>
+
 #include <array>
 #include <memory>
 #include <optional>
@@ -25,11 +27,13 @@ class Redirection {
 
   /// Opens the targets. Paths are absolute.
   /// \param detached what `StdioTarget::Kind::automatic` means: the null device, or the stream as it is.
+  /// \param user whom the daemon becomes: he too may own a log where others may write.
   /// \param keeps_places whether `reopen` is to find the files when another user can't walk their paths: the directories of
   ///        output and error are kept open for that. Behind another root directory they would be a way out.
   /// \throws DaemonError (`open_stdio`).
   /// \note Runs in the caller.
-  static Redirection open(const Stdio& stdio, bool detached, bool keeps_places = false);
+  static Redirection open(const Stdio& stdio, bool detached, std::optional<uid_t> user = {},
+                          bool keeps_places = false);
 
   /// The descriptors held open for later.
   void append_descriptors(std::vector<int>& to) const;
@@ -63,6 +67,7 @@ class Redirection {
   int share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind kind);
   void keep_place(const StdioTarget& target, int stream);
 
+  std::optional<uid_t> user_;
   std::array<int, 3> sources_ = {-1, -1, -1};  // -1: leave the stream as it is
   std::array<bool, 3> truncates_ = {};
   int null_device_ = -1;  // one for all streams

@@ -148,12 +148,17 @@ class Rollback {
   explicit Rollback(Impl& impl) noexcept
       : impl_(impl),
         directory_(posix::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC)),
-        umask_(posix::umask(impl.options.umask)) {}
+        umask_(posix::umask(impl.options.umask)),
+        dumpable_(posix::prctl(PR_GET_DUMPABLE, 0UL, 0UL, 0UL, 0UL)) {
+    posix::getrlimit(RLIMIT_CORE, &core_);
+  }
   ~Rollback() {
     if (succeeded_) return;
     Lifetime::close();
     impl_.signals.uninstall();
     posix::umask(umask_);
+    static_cast<void>(posix::setrlimit(RLIMIT_CORE, &core_));
+    static_cast<void>(posix::prctl(PR_SET_DUMPABLE, static_cast<unsigned long>(dumpable_), 0UL, 0UL, 0UL));
     if (impl_.left_root) return;  // the former directory is a way out of the new root
     [[maybe_unused]] const int result = posix::fchdir(directory_.get());
   }
@@ -166,6 +171,8 @@ class Rollback {
   Impl& impl_;
   UniqueFd directory_;
   mode_t umask_;
+  int dumpable_;
+  rlimit core_{};
   bool succeeded_ = false;
 };
 
@@ -222,6 +229,14 @@ void look_up_user_or_tell(Impl& impl) {
     tell_manager(impl.manager, std::current_exception());
     throw;
   }
+}
+
+// Where the user's own code comes before, it may make the directory.
+void check_directory(Impl& impl) {
+  const int error = impl.options.before_drop ? 0 : try_working_directory(impl);
+  if (error == 0) return;
+  throw DaemonError(Step::change_directory, {error, std::generic_category()},
+                    impl.options.working_directory.string());
 }
 
 }  // namespace

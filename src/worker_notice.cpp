@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "worker_notice.hpp"
 
+#include <signal.h>
+
+#include <algorithm>
 #include <cstdint>
 #include <posix/syscalls.hpp>
 
@@ -34,16 +37,22 @@ std::uint64_t encode(const std::optional<WorkerEnd>& end) noexcept {
          (static_cast<std::uint64_t>(end->signal) << signal_shift);
 }
 
-std::optional<WorkerEnd> decode(std::uint64_t number, unsigned incarnation, std::uint64_t uptime) {
+// Whoever may write the pidfile can show any number: not one beyond what the clock can show.
+milliseconds to_time(std::optional<std::uint64_t> number) noexcept {
+  constexpr std::uint64_t two_centuries = std::uint64_t{200} * 365 * 24 * 3600 * 1000;
+  return milliseconds(std::min(number.value_or(0), two_centuries));
+}
+
+std::optional<WorkerEnd> decode(std::uint64_t number, unsigned incarnation, milliseconds uptime) {
   if ((number & there_bit) == 0) return {};
   WorkerEnd end;
   end.incarnation = incarnation;
   end.exit_status = static_cast<int>((number >> status_shift) & 0xff);
-  end.signal = static_cast<int>(number >> signal_shift);
+  end.signal = static_cast<int>((number >> signal_shift) % NSIG);
   end.core_dumped = (number & core_bit) != 0;
   end.hung = (number & hung_bit) != 0;
   end.was_ready = (number & ready_bit) != 0;
-  end.uptime = milliseconds(uptime);
+  end.uptime = uptime;
   return end;
 }
 
@@ -84,9 +93,9 @@ std::optional<WorkerStatus> read_worker_notice(int fd, pid_t author) noexcept {
       continue;
     }
     const bool runs = (*before & running_bit) != 0;
-    if (runs) status.since = system_clock::time_point(milliseconds(began.value_or(0)));
+    if (runs) status.since = system_clock::time_point(to_time(began));
     // Between two workers the last one is that of the notice.
-    status.last_exit = decode(end.value_or(0), status.incarnation - (runs ? 1 : 0), uptime.value_or(0));
+    status.last_exit = decode(end.value_or(0), status.incarnation - (runs ? 1 : 0), to_time(uptime));
     return status;
   }
   return status;

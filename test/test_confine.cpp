@@ -325,13 +325,35 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_FIXTURE_TEST_CASE(restrictions_hold_for_one_thread_and_so_there_must_be_one, Stage) {
   const std::string rest =
-      " threads run, and restrictions hold for one (start them after the context was constructed, "
-      "or set allow_threads)";
-  const auto result = scene.run_probe({"thread", "daemon", "detach=never", "no_new_privileges=yes"});
-  BOOST_TEST(result.end.exited(1));
-  BOOST_TEST(result.err.find("cannot restrict the process: 2" + rest) != std::string::npos, result.err);
+      " threads run, and restrictions hold for one (start them after the context was constructed)";
+  for (const std::string allowed : {"yes", "no"}) {
+    scene::Words words = {"thread", "daemon", "detach=never", "no_new_privileges=yes"};
+    if (allowed == "yes") words.emplace_back("allow_threads=yes");
+    const auto result = scene.run_probe(words);
+    BOOST_TEST(result.end.exited(1));
+    BOOST_TEST(result.err.find("cannot restrict the process: 2" + rest) != std::string::npos, result.err);
+  }
   refuses({"before_drop=thread", "no_new_privileges=yes"},
           "cannot restrict the daemon: before_drop started a thread, and restrictions hold for one");
+}
+
+BOOST_FIXTURE_TEST_CASE(all_hold_in_the_foreground_too, Stage,
+                        *utf::precondition(with_capabilities) * utf::precondition(with_landlock) *
+                            utf::precondition(with_seccomp)) {
+  auto service =
+      scene.start_probe({"daemon", "detach=never", "pidfile=" + pidfile, "user=nobody",
+                         "no_new_privileges=yes", "landlock=ro:/usr,rw:" + scene.path("channel"),
+                         "deny=fork,clone,clone3", "read:/etc/passwd", "execute:/bin/true", "wait"},
+                        scene::forgo_leak_check);
+  scene.expect("read: Permission denied");
+  scene.expect("fork: Operation not permitted");
+  daemon = service.pid();
+  BOOST_TEST(field("NoNewPrivs") == "1");
+  BOOST_TEST(field("Seccomp") == "2");
+  BOOST_TEST(field("Uid") == "65534\t65534\t65534\t65534");
+  ::kill(daemon, SIGTERM);
+  scene.expect("stop");
+  BOOST_TEST(service.finish().end.exited(0));
 }
 
 BOOST_FIXTURE_TEST_CASE(each_worker_is_confined_anew_and_the_monitor_is_not, Stage,

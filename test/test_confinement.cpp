@@ -5,7 +5,9 @@
 
 #include <grp.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <boost/filesystem/operations.hpp>
@@ -112,6 +114,118 @@ BOOST_FIXTURE_TEST_CASE(no_planted_link_leads_a_directory_astray, Stage) {
   BOOST_REQUIRE(::symlink(scene.path("precious").c_str(), scene.path("short").c_str()) == 0);
   stop(start({"user=nobody", "mkdir=" + scene.path("short/sub")}));
   BOOST_TEST(status_of(scene.path("precious/sub")).st_uid == nobody);
+}
+
+// Who may write the folder can call any directory of root's by the name of the one that he is to get.
+BOOST_FIXTURE_TEST_CASE(a_directory_that_others_could_have_moved_is_not_given_away, Stage) {
+  const std::string home = scene.path("home");
+  const std::string wanted = home + "/data";
+  fs::create_directory(home);
+  fs::create_directory(wanted);
+  scene::write_file(wanted + "/dump", "");
+  ::chmod(wanted.c_str(), 0700);
+  BOOST_REQUIRE(::chown(home.c_str(), nobody, nobody) == 0);
+  for (const std::string user : {"nobody", "root"}) {
+    refuses(
+        {"user=" + user, "mkdir=" + wanted},
+        "cannot use the directory \"" + wanted + "\": it is not empty, and others could have put it there");
+  }
+  BOOST_TEST(status_of(wanted).st_uid == 0U);
+  BOOST_TEST((status_of(wanted).st_mode & 07777) == 0700U);
+  fs::remove(wanted + "/dump");
+  stop(start({"user=nobody", "mkdir=" + wanted}));
+  BOOST_TEST(status_of(wanted).st_uid == nobody);
+  // One that is as it should be is no matter of trust.
+  scene::write_file(wanted + "/dump", "");
+  stop(start({"user=nobody", "mkdir=" + wanted}));
+}
+
+BOOST_FIXTURE_TEST_CASE(nor_is_one_that_is_moved_while_it_is_made, Stage) {
+  const std::string home = scene.path("home");
+  const std::string secret = home + "/secret";
+  const std::string made = home + "/made";
+  fs::create_directories(secret);
+  scene::write_file(secret + "/text", "");
+  ::chmod(secret.c_str(), 0700);
+  BOOST_REQUIRE(::chown(home.c_str(), nobody, nobody) == 0);
+  const pid_t thief = ::fork();
+  if (thief == 0) {
+    if (::setgroups(0, nullptr) != 0 || ::setgid(nobody) != 0 || ::setuid(nobody) != 0) ::_exit(126);
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) {  // as soon as it is there, and empty
+      if (::access(made.c_str(), F_OK) == 0 && ::rename(secret.c_str(), made.c_str()) == 0)
+        ::rename(made.c_str(), secret.c_str());
+    }
+  }
+  for (int round = 0; round < 150; ++round)
+    begin({"rehearse", "user=nobody", "mkdir=" + made + "/sub"}).finish();
+  ::kill(thief, SIGKILL);
+  ::waitpid(thief, nullptr, 0);
+  const std::string now = scene::exists(secret) ? secret : made;
+  BOOST_TEST(status_of(now).st_uid == 0U);
+  BOOST_TEST((status_of(now).st_mode & 07777) == 0700U);
+  BOOST_TEST(scene::exists(now + "/text"));
+}
+
+BOOST_FIXTURE_TEST_CASE(what_fails_after_the_change_of_user_leaves_nothing, Stage) {
+  const std::string closed = scene.path("closed");
+  fs::create_directory(closed);
+  ::chmod(closed.c_str(), 0700);
+  const std::string made = scene.path("made");
+  const std::string root = scene.path("root");
+  furnish(scene, root);
+  const std::string line = "cannot change the working directory to ";
+  for (const std::string mode : {"detach=always", "detach=never", "respawn=first:1"}) {
+    BOOST_TEST_CONTEXT(mode) {
+      refuses({mode, "pidfile=" + pidfile, "user=nobody", "mkdir=" + made + "/deep", "cwd=" + closed},
+              line + '"' + closed + "\": Permission denied");
+      refuses({mode, "pidfile=" + pidfile, "user=nobody", "mkdir=" + made + "/deep", "chroot=" + root,
+               "cwd=/none"},
+              line + "\"/none\": No such file or directory");
+      BOOST_TEST(!scene::exists(made));
+    }
+  }
+  const auto rehearsal = begin({"rehearse", "user=nobody", "cwd=" + closed}).finish();
+  BOOST_TEST(rehearsal.end.exited(1));
+  BOOST_TEST(rehearsal.err.find(line + '"' + closed + "\": Permission denied") != std::string::npos);
+}
+
+BOOST_FIXTURE_TEST_CASE(who_gives_up_his_rights_by_himself_does_not_get_round_the_check, Stage) {
+  for (const std::string detach : {"always", "never"}) {
+    rejects({"detach=" + detach, "user=nobody", "before_drop=become"},
+            "cannot become the user \"nobody\": Operation not permitted");
+  }
+  scene.expect("before drop: uid 65534");
+  scene.expect("before drop: uid 65534");
+}
+
+BOOST_FIXTURE_TEST_CASE(roots_keys_stay_behind, Stage) {
+  for (const std::string user : {"nobody", "root"}) {
+    const auto result =
+        begin({"own_keyring:daemonctx", "daemon", "user=" + user, "seek_key:daemonctx"}).finish();
+    BOOST_TEST(result.end.exited(0));
+    if (scene.next() == "there are no keys") BOOST_TEST_MESSAGE("skipped: keyrings can't be used here");
+    else scene.expect(user == "nobody" ? "no key" : "found the key");
+    while (scene.has_line()) scene.next();
+  }
+}
+
+BOOST_FIXTURE_TEST_CASE(no_core_is_left_before_the_drop_and_by_a_monitor_either, Stage) {
+  for (const std::string detach : {"always", "never"}) {
+    auto service = begin({"daemon", "detach=" + detach, "pidfile=" + pidfile, "user=nobody",
+                          "before_drop=core", "respawn=first:1", "say:up", "wait"});
+    const std::string core = scene.next();
+    BOOST_TEST(core.rfind("core 1 ", 0) == 0U, core);
+    scene.expect("before drop: uid 0");
+    scene.expect("up");
+    const pid_t monitor = scene::pid_in(pidfile);
+    const std::string limits = scene::contents("/proc/" + std::to_string(monitor) + "/limits");
+    BOOST_TEST(limits.find("Max core file size        1 ") != std::string::npos, limits);
+    ::kill(monitor, SIGTERM);
+    scene.expect("stop");
+    BOOST_TEST(service.finish().end.exited(0));
+    if (detach == "always") BOOST_TEST(scene::await_end(monitor).exited(0));
+  }
 }
 
 BOOST_FIXTURE_TEST_CASE(another_root_directory_holds_the_daemon_in, Stage) {

@@ -35,10 +35,36 @@ BOOST_AUTO_TEST_CASE(a_refusal_names_member_and_reason) {
   BOOST_TEST(refusal({.cleanup_timeout = -3s}) == "cleanup_timeout: must not be negative, is -3000 ms");
 }
 
+BOOST_AUTO_TEST_CASE(directories_are_checked) {
+  const auto refused = [](const daemonctx::Directory& directory) {
+    return refusal({.create_directories = {directory}});
+  };
+  BOOST_TEST(refused({.path = ""}) == "create_directories: a path is empty");
+  BOOST_TEST(refused({.path = "/x", .mode = 010000}) ==
+             "create_directories: the mode of \"/x\" has more than permission bits");
+  const std::string nul("a\0b", 3);
+  for (const auto& directory :
+       {daemonctx::Directory{.path = nul}, {.path = "/x", .user = nul}, {.path = "/x", .group = nul}}) {
+    BOOST_TEST(refused(directory) == "create_directories: has a NUL character in it");
+  }
+  for (const std::string path : {"/run/x/..", "../x", "/run/../x"}) {
+    BOOST_TEST(refused({.path = path}) == "create_directories: \"" + path + "\" has \"..\" in it");
+  }
+  for (const std::string path : {"/", "//", "/.", "/./"}) {
+    BOOST_TEST(refused({.path = path}) ==
+               "create_directories: \"" + path + "\" is not the service's to have");
+  }
+  for (const std::string path : {"x", ".", "/run/x/", "//run/x", "/run/.x", "/run/..x"}) {
+    BOOST_TEST(refused({.path = path}) == "accepted", path);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(standard_streams_are_checked) {
   BOOST_TEST(refusal({.stdio = {.in = StdioTarget::descriptor(999)}}) ==
              "stdio.in: descriptor 999 is not open");
   BOOST_TEST(refusal({.stdio = {.out = StdioTarget::file("")}}) == "stdio.out: the file's path is empty");
+  BOOST_TEST(refusal({.stdio = {.out = StdioTarget::file(std::string("a\0b", 3))}}) ==
+             "stdio.out: has a NUL character in it");
   BOOST_TEST(refusal({.pidfile = "/run/x", .stdio = {.err = StdioTarget::file("/run/x")}}) ==
              "stdio.err: the file is the pidfile");
   BOOST_TEST(refusal({.stdio = {.err = StdioTarget::file("/x", {.mode = 010000})}}) ==

@@ -70,9 +70,12 @@ BOOST_AUTO_TEST_CASE(who_is_nobody_special_can_only_become_himself) {
   }
   const pid_t child = ::fork();
   if (child == 0) {
-    Identity nobody{.uid = 65534, .gid = 65534, .groups = {65534, 1}, .read_back = {0, 0}};
-    const bool changed = assume(nobody) == 0 && verify(nobody, 0) == 0 && assume(nobody) == 0;
-    ::_exit(changed && assume(root) == EPERM ? 0 : 1);
+    Identity nobody{
+        .uid = 65534, .gid = 65534, .groups = {65534, 1}, .read_back = {0, 0}, .had_privileges = true};
+    const bool changed = assume(nobody) == 0 && verify(nobody, 0) == 0;
+    const bool had_nothing_to_give_up = assume(nobody) == EPERM;
+    nobody.had_privileges = false;
+    ::_exit(changed && had_nothing_to_give_up && assume(nobody) == 0 && assume(root) == EPERM ? 0 : 1);
   }
   BOOST_TEST(scene::await_end(child).exited(0));
 }

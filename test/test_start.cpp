@@ -440,7 +440,8 @@ BOOST_AUTO_TEST_CASE(with_a_log_that_nobody_reads) {
   const std::string log = scene.path("fifo");
   ::mkfifo(log.c_str(), 0600);
   const Refusal refusal(scene, {"daemon", "out=" + log});
-  refusal.says(Step::open_stdio, ENXIO, "cannot open the file \"" + log + "\": No such device or address");
+  refusal.says(Step::open_stdio, ENXIO,
+               "cannot open the file \"" + log + "\": it is a FIFO that nobody reads, or a socket");
 }
 
 BOOST_AUTO_TEST_CASE(while_another_one_runs) {

@@ -378,6 +378,29 @@ BOOST_FIXTURE_TEST_CASE(a_system_without_null_device_is_told_so, Stage) {
   BOOST_TEST(!scene::exists(scene.path("made")));
 }
 
+BOOST_FIXTURE_TEST_CASE(a_file_in_its_place_is_told_too, Stage) {
+  for (const bool closed : {false, true}) {
+    refuses({"pidfile=" + pidfile},
+            std::string(closed ? "cannot open the null device" : "cannot open the file") +
+                " \"/dev/null\": No such device",
+            [=] {
+              if (closed) ::close(STDIN_FILENO);
+              without("/dev")();
+              std::ofstream("/dev/null") << "hello";
+            });
+  }
+}
+
+// The usual name for the log of a container.
+BOOST_FIXTURE_TEST_CASE(standard_output_can_be_named_by_a_path, Stage) {
+  for (const std::string detach : {"always", "never"}) {
+    const auto result = run({"detach=" + detach, "out=/dev/stdout", "err=/proc/self/fd/1", "print:to a pipe",
+                             "eprint:too", "reopen", "print:still"});
+    BOOST_TEST(result.out == "to a pipe\ntoo\nstill\n");
+    BOOST_TEST(result.end.exited(0));
+  }
+}
+
 BOOST_FIXTURE_TEST_CASE(nothing_is_begun_on_a_read_only_file_system, Stage) {
   const Mount disk(scene.path("disk"), "");
   pidfile = disk.path("pid");

@@ -9,6 +9,7 @@
 #include "daemonctx/confine.hpp"
 #include "daemonctx/daemon_options.hpp"
 #include "features.hpp"
+#include "posix/identity.hpp"
 #include "posix/retry.hpp"
 
 #if DAEMONCTX_HAVE_LIBCAP
@@ -51,7 +52,7 @@ class KeptCapabilities final : public Restriction {
     is_unbounded_ = false;
     for (const std::string& each : names_) {
       const cap_value_t value = value_of(each);
-      const bool changes_user = !options.user.empty() || !options.group.empty();
+      const bool changes_user = !options.user.empty() || !options.group.empty() || posix::is_elevated();
       if (changes_user && (value == CAP_SETUID || value == CAP_SETGID)) {
         throw std::invalid_argument(each + " would be the way back to root");
       }

@@ -115,14 +115,27 @@ int limit_capabilities(std::uint64_t kept) noexcept {
 }
 
 bool can_be_root_again(const Identity& identity) noexcept {
-  if (identity.uid != 0 && (posix::setuid(0) == 0 || posix::seteuid(0) == 0)) return true;
-  return identity.uid != 0 && identity.gid != 0 && (posix::setgid(0) == 0 || posix::setegid(0) == 0);
+  if (identity.uid == 0) return false;
+  bool can = posix::setuid(0) == 0 || posix::seteuid(0) == 0;
+  can = can || (identity.gid != 0 && (posix::setgid(0) == 0 || posix::setegid(0) == 0));
+  if (can) {  // in the foreground the process goes on
+    static_cast<void>(posix::setresgid(identity.gid, identity.gid, identity.gid));
+    static_cast<void>(posix::setresuid(identity.uid, identity.uid, identity.uid));
+  }
+  return can;
+}
+
+// What lies in root's could be read by whoever has it as his session's.
+int leave_session_keyring() noexcept {
+  constexpr unsigned join = 1;  // KEYCTL_JOIN_SESSION_KEYRING, a new one
+  if (posix::syscall(SYS_keyctl, join, nullptr, 0UL, 0UL, 0UL) != -1) return 0;
+  return errno == ENOSYS || errno == EPERM ? 0 : errno;  // there are none, or it is forbidden to use them
 }
 
 }  // namespace
 
 std::string look_up(const std::string& user, const std::string& group, bool initgroups, Identity& identity) {
-  identity = {.uid = posix::geteuid(), .gid = posix::getegid()};
+  identity = {.uid = posix::geteuid(), .gid = posix::getegid(), .had_privileges = posix::geteuid() == 0};
   if (!user.empty()) {
     Record<passwd> record;
     const auto number = as_number<uid_t>(user);
@@ -157,7 +170,7 @@ bool is_elevated() noexcept {
 }
 
 Identity unelevated() {
-  Identity identity{.uid = posix::getuid(), .gid = posix::getgid()};
+  Identity identity{.uid = posix::getuid(), .gid = posix::getgid(), .had_privileges = posix::geteuid() == 0};
   const int count = posix::getgroups(0, nullptr);
   identity.groups.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
   posix::getgroups(count, identity.groups.data());
@@ -166,9 +179,12 @@ Identity unelevated() {
 }
 
 int assume(Identity& identity) noexcept {
-  const bool privileged = posix::geteuid() == 0;
-  if (!privileged && has_ids(identity)) return 0;
-  if (privileged && posix::setgroups(identity.groups.size(), identity.groups.data()) == -1) return errno;
+  if (!identity.had_privileges && has_ids(identity)) return 0;
+  if (identity.had_privileges) {
+    const int error = posix::getuid() == identity.uid ? 0 : leave_session_keyring();
+    if (error != 0) return error;
+    if (posix::setgroups(identity.groups.size(), identity.groups.data()) == -1) return errno;
+  }
   if (posix::setresgid(identity.gid, identity.gid, identity.gid) == -1) return errno;
   if (posix::setresuid(identity.uid, identity.uid, identity.uid) == -1) return errno;
   identity.assumed = true;

@@ -17,6 +17,8 @@ struct Identity {
   std::vector<gid_t> read_back = {};  ///< as long as `groups`: room for `assume`
   std::string name = {};              ///< empty if the user database does not know the uid
   std::string home = {};
+  bool had_privileges =
+      false;  ///< root's, when this was looked up: whatever happens since, they are to be given up
   bool assumed = false;
 };
 
@@ -35,7 +37,8 @@ bool is_elevated() noexcept;
 /// Who this process is without them. The supplementary groups are the starter's already.
 Identity unelevated();
 
-/// Becomes it. Does nothing if this process is it already and has no privileges to give up.
+/// Becomes it, with a session keyring of its own (session-keyring(7)) instead of root's. Does nothing if this process is
+/// it already and never had privileges to give up.
 /// \return 0 or an errno; then the process may be half changed. \note Runs in the daemon before it may allocate.
 int assume(Identity& identity) noexcept;
 

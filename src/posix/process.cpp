@@ -41,7 +41,14 @@ bool is_same(const struct statx& one, const struct statx& other) noexcept {
 
 }  // namespace
 
+bool shows_this_namespace() noexcept {
+  std::array<char, 16> shown{};
+  const auto size = posix::readlinkat(AT_FDCWD, "/proc/self", shown.data(), shown.size() - 1);
+  return size > 0 && std::atoi(shown.data()) == posix::getpid();
+}
+
 std::optional<bool> has_open(pid_t pid, int fd) noexcept {
+  if (!shows_this_namespace()) return {};
   const std::unique_ptr<DIR, CloseDirectory> entries(::opendir(path_of(pid, "fd").data()));
   struct statx wanted {};
   if (!entries || !look(fd, "", AT_EMPTY_PATH, wanted)) return {};
@@ -61,6 +68,7 @@ std::optional<bool> has_open(pid_t pid, int fd) noexcept {
 }
 
 std::optional<uid_t> real_user_of(pid_t pid) noexcept {
+  if (!shows_this_namespace()) return {};
   const UniqueFd file(
       posix::retry([&] { return posix::open(path_of(pid, "status").data(), O_RDONLY | O_CLOEXEC); }));
   std::array<char, 4096> text{};

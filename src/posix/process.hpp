@@ -7,6 +7,9 @@
 
 namespace daemonctx::posix {
 
+/// Whether /proc is that of the pid namespace of this process. In another a number there is another process's.
+bool shows_this_namespace() noexcept;
+
 /// Whether a process has a file open, which this one has open as `fd`. Empty where the system does not tell this user.
 std::optional<bool> has_open(pid_t pid, int fd) noexcept;
 

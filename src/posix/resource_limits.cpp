@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "posix/resource_limits.hpp"
 
+#include <algorithm>
 #include <posix/syscalls.hpp>
 
 #include "posix/retry.hpp"
@@ -24,6 +25,13 @@ int prevent_core() noexcept {
   if (errno != EPERM) return errno;
   const rlimit least{0, 0};  // the hard limit is 0 already, and we may not raise it
   return error_of(posix::setrlimit(RLIMIT_CORE, &least));
+}
+
+int prevent_core_for_now() noexcept {
+  rlimit limit{};
+  if (posix::getrlimit(RLIMIT_CORE, &limit) == -1) return errno;
+  limit.rlim_cur = std::min(no_core, limit.rlim_max);
+  return error_of(posix::setrlimit(RLIMIT_CORE, &limit));
 }
 
 int forbid_dumps() noexcept {

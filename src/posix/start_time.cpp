@@ -8,6 +8,7 @@
 #include <ctime>
 #include <posix/syscalls.hpp>
 
+#include "posix/process.hpp"
 #include "posix/retry.hpp"
 #include "unique_fd.hpp"
 
@@ -22,6 +23,7 @@ using std::chrono::system_clock;
 constexpr int fields_before_start_time = 19;
 
 std::optional<unsigned long long> start_in_ticks(pid_t pid) noexcept {
+  if (!shows_this_namespace()) return {};
   std::array<char, 32> path;
   if (std::snprintf(path.data(), path.size(), "/proc/%d/stat", static_cast<int>(pid)) < 0) return {};
   const UniqueFd file(posix::retry([&] { return posix::open(path.data(), O_RDONLY | O_CLOEXEC); }));

@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,6 +40,7 @@ using ::flock;
 using ::fork;
 using ::fstat;
 using ::fstatat;
+using ::fstatfs;
 using ::ftruncate;
 using ::getegid;
 using ::geteuid;

@@ -16,12 +16,13 @@ inline bool is_guarded(const struct stat& directory) noexcept {
   return is_trusted(directory.st_uid) && (!others_write || (directory.st_mode & S_ISVTX) != 0);
 }
 
-/// Whether a symbolic link in an open directory was put there by somebody trusted.
-inline bool is_trusted_link(const UniqueFd& directory, const char* name) noexcept {
-  struct stat link {};
+/// Whether a symbolic link in an open directory was put there by somebody trusted. Where others may write, one with
+/// several names may have been put there by them.
+inline bool is_trusted_link(const UniqueFd& directory, const struct stat& link) noexcept {
   struct stat place {};
-  return posix::fstatat(directory.get(), name, &link, AT_SYMLINK_NOFOLLOW) == 0 && is_trusted(link.st_uid) &&
-         posix::fstat(directory.get(), &place) == 0 && is_guarded(place);
+  if (!is_trusted(link.st_uid) || posix::fstat(directory.get(), &place) == -1 || !is_guarded(place))
+    return false;
+  return link.st_nlink == 1 || (place.st_mode & S_IWOTH) == 0;
 }
 
 }  // namespace daemonctx::posix

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "posix/trusted_path.hpp"
 
+#include <linux/magic.h>
+
+#include <charconv>
 #include <cstring>
 #include <posix/syscalls.hpp>
 #include <string_view>
+#include <system_error>
 
 #include "posix/retry.hpp"
 #include "posix/trust.hpp"
@@ -12,6 +16,12 @@ namespace daemonctx::posix {
 namespace {
 
 constexpr int most_links = 40;  // as the kernel
+
+// The links to descriptors and files there can't be followed by what they say.
+bool is_in_proc(const UniqueFd& directory) noexcept {
+  struct statfs system {};
+  return posix::fstatfs(directory.get(), &system) == 0 && system.f_type == PROC_SUPER_MAGIC;
+}
 
 class Walk {
  public:
@@ -74,7 +84,7 @@ class Walk {
   }
   int finish(std::string_view name, LastName last) noexcept {
     if (const int error = set_name(name)) return error;
-    if (last == LastName::followed) {
+    if (last == LastName::followed && !is_in_proc(place_.directory)) {
       const int error = follow();
       if (error == 0 || (error != EINVAL && error != ENOENT)) return error;
     }
@@ -91,10 +101,16 @@ class Walk {
   // EINVAL: it is no link.
   int follow() noexcept {
     std::array<char, PATH_MAX> target;
-    const auto size =
-        posix::readlinkat(place_.directory.get(), place_.name.data(), target.data(), target.size());
+    constexpr int flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
+    const UniqueFd link(
+        posix::retry([&] { return posix::openat(place_.directory.get(), place_.name.data(), flags); }));
+    struct stat found {};
+    if (!link || posix::fstat(link.get(), &found) == -1) return errno;
+    if (!S_ISLNK(found.st_mode)) return EINVAL;
+    // By its descriptor: by its name another one could be there each time.
+    const auto size = posix::readlinkat(link.get(), "", target.data(), target.size());
     if (size == -1) return errno;
-    if (!is_trusted_link(place_.directory, place_.name.data()) || ++links_ > most_links) return ELOOP;
+    if (!is_trusted_link(place_.directory, found) || ++links_ > most_links) return ELOOP;
     const std::string_view tail(rest_.data() + at_);
     if (const int error = prepend({target.data(), static_cast<std::size_t>(size)}, tail)) return error;
     return rest_[0] == '/' ? begin() : 0;
@@ -120,6 +136,20 @@ class Walk {
 
 int find_place(const char* path, LastName last, Place& place, int here, int root) noexcept {
   return Walk(place, here, root).go(path, last);
+}
+
+std::optional<int> own_descriptor(const Place& place) noexcept {
+  struct stat found {};
+  struct stat own {};
+  if (!is_in_proc(place.directory) || posix::fstat(place.directory.get(), &found) == -1 ||
+      posix::stat("/proc/self/fd", &own) == -1 || found.st_ino != own.st_ino || found.st_dev != own.st_dev) {
+    return {};
+  }
+  int number = -1;
+  const std::string_view name = place.name.data();
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+  if (error != std::errc() || end != name.data() + name.size()) return {};
+  return number;
 }
 
 UniqueFd open_directory(const char* path, int here) noexcept {

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <climits>
+#include <optional>
 
 #include "unique_fd.hpp"
 
@@ -13,7 +14,7 @@ namespace daemonctx::posix {
 /// What to do with the last name of a path.
 enum class LastName {
   left,      ///< it is not looked at
-  followed,  ///< if it is a link, to where that leads, though there be nothing
+  followed,  ///< if it is a link, to where that leads, though there be nothing; one of proc(5) is left
   entered,   ///< it is a directory
 };
 
@@ -31,6 +32,10 @@ struct Place {
 /// \note Neither allocates nor throws.
 int find_place(const char* path, LastName last, Place& place, int here = AT_FDCWD,
                int root = AT_FDCWD) noexcept;
+
+/// The descriptor of this process that a place stands for, as what /dev/stdout leads to: what that is can't be reached by
+/// a path. Empty if it is none.
+std::optional<int> own_descriptor(const Place& place) noexcept;
 
 /// The directory itself. Empty with errno.
 UniqueFd open_directory(const char* path, int here = AT_FDCWD) noexcept;

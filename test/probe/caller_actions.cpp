@@ -4,6 +4,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <boost/filesystem/operations.hpp>
@@ -44,6 +45,13 @@ const std::map<std::string, CallerAction> caller_actions = {
     {"buffer", [](const std::string& text) { std::printf("%s", text.c_str()); }},
     {"block", block},
     {"keepcaps", [](const std::string&) { ::prctl(PR_SET_KEEPCAPS, 1); }},
+    {"own_keyring",  // with a key in it
+     [](const std::string& name) {
+       const bool made =
+           ::syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, nullptr) != -1 &&
+           ::syscall(SYS_add_key, "user", name.c_str(), "secret", 6, -3 /* the session's */) != -1;
+       say(made ? "has a key" : "there are no keys");
+     }},
     {"lower", [](const std::string&) { say(::seteuid(::getuid()) == 0 ? "lowered" : "not lowered"); }},
     {"ignore", [](const std::string& signal) { ::signal(std::stoi(signal), SIG_IGN); }},
     {"open", open_descriptors_before},

@@ -46,13 +46,13 @@ std::string environment() {
   return text;
 }
 
+}  // namespace
+
 std::string core_limit() {
   rlimit limit{};
   ::getrlimit(RLIMIT_CORE, &limit);
   return std::to_string(limit.rlim_cur) + ' ' + std::to_string(limit.rlim_max);
 }
-
-}  // namespace
 
 std::string open_descriptors() {
   std::map<int, std::string> found;

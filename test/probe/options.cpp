@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -183,6 +184,10 @@ const std::map<std::string, OptionSetter> option_setters = {
          if (v.rfind("throw ", 0) == 0) throw std::runtime_error(v.substr(6));
          if (v == "fork" && ::fork() == 0) throw std::runtime_error("a child of the callback's");
          if (v == "thread") std::thread([] { ::pause(); }).detach();
+         if (v == "become" && (::prctl(PR_SET_KEEPCAPS, 1) != 0 || ::setresgid(65534, 65534, 65534) != 0 ||
+                               ::setresuid(65534, 65534, 65534) != 0))
+           throw std::runtime_error("cannot become nobody");
+         if (v == "core") say("core " + core_limit());
          say("before drop: uid " + std::to_string(::geteuid()));
        };
      }},
@@ -194,6 +199,7 @@ const std::map<std::string, OptionSetter> option_setters = {
     {"allow", [](DaemonOptions& o, const std::string& v) { add_system_calls(o, v, {}); }},
     {"deny", [](DaemonOptions& o, const std::string& v) { add_system_calls(o, {}, v); }},
     {"allow_and_deny", [](DaemonOptions& o, const std::string& v) { add_system_calls(o, v, v); }},
+    {"allow_threads", [](DaemonOptions& o, const std::string&) { o.allow_threads = true; }},
     {"no_new_privileges", [](DaemonOptions& o, const std::string&) { o.no_new_privileges = true; }},
     {"variable",
      [](DaemonOptions& o, const std::string& v) {

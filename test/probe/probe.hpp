@@ -17,6 +17,7 @@ void say(const std::string& text);
 void tell_facts(const daemonctx::DaemonContext* context);
 std::string open_descriptors();
 std::string terminal();
+std::string core_limit();
 
 /// By the word before the colon; what follows it is the argument.
 using CallerAction = void (*)(const std::string&);

@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -106,6 +107,7 @@ inline pid_t vfork() noexcept { return fork(); }  // a function that calls vfork
 using ::_exit;
 using ::access;
 using ::close;
+using ::fstatfs;
 using ::getegid;
 using ::geteuid;
 using ::getgid;

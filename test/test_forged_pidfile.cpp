@@ -249,6 +249,37 @@ BOOST_FIXTURE_TEST_CASE(who_may_not_look_into_other_processes_can_stop_a_daemon_
   BOOST_TEST(scene::await_end(weak).exited(0));
 }
 
+// A number there is another process's; which files the daemon has open can't be seen.
+BOOST_FIXTURE_TEST_CASE(where_proc_is_that_of_another_pid_namespace_a_daemon_can_be_stopped_all_the_same,
+                        Stage) {
+  const std::string channel = scene.path("channel");
+  const pid_t outside = ::fork();
+  if (outside == 0) {
+    scene::forgo_leak_check();
+    int status = 0;
+    if (::unshare(CLONE_NEWPID) != 0) ::_exit(2);
+    if (const pid_t first = ::fork(); first != 0) {
+      ::waitpid(first, &status, 0);
+      ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 3);
+    }
+    const std::string option = "pidfile=" + pidfile;
+    const pid_t caller = ::fork();
+    if (caller == 0) {
+      ::execl(program.c_str(), program.c_str(), channel.c_str(), "daemon", option.c_str(), "wait", nullptr);
+      ::_exit(127);
+    }
+    if (::waitpid(caller, &status, 0) != caller || status != 0) ::_exit(4);
+    std::error_code error;
+    const Controller controller(pidfile);
+    if (controller.status(error).state != DaemonState::running) ::_exit(5);
+    controller.stop(Controller::default_stop_policy(), error);
+    ::_exit(error ? 6 : 0);
+  }
+  BOOST_TEST(scene::await_end(outside).exited(0));
+  scene.expect("stop");
+  BOOST_TEST(!scene::exists(pidfile));
+}
+
 BOOST_FIXTURE_TEST_CASE(all_that_he_can_have_stopped_is_his_own, Stage) {
   fs::create_directory(folder);
   BOOST_REQUIRE(::chown(folder.c_str(), nobody, nobody) == 0);

@@ -82,7 +82,7 @@ struct DaemonOptions {
 
   SignalDelivery signal_delivery = SignalDelivery::in_wait;
 
-  /// Detach although other threads run. They do not exist in the daemon, and what they had locked stays locked.
+  /// Fork although other threads run. They do not exist in the daemon, and what they had locked stays locked.
   bool allow_threads = false;
 
   ErrorHandler on_error = {};  ///< empty: one line on standard error
@@ -132,7 +132,7 @@ struct DaemonOptions {
   std::vector<Directory> create_directories = {};
 
   /// What the daemon gives up for good, in this order: all capabilities but some, files, system calls; see
-  /// `daemonctx/confine.hpp`. They hold for one thread: in the foreground too there must be no others.
+  /// `daemonctx/confine.hpp`. They hold for one thread: in the foreground too there must be no other, in any case.
   std::vector<std::shared_ptr<Restriction>> restrictions = {};
 
   /// An open descriptor to which a line end is written when the daemon is ready, and that is then closed: the

@@ -12,10 +12,11 @@ namespace daemonctx {
 /// privileges up.
 ///
 /// What is there already is used if it is a directory (not a symbolic link) of root, of the starter or of `user`;
-/// it then gets this owner and mode. Missing parents are made with mode 0755. On the way, symbolic links are
-/// followed only where nobody but root and the starter could have put them.
+/// it then gets this owner and mode. Where others may write its parent, they could have moved another directory of
+/// root's there: then it must be empty, or as it should be. Missing parents are made with mode 0755. On the way,
+/// symbolic links are followed only where nobody but root and the starter could have put them.
 struct Directory {
-  boost::filesystem::path path = {};  ///< a relative one is resolved in the caller's working directory
+  boost::filesystem::path path = {};  ///< without `..`; relative to the caller's working directory
   mode_t mode = 0755;                 ///< whatever the umask
   std::string user = {};              ///< name or number; empty: `DaemonOptions::user`, or else the starter
   std::string group = {};             ///< likewise

@@ -21,8 +21,7 @@ FLOORS = [
     ],
     # 1: parts
     [
-        "pidfile",
-        "pidfile_opening",
+        "pidfile pidfile_opening",
         "stdio redirection syslog_pump line_source",
         "signal_map signal_inbox signal_dispatcher signal_relay",
         "detail/cleanup_entry cleanup_stack cleanup_watch",

@@ -44,7 +44,7 @@ bool is_same(const struct statx& one, const struct statx& other) noexcept {
 bool shows_this_namespace() noexcept {
   std::array<char, 16> shown{};
   const auto size = posix::readlinkat(AT_FDCWD, "/proc/self", shown.data(), shown.size() - 1);
-  return size > 0 && std::atoi(shown.data()) == posix::getpid();
+  return size > 0 && std::strtol(shown.data(), nullptr, 10) == posix::getpid();
 }
 
 std::optional<bool> has_open(pid_t pid, int fd) noexcept {

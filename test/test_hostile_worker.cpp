@@ -16,6 +16,7 @@ using scene::Words;
 namespace {
 
 struct Stage : scene::Stage {
+  pid_t monitor = 0;
   const Words as_nobody = {"user=nobody", "pidfile=" + pidfile, "err=" + log, "respawn=first:1"};
 
   // What the worker has to say comes before it waits.
@@ -26,16 +27,18 @@ struct Stage : scene::Stage {
     const auto result = run(all, surroundings);
     BOOST_TEST(result.err == "");
     BOOST_REQUIRE(result.end.exited(0));
+    const auto daemons = scene::children();
+    BOOST_REQUIRE(daemons.size() == 1U);
+    monitor = daemons.front();
   }
   void stop() {
-    const pid_t monitor = scene::pid_in(pidfile);
     scene::Stage::stop(monitor);
     BOOST_TEST(!scene::exists(pidfile));
   }
   void is_named_to_others() const {
     const auto second = run({"pidfile=" + pidfile});
     BOOST_TEST(second.end.exited(1));
-    const std::string line = "already running, pid " + std::to_string(scene::pid_in(pidfile)) + " (";
+    const std::string line = "already running, pid " + std::to_string(monitor) + " (";
     BOOST_TEST(second.err.find(line) != std::string::npos, second.err);
   }
 };
@@ -52,8 +55,7 @@ BOOST_FIXTURE_TEST_CASE(the_manager_hears_only_what_a_service_has_to_say, Stage)
          "tell_monitor:STATUS=last", "say:told"},
         [&] { ::setenv("NOTIFY_SOCKET", manager.name().c_str(), 1); });
   scene.expect("told");
-  const std::string monitor = std::to_string(scene::pid_in(pidfile));
-  BOOST_TEST(manager.await().text == "MAINPID=" + monitor + "\nREADY=1");
+  BOOST_TEST(manager.await().text == "MAINPID=" + std::to_string(monitor) + "\nREADY=1");
   BOOST_TEST(manager.await().text == "BARRIER=1");
   BOOST_TEST(manager.await().text == "STATUS=mine");
   BOOST_TEST(manager.await().text == "STATUS=last");
@@ -81,7 +83,6 @@ BOOST_FIXTURE_TEST_CASE(descriptors_that_it_sends_are_closed, Stage) {
   start({"say:before", "send_descriptors:500", "say:sent"});
   scene.expect("before");
   scene.expect("sent");
-  const pid_t monitor = scene::pid_in(pidfile);
   std::string fds;
   BOOST_TEST(scene::eventually([&] {
                fds = scene::descriptors_of(monitor);
@@ -128,5 +129,5 @@ BOOST_FIXTURE_TEST_CASE(a_worker_that_outlives_its_monitor_keeps_the_next_start_
   std::string line = scene.next();
   while (line == "waiting") line = scene.next();
   BOOST_TEST(line == "up");
-  stop();
+  scene::Stage::stop(scene::pid_in(pidfile));
 }

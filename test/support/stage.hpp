@@ -89,6 +89,7 @@ struct Stage {
     return scene.facts();
   }
   void stop(pid_t daemon) {
+    BOOST_REQUIRE(daemon > 0);  // 0 would be this process, among others
     ::kill(daemon, SIGTERM);
     scene.expect("stop");
     BOOST_TEST(await_end(daemon).exited(0));

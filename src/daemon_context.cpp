@@ -225,7 +225,7 @@ void DaemonContext::Impl::reopen_output() {
                       target->path().string());
   }
   if (is_worker()) reopen_by_monitor();
-  else redirection.reopen(options.stdio);
+  else redirection.reopen(options.stdio, pidfile.fd());
 }
 
 void DaemonContext::Impl::reopen_by_monitor() {
@@ -236,12 +236,12 @@ void DaemonContext::Impl::reopen_by_monitor() {
   if (!answer.refusal.empty()) {
     throw DaemonError(Step::open_stdio, std::make_error_code(std::errc::io_error), {}, answer.refusal);
   }
-  const auto follow = [](const StdioTarget& target, int fd, int stream) {
-    if (target.kind() != StdioTarget::Kind::file || posix::dup2(fd, stream) != -1) return;
+  const auto follow = [](const UniqueFd& fd, int stream) {
+    if (!fd || posix::dup2(fd.get(), stream) != -1) return;
     throw DaemonError(Step::redirect_stdio, posix::last_error());
   };
-  follow(options.stdio.out, answer.out.get(), STDOUT_FILENO);
-  follow(options.stdio.err, answer.err.get(), STDERR_FILENO);
+  follow(answer.out, STDOUT_FILENO);
+  follow(answer.err, STDERR_FILENO);
 }
 
 void DaemonContext::Impl::report(const std::exception_ptr& error, std::string_view where) const noexcept {

@@ -224,12 +224,13 @@ int try_working_directory(Impl& impl) noexcept {
   const auto child = static_cast<pid_t>(posix::syscall(SYS_clone, 0UL, nullptr, nullptr, nullptr, 0UL));
   if (child == 0) {
     // Where these fail, so will the daemon, and say so.
-    if (change_root(impl) != 0 || change_user(impl) != 0) posix::_exit(EXIT_SUCCESS);
+    if (change_root(impl) != 0 || (impl.identity && posix::try_on(*impl.identity) != 0))
+      posix::_exit(EXIT_SUCCESS);
     posix::_exit(change_directory(impl));
   }
   int status = 0;
-  if (child == -1 || posix::retry([&] { return posix::waitpid(child, &status, __WCLONE); }) == -1)
-    return errno;
+  if (child == -1) return 0;  // not known
+  if (posix::retry([&] { return posix::waitpid(child, &status, __WCLONE); }) == -1) return errno;
   return WEXITSTATUS(status);
 }
 

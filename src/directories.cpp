@@ -54,7 +54,7 @@ bool is_empty(const UniqueFd& directory, const Directory& wanted) {
 void check_that_it_is_not_moved(const UniqueFd& parent, const UniqueFd& directory, const Directory& wanted) {
   struct stat place {};
   if (posix::fstat(parent.get(), &place) == -1) throw failed(wanted, posix::last_error());
-  if (posix::is_guarded(place) || is_empty(directory, wanted)) return;
+  if (!posix::is_open_to_moves(place) || is_empty(directory, wanted)) return;
   throw unsafe(wanted, "it is not empty, and others could have put it there");
 }
 

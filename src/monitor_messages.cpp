@@ -68,13 +68,12 @@ void Monitor::become_ready() {
 void Monitor::reopen_output(UniqueFd asker) noexcept {
   std::string refusal;
   try {
-    impl_.redirection.reopen(impl_.options.stdio);
+    impl_.redirection.reopen(impl_.options.stdio, impl_.pidfile.fd());
   } catch (const std::exception& error) {
     refusal = error.what();
   }
-  const auto is_file = [](const StdioTarget& target) { return target.kind() == StdioTarget::Kind::file; };
-  answer_reopen(std::move(asker), refusal, is_file(impl_.options.stdio.out),
-                is_file(impl_.options.stdio.err));
+  const auto passes = [this](int stream) { return impl_.redirection.reopens(impl_.options.stdio, stream); };
+  answer_reopen(std::move(asker), refusal, passes(STDOUT_FILENO), passes(STDERR_FILENO));
 }
 
 void Monitor::take_reload(ReloadNotice notice) noexcept {

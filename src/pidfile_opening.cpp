@@ -28,12 +28,13 @@ void check_text(const posix::Place& place, const fs::path& path, const UniqueFd&
   std::array<char, 64> text;
   if (posix::fstat(place.directory.get(), &directory) == -1)
     throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
-  if (posix::is_guarded(directory)) return;
+  if (!posix::is_open_to_moves(directory)) return;
   const auto size = posix::pread(fd.get(), text.data(), text.size(), 0);
   if (size == -1) throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
   const std::string_view found(text.data(), static_cast<std::size_t>(size));
-  const bool is_number = found.size() < text.size() && found.find_first_not_of(std::string_view(
-                                                           "0123456789\n\0", 12)) == std::string_view::npos;
+  constexpr std::string_view expected("0123456789 \t\r\n\0", 15);
+  const bool is_number =
+      found.size() < text.size() && found.find_first_not_of(expected) == std::string_view::npos;
   if (!is_number)
     throw unusable_pidfile(path, "it holds more than a number, and others could have put it there");
 }

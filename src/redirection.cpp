@@ -65,7 +65,7 @@ posix::Place find(const fs::path& path) {
 // The same by a hard link, where nobody else can put one it may be a backup's; or by a file or a FIFO of his own. The
 // monitor would wait for ever for who does not read a FIFO.
 void check_origin(const posix::Place& found, const fs::path& path, const UniqueFd& fd,
-                  std::optional<uid_t> user) {
+                  std::optional<uid_t> user, bool writes) {
   struct stat file {};
   struct stat place {};
   if (posix::fstat(fd.get(), &file) == -1 || posix::fstat(found.directory.get(), &place) == -1) {
@@ -75,8 +75,11 @@ void check_origin(const posix::Place& found, const fs::path& path, const UniqueF
   const bool others_write = (place.st_mode & (S_IWGRP | S_IWOTH)) != 0;
   const bool is_trusted = posix::is_trusted(file.st_uid);
   const bool is_strange = !is_trusted && file.st_uid != place.st_uid && file.st_uid != user;
-  if ((is_strange && others_write) || (!is_trusted && S_ISFIFO(file.st_mode))) {
-    throw unsafe(path, "it belongs to another user (uid " + std::to_string(file.st_uid) + ")");
+  const std::string whose = "another user (uid " + std::to_string(file.st_uid) + ")";
+  if (is_strange && others_write) throw unsafe(path, "it belongs to " + whose);
+  const bool is_guarded = posix::is_trusted(place.st_uid) && !others_write;
+  if (writes && S_ISFIFO(file.st_mode) && !is_trusted && !is_guarded) {
+    throw unsafe(path, "it is a FIFO of " + whose);
   }
   if (file.st_nlink < 2 || (posix::is_guarded(place) && (place.st_mode & S_IWOTH) == 0)) return;
   if (!is_trusted && file.st_uid == place.st_uid) return;  // his own, in his own folder
@@ -101,7 +104,6 @@ UniqueFd open_or_create(const posix::Place& place, int flags, mode_t mode) {
 
 UniqueFd open_file(const StdioTarget& target, int stream, const posix::Place& place,
                    std::optional<uid_t> user) {
-  if (const auto number = posix::own_descriptor(place)) return copy_of(*number);
   // O_NONBLOCK only while opening: a FIFO that nobody reads is refused instead of waited for.
   constexpr int common = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW;
   const int flags = stream == STDIN_FILENO ? O_RDONLY : O_WRONLY | O_APPEND;
@@ -116,8 +118,26 @@ UniqueFd open_file(const StdioTarget& target, int stream, const posix::Place& pl
         "cannot open the file \"" + path.string() + "\": it is a FIFO that nobody reads, or a socket");
   }
   if (!fd || posix::fcntl(fd.get(), F_SETFL, flags) == -1) throw cannot_open(path.string());
-  check_origin(place, path, fd, user);
+  check_origin(place, path, fd, user, stream != STDIN_FILENO);
   return fd;
+}
+
+// A worker that may rename both could call the pidfile by the log's name.
+UniqueFd open_beside(int pidfile, const StdioTarget& target, int stream, const posix::Place& place,
+                     std::optional<uid_t> user) {
+  const auto is_pidfile = [pidfile](const struct stat& found) {
+    struct stat own {};
+    return pidfile != -1 && posix::fstat(pidfile, &own) == 0 && own.st_ino == found.st_ino &&
+           own.st_dev == found.st_dev;
+  };
+  struct stat found {};
+  const bool is_there =
+      posix::fstatat(place.directory.get(), place.name.data(), &found, AT_SYMLINK_NOFOLLOW) == 0;
+  if (is_there && is_pidfile(found)) throw unsafe(target.path(), "it is the pidfile");
+  UniqueFd fd = open_file(target, stream, place, user);
+  if (posix::fstat(fd.get(), &found) == 0 && !is_pidfile(found)) return fd;
+  static_cast<void>(fd.release());  // to close it would drop the locks
+  throw unsafe(target.path(), "it is the pidfile");
 }
 
 // The protocol of journald's stream: a few lines about the lines that follow.
@@ -192,7 +212,10 @@ void Redirection::keep_place(const StdioTarget& target, int stream) {
 int Redirection::share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind kind) {
   const StdioTarget& target = target_of(stdio, stream);
   if (kind == StdioTarget::Kind::inherit) return -1;
-  if (stream == STDERR_FILENO && same_target(stdio.out, stdio.err)) return sources_[STDOUT_FILENO];
+  if (stream == STDERR_FILENO && same_target(stdio.out, stdio.err)) {
+    was_descriptor_[STDERR_FILENO] = was_descriptor_[STDOUT_FILENO];
+    return sources_[STDOUT_FILENO];
+  }
   truncates_.at(stream) = kind == StdioTarget::Kind::file && target.options().truncate;
   if (kind == StdioTarget::Kind::syslog) {
     pumps_.push_back(open_syslog(target));
@@ -207,7 +230,11 @@ int Redirection::share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind
   } else if (kind == StdioTarget::Kind::journal) {
     owned_.push_back(open_journal(target));
   } else {
-    owned_.push_back(open_file(target, stream, find(target.path()), user_));
+    const posix::Place place = find(target.path());
+    const auto number = posix::own_descriptor(place);
+    was_descriptor_.at(stream) = number.has_value();
+    if (number) truncates_.at(stream) = false;
+    owned_.push_back(number ? copy_of(*number) : open_file(target, stream, place, user_));
   }
   return owned_.back().get();
 }
@@ -267,18 +294,22 @@ void Redirection::leave_to_worker() noexcept {
   for (const auto& pump : pumps_) pump->leave_to_worker();
 }
 
-void Redirection::reopen(const Stdio& stdio) const {
+bool Redirection::reopens(const Stdio& stdio, int stream) const noexcept {
+  return target_of(stdio, stream).kind() == StdioTarget::Kind::file && !was_descriptor_.at(stream);
+}
+
+void Redirection::reopen(const Stdio& stdio, int pidfile) const {
   Redirection fresh;
   for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) {
     const StdioTarget& target = target_of(stdio, stream);
-    if (target.kind() != StdioTarget::Kind::file) continue;
+    if (!reopens(stdio, stream)) continue;
     if (stream == STDERR_FILENO && same_target(stdio.out, stdio.err)) {
       fresh.sources_[STDERR_FILENO] = fresh.sources_[STDOUT_FILENO];
       continue;
     }
     const auto& kept = places_.at(stream);
-    fresh.owned_.push_back(kept ? open_file(target, stream, *kept, user_)
-                                : open_file(target, stream, find(target.path()), user_));
+    fresh.owned_.push_back(kept ? open_beside(pidfile, target, stream, *kept, user_)
+                                : open_beside(pidfile, target, stream, find(target.path()), user_));
     fresh.sources_.at(stream) = fresh.owned_.back().get();
   }
   if (const int error = fresh.redirect_output()) {

@@ -59,8 +59,13 @@ class Redirection {
   void leave_to_worker() noexcept;
 
   /// Opens the files of 1 and 2 anew, appending, and puts them in place of the old ones at once.
+  /// \param pidfile this process's descriptor of it, or -1. One of its name by now is refused, and never closed: that would
+  ///        drop the locks.
   /// \throws DaemonError (`open_stdio`, `redirect_stdio`); the old files stay in use.
-  void reopen(const Stdio& stdio) const;
+  void reopen(const Stdio& stdio, int pidfile = -1) const;
+
+  /// Whether a stream is a file that `reopen` opens: not what a path such as /dev/stdout stood for at the start.
+  bool reopens(const Stdio& stdio, int stream) const noexcept;
 
  private:
   int redirect(int stream) noexcept;
@@ -70,6 +75,7 @@ class Redirection {
   std::optional<uid_t> user_;
   std::array<int, 3> sources_ = {-1, -1, -1};  // -1: leave the stream as it is
   std::array<bool, 3> truncates_ = {};
+  std::array<bool, 3> was_descriptor_ = {};
   int null_device_ = -1;  // one for all streams
   std::vector<UniqueFd> owned_;
   std::vector<std::unique_ptr<SyslogPump>> pumps_;

@@ -158,7 +158,9 @@ class Rollback {
     impl_.signals.uninstall();
     posix::umask(umask_);
     static_cast<void>(posix::setrlimit(RLIMIT_CORE, &core_));
-    static_cast<void>(posix::prctl(PR_SET_DUMPABLE, static_cast<unsigned long>(dumpable_), 0UL, 0UL, 0UL));
+    // What is in its memory is not for the user that it has become.
+    const bool is_another = impl_.identity && impl_.identity->assumed;
+    if (!is_another) posix::prctl(PR_SET_DUMPABLE, static_cast<unsigned long>(dumpable_), 0UL, 0UL, 0UL);
     if (impl_.left_root) return;  // the former directory is a way out of the new root
     [[maybe_unused]] const int result = posix::fchdir(directory_.get());
   }

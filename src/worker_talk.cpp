@@ -75,9 +75,9 @@ std::optional<WorkerMessage> receive_message(int fd) {
 }
 
 std::string for_manager(std::string_view text) {
-  constexpr std::array<std::string_view, 10> keys = {
-      "READY=",   "RELOADING=", "MONOTONIC_USEC=", "STATUS=", "ERRNO=", "EXTEND_TIMEOUT_USEC=",
-      "FDSTORE=", "FDNAME=",    "FDSTOREREMOVE=",  "BARRIER="};
+  constexpr std::array<std::string_view, 11> keys = {
+      "READY=",   "RELOADING=", "MONOTONIC_USEC=", "STATUS=",        "ERRNO=",  "EXTEND_TIMEOUT_USEC=",
+      "FDSTORE=", "FDNAME=",    "FDPOLL=",         "FDSTOREREMOVE=", "BARRIER="};
   std::string passed;
   while (!text.empty()) {
     const std::string_view line = text.substr(0, text.find('\n'));

@@ -356,6 +356,18 @@ BOOST_FIXTURE_TEST_CASE(all_hold_in_the_foreground_too, Stage,
   BOOST_TEST(service.finish().end.exited(0));
 }
 
+// What is in its memory was root's.
+BOOST_FIXTURE_TEST_CASE(a_failure_after_the_change_of_user_leaves_the_process_closed_to_him, Stage,
+                        *utf::precondition(with_landlock)) {
+  scene.run_probe({"daemon", "detach=never", "user=nobody", "landlock=ro:/", "tell_failure=yes"}, [] {
+    scene::forgo_leak_check();
+    lack({SYS_landlock_restrict_self, SYS_landlock_restrict_self});
+  });
+  const auto facts = scene.facts();
+  BOOST_TEST(facts.at("uids") == "65534\t65534\t65534\t65534");
+  BOOST_TEST(facts.at("dumpable") != "1");
+}
+
 BOOST_FIXTURE_TEST_CASE(each_worker_is_confined_anew_and_the_monitor_is_not, Stage,
                         *utf::precondition(with_capabilities) * utf::precondition(with_landlock) *
                             utf::precondition(with_seccomp)) {

@@ -190,6 +190,16 @@ BOOST_FIXTURE_TEST_CASE(what_fails_after_the_change_of_user_leaves_nothing, Stag
   BOOST_TEST(rehearsal.err.find(line + '"' + closed + "\": Permission denied") != std::string::npos);
 }
 
+// In the child that tries the directory there are none, and nobody to wait for.
+BOOST_FIXTURE_TEST_CASE(threads_of_the_program_do_not_hold_the_trial_up, Stage) {
+  if (scene::sanitized) return;  // which counts threads, and makes them slow
+  for (int round = 0; round < 20; ++round) {
+    const auto result = begin({"churn", "daemon", "detach=never", "user=nobody", "_exit:0"}).finish();
+    BOOST_TEST(result.end.exited(0));
+    BOOST_TEST(result.err == "");
+  }
+}
+
 BOOST_FIXTURE_TEST_CASE(who_gives_up_his_rights_by_himself_does_not_get_round_the_check, Stage) {
   for (const std::string detach : {"always", "never"}) {
     rejects({"detach=" + detach, "user=nobody", "before_drop=become"},

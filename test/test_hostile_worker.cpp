@@ -99,6 +99,26 @@ BOOST_FIXTURE_TEST_CASE(of_the_monitors_files_it_gets_the_logs, Stage) {
   stop();
 }
 
+BOOST_FIXTURE_TEST_CASE(the_pidfile_by_the_name_of_the_log_is_not_opened, Stage) {
+  const std::string folder = scene.path("own");
+  ::mkdir(folder.c_str(), 0755);
+  BOOST_REQUIRE(::chown(folder.c_str(), scene::nobody, scene::nobody) == 0);
+  pidfile = folder + "/pid";
+  log = folder + "/log";
+  const std::string kept = folder + "/kept";
+  const auto result = run({"user=nobody", "pidfile=" + pidfile, "err=" + log, "respawn=first:1",
+                           "rename:" + log + ',' + kept, "rename:" + pidfile + ',' + log, "ask_to_reopen",
+                           "rename:" + log + ',' + pidfile, "ask_to_reopen", "wait"});
+  BOOST_REQUIRE(result.end.exited(0));
+  for (int n = 0; n < 2; ++n) scene.expect("rename: done");
+  scene.expect("reopened: cannot use the file \"" + log + "\": it is the pidfile");
+  scene.expect("rename: done");
+  scene.expect("reopened: error done");
+  monitor = scene::pid_in(pidfile);
+  is_named_to_others();
+  stop();
+}
+
 BOOST_FIXTURE_TEST_CASE(a_worker_that_outlives_its_monitor_keeps_the_next_start_waiting, Stage) {
   if (scene::argument(3) == "fallbacks") return;  // there are no locks of descriptors
   struct flock lock {};

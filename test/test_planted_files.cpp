@@ -4,6 +4,7 @@
 // What another user has put where root is about to write. Without root it exits with 77: skipped.
 
 #include <fcntl.h>
+#include <grp.h>
 #include <sys/stat.h>
 
 #include <array>
@@ -198,6 +199,25 @@ BOOST_FIXTURE_TEST_CASE(roots_own_link_leads_no_further_than_to_the_next_one_of_
               "\": a symbolic link on the way to it could have been put there by others");
 }
 
+// As with umask 002, where each user has a group of his own.
+BOOST_FIXTURE_TEST_CASE(who_is_not_root_may_share_his_folder_with_his_group, Stage) {
+  use_probe_of_its_own();
+  const std::string folder = scene.path("home");
+  fs::create_directories(folder + "/made/full");
+  pidfile = folder + "/pid";
+  scene::write_file(pidfile, "pid 4711 of a tool");
+  for (const std::string& path : {folder, folder + "/made", folder + "/made/full", pidfile}) {
+    BOOST_REQUIRE(::chown(path.c_str(), nobody, nobody) == 0);
+  }
+  ::chmod(folder.c_str(), 0775);
+  stop(start({"pidfile=" + pidfile, "mkdir=" + folder + "/made:0700"}, [] {
+    scene::forgo_leak_check();
+    if (::setgroups(0, nullptr) != 0 || ::setgid(nobody) != 0 || ::setuid(nobody) != 0) ::_exit(96);
+  }));
+  BOOST_TEST((status_of(folder + "/made").st_mode & 07777) == 0700U);
+  BOOST_TEST(!scene::exists(pidfile));
+}
+
 BOOST_FIXTURE_TEST_CASE(roots_own_link_by_another_name_is_not_followed, Stage) {
   const std::string folder = scene.path("sticky");
   fs::create_directory(folder);
@@ -234,8 +254,15 @@ BOOST_FIXTURE_TEST_CASE(a_fifo_of_the_daemons_user_is_no_log, Stage) {
   BOOST_REQUIRE(::mkfifo(log.c_str(), 0600) == 0);
   for (const std::string& path : {log, folder}) BOOST_REQUIRE(::chown(path.c_str(), nobody, nobody) == 0);
   const int reader = ::open(log.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-  refuses({"user=nobody", "out=" + log}, log_is(log, "it belongs to another user (uid 65534)"));
+  refuses({"user=nobody", "out=" + log}, log_is(log, "it is a FIFO of another user (uid 65534)"));
   ::close(reader);
+  // In root's folder it was root who let him have it.
+  BOOST_REQUIRE(::chown(folder.c_str(), 0, 0) == 0);
+  const int kept = ::open(log.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  stop(start({"user=nobody", "out=" + log, "print:logged"}));
+  std::array<char, 16> text{};
+  BOOST_TEST(::read(kept, text.data(), text.size()) == 7);
+  ::close(kept);
 }
 
 BOOST_FIXTURE_TEST_CASE(nobody_elses_file_in_a_folder_for_all_becomes_the_log, Stage) {

@@ -398,6 +398,11 @@ BOOST_FIXTURE_TEST_CASE(standard_output_can_be_named_by_a_path, Stage) {
                              "eprint:too", "reopen", "print:still"});
     BOOST_TEST(result.out == "to a pipe\ntoo\nstill\n");
     BOOST_TEST(result.end.exited(0));
+    // As they were at the start, whatever has their numbers later.
+    const auto crossed = run({"detach=" + detach, "out=/dev/stderr", "err=/dev/stdout", "print:one", "reopen",
+                              "print:two", "eprint:three"});
+    BOOST_TEST(crossed.err == "one\ntwo\n");
+    BOOST_TEST(crossed.out == "three\n");
   }
 }
 

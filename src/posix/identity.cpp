@@ -129,8 +129,20 @@ bool can_be_root_again(const Identity& identity) noexcept {
 int leave_session_keyring() noexcept {
   constexpr unsigned join = 1;  // KEYCTL_JOIN_SESSION_KEYRING, a new one
   if (posix::syscall(SYS_keyctl, join, nullptr, 0UL, 0UL, 0UL) != -1) return 0;
-  return errno == ENOSYS || errno == EPERM ? 0 : errno;  // there are none, or it is forbidden to use them
+  // There are none, or it is forbidden to use them; or it is the root of a user namespace, whose number is limited.
+  return errno == ENOSYS || errno == EPERM || errno == EDQUOT ? 0 : errno;
 }
+
+// Where numbers of users once had 16 bits, the calls for wider ones have names of their own.
+#ifdef SYS_setresuid32
+constexpr long call_setgroups = SYS_setgroups32;
+constexpr long call_setresgid = SYS_setresgid32;
+constexpr long call_setresuid = SYS_setresuid32;
+#else
+constexpr long call_setgroups = SYS_setgroups;
+constexpr long call_setresgid = SYS_setresgid;
+constexpr long call_setresuid = SYS_setresuid;
+#endif
 
 }  // namespace
 
@@ -189,6 +201,17 @@ int assume(Identity& identity) noexcept {
   if (posix::setresuid(identity.uid, identity.uid, identity.uid) == -1) return errno;
   identity.assumed = true;
   return 0;
+}
+
+int try_on(const Identity& identity) noexcept {
+  const auto uid = static_cast<unsigned long>(identity.uid);
+  const auto gid = static_cast<unsigned long>(identity.gid);
+  if (identity.had_privileges &&
+      posix::syscall(call_setgroups, identity.groups.size(), identity.groups.data()) == -1) {
+    return errno;
+  }
+  if (posix::syscall(call_setresgid, gid, gid, gid) == -1) return errno;
+  return error_of(posix::syscall(call_setresuid, uid, uid, uid));
 }
 
 int verify(Identity& identity, std::uint64_t kept_capabilities) noexcept {

@@ -42,6 +42,10 @@ Identity unelevated();
 /// \return 0 or an errno; then the process may be half changed. \note Runs in the daemon before it may allocate.
 int assume(Identity& identity) noexcept;
 
+/// Becomes it as far as permissions go, in a process that a bare clone(2) has made: the C library's own functions would
+/// wait there for threads that it does not have. \return 0 or an errno.
+int try_on(const Identity& identity) noexcept;
+
 /// Makes sure of it: all ids and groups are read back, no capability is left but the kept ones (a bit for each), and
 /// regaining root is tried and must fail.
 /// \return 0 or an errno. \note Runs in the daemon before it may allocate.

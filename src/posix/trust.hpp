@@ -16,6 +16,12 @@ inline bool is_guarded(const struct stat& directory) noexcept {
   return is_trusted(directory.st_uid) && (!others_write || (directory.st_mode & S_ISVTX) != 0);
 }
 
+/// Whether others can give what is in a directory another name. Its own user may share it with his group.
+inline bool is_open_to_moves(const struct stat& directory) noexcept {
+  const bool is_own = posix::geteuid() != 0 && directory.st_uid == posix::geteuid();
+  return !is_guarded(directory) && (!is_own || (directory.st_mode & S_IWOTH) != 0);
+}
+
 /// Whether a symbolic link in an open directory was put there by somebody trusted. Where others may write, one with
 /// several names may have been put there by them.
 inline bool is_trusted_link(const UniqueFd& directory, const struct stat& link) noexcept {

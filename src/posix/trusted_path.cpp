@@ -140,11 +140,12 @@ int find_place(const char* path, LastName last, Place& place, int here, int root
 
 std::optional<int> own_descriptor(const Place& place) noexcept {
   struct stat found {};
-  struct stat own {};
-  if (!is_in_proc(place.directory) || posix::fstat(place.directory.get(), &found) == -1 ||
-      posix::stat("/proc/self/fd", &own) == -1 || found.st_ino != own.st_ino || found.st_dev != own.st_dev) {
-    return {};
-  }
+  if (!is_in_proc(place.directory) || posix::fstat(place.directory.get(), &found) == -1) return {};
+  const auto leads_there = [&found](const char* path) {
+    struct stat own {};
+    return posix::stat(path, &own) == 0 && found.st_ino == own.st_ino && found.st_dev == own.st_dev;
+  };
+  if (!leads_there("/proc/self/fd") && !leads_there("/proc/thread-self/fd")) return {};
   int number = -1;
   const std::string_view name = place.name.data();
   const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);

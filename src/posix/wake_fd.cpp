@@ -34,8 +34,9 @@ void WakeFd::close() noexcept {
 void WakeFd::notify() const noexcept {
   const std::uint64_t one = 1;
   const int fd = write_ ? write_.get() : read_.get();
-  // When it is full it is readable already, which is all that is asked.
-  [[maybe_unused]] const auto size = retry([&] { return posix::write(fd, &one, sizeof one); });
+  // When it is full it is readable already, which is all that is asked. In no other way can it fail, nor should a test
+  // have it so: a signal would be lost.
+  [[maybe_unused]] const auto size = retry([&] { return ::write(fd, &one, sizeof one); });
 }
 
 void WakeFd::drain() const noexcept {

@@ -61,6 +61,14 @@ const std::map<std::string, CallerAction> caller_actions = {
     {"umask", [](const std::string& mask) { ::umask(static_cast<mode_t>(std::stoi(mask, nullptr, 8))); }},
     {"atexit", [](const std::string&) { std::atexit([] { say("the caller's atexit ran"); }); }},
     {"catch_interrupt", [](const std::string&) { ::signal(SIGINT, [](int) { say("handler"); }); }},
+    {"churn",  // threads that come and go
+     [](const std::string&) {
+       for (int n = 0; n < 3; ++n) {
+         std::thread([] {
+           for (;;) std::thread([] {}).join();
+         }).detach();
+       }
+     }},
     {"thread",
      [](const std::string&) {
        std::thread([] {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -56,7 +57,8 @@ std::string core_limit() {
 
 std::string open_descriptors() {
   std::map<int, std::string> found;
-  for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
+  boost::system::error_code forbidden;
+  for (const auto& entry : fs::directory_iterator("/proc/self/fd", forbidden)) {
     boost::system::error_code gone;
     const auto target = fs::read_symlink(entry.path(), gone);
     if (!gone && target.string().find("/fd") == std::string::npos) {
@@ -80,7 +82,8 @@ void tell_facts(const DaemonContext* context) {
        << "\nsid=" << ::getsid(0) << "\ncwd=" << fs::current_path().string() << "\numask=" << current_umask()
        << "\nfds=" << open_descriptors() << "\nblocked=" << status_field("SigBlk")
        << "\nignored=" << status_field("SigIgn") << "\ncaught=" << status_field("SigCgt")
-       << "\ncore=" << core_limit() << "\nterminal=" << terminal() << "\nthreads=" << status_field("Threads")
+       << "\ncore=" << core_limit() << "\ndumpable=" << ::prctl(PR_GET_DUMPABLE)
+       << "\nterminal=" << terminal() << "\nthreads=" << status_field("Threads")
        << "\nuids=" << status_field("Uid") << "\ngids=" << status_field("Gid")
        << "\ngroups=" << status_field("Groups") << "\nhome=" << variable("HOME")
        << "\nuser=" << variable("USER") << "\nlogname=" << variable("LOGNAME")

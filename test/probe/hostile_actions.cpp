@@ -82,10 +82,11 @@ void ask_to_reopen(daemonctx::DaemonContext&, const std::string&) {
   send("X_DAEMONCTX_REOPEN=1", {ends[0]});
   ::close(ends[0]);
   std::string said = "reopened:";
-  for (std::array<char, 64> text{}; said.find("done") == std::string::npos;) {
+  std::array<char, 256> text{};
+  for (std::string part = "output"; part == "output" || part == "error";) {
     const auto size = ::recv(ends[1], text.data(), text.size(), 0);
-    if (size <= 0) break;
-    said += ' ' + std::string(text.data(), static_cast<std::size_t>(size));
+    part.assign(text.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
+    said += ' ' + part;
   }
   say(said);
 }

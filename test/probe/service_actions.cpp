@@ -418,6 +418,11 @@ const std::map<std::string, ServiceAction> service_actions = {
        constexpr int search = 10;  // KEYCTL_SEARCH, in the session's keyring
        say(::syscall(SYS_keyctl, search, -3, "user", name.c_str(), 0) == -1 ? "no key" : "found the key");
      }},
+    {"rename",  // FROM,TO
+     [](DaemonContext&, const std::string& names) {
+       const auto comma = names.find(',');
+       say_outcome("rename", ::rename(names.substr(0, comma).c_str(), names.substr(comma + 1).c_str()));
+     }},
     {"tell_monitor", tell_monitor},
     {"send_descriptors", send_descriptors},
     {"ask_to_reopen", ask_to_reopen},

@@ -38,6 +38,10 @@ class StdioTarget {
 
   /// A file, opened by the caller, so that a failure is thrown there. A relative path is resolved in the
   /// caller's working directory. The same path for output and error is opened once and shared.
+  ///
+  /// What /dev/stdout, /dev/fd/N and the like lead to is copied, as by `descriptor`, and not opened anew by a rotation.
+  /// A file that others could have put in its place is refused: a link of theirs, a file of theirs where they may write
+  /// (but for `DaemonOptions::user`), a FIFO of theirs there.
   static StdioTarget file(boost::filesystem::path path, FileOptions options = {}) {
     StdioTarget target(Kind::file);
     target.path_ = std::move(path);

@@ -293,14 +293,18 @@ BOOST_FIXTURE_TEST_CASE(a_set_uid_program_gives_up_its_elevation, Stage) {
   BOOST_REQUIRE(::chown(copy.c_str(), 0, 0) == 0);
   BOOST_REQUIRE(::chmod(copy.c_str(), 06755) == 0);
   ::chmod(scene.folder().c_str(), 0755);
-  const auto result = Scene::run({copy, scene.path("channel"), "daemon", "facts", "wait"}, [] {
-    if (::setgroups(0, nullptr) != 0 || ::setgid(nobody) != 0 || ::setuid(nobody) != 0) ::_exit(126);
-  });
+  const std::string made = scene.path("made");
+  const auto result =
+      Scene::run({copy, scene.path("channel"), "daemon", "mkdir=" + made, "facts", "wait"}, [] {
+        if (::setgroups(0, nullptr) != 0 || ::setgid(nobody) != 0 || ::setuid(nobody) != 0) ::_exit(126);
+      });
   BOOST_TEST(result.err == "");
   BOOST_REQUIRE(result.end.exited(0));
   const auto facts = scene.facts();
   BOOST_TEST(facts.at("uids") == "65534\t65534\t65534\t65534");
   BOOST_TEST(facts.at("gids") == "65534\t65534\t65534\t65534");
+  BOOST_TEST(status_of(made).st_uid == nobody);
+  BOOST_TEST(status_of(made).st_gid == nobody);
   stop(facts);
 }
 

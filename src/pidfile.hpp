@@ -57,7 +57,7 @@ class Pidfile {
   void expect_workers();
 
   /// In a worker that was just forked: from now on the file is its monitor's, and `remove` only closes. The worker keeps
-  /// the next start waiting as long as it lives, by a lock of its own, and can't give the monitor's locks up.
+  /// the next start waiting as long as it lives, by a descriptor that is not the monitor's, and can't give its locks up.
   void leave_to_monitor() noexcept;
 
   /// Whether this process is a worker whose monitor, which claims a pidfile, is that one. Thread-safe.

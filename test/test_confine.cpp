@@ -2,7 +2,7 @@
 #define BOOST_TEST_MODULE confine
 
 // Capabilities, Landlock and system call filters. Without root it exits with 77: skipped.
-// Command line: the probe, then what the library was built with (libcap, landlock, libseccomp).
+// Command line: the probe, one that needs no library of ours, then what the library was built with (libcap, landlock, libseccomp).
 
 #include <linux/capability.h>
 #include <linux/filter.h>
@@ -166,6 +166,16 @@ BOOST_FIXTURE_TEST_CASE(a_way_back_to_root_is_no_capability_to_keep, Stage) {
   refuses({"capabilities=CAP_CHOWN"},
           "cannot prepare the capabilities: this process does not have CAP_CHOWN: Operation not permitted",
           become_nobody);
+}
+
+BOOST_FIXTURE_TEST_CASE(nor_is_it_for_a_set_uid_program_that_gives_up_its_elevation, Stage) {
+  use_probe_of_its_own();
+  BOOST_REQUIRE(::chown(program.c_str(), 0, 0) == 0);
+  BOOST_REQUIRE(::chmod(program.c_str(), 04755) == 0);
+  for (const std::string detach : {"always", "never"}) {
+    refuses({"detach=" + detach, "capabilities=CAP_SETUID"},
+            "cannot prepare the capabilities: CAP_SETUID would be the way back to root", become_nobody);
+  }
 }
 
 BOOST_FIXTURE_TEST_CASE(where_the_bounding_set_can_not_be_changed_nothing_is_gained_by_it, Stage) {

@@ -17,8 +17,7 @@ struct Identity {
   std::vector<gid_t> read_back = {};  ///< as long as `groups`: room for `assume`
   std::string name = {};              ///< empty if the user database does not know the uid
   std::string home = {};
-  bool had_privileges =
-      false;  ///< root's, when this was looked up: whatever happens since, they are to be given up
+  bool had_privileges = false;  ///< root's, when this was looked up: they are to be given up
   bool assumed = false;
 };
 

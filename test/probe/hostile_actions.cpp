@@ -2,9 +2,7 @@
 
 // What a worker can do to its monitor that somebody has taken over.
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>

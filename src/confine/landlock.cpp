@@ -11,8 +11,8 @@
 #include "daemonctx/daemon_options.hpp"
 #include "features.hpp"
 #include "posix/retry.hpp"
-#include "posix/trusted_path.hpp"
-#include "unique_fd.hpp"
+#include "posix/unique_fd.hpp"
+#include "safe_path/trusted_path.hpp"
 
 #if DAEMONCTX_HAVE_LANDLOCK
 #include <linux/landlock.h>

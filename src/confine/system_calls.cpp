@@ -14,7 +14,7 @@
 #include "daemonctx/daemon_options.hpp"
 #include "features.hpp"
 #include "posix/retry.hpp"
-#include "unique_fd.hpp"
+#include "posix/unique_fd.hpp"
 
 #if DAEMONCTX_HAVE_LIBSECCOMP
 #include <linux/filter.h>

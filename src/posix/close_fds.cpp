@@ -10,7 +10,7 @@
 
 #include "features.hpp"
 #include "posix/retry.hpp"
-#include "unique_fd.hpp"
+#include "posix/unique_fd.hpp"
 
 namespace daemonctx::posix {
 namespace {

@@ -5,7 +5,7 @@
 #include <posix/syscalls.hpp>
 
 #include "features.hpp"
-#include "unique_fd.hpp"
+#include "posix/unique_fd.hpp"
 #if DAEMONCTX_HAVE_INOTIFY
 #include <sys/inotify.h>
 #endif

@@ -8,9 +8,9 @@
 #include <ctime>
 #include <posix/syscalls.hpp>
 
-#include "posix/process.hpp"
+#include "posix/proc_fs.hpp"
 #include "posix/retry.hpp"
-#include "unique_fd.hpp"
+#include "posix/unique_fd.hpp"
 
 namespace daemonctx::posix {
 namespace {

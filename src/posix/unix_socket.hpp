@@ -6,7 +6,7 @@
 #include <posix/syscalls.hpp>
 #include <string_view>
 
-#include "unique_fd.hpp"
+#include "posix/unique_fd.hpp"
 
 namespace daemonctx::posix {
 

@@ -3,7 +3,7 @@
 
 #include <system_error>
 
-#include "unique_fd.hpp"
+#include "posix/unique_fd.hpp"
 
 namespace daemonctx::posix {
 

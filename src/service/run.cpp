@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <iostream>
 
-#include "plain_text.hpp"
+#include "base/one_line.hpp"
 #include "service/configuration.hpp"
 #include "service/report.hpp"
 

@@ -11,7 +11,7 @@
 #include <set>
 #include <stdexcept>
 
-#include "plain_text.hpp"
+#include "base/one_line.hpp"
 #include "posix/signals.hpp"
 #include "service/configuration.hpp"
 #include "service/report.hpp"

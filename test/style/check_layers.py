@@ -1,111 +1,88 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-"""Checks who includes whom: a file includes its own header first, and then only what is on a lower floor.
+"""Checks who includes whom: a file includes its own header first, and then only its own folder and those above it in FLOORS.
 
 Usage: check_layers.py SOURCE_ROOT
-The table is that of doc/design.md. Units on one line belong together; all others on a floor don't know each other.
 """
 
 import re
 
 from tree import ROOT, finish, sources
 
-FLOORS = [
-    # 0: handles, errors, system calls. The order within the line is theirs.
-    [
-        "export features error unique_fd posix/syscalls posix/retry posix/signals posix/threads posix/pidfd "
-        "posix/file_lock posix/lock_board posix/wake_fd posix/deadline "
-        "posix/rseq posix/file_watch posix/start_time progress ticker plain_text posix/identity posix/trust "
-        "posix/trusted_path posix/process posix/signal_name posix/crash_note posix/child_trap "
-        "posix/unix_socket posix/lifeline",
-    ],
-    # 1: parts
-    [
-        "pidfile pidfile_opening",
-        "stdio redirection syslog_pump line_source",
-        "signal_map signal_inbox signal_dispatcher signal_relay",
-        "detail/cleanup_entry cleanup_stack cleanup_watch",
-        "readiness",
-        "flush",
-        "directory directories",
-        "restriction",
-        "respawn_policy backoff worker_notice",
-        "notify service_manager listen_descriptors worker_talk reload_notice",
-        "posix/close_fds",
-        "posix/resource_limits",
-    ],
-    # 2: becoming a daemon
-    [
-        "detach",
-        "init_process",
-        "launch",
-        "launch_mode launch_decision",
-    ],
-    # 3: the guard
-    [
-        "daemon_options daemon_context run explain daemon_context_impl start caller_steps daemon_steps monitor "
-        "monitor_messages lifetime",
-    ],
-    # 4: on top, side by side
-    [
-        "controller target",
-        "asio detail/signal_pump",
-        "confine confine/capabilities confine/landlock confine/system_calls",
-    ],
-    # 5: a program's command line
-    [
-        "service service/command_line service/configuration service/documents service/report service/run service/settings "
-        "service/waiting_display",
-    ],
-]
-PLACE = {unit: (floor, group) for floor, groups in enumerate(FLOORS) for group in groups for unit in group.split()}
-GENERATED = {"features"}
+FLOORS = ["base", "posix", "safe_path", "signals", "cleanup", "output", "manager", "pidfile", "launch", "supervise",
+          "context", "control", "confine", "service"]
+
+# Which folder a public header belongs to.
+PUBLIC = {
+    "base": ["error", "export", "progress", "respawn_policy"],
+    "safe_path": ["directory"],
+    "signals": ["signal_map"],
+    "cleanup": ["cleanup_stack", "detail/cleanup_entry"],
+    "output": ["stdio"],
+    "manager": ["service_manager"],
+    "launch": ["launch_mode"],
+    "context": ["asio", "daemon_context", "daemon_options", "detail/signal_pump", "restriction", "run"],
+    "control": ["controller"],
+    "confine": ["confine"],
+    "service": ["service"],
+}
+FOLDER_OF = {header: folder for folder, headers in PUBLIC.items() for header in headers}
+
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
+UNITS_WITH_HEADER = {path.relative_to(ROOT / "src").with_suffix("").as_posix()
+                     for path in sources("src") if path.suffix == ".hpp"}
 
 
-def unit_of(path):
-    for folder in ["include/daemonctx", "src"]:
-        if path.is_relative_to(ROOT / folder):
-            return path.relative_to(ROOT / folder).with_suffix("").as_posix()
-    raise ValueError(path)
+def folder_of(path):
+    """The floor of a file, or None for a header that PUBLIC does not name."""
+    if path.is_relative_to(ROOT / "src"):
+        return path.relative_to(ROOT / "src").parts[0]
+    return FOLDER_OF.get(path.relative_to(ROOT / "include/daemonctx").with_suffix("").as_posix())
 
 
-def included_unit(quoted, angled):
-    """The unit of this library that is included, or None."""
-    name = (quoted or angled).removeprefix("daemonctx/").removesuffix(".hpp")
-    ours = quoted or angled.startswith(("daemonctx/", "posix/"))
-    return name if ours else None
+def included_folder(quoted, angled):
+    """The floor of what is included; None: it is not ours, or generated. Raises KeyError for what is not there."""
+    name = (quoted or angled).removesuffix(".hpp")
+    if name.startswith("daemonctx/"):
+        return FOLDER_OF[name.removeprefix("daemonctx/")]
+    if not (quoted or angled.startswith("posix/")) or name == "features":
+        return None
+    if name not in UNITS_WITH_HEADER:
+        raise KeyError(name)
+    return name.split("/")[0]
 
 
-def may_include(user, used):
-    return PLACE[used][0] < PLACE[user][0] or PLACE[used] == PLACE[user]
+def own_headers(path):
+    """What a source may include first, as its own header."""
+    unit = path.relative_to(ROOT / "src").with_suffix("")
+    public = [f"daemonctx/{header}.hpp" for header in PUBLIC.get(unit.parts[0], []) if header == unit.name]
+    return [f"{unit.as_posix()}.hpp"] if unit.as_posix() in UNITS_WITH_HEADER else public
 
 
-def check(path, units_with_header):
-    unit = unit_of(path)
-    if unit not in PLACE:
-        yield path, 1, f"the unit {unit} is missing from the table in check_layers.py"
+def check(path):
+    floor = folder_of(path)
+    if floor not in FLOORS:
+        yield path, 1, "is in no folder of the list in check_layers.py"
         return
     text = path.read_text()
+    expected = own_headers(path) if path.suffix == ".cpp" else []
     for number, match in enumerate(INCLUDE.finditer(text)):
         line = text.count("\n", 0, match.start(1 if match[1] else 2)) + 1
-        used = included_unit(*match.groups())
-        if number == 0 and path.suffix == ".cpp" and unit in units_with_header and used != unit:
+        if number == 0 and expected and (match[1] or match[2]) not in expected:
             yield path, line, "must include its own header first"
-        if used is None:
+        try:
+            used = included_folder(*match.groups())
+        except KeyError as unknown:
+            yield path, line, f"there is no header of {unknown}, or check_layers.py does not know its folder"
             continue
-        if used not in PLACE:
-            yield path, line, f"the unit {used} is missing from the table in check_layers.py"
-        elif used not in units_with_header | GENERATED:
-            yield path, line, f"there is no header of {used}"
-        elif not may_include(unit, used):
-            yield path, line, (f"{unit} (floor {PLACE[unit][0]}) must not include {used} (floor {PLACE[used][0]})")
+        if used is not None and FLOORS.index(used) > FLOORS.index(floor):
+            yield path, line, f"{floor} must not include {used}, which lies above it"
 
 
 def main():
-    library = sources("include", "src")
-    with_header = {unit_of(path) for path in library if path.suffix == ".hpp"}
-    finish([finding for path in library for finding in check(path, with_header)])
+    unknown = [(ROOT / "src" / folder, 1, "is a folder that check_layers.py does not know")
+               for folder in sorted({path.relative_to(ROOT / "src").parts[0] for path in sources("src")} - set(FLOORS))]
+    finish(unknown + [finding for path in sources("include", "src") for finding in check(path)])
 
 
 main()

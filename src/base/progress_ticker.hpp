@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <algorithm>
+
+#include "base/deadline.hpp"
+#include "daemonctx/progress.hpp"
+
+namespace daemonctx {
+
+/// Lets a wait that goes on tell so, every half second from the ticker's construction on.
+class Ticker {
+ public:
+  using Clock = posix::Clock;
+
+  Ticker() = default;
+  explicit Ticker(const Progress& tell) : tell_(&tell) {
+    if (tell) next_ = begin_ + interval;
+  }
+
+  /// When a wait that lasts until `deadline` has to wake up next.
+  Clock::time_point wake_up(Clock::time_point deadline) const noexcept { return std::min(deadline, next_); }
+
+  /// To be called whenever a wait has woken up.
+  void tick() noexcept {
+    const auto now = Clock::now();
+    if (now < next_) return;
+    next_ = now + interval;
+    try {
+      (*tell_)(std::chrono::duration_cast<std::chrono::milliseconds>(now - begin_));
+    } catch (...) {  // what is waited for is more important
+      static_cast<void>(0);
+    }
+  }
+
+ private:
+  static constexpr std::chrono::milliseconds interval{500};
+
+  const Progress* tell_ = nullptr;
+  Clock::time_point begin_ = Clock::now();
+  Clock::time_point next_ = Clock::time_point::max();
+};
+
+}  // namespace daemonctx

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "daemonctx/daemon_options.hpp"
+
+#include <algorithm>
+#include <posix/syscalls.hpp>
+#include <stdexcept>
+#include <string>
+
+#include "supervise/restart_policy.hpp"
+
+namespace daemonctx {
+namespace {
+
+void require(bool condition, const std::string& member, const std::string& reason) {
+  if (!condition) throw std::invalid_argument(member + ": " + reason);
+}
+
+bool is_open(int fd) noexcept { return posix::fcntl(fd, F_GETFD) != -1; }
+
+void check_durations(const DaemonOptions& options) {
+  const auto check = [](std::chrono::milliseconds duration, const char* member) {
+    require(duration >= std::chrono::milliseconds::zero(), member,
+            "must not be negative, is " + std::to_string(duration.count()) + " ms");
+  };
+  check(options.lock_timeout, "lock_timeout");
+  check(options.ready_timeout, "ready_timeout");
+  check(options.cleanup_timeout, "cleanup_timeout");
+}
+
+// LOG_KERN, which is 0, is the kernel's.
+bool can_be_facility(int number) noexcept {
+  return (number & ~LOG_FACMASK) == 0 && LOG_FAC(number) > 0 && LOG_FAC(number) < LOG_NFACILITIES;
+}
+
+// The system would take them for shorter ones.
+void check_text(const std::string& text, const std::string& member) {
+  require(text.find('\0') == std::string::npos, member, "has a NUL character in it");
+}
+
+void check_target(const StdioTarget& target, const std::string& member, const DaemonOptions& options) {
+  if (target.kind() == StdioTarget::Kind::descriptor) {
+    require(is_open(target.descriptor()), member,
+            "descriptor " + std::to_string(target.descriptor()) + " is not open");
+  }
+  const bool is_syslog = target.kind() == StdioTarget::Kind::syslog;
+  if (is_syslog || target.kind() == StdioTarget::Kind::journal) {
+    const std::string& name = target.identifier();
+    const std::string log = is_syslog ? "syslog" : "the journal";
+    require(!name.empty() && name.find_first_of(std::string("\n\0", 2)) == std::string::npos, member,
+            "the identifier for " + log + " is empty, or not one line");
+    require(&target != &options.stdio.in, member, log + " can't be read from");
+    require(can_be_facility(target.facility()), member,
+            std::to_string(target.facility()) + " is not the facility of a service");
+  }
+  if (target.kind() != StdioTarget::Kind::file) return;
+  require(!target.path().empty(), member, "the file's path is empty");
+  check_text(target.path().native(), member);
+  require(target.options().mode <= 07777, member, "the file's mode has more than permission bits");
+  require(target.path() != options.pidfile, member, "the file is the pidfile");
+}
+
+bool can_be_mapped(int number) noexcept {
+  const bool kept_by_libc = number >= 32 && number < SIGRTMIN;
+  return number > 0 && number < NSIG && number != SIGKILL && number != SIGSTOP && !kept_by_libc;
+}
+
+// Returning from their handler repeats the instruction that raised them, for ever.
+bool raised_by_instruction(int number) noexcept {
+  return number == SIGSEGV || number == SIGBUS || number == SIGFPE || number == SIGILL;
+}
+
+void check_signal(int number, const SignalAction& action) {
+  const std::string name = "signal " + std::to_string(number);
+  require(can_be_mapped(number), "signal_map", name + " can't be handled");
+  const auto* standard = std::get_if<StandardAction>(&action);
+  require(!raised_by_instruction(number) || (standard != nullptr && *standard == restore_default),
+          "signal_map", name + " is raised by a faulty instruction and can only have restore_default");
+  require(standard != nullptr || std::get<1>(action) != nullptr, "signal_map",
+          name + " has an empty function");
+}
+
+void check_restrictions(const std::vector<std::shared_ptr<Restriction>>& restrictions) {
+  for (auto each = restrictions.begin(); each != restrictions.end(); ++each) {
+    require(*each != nullptr, "restrictions", "one is a null pointer");
+    require(std::find(restrictions.begin(), each, *each) == each, "restrictions",
+            std::string("the ") + (*each)->name() + " are there twice");
+  }
+}
+
+void check_directory(const Directory& directory) {
+  const std::string member = "create_directories";
+  const std::string quoted = '"' + directory.path.string() + '"';
+  require(!directory.path.empty(), member, "a path is empty");
+  require(directory.mode <= 07777, member, "the mode of " + quoted + " has more than permission bits");
+  for (const std::string* text : {&directory.path.native(), &directory.user, &directory.group}) {
+    check_text(*text, member);
+  }
+  // Without looking, nobody knows where it leads.
+  require(std::find(directory.path.begin(), directory.path.end(), "..") == directory.path.end(), member,
+          quoted + " has \"..\" in it");
+  const bool is_root = directory.path.native().find_first_not_of("/.") == std::string::npos;
+  require(directory.path.native()[0] != '/' || !is_root, member, quoted + " is not the service's to have");
+}
+
+}  // namespace
+
+void validate(const DaemonOptions& options) {
+  require(!options.working_directory.empty(), "working_directory", "must not be empty");
+  require(options.umask <= 0777, "umask", "has more than permission bits");
+  check_text(options.working_directory.native(), "working_directory");
+  check_text(options.chroot_directory.native(), "chroot_directory");
+  check_text(options.pidfile.native(), "pidfile");
+  check_text(options.user, "user");
+  check_text(options.group, "group");
+  check_target(options.stdio.in, "stdio.in", options);
+  check_target(options.stdio.out, "stdio.out", options);
+  check_target(options.stdio.err, "stdio.err", options);
+  for (const auto& [number, action] : options.signal_map) check_signal(number, action);
+  for (const int fd : options.files_preserve) {
+    require(is_open(fd), "files_preserve", "descriptor " + std::to_string(fd) + " is not open");
+  }
+  require(options.notify_descriptor == -1 || is_open(options.notify_descriptor), "notify_descriptor",
+          "descriptor " + std::to_string(options.notify_descriptor) + " is not open");
+  check_durations(options);
+  if (options.respawn) validate(*options.respawn);
+  require((options.pidfile_mode & ~mode_t{0644}) == 0 && (options.pidfile_mode & 0600) == 0600,
+          "pidfile_mode", "must let the owner read and write, and others do no more than read");
+  for (const Directory& each : options.create_directories) check_directory(each);
+  check_restrictions(options.restrictions);
+  if (!options.environment) return;
+  for (const auto& [name, value] : *options.environment) {
+    require(!name.empty() && name.find_first_of(std::string("=\0", 2)) == std::string::npos &&
+                value.find('\0') == std::string::npos,
+            "environment", "\"" + name + "\" can't be a variable");
+  }
+}
+
+}  // namespace daemonctx

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "context/daemon_steps.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <posix/syscalls.hpp>
+#include <span>
+
+#include "posix/child_trap.hpp"
+#include "posix/close_fds.hpp"
+#include "posix/die_with_parent.hpp"
+#include "posix/resource_limits.hpp"
+#include "posix/retry.hpp"
+#include "posix/signals.hpp"
+#include "posix/threads.hpp"
+#include "safe_path/trusted_path.hpp"
+
+namespace daemonctx {
+namespace {
+
+using Impl = DaemonContext::Impl;
+
+// Each returns 0 or an errno.
+
+int reset_signals(Impl&) noexcept {
+  posix::reset_all_dispositions();
+  return 0;
+}
+
+int close_descriptors(Impl& impl) noexcept {
+  Pidfile::forget_looks();  // of other threads, which are not here
+  impl.directories.keep();  // before somebody else has the numbers of its descriptors
+  return impl.options.close_descriptors ? posix::close_fds_except(impl.kept_descriptors) : 0;
+}
+
+int limit_core(Impl& impl) noexcept {
+  if (!impl.options.prevent_core) return 0;
+  const int error = posix::prevent_core();
+  return error != 0 ? error : posix::forbid_dumps();
+}
+
+// A start that fails puts it back.
+int limit_core_for_now(Impl& impl) noexcept {
+  if (!impl.options.prevent_core) return 0;
+  const int error = posix::prevent_core_for_now();
+  return error != 0 ? error : posix::forbid_dumps();
+}
+
+int set_umask(Impl& impl) noexcept {
+  posix::umask(impl.options.umask);
+  return 0;
+}
+
+int write_pidfile(Impl& impl) noexcept { return impl.pidfile ? impl.pidfile.claim() : 0; }
+
+bool is_restricted(const DaemonOptions& options) noexcept {
+  return options.no_new_privileges || !options.restrictions.empty();
+}
+
+// The lifeline is not touched once the service runs, which may have closed it and have a file of its own by that number.
+int tie_to_monitor(Impl& impl) noexcept {
+  const int error = impl.is_worker() ? posix::hang_on(impl.lifeline.get()) : 0;
+  return error != 0 ? error : impl.tie_to_monitor();
+}
+
+int run_before_drop(Impl& impl) noexcept {
+  if (!impl.options.before_drop) return 0;
+  try {
+    const long threads = posix::count_threads();
+    const posix::ChildTrap trap;
+    impl.options.before_drop();
+    if (!is_restricted(impl.options) || posix::count_threads() <= threads) return 0;
+    impl.refusal = "cannot restrict the daemon: before_drop started a thread, and restrictions hold for one";
+    return ECANCELED;
+  } catch (...) {
+    impl.refusal = describe(std::current_exception());
+    return ECANCELED;
+  }
+}
+
+// Without the first step a working directory outside would stay, and with it the way out; see chroot(2).
+int change_root(Impl& impl) noexcept {
+  if (impl.options.chroot_directory.empty()) return 0;
+  const UniqueFd root = posix::open_directory(impl.options.chroot_directory.c_str());
+  if (!root || posix::fchdir(root.get()) == -1 || posix::chroot(".") == -1) return errno;
+  impl.left_root = true;
+  return posix::error_of(posix::chdir("/"));
+}
+
+int restrict(Impl& impl, int (Restriction::*phase)() noexcept) noexcept {
+  for (const auto& each : impl.options.restrictions) {
+    const int error = ((*each).*phase)();
+    if (error == 0) continue;
+    impl.refusal =
+        std::string("cannot apply the ") + each->name() + ": " + std::generic_category().message(error);
+    return error;
+  }
+  return 0;
+}
+
+// What the program, or a library of its, has set before would keep them all. It can't be set anew where it is locked.
+int keep_privileges(Impl& impl) noexcept {
+  posix::prctl(PR_SET_KEEPCAPS, 0UL, 0UL, 0UL, 0UL);
+  return restrict(impl, &Restriction::before_change_of_user);
+}
+
+int change_user(Impl& impl) noexcept { return impl.identity ? posix::assume(*impl.identity) : 0; }
+
+int drop_privileges(Impl& impl) noexcept { return restrict(impl, &Restriction::after_change_of_user); }
+
+int verify_user(Impl& impl) noexcept {
+  if (!impl.identity) return 0;
+  std::uint64_t kept = 0;
+  for (const auto& each : impl.options.restrictions) kept |= each->kept_capabilities();
+  return posix::verify(*impl.identity, kept);
+}
+
+// The change of user has made the process dumpable anew, or not.
+int forbid_dumps(Impl& impl) noexcept { return impl.options.prevent_core ? posix::forbid_dumps() : 0; }
+
+int change_directory(Impl& impl) noexcept {
+  return posix::error_of(posix::chdir(impl.options.working_directory.c_str()));
+}
+
+// After the change of user a process in the foreground could take nothing back.
+int try_directory(Impl& impl) noexcept {
+  const bool is_sure = !impl.identity && impl.options.chroot_directory.empty();
+  return is_sure ? 0 : try_working_directory(impl);
+}
+
+int rule_out_new_privileges(Impl& impl) noexcept {
+  if (!impl.options.no_new_privileges) return 0;
+  return posix::error_of(posix::prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL));
+}
+
+int install_signal_map(Impl& impl) noexcept { return impl.signals.install(impl.detaches()); }
+
+int redirect_input(Impl& impl) noexcept { return impl.redirection.redirect_input(); }
+
+int apply_restrictions(Impl& impl) noexcept { return restrict(impl, &Restriction::apply); }
+
+struct DaemonStep {
+  Step step;
+  int (*run)(Impl&) noexcept;
+};
+
+// First those of the monitor, where there is one: up to the pidfile.
+constexpr std::size_t common_detached_steps = 5;
+constexpr std::array detached_steps = {
+    DaemonStep{Step::reset_signals, reset_signals},
+    DaemonStep{Step::close_descriptors, close_descriptors},
+    DaemonStep{Step::limit_core, limit_core},
+    DaemonStep{Step::set_umask, set_umask},
+    DaemonStep{Step::write_pidfile, write_pidfile},
+    DaemonStep{Step::start_worker, tie_to_monitor},
+    DaemonStep{Step::run_before_drop, run_before_drop},
+    DaemonStep{Step::change_root, change_root},
+    DaemonStep{Step::apply_restrictions, keep_privileges},
+    DaemonStep{Step::change_user, change_user},
+    DaemonStep{Step::apply_restrictions, drop_privileges},
+    DaemonStep{Step::change_user, verify_user},
+    DaemonStep{Step::change_user, tie_to_monitor},
+    DaemonStep{Step::limit_core, forbid_dumps},
+    DaemonStep{Step::change_directory, change_directory},
+    DaemonStep{Step::rule_out_new_privileges, rule_out_new_privileges},
+    DaemonStep{Step::install_signal_map, install_signal_map},
+    DaemonStep{Step::redirect_stdio, redirect_input},
+    DaemonStep{Step::apply_restrictions, apply_restrictions},
+};
+
+constexpr std::size_t common_foreground_steps = 3;
+constexpr std::array foreground_steps = {
+    DaemonStep{Step::limit_core, limit_core_for_now},
+    DaemonStep{Step::set_umask, set_umask},
+    DaemonStep{Step::write_pidfile, write_pidfile},
+    DaemonStep{Step::start_worker, tie_to_monitor},
+    DaemonStep{Step::install_signal_map, install_signal_map},
+    DaemonStep{Step::redirect_stdio, redirect_input},
+    DaemonStep{Step::run_before_drop, run_before_drop},
+    DaemonStep{Step::change_directory, try_directory},
+    DaemonStep{Step::change_root, change_root},
+    DaemonStep{Step::apply_restrictions, keep_privileges},
+    DaemonStep{Step::change_user, change_user},
+    DaemonStep{Step::apply_restrictions, drop_privileges},
+    DaemonStep{Step::change_user, verify_user},
+    DaemonStep{Step::change_user, tie_to_monitor},
+    DaemonStep{Step::change_directory, change_directory},
+    DaemonStep{Step::limit_core, limit_core},
+    DaemonStep{Step::rule_out_new_privileges, rule_out_new_privileges},
+    DaemonStep{Step::apply_restrictions, apply_restrictions},
+};
+
+std::span<const DaemonStep> all_steps(LaunchMode mode) noexcept {
+  if (mode == LaunchMode::detached) return detached_steps;
+  return foreground_steps;
+}
+
+std::size_t common_steps(LaunchMode mode) noexcept {
+  return mode == LaunchMode::detached ? common_detached_steps : common_foreground_steps;
+}
+
+std::optional<Failure> take(std::span<const DaemonStep> steps, Impl& impl) noexcept {
+  for (const DaemonStep& each : steps) {
+    if (const int error = each.run(impl)) return Failure{each.step, error};
+  }
+  return std::nullopt;
+}
+
+std::vector<Step> listed(std::span<const DaemonStep> steps) {
+  std::vector<Step> list;
+  for (const DaemonStep& each : steps) {
+    // What is done in parts around another step shows once, at its end.
+    list.erase(std::remove(list.begin(), list.end(), each.step), list.end());
+    list.push_back(each.step);
+  }
+  return list;
+}
+
+}  // namespace
+
+int try_working_directory(Impl& impl) noexcept {
+  // No signal tells its end, which a handler of the program's could take for that of another.
+  const auto child = static_cast<pid_t>(posix::syscall(SYS_clone, 0UL, nullptr, nullptr, nullptr, 0UL));
+  if (child == 0) {
+    // Where these fail, so will the daemon, and say so.
+    if (change_root(impl) != 0 || (impl.identity && posix::try_on(*impl.identity) != 0))
+      posix::_exit(EXIT_SUCCESS);
+    posix::_exit(change_directory(impl));
+  }
+  int status = 0;
+  if (child == -1) return 0;  // not known
+  if (posix::retry([&] { return posix::waitpid(child, &status, __WCLONE); }) == -1) return errno;
+  return WEXITSTATUS(status);
+}
+
+std::vector<Step> planned_steps(LaunchMode mode) { return listed(all_steps(mode)); }
+
+std::optional<Failure> take_common_steps(Impl& impl) noexcept {
+  return take(all_steps(impl.launch.mode).first(common_steps(impl.launch.mode)), impl);
+}
+
+std::optional<Failure> take_service_steps(Impl& impl) noexcept {
+  return take(all_steps(impl.launch.mode).subspan(common_steps(impl.launch.mode)), impl);
+}
+
+}  // namespace daemonctx

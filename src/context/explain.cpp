@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: BSL-1.0
+
+// What a start would do, in words.
+
+#include <algorithm>
+#include <array>
+#include <sstream>
+
+#include "context/caller_steps.hpp"
+#include "context/daemon_steps.hpp"
+#include "daemonctx/run.hpp"
+
+namespace daemonctx {
+namespace {
+
+std::string quoted(const std::string& text) { return '"' + text + '"'; }
+
+std::string octal(mode_t mode) {
+  std::ostringstream text;
+  text << '0' << std::oct << mode;
+  return text.str();
+}
+
+std::string name_of(const StdioTarget& target, bool detaches) {
+  switch (target.kind()) {
+    case StdioTarget::Kind::automatic:
+      return detaches ? "the null device" : "left alone";
+    case StdioTarget::Kind::null_device:
+      return "the null device";
+    case StdioTarget::Kind::file:
+      return quoted(target.path().string());
+    case StdioTarget::Kind::descriptor:
+      return "descriptor " + std::to_string(target.descriptor());
+    case StdioTarget::Kind::journal:
+      return "the journal, as " + quoted(target.identifier());
+    case StdioTarget::Kind::syslog:
+      return "syslog, as " + quoted(target.identifier());
+    case StdioTarget::Kind::inherit:
+      break;
+  }
+  return "left alone";
+}
+
+class Explanation {
+ public:
+  Explanation(const DaemonOptions& options, const Surroundings& surroundings)
+      : options_(options),
+        surroundings_(surroundings),
+        launch_(decide_launch(options.detach_process, surroundings)) {}
+
+  std::string text() {
+    out_ << "mode: " << to_string(launch_.mode) << ", because " << launch_.reason << '\n';
+    explain_caller();
+    explain_daemon();
+    explain_end();
+    return out_.str();
+  }
+
+ private:
+  bool detaches() const { return launch_.mode == LaunchMode::detached; }
+  bool drops() const { return !options_.user.empty() || !options_.group.empty(); }
+
+  void say(const std::string& step) { out_ << "  " << step << '\n'; }
+  void say_if(bool condition, const std::string& step) {
+    if (condition) say(step);
+  }
+
+  void explain_caller() {
+    out_ << "this process:\n";
+    say_if(launch_.mode == LaunchMode::init,
+           "leave process 1 to reap orphans and to hand signals on; go on in a child");
+    say_if(surroundings_.passes_descriptors(),
+           "take over the service manager's descriptors: " + descriptors());
+    say_if(drops(), "look up " + who());
+    for (const Directory& each : options_.create_directories) {
+      say("create the directory " + quoted(each.path.string()) + ", mode " + octal(each.mode));
+    }
+    for (const auto& each : options_.restrictions) say(std::string("prepare the ") + each->name());
+    say_if(!options_.pidfile.empty(), "lock the pidfile " + quoted(options_.pidfile.string()));
+    say_if(detaches(), "start the daemon in a session of its own, and end when it is ready");
+  }
+
+  void explain_daemon() {
+    out_ << (detaches() ? "the daemon:\n" : "then:\n");
+    for (const Step step : planned_steps(launch_.mode)) explain_step(step);
+    const std::string ready =
+        options_.readiness == Readiness::when_constructed ? "at once" : "when the service says so";
+    say("become ready " + ready);
+    const auto timeout =
+        std::chrono::duration_cast<std::chrono::milliseconds>(surroundings_.watchdog_timeout());
+    say_if(timeout.count() > 0, "while waiting, tell the service manager's watchdog every " +
+                                    std::to_string(timeout.count() / 2) + " ms");
+    const auto& stdio = options_.stdio;
+    say("standard output: " + name_of(stdio.out, detaches()) +
+        ", standard error: " + name_of(stdio.err, detaches()));
+  }
+
+  void explain_end() {
+    out_ << "at the end:\n";
+    say("run the cleanups, last first");
+    if (options_.pidfile.empty()) return;
+    say(options_.chroot_directory.empty() ? "remove the pidfile, or empty it where that is not permitted"
+                                          : "empty the pidfile");
+  }
+
+  std::string descriptors() const {
+    const std::string& names = surroundings_.listen_fdnames;
+    return surroundings_.listen_fds + (names.empty() ? "" : ", named " + quoted(names));
+  }
+
+  std::string who() const {
+    std::string text = options_.user.empty() ? "" : "the user " + quoted(options_.user);
+    if (options_.group.empty()) return text;
+    return text + (text.empty() ? "" : " and ") + "the group " + quoted(options_.group);
+  }
+
+  // Whether a step has something to do, and its object.
+  void explain_step(Step step) {
+    const std::string what(describe(step));
+    switch (step) {
+      case Step::close_descriptors:
+        return say_if(options_.close_descriptors, what);
+      case Step::limit_core:
+        return say_if(options_.prevent_core, "prevent core files");
+      case Step::set_umask:
+        return say(what + ' ' + octal(options_.umask));
+      case Step::write_pidfile:
+        return say_if(!options_.pidfile.empty(), what);
+      case Step::start_worker:
+        return say_if(options_.respawn.has_value(),
+                      "become the monitor, and start the worker, which goes on");
+      case Step::run_before_drop:
+        return say_if(bool(options_.before_drop), what);
+      case Step::change_root:
+        return say_if(!options_.chroot_directory.empty(),
+                      what + ' ' + quoted(options_.chroot_directory.string()));
+      case Step::change_user:
+        return say_if(drops(), "become " + who() + ", and make sure that there is no way back");
+      case Step::change_directory:
+        return say(what + ' ' + quoted(options_.working_directory.string()));
+      case Step::rule_out_new_privileges:
+        return say_if(options_.no_new_privileges, what);
+      case Step::apply_restrictions:
+        for (const auto& each : options_.restrictions) say(std::string("apply the ") + each->name());
+        return;
+      case Step::redirect_stdio:
+        return say("standard input: " + name_of(options_.stdio.in, detaches()));
+      default:
+        return say(what);
+    }
+  }
+
+  const DaemonOptions& options_;
+  const Surroundings surroundings_;
+  const LaunchDecision launch_;
+  std::ostringstream out_;
+};
+
+}  // namespace
+
+std::string explain(DaemonOptions options) {
+  validate(options);
+  resolve_paths(options);
+  add_monitor(options);
+  return Explanation(options, look_around(options)).text();
+}
+
+}  // namespace daemonctx

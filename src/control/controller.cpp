@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "daemonctx/controller.hpp"
+
+#include <array>
+#include <posix/syscalls.hpp>
+#include <string>
+
+#include "base/deadline.hpp"
+#include "base/one_line.hpp"
+#include "control/target.hpp"
+#include "daemonctx/error.hpp"
+#include "pidfile/locks.hpp"
+#include "pidfile/pidfile.hpp"
+#include "pidfile/reload_status.hpp"
+#include "pidfile/worker_status.hpp"
+#include "posix/file_watch.hpp"
+#include "posix/retry.hpp"
+#include "posix/start_time.hpp"
+
+namespace daemonctx {
+namespace {
+
+namespace fs = boost::filesystem;
+using posix::Clock;
+using std::chrono::milliseconds;
+
+// How long to sleep at most where the file system may tell of no changes.
+constexpr milliseconds notice_slice{100};
+
+bool is_hidden(int error) noexcept { return error == EACCES || error == EPERM; }
+
+// What the process itself knows; to open its pidfile would drop the locks.
+DaemonStatus status_of_self(Pidfile::Own own) noexcept {
+  const pid_t pid = posix::getpid();
+  return {own == Pidfile::Own::ready ? DaemonState::running : DaemonState::starting, pid,
+          posix::start_time(pid)};
+}
+
+// Left behind by a daemon that could not remove it, just created, or just removed.
+bool is_empty(int fd) noexcept {
+  struct stat file {};
+  return posix::fstat(fd, &file) == 0 && (file.st_size == 0 || file.st_nlink == 0);
+}
+
+// Empty: the one that held the lock does so no longer.
+std::optional<DaemonStatus> status_of_holder(int fd, const posix::IdentityHolder& holder,
+                                             std::error_code& error) noexcept {
+  DaemonStatus status{posix::is_marked_ready(fd) ? DaemonState::running : DaemonState::starting, holder.pid};
+  if (holder.pid == 0) return status;
+  const Credibility verdict = judge(holder.pid, fd);
+  if (verdict == Credibility::changed) return {};
+  if (verdict == Credibility::incredible) {
+    error = std::make_error_code(std::errc::bad_message);
+    return DaemonStatus{.state = DaemonState::unknown};
+  }
+  status.since = posix::start_time(holder.pid);
+  status.worker = read_worker_notice(fd, holder.pid);
+  return status;
+}
+
+DaemonStatus status_by_locks(int fd, std::error_code& error) noexcept {
+  constexpr int most_changes = 10;
+  for (int change = 0; change < most_changes; ++change) {
+    const posix::IdentityHolder holder = posix::identity_holder(fd);
+    if (holder.error != 0) {
+      error.assign(holder.error, std::generic_category());
+      return {.state = DaemonState::unknown};
+    }
+    if (!holder.held && posix::is_excluded(fd)) return {.state = DaemonState::starting};
+    if (!holder.held) return {.state = is_empty(fd) ? DaemonState::stopped : DaemonState::stale};
+    if (const auto status = status_of_holder(fd, holder, error)) return *status;
+  }
+  error = std::make_error_code(std::errc::bad_message);
+  return {.state = DaemonState::unknown};
+}
+
+// The outcome of a reload that began after `before` was read; empty while there is none.
+std::optional<ReloadNotice> outcome_after(const Target& target, const ReloadNotice& before) {
+  bool settled = false;
+  auto notice = read_reload_notice(target.file(), target.pid(), settled);
+  if (notice && (!settled || notice->finished < before.next())) notice.reset();
+  return notice;
+}
+
+// Waits for the daemon to touch its pidfile, or to end.
+void wait_for_change(const Target& target, const UniqueFd& watch, Clock::time_point deadline) noexcept {
+  std::array<pollfd, 2> events{{{watch.get(), POLLIN, 0}, {target.end_fd(), POLLIN, 0}}};
+  const auto slice = target.end_fd() == -1 || !watch ? blind_slice : notice_slice;
+  posix::poll(events.data(), events.size(), posix::poll_timeout(deadline, slice));
+  posix::drain_watch(watch);
+}
+
+std::optional<ReloadNotice> await_outcome(const Target& target, const ReloadNotice& before,
+                                          const UniqueFd& watch, Clock::time_point deadline, Ticker& ticker,
+                                          std::error_code& error) {
+  for (;;) {
+    const bool ended = target.has_ended();  // before the look: its last word counts
+    if (auto notice = outcome_after(target, before)) return notice;
+    if (ended) error = std::make_error_code(std::errc::operation_canceled);
+    else if (Clock::now() >= deadline) error = std::make_error_code(std::errc::timed_out);
+    if (error) return {};
+    wait_for_change(target, watch, ticker.wake_up(deadline));
+    ticker.tick();
+  }
+}
+
+ReloadResult reload_target(const Target& target, const fs::path& pidfile, milliseconds longest_wait,
+                           Ticker& ticker, std::error_code& error) {
+  bool settled = false;  // the counts will do
+  const auto before = read_reload_notice(target.file(), target.pid(), settled);
+  if (!before) {
+    const bool starts = !posix::is_marked_ready(target.file());
+    error = std::make_error_code(target.has_ended() ? std::errc::no_such_process
+                                 : starts           ? std::errc::resource_unavailable_try_again
+                                                    : std::errc::operation_not_supported);
+    return {};
+  }
+  const UniqueFd watch = posix::watch_writes(pidfile.c_str());
+  const auto deadline = posix::deadline_in(longest_wait);
+  if (const int failure = target.send(SIGHUP)) error.assign(failure, std::generic_category());
+  ReloadResult result{target.pid()};
+  if (error || longest_wait == milliseconds::zero()) return result;
+  const auto notice = await_outcome(target, *before, watch, deadline, ticker, error);
+  if (!notice || !notice->refused) return result;
+  error = std::make_error_code(std::errc::invalid_argument);
+  result.refusal = one_line(notice->text);
+  return result;
+}
+
+std::string explain(const std::string& task, const fs::path& pidfile, const std::error_code& error) {
+  std::string text = "cannot " + task + " the daemon of \"" + pidfile.string() + "\": ";
+  if (error == std::errc::no_such_process) return text + "it is not running";
+  if (error == std::errc::bad_message) {
+    return text +
+           "the process that holds its lock can't be it: it is another user's, or does not have it open";
+  }
+  if (error == std::errc::too_many_symbolic_link_levels) {
+    return text + "it is a symbolic link, or others could have put one on the way to it";
+  }
+  if (error == std::errc::too_many_links) return text + "it has more than one link";
+  if (error == std::errc::timed_out) return text + "it has not done so in time";
+  if (error == std::errc::operation_canceled) return text + "it ended meanwhile";
+  if (error == std::errc::operation_not_supported) return text + "it does not do that";
+  if (error == std::errc::not_supported) return text + "it has no number in this pid namespace";
+  if (error == std::errc::resource_unavailable_try_again) return text + "it is just being started";
+  if (error == std::errc::resource_deadlock_would_occur) return text + "it can't wait for itself";
+  return text + error.message();
+}
+
+void check(const std::error_code& error, const std::string& task, const fs::path& pidfile) {
+  if (error) throw ControlError(error, explain(task, pidfile, error));
+}
+
+}  // namespace
+
+const char* to_string(DaemonState state) noexcept {
+  constexpr std::array names = {"running", "starting", "stopped", "stale", "unknown"};
+  return names.at(static_cast<std::size_t>(state));
+}
+
+Controller::Controller(fs::path pidfile, Progress on_wait)
+    : pidfile_(std::move(pidfile)), on_wait_(std::move(on_wait)) {}
+
+StopPolicy Controller::default_stop_policy() {
+  using namespace std::chrono_literals;
+  return {{SIGTERM, 10s}, {SIGKILL, 5s}};
+}
+
+DaemonStatus Controller::status(std::error_code& error) const noexcept {
+  error.clear();
+  const PidfileLook look(pidfile_);
+  if (look.own() != Pidfile::Own::no) return status_of_self(look.own());
+  if (look.error() == 0) return status_by_locks(look.fd(), error);
+  if (look.error() == ENOENT) return {};
+  if (!is_hidden(look.error())) error.assign(look.error(), std::generic_category());
+  return {.state = DaemonState::unknown};
+}
+
+void Controller::send_signal(int signal, std::error_code& error) const noexcept {
+  Ticker ticker(on_wait_);
+  const Target target = Target::find(pidfile_, ticker, error);
+  if (error) return;
+  if (const int failure = target.send(signal)) error.assign(failure, std::generic_category());
+}
+
+StopResult Controller::stop(const StopPolicy& policy, std::error_code& error) const noexcept {
+  const auto begin = Clock::now();
+  Ticker ticker(on_wait_);
+  const Target target = Target::find(pidfile_, ticker, error);
+  if (!error && target.is_own_service())
+    error = std::make_error_code(std::errc::resource_deadlock_would_occur);
+  if (error) return {};
+  for (const StopStep& step : policy) {
+    const int failure = target.send(step.signal);
+    if (failure != 0 && failure != ESRCH) {
+      error.assign(failure, std::generic_category());
+      return {};
+    }
+    if (target.await_end(step.wait, ticker)) {
+      return {target.pid(), step.signal, std::chrono::duration_cast<milliseconds>(Clock::now() - begin)};
+    }
+  }
+  error = std::make_error_code(std::errc::timed_out);
+  return {};
+}
+
+ReloadResult Controller::reload(milliseconds longest_wait, std::error_code& error) const noexcept {
+  Ticker ticker(on_wait_);
+  try {
+    const auto deadline = posix::deadline_in(Target::naming_patience);
+    for (;;) {
+      const Target target = Target::find(pidfile_, ticker, error);
+      if (!error && target.is_own_service())
+        error = std::make_error_code(std::errc::resource_deadlock_would_occur);
+      if (error) return {};
+      ReloadResult result = reload_target(target, pidfile_, longest_wait, ticker, error);
+      // One that is just starting may not have come to offer it yet.
+      if (error != std::errc::resource_unavailable_try_again || Clock::now() >= deadline) return result;
+      target.await_end(blind_slice, ticker);
+    }
+  } catch (const std::exception&) {
+    error = std::make_error_code(std::errc::not_enough_memory);
+    return {};
+  }
+}
+
+int Controller::restart(const Start& start, const StopPolicy& policy) const {
+  std::error_code error;
+  const StopResult stopped = stop(policy, error);
+  if (error != std::errc::no_such_process) check(error, "stop", pidfile_);
+  try {
+    return start(stopped);
+  } catch (const DaemonError& failure) {
+    if (failure.step() != Step::lock_pidfile || failure.code() != std::errc::file_exists) throw;
+    throw ControlError(failure.code(), std::string("another start won: ") + failure.what());
+  }
+}
+
+int Controller::restart(const Start& start, const StopPolicy& policy, std::error_code& error) const {
+  error.clear();
+  try {
+    return restart(start, policy);
+  } catch (const std::system_error& failure) {
+    error = failure.code();
+    return 1;
+  }
+}
+
+DaemonStatus Controller::status() const {
+  std::error_code error;
+  const DaemonStatus result = status(error);
+  check(error, "ask for", pidfile_);
+  return result;
+}
+
+void Controller::send_signal(int signal) const {
+  std::error_code error;
+  send_signal(signal, error);
+  check(error, "signal", pidfile_);
+}
+
+StopResult Controller::stop(const StopPolicy& policy) const {
+  std::error_code error;
+  const StopResult result = stop(policy, error);
+  check(error, "stop", pidfile_);
+  return result;
+}
+
+ReloadResult Controller::reload(milliseconds longest_wait) const {
+  std::error_code error;
+  ReloadResult result = reload(longest_wait, error);
+  if (error == std::errc::invalid_argument) throw ControlError(error, result.refusal);
+  check(error, "reload", pidfile_);
+  return result;
+}
+
+}  // namespace daemonctx

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "control/target.hpp"
+
+#include <poll.h>
+
+#include <posix/syscalls.hpp>
+
+#include "base/deadline.hpp"
+#include "pidfile/locks.hpp"
+#include "posix/pidfd.hpp"
+#include "posix/proc_fs.hpp"
+#include "posix/retry.hpp"
+
+namespace daemonctx {
+namespace {
+
+namespace fs = boost::filesystem;
+using posix::Clock;
+using std::chrono::milliseconds;
+
+constexpr milliseconds naming_slice{1};
+
+// How long the last steps of a process may take.
+constexpr milliseconds ending_patience{1000};
+
+bool can_be_daemon(pid_t holder, int pidfile) noexcept {
+  struct stat file {};
+  if (posix::fstat(pidfile, &file) == -1 || !posix::has_open(holder, pidfile).value_or(true)) return false;
+  return file.st_uid == 0 || posix::real_user_of(holder).value_or(file.st_uid) == file.st_uid;
+}
+
+}  // namespace
+
+// A process that ends loses its files before it loses its locks.
+Credibility judge(pid_t holder, int pidfile) noexcept {
+  const auto deadline = posix::deadline_in(ending_patience);
+  for (;;) {
+    const bool can_be = can_be_daemon(holder, pidfile);
+    if (posix::identity_holder(pidfile).pid != holder) return Credibility::changed;
+    if (can_be) return Credibility::credible;
+    if (Clock::now() >= deadline) return Credibility::incredible;
+    posix::poll(nullptr, 0, 1);
+  }
+}
+
+Target Target::find(const fs::path& pidfile, Ticker& ticker, std::error_code& error) noexcept {
+  const auto deadline = posix::deadline_in(naming_patience);
+  for (;;) {
+    Target target = find_once(pidfile, error);
+    if (error != std::errc::resource_unavailable_try_again || Clock::now() >= deadline) return target;
+    posix::poll(nullptr, 0, posix::poll_timeout(ticker.wake_up(deadline), naming_slice));
+    ticker.tick();
+  }
+}
+
+Target Target::find_once(const fs::path& pidfile, std::error_code& error) noexcept {
+  error.clear();
+  Target target;
+  target.look_ = PidfileLook(pidfile);
+  if (target.is_self()) target.pid_ = posix::getpid();
+  else if (target.look_.error() == ENOENT) error = std::make_error_code(std::errc::no_such_process);
+  else if (target.look_.error() != 0) error.assign(target.look_.error(), std::generic_category());
+  else target.identify(error);
+  return target;
+}
+
+void Target::identify(std::error_code& error) noexcept {
+  const posix::IdentityHolder holder = posix::identity_holder(look_.fd());
+  if (holder.error != 0) {
+    error.assign(holder.error, std::generic_category());
+  } else if (!holder.held) {
+    const bool starts = posix::is_excluded(look_.fd());
+    error =
+        std::make_error_code(starts ? std::errc::resource_unavailable_try_again : std::errc::no_such_process);
+  } else if (holder.pid == 0) {
+    error = std::make_error_code(std::errc::not_supported);
+  } else {
+    pid_ = holder.pid;
+    process_ = posix::open_pidfd(pid_);
+    // It held the lock after the descriptor was made: that names it, and not a later process of its number.
+    const Credibility verdict = judge(pid_, look_.fd());
+    if (verdict == Credibility::incredible) error = std::make_error_code(std::errc::bad_message);
+    else if (verdict == Credibility::changed) error = std::make_error_code(std::errc::no_such_process);
+  }
+}
+
+bool Target::holds_lock() const noexcept { return posix::identity_holder(look_.fd()).pid == pid_; }
+
+bool Target::has_ended() const noexcept {
+  if (!process_) return !holds_lock();
+  pollfd ended{process_.get(), POLLIN, 0};
+  return posix::poll(&ended, 1, 0) == 1;
+}
+
+int Target::send(int signal) const noexcept {
+  if (process_) return posix::send_signal(process_, signal);
+  return is_self() || holds_lock() ? posix::error_of(posix::kill(pid_, signal)) : ESRCH;
+}
+
+bool Target::await_end(milliseconds longest, Ticker& ticker) const noexcept {
+  const auto deadline = posix::deadline_in(longest);
+  for (;;) {
+    const auto wake_up = ticker.wake_up(deadline);
+    pollfd ended{process_.get(), POLLIN, 0};
+    posix::poll(&ended, 1,
+                process_ ? posix::poll_timeout(wake_up) : posix::poll_timeout(wake_up, blind_slice));
+    ticker.tick();
+    if (has_ended()) return true;
+    if (Clock::now() >= deadline) return false;
+  }
+}
+
+}  // namespace daemonctx

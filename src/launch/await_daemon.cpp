@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "launch/await_daemon.hpp"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <posix/syscalls.hpp>
+
+#include "base/deadline.hpp"
+#include "base/one_line.hpp"
+#include "base/signal_name.hpp"
+#include "posix/pidfd.hpp"
+#include "posix/retry.hpp"
+#include "posix/wake_fd.hpp"
+
+namespace daemonctx {
+namespace {
+
+using posix::Clock;
+using std::chrono::milliseconds;
+
+// Long enough for cleanups, short enough for whoever has just pressed Ctrl-C.
+constexpr milliseconds termination_grace{2000};
+// An end of file that is not followed by the process's end: it gave its descriptors up and lives on.
+constexpr milliseconds end_of_file_grace{1000};
+
+std::atomic<int> interrupted_by = 0;
+std::atomic<const posix::WakeFd*> interrupted_wake = nullptr;
+
+void note_interruption(int signal) noexcept {
+  interrupted_by = signal;
+  if (const auto* wake = interrupted_wake.load()) wake->notify();
+}
+
+// While it lasts, a signal that would end or divert the caller is noted instead; afterwards it is raised. It may
+// hit another thread than the one that waits, hence the descriptor.
+class InterruptionWatch {
+ public:
+  InterruptionWatch() noexcept {
+    wake_.open();
+    interrupted_by = 0;
+    interrupted_wake = &wake_;
+    struct sigaction watch {};
+    watch.sa_handler = note_interruption;
+    for (std::size_t at = 0; at < signals.size(); ++at) {
+      posix::sigaction(signals.at(at), nullptr, &former_.at(at));
+      if (former_.at(at).sa_handler != SIG_IGN) posix::sigaction(signals.at(at), &watch, nullptr);
+    }
+  }
+  ~InterruptionWatch() {
+    for (std::size_t at = 0; at < signals.size(); ++at) {
+      posix::sigaction(signals.at(at), &former_.at(at), nullptr);
+    }
+    interrupted_wake = nullptr;
+    if (interrupted_by != 0) static_cast<void>(::raise(interrupted_by));
+  }
+  InterruptionWatch(const InterruptionWatch&) = delete;
+  InterruptionWatch& operator=(const InterruptionWatch&) = delete;
+
+  int signal() const noexcept { return interrupted_by; }
+  int fd() const noexcept { return wake_.fd(); }
+
+ private:
+  static constexpr std::array<int, 4> signals = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+  std::array<struct sigaction, signals.size()> former_;
+  posix::WakeFd wake_;
+};
+
+std::string describe_end(const std::optional<int>& status) {
+  if (!status) return "the daemon ended before it was ready";
+  if (WIFSIGNALED(*status)) {
+    return "the daemon was killed by " + posix::signal_name(WTERMSIG(*status)) +
+           (WCOREDUMP(*status) ? " (core dumped)" : "") + " before it was ready";
+  }
+  return "the daemon ended with status " + std::to_string(WEXITSTATUS(*status)) + " before it was ready";
+}
+
+void read_record(const StatusReader& status, Outcome& outcome) {
+  StatusRecord record;
+  std::string text;
+  outcome.gone = !status.receive(record, text);
+  if (outcome.gone) return;
+  if (record.kind == StatusRecord::Kind::ready) {
+    if (outcome.kind != Outcome::Kind::failed) outcome.kind = Outcome::Kind::ready;
+  } else if (record.kind == StatusRecord::Kind::pid) {
+    outcome.daemon = record.pid;
+  } else if (outcome.kind != Outcome::Kind::failed) {  // the first failure is the cause of any other
+    outcome.kind = Outcome::Kind::failed;
+    outcome.step = static_cast<Step>(record.step);
+    outcome.error = record.error;
+    outcome.text = one_line(std::move(text));
+  }
+}
+
+}  // namespace
+
+void read_what_is_left(const StatusReader& status, Outcome& outcome) {
+  pollfd readable{status.fd(), POLLIN, 0};
+  while (!outcome.gone && posix::poll(&readable, 1, 0) == 1) read_record(status, outcome);
+  outcome.gone = true;
+}
+
+Outcome Launch::await(milliseconds timeout, const sigset_t& mask, Ticker& ticker) {
+  const auto deadline =
+      timeout == milliseconds::zero() ? Clock::time_point::max() : posix::deadline_in(timeout);
+  const InterruptionWatch watch;
+  await_intermediate();
+  Outcome outcome;
+  UniqueFd daemon;  // its end is seen even where somebody else holds a copy of the pipe
+  // The daemon may be ready before the intermediate has written the pid; that record is in the pipe by now.
+  while (!outcome.gone && (outcome.kind != Outcome::Kind::ready || outcome.daemon == 0)) {
+    if (!daemon && outcome.daemon != 0) daemon = posix::open_pidfd(outcome.daemon);
+    std::array<pollfd, 3> events{
+        {{status_.fd(), POLLIN, 0}, {watch.fd(), POLLIN, 0}, {daemon.get(), POLLIN, 0}}};
+    const timespec left = posix::time_left(ticker.wake_up(deadline));
+    const int found = posix::ppoll(events.data(), events.size(), &left, &mask);
+    ticker.tick();
+    if (found > 0 && events[0].revents != 0) {
+      read_record(status_, outcome);
+    } else if (found > 0 && events[2].revents != 0) {
+      read_what_is_left(status_, outcome);
+    } else if (watch.signal() != 0 || Clock::now() >= deadline) {
+      outcome.signal = watch.signal();
+      if (outcome.kind == Outcome::Kind::failed) break;
+      outcome.kind = outcome.signal == 0 ? Outcome::Kind::timed_out : Outcome::Kind::interrupted;
+      break;
+    }
+  }
+  return outcome;
+}
+
+// As long as it runs it may start a daemon. It leaves the daemon's pid in the pipe.
+void Launch::await_intermediate() const noexcept {
+  siginfo_t info{};
+  posix::retry([&] { return posix::waitid(P_PID, static_cast<id_t>(group_), &info, WEXITED | WNOWAIT); });
+}
+
+void Launch::take_down(Outcome& outcome) noexcept {
+  if (!outcome.gone) posix::kill(-group_, SIGTERM);
+  if (outcome.daemon != 0) await_end(outcome.daemon, outcome.gone ? end_of_file_grace : termination_grace);
+  posix::kill(-group_, SIGKILL);
+  int status = 0;
+  for (;;) {
+    const pid_t pid = posix::retry([&] { return posix::waitpid(-group_, &status, 0); });
+    if (pid == -1) break;
+    if (pid == outcome.daemon) outcome.status = status;
+  }
+  reap_intermediate();  // not in the group if it could not create the session
+}
+
+void Launch::reap_intermediate() const noexcept {
+  posix::retry([&] { return posix::waitpid(group_, nullptr, 0); });
+}
+
+void Launch::await_end(pid_t daemon, milliseconds grace) const noexcept {
+  const auto deadline = posix::deadline_in(grace);
+  sigset_t child_ended;
+  sigemptyset(&child_ended);
+  sigaddset(&child_ended, SIGCHLD);
+  for (;;) {
+    siginfo_t info{};
+    const int found = posix::waitid(P_PID, static_cast<id_t>(daemon), &info, WEXITED | WNOHANG | WNOWAIT);
+    if (found == -1 || info.si_pid == daemon || Clock::now() >= deadline) return;
+    const timespec left = posix::time_left(deadline);
+    posix::sigtimedwait(&child_ended, nullptr, &left);
+  }
+}
+
+DaemonError to_error(const Outcome& outcome, const std::string& subject, milliseconds timeout) {
+  const auto canceled = std::make_error_code(std::errc::operation_canceled);
+  switch (outcome.kind) {
+    case Outcome::Kind::failed:
+      if (outcome.text.empty()) return {outcome.step, {outcome.error, std::generic_category()}, subject};
+      return {outcome.step, {outcome.error, std::generic_category()}, subject, outcome.text, outcome.daemon};
+    case Outcome::Kind::timed_out:
+      return {Step::become_ready, std::make_error_code(std::errc::timed_out), subject,
+              "the daemon was not ready within " + std::to_string(timeout.count()) + " ms", outcome.daemon};
+    case Outcome::Kind::interrupted:
+      return {Step::become_ready, std::make_error_code(std::errc::interrupted), subject,
+              "the start was interrupted by " + posix::signal_name(outcome.signal), outcome.daemon};
+    case Outcome::Kind::ready:
+    case Outcome::Kind::ended:
+      break;
+  }
+  return {Step::become_ready, canceled, subject, describe_end(outcome.status), outcome.daemon};
+}
+
+}  // namespace daemonctx

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "launch/detach.hpp"
+
+#include <posix/syscalls.hpp>
+
+#include "features.hpp"
+#include "posix/rseq.hpp"
+#include "posix/threads.hpp"
+
+namespace daemonctx {
+namespace {
+
+// Returns in the daemon only.
+void be_intermediate(const StatusWriter& status) noexcept {
+  if (posix::setsid() == -1) {
+    status.send_failure(Step::create_session, errno);
+    posix::_exit(EXIT_FAILURE);
+  }
+  const pid_t daemon = posix::fork();
+  if (daemon == 0) return posix::restore_rseq();
+  if (daemon == -1) status.send_failure(Step::start_daemon, errno);
+  else status.send_pid(daemon);
+  posix::_exit(daemon == -1 ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
+}  // namespace
+
+pid_t start_by_vfork(const StatusWriter& status) noexcept {
+  const pid_t intermediate = posix::vfork();
+  // The intermediate never leaves this frame. The daemon does, but on a copy of the stack.
+  if (intermediate == 0) be_intermediate(status);
+  return intermediate;
+}
+
+pid_t start_by_fork(const StatusWriter& status) noexcept {
+  const pid_t intermediate = posix::fork();
+  if (intermediate == 0) be_intermediate(status);
+  return intermediate;
+}
+
+pid_t start_intermediate(const StatusWriter& status) noexcept {
+#if DAEMONCTX_USE_VFORK
+  if (posix::is_single_threaded()) return start_by_vfork(status);
+#endif
+  return start_by_fork(status);
+}
+
+ParentScope::ParentScope() noexcept {
+#ifdef PR_SET_CHILD_SUBREAPER
+  posix::prctl(PR_GET_CHILD_SUBREAPER, &former_subreaper_);
+  posix::prctl(PR_SET_CHILD_SUBREAPER, 1);
+#endif
+  struct sigaction reported {};
+  reported.sa_handler = SIG_DFL;
+  posix::sigaction(SIGCHLD, &reported, &former_disposition_);
+}
+
+ParentScope::~ParentScope() {
+  if (!restores_) return;
+#ifdef PR_SET_CHILD_SUBREAPER
+  posix::prctl(PR_SET_CHILD_SUBREAPER, former_subreaper_);
+#endif
+  posix::sigaction(SIGCHLD, &former_disposition_, nullptr);
+  static_cast<void>(::raise(SIGCHLD));  // a child of the caller's own may have ended unheard
+}
+
+}  // namespace daemonctx

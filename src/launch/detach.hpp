@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <signal.h>
+#include <sys/types.h>
+
+#include "launch/status_pipe.hpp"
+
+namespace daemonctx {
+
+/// Starts the intermediate, which creates a session, starts the daemon and ends.
+///
+/// With vfork(2) the intermediate borrows the caller's memory, so that its page tables are copied once, for the
+/// daemon, and not twice. Nothing relies on that: `start_by_fork` does the same with a copy for each.
+/// \pre all signals are blocked.
+/// \return in the caller the intermediate's pid, or -1 with errno; in the daemon 0.
+pid_t start_by_vfork(const StatusWriter& status) noexcept;
+pid_t start_by_fork(const StatusWriter& status) noexcept;
+
+/// The one of them that this build uses. With several threads it is always the second: fork handlers of other
+/// libraries (pthread_atfork(3)) run in the intermediate too, and may start threads in what they take for theirs.
+pid_t start_intermediate(const StatusWriter& status) noexcept;
+
+/// Within it the caller learns how its descendants end: orphans among them become its children, and SIGCHLD is
+/// neither ignored nor handled.
+/// \pre all signals are blocked.
+class ParentScope {
+ public:
+  ParentScope() noexcept;
+  ~ParentScope();
+  ParentScope(const ParentScope&) = delete;
+  ParentScope& operator=(const ParentScope&) = delete;
+
+  /// In the daemon nothing is put back: it inherited neither.
+  void keep() noexcept { restores_ = false; }
+
+ private:
+  int former_subreaper_ = 0;
+  struct sigaction former_disposition_ {};
+  bool restores_ = true;
+};
+
+}  // namespace daemonctx

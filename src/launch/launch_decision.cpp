@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "launch/launch_decision.hpp"
+
+#include <charconv>
+#include <cstdlib>
+#include <posix/syscalls.hpp>
+
+#include "daemonctx/error.hpp"
+
+namespace daemonctx {
+namespace {
+
+std::string from_environment(const char* name) {
+  const char* value = ::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+LaunchDecision decide_by_surroundings(const Surroundings& surroundings) {
+  const std::string pid = std::to_string(surroundings.pid);
+  if (surroundings.pid == 1) return {LaunchMode::init, "this is process 1"};
+  if (!surroundings.notify_socket.empty()) return {LaunchMode::managed, "NOTIFY_SOCKET is set"};
+  if (surroundings.systemd_exec_pid == pid)
+    return {LaunchMode::managed, "SYSTEMD_EXEC_PID names this process"};
+  if (surroundings.listen_pid == pid) return {LaunchMode::managed, "LISTEN_PID names this process"};
+  if (surroundings.is_notified) return {LaunchMode::managed, "notify_descriptor is given"};
+  if (surroundings.stdin_is_socket) return {LaunchMode::inetd, "standard input is a socket"};
+  return {LaunchMode::detached, "no service manager started this process"};
+}
+
+// As inetd gives it: one that was accepted or bound, and so has an address. The ends of a socketpair, which some
+// programs give to their children in place of pipes, have none.
+bool is_socket_with_address(int fd) noexcept {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == -1) return false;
+  return address.ss_family != AF_UNIX || size > sizeof(sa_family_t);
+}
+
+}  // namespace
+
+Surroundings Surroundings::look() {
+  return {.pid = posix::getpid(),
+          .notify_socket = from_environment("NOTIFY_SOCKET"),
+          .systemd_exec_pid = from_environment("SYSTEMD_EXEC_PID"),
+          .listen_pid = from_environment("LISTEN_PID"),
+          .stdin_is_socket = is_socket_with_address(STDIN_FILENO),
+          .listen_fds = from_environment("LISTEN_FDS"),
+          .listen_fdnames = from_environment("LISTEN_FDNAMES"),
+          .watchdog_pid = from_environment("WATCHDOG_PID"),
+          .watchdog_usec = from_environment("WATCHDOG_USEC")};
+}
+
+void Surroundings::clear_environment() noexcept {
+  for (const char* variable :
+       {"NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID", "WATCHDOG_USEC"}) {
+    ::unsetenv(variable);
+  }
+}
+
+std::chrono::microseconds Surroundings::watchdog_timeout() const noexcept {
+  if (!watchdog_pid.empty() && watchdog_pid != std::to_string(pid)) return {};
+  long long timeout = 0;
+  const auto [end, error] =
+      std::from_chars(watchdog_usec.data(), watchdog_usec.data() + watchdog_usec.size(), timeout);
+  const bool is_number = error == std::errc() && end == watchdog_usec.data() + watchdog_usec.size();
+  return std::chrono::microseconds(is_number && timeout > 0 ? timeout : 0);
+}
+
+LaunchDecision decide_launch(DetachProcess wish, const Surroundings& surroundings) {
+  LaunchDecision found = decide_by_surroundings(surroundings);
+  const bool detaches = found.mode == LaunchMode::detached;
+  if (wish == DetachProcess::never && detaches) return {LaunchMode::foreground, "detach_process is never"};
+  if (wish != DetachProcess::always || detaches) return found;
+  if (found.mode == LaunchMode::init) {
+    throw DaemonError(Step::choose_mode, std::make_error_code(std::errc::operation_not_permitted), {},
+                      "cannot detach: " + found.reason + ", and its end is the end of its container");
+  }
+  return {LaunchMode::detached, "detach_process is always"};
+}
+
+}  // namespace daemonctx

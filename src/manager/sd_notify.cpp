@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "manager/sd_notify.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <posix/syscalls.hpp>
+
+#include "base/deadline.hpp"
+#include "posix/retry.hpp"
+
+namespace daemonctx {
+namespace {
+
+using posix::Clock;
+
+constexpr std::size_t longest_message = 1024;
+
+// A message of one line, without allocation: what does not fit is cut, and what would begin another line is a blank.
+class Message {
+ public:
+  explicit Message(std::string_view text) noexcept { add(text); }
+
+  Message& add(std::string_view text) noexcept {
+    const std::size_t size = std::min(text.size(), text_.size() - size_);
+    std::copy_n(text.begin(), size, text_.begin() + static_cast<std::ptrdiff_t>(size_));
+    size_ += size;
+    return *this;
+  }
+  Message& add_line(std::string_view text) noexcept {
+    const std::size_t begin = size_;
+    add(text);
+    std::replace(text_.begin() + static_cast<std::ptrdiff_t>(begin),
+                 text_.begin() + static_cast<std::ptrdiff_t>(size_), '\n', ' ');
+    return *this;
+  }
+  Message& add(long long number) noexcept {
+    std::array<char, 24> digits;
+    const int size = std::snprintf(digits.data(), digits.size(), "%lld", number);
+    return add({digits.data(), static_cast<std::size_t>(std::max(size, 0))});
+  }
+  operator std::string_view() const noexcept { return {text_.data(), size_}; }  // NOLINT(*-explicit-*)
+
+ private:
+  std::array<char, longest_message> text_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace
+
+std::string Notify::open(const std::string& socket) {
+  if (socket.empty()) return {};
+  const std::string wrong = "cannot notify the service manager at \"" + socket + "\": ";
+  if (socket.rfind("vsock:", 0) == 0) return wrong + "sockets of another machine (vsock) are not supported";
+  if (socket[0] != '/' && socket[0] != '@')
+    return wrong + "it is neither an absolute path nor an abstract name";
+  if (socket.size() >= sizeof address_.sun_path) return wrong + "the name is too long";
+  address_.sun_family = AF_UNIX;
+  std::memcpy(address_.sun_path, socket.data(), socket.size());
+  if (socket[0] == '@') address_.sun_path[0] = '\0';
+  size_ = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + socket.size());
+  reaches_manager_ = true;
+  // Connected now: its path may be out of reach in another root directory.
+  socket_.reset(posix::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socket_) return wrong + posix::last_error().message();
+  UniqueFd moved(posix::fcntl(socket_.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  if (moved) socket_ = std::move(moved);
+  static_cast<void>(::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address_), size_));
+  return {};
+}
+
+void Notify::adopt(UniqueFd connection) noexcept {
+  size_ = 0;
+  flags_ = MSG_NOSIGNAL;
+  socket_ = std::move(connection);
+}
+
+void Notify::watch(std::chrono::microseconds timeout) noexcept {
+  timeout_ = timeout;
+  last_ping_ = Clock::now().time_since_epoch();
+}
+
+void Notify::forget() noexcept {
+  size_ = 0;
+  reaches_manager_ = false;
+  timeout_ = {};
+  socket_.reset();
+}
+
+int Notify::ready(pid_t main_pid) const noexcept {
+  if (main_pid == 0) return send("READY=1");
+  return send(Message("MAINPID=").add(main_pid).add("\nREADY=1"));
+}
+
+void Notify::reloading() const noexcept {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  send(Message("RELOADING=1\nMONOTONIC_USEC=").add(now.tv_sec * 1'000'000LL + now.tv_nsec / 1'000));
+}
+
+int Notify::send_text(std::string_view key, std::string_view text) const noexcept {
+  return send(Message(key).add_line(text));
+}
+
+void Notify::failure(int error, std::string_view text) const noexcept {
+  send(Message("ERRNO=").add(error).add("\nSTATUS=").add_line(text));
+}
+
+void Notify::extend_timeout(std::chrono::microseconds duration) const noexcept {
+  send(Message("EXTEND_TIMEOUT_USEC=").add(duration.count()));
+}
+
+int Notify::store(std::string_view name, int fd) const noexcept {
+  return send(Message("FDSTORE=1\nFDNAME=").add_line(name), fd);
+}
+
+int Notify::remove_stored(std::string_view name) const noexcept {
+  return send(Message("FDSTOREREMOVE=1\nFDNAME=").add_line(name));
+}
+
+int Notify::barrier(std::chrono::milliseconds longest, std::string_view message) const noexcept {
+  std::array<int, 2> ends{};
+  if (!is_open()) return ENOTCONN;
+  if (posix::pipe2(ends.data(), O_CLOEXEC) == -1) return errno;
+  const UniqueFd reader(ends[0]);
+  UniqueFd writer(ends[1]);
+  if (const int error = send(message, writer.get())) return error;
+  writer.reset();  // the manager has the other copy, and closes it when it has come so far
+  const auto deadline = posix::deadline_in(longest);
+  pollfd closed{reader.get(), POLLIN, 0};
+  int events = 0;
+  while ((events = posix::poll(&closed, 1, posix::poll_timeout(deadline))) <= 0) {
+    if (events == -1 && errno != EINTR) return errno;
+    if (Clock::now() >= deadline) return ETIMEDOUT;
+  }
+  return 0;
+}
+
+void Notify::ping() noexcept {
+  last_ping_ = Clock::now().time_since_epoch();
+  send("WATCHDOG=1");
+}
+
+void Notify::ping_if_due() noexcept {
+  if (Clock::now() >= next_ping()) ping();
+}
+
+Clock::time_point Notify::next_ping() const noexcept {
+  if (timeout_ == std::chrono::microseconds::zero()) return Clock::time_point::max();
+  return Clock::time_point(last_ping_) + timeout_ / 2;
+}
+
+int Notify::send(std::string_view message, int fd) const noexcept {
+  if (!socket_) return ENOTCONN;
+  iovec text{const_cast<char*>(message.data()), message.size()};
+  msghdr datagram{};
+  datagram.msg_iov = &text;
+  datagram.msg_iovlen = 1;
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  if (fd != -1) {
+    datagram.msg_control = control.data();
+    datagram.msg_controllen = control.size();
+    cmsghdr* const header = CMSG_FIRSTHDR(&datagram);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof fd);
+    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  }
+  const auto attempt = [&] {
+    return posix::retry([&] { return posix::sendmsg(socket_.get(), &datagram, flags_); });
+  };
+  if (attempt() != -1) return 0;
+  // Not connected, or to a manager that has begun anew since.
+  if (errno != ECONNREFUSED && errno != ENOTCONN && errno != EDESTADDRREQ) return errno;
+  if (size_ == 0) return errno;
+  datagram.msg_name = const_cast<sockaddr_un*>(&address_);
+  datagram.msg_namelen = size_;
+  return attempt() == -1 ? errno : 0;
+}
+
+}  // namespace daemonctx

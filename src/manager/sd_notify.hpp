@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/un.h>
+
+#include <atomic>
+#include <chrono>
+#include <string>
+#include <string_view>
+
+#include "posix/unique_fd.hpp"
+
+namespace daemonctx {
+
+/// Speaks to the service manager as sd_notify(3) describes: datagrams to the socket in $NOTIFY_SOCKET. Without
+/// that variable nothing happens; a manager that can't be reached is no error. Thread-safe once opened.
+class Notify {
+ public:
+  /// \param socket $NOTIFY_SOCKET. \return empty, or why nothing can be sent there.
+  std::string open(const std::string& socket);
+
+  /// Speaks to a monitor from now on, through its end of a connection, and waits for it.
+  void adopt(UniqueFd connection) noexcept;
+
+  /// Whether there is a service manager, behind a monitor perhaps.
+  bool reaches_manager() const noexcept { return reaches_manager_; }
+
+  /// From now on what a peer does not take at once is dropped.
+  void never_wait() noexcept { flags_ |= MSG_DONTWAIT; }
+
+  /// From now on `ping_if_due` has something to do.
+  void watch(std::chrono::microseconds timeout) noexcept;
+
+  /// Speaks to nobody any more. For forked children.
+  void forget() noexcept;
+
+  bool is_open() const noexcept { return static_cast<bool>(socket_); }
+
+  /// To be kept by a daemon; -1: none.
+  int fd() const noexcept { return socket_.get(); }
+
+  /// READY=1, with MAINPID=`main_pid` unless that is 0.
+  int ready(pid_t main_pid) const noexcept;
+
+  /// RELOADING=1 with MONOTONIC_USEC, in one datagram as systemd 253 and later demand.
+  void reloading() const noexcept;
+
+  void stopping() const noexcept { send("STOPPING=1"); }
+
+  /// STATUS=; line breaks become blanks, a long text is cut.
+  void status(std::string_view text) const noexcept { send_text("STATUS=", text); }
+
+  /// ERRNO= with STATUS=.
+  void failure(int error, std::string_view text) const noexcept;
+
+  void extend_timeout(std::chrono::microseconds duration) const noexcept;
+
+  /// FDSTORE=1 with FDNAME=, and FDSTOREREMOVE=1. \return 0 or an errno.
+  int store(std::string_view name, int fd) const noexcept;
+  int remove_stored(std::string_view name) const noexcept;
+
+  /// BARRIER=1: waits until the manager has read all that was sent before; or, with another message, until that is done.
+  /// \return 0 or an errno; ETIMEDOUT; ENOTCONN without a manager.
+  int barrier(std::chrono::milliseconds longest, std::string_view message = "BARRIER=1") const noexcept;
+
+  /// WATCHDOG=1.
+  void ping() noexcept;
+  void ping_if_due() noexcept;
+
+  /// Half of the timeout after the last ping; the clock's end without a watchdog.
+  std::chrono::steady_clock::time_point next_ping() const noexcept;
+  std::chrono::microseconds watchdog_timeout() const noexcept { return timeout_; }
+
+  /// One datagram, with a descriptor unless that is -1. \return 0 or an errno.
+  int send(std::string_view message, int fd = -1) const noexcept;
+
+ private:
+  int send_text(std::string_view key, std::string_view text) const noexcept;
+
+  sockaddr_un address_ = {};
+  socklen_t size_ = 0;  // 0: there is no address
+  bool reaches_manager_ = false;
+  int flags_ = MSG_NOSIGNAL;
+  UniqueFd socket_;
+  std::chrono::microseconds timeout_ = {};
+  std::atomic<std::chrono::steady_clock::duration> last_ping_ = {};
+};
+
+}  // namespace daemonctx

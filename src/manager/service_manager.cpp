@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "daemonctx/service_manager.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <system_error>
+
+#include "manager/sd_notify.hpp"
+
+namespace daemonctx {
+namespace {
+
+constexpr std::size_t longest_name = 255;
+
+void check_name(const std::string& name) {
+  const bool taken = !name.empty() && name.size() <= longest_name &&
+                     std::all_of(name.begin(), name.end(), [](unsigned char letter) {
+                       return letter >= ' ' && letter < 0x7f && letter != ':';
+                     });
+  if (!taken) throw std::invalid_argument("\"" + name + "\" can't be the name of a stored descriptor");
+}
+
+void check(int error, const std::string& what) {
+  if (error != 0) throw std::system_error(error, std::generic_category(), what);
+}
+
+}  // namespace
+
+bool ServiceManager::is_there() const noexcept { return notify_.reaches_manager(); }
+
+std::vector<int> ServiceManager::listen_descriptors(std::string_view name) const {
+  std::vector<int> found;
+  for (const ListenDescriptor& each : descriptors_) {
+    if (each.name == name) found.push_back(each.fd);
+  }
+  return found;
+}
+
+void ServiceManager::extend_timeout(std::chrono::microseconds duration) noexcept {
+  notify_.extend_timeout(duration);
+}
+
+void ServiceManager::tell_failure(int error, std::string_view text) noexcept { notify_.failure(error, text); }
+
+void ServiceManager::store(const std::string& name, int fd) {
+  check_name(name);
+  if (notify_.is_open()) check(notify_.store(name, fd), "cannot have the descriptor stored");
+}
+
+void ServiceManager::remove_stored(const std::string& name) {
+  check_name(name);
+  if (notify_.is_open()) check(notify_.remove_stored(name), "cannot have the stored descriptor removed");
+}
+
+bool ServiceManager::barrier(std::chrono::milliseconds longest) {
+  if (!notify_.is_open()) return true;
+  const int error = notify_.barrier(longest);
+  if (error == ETIMEDOUT) return false;
+  check(error, "cannot wait for the service manager");
+  return true;
+}
+
+std::chrono::microseconds ServiceManager::watchdog_timeout() const noexcept {
+  return notify_.watchdog_timeout();
+}
+
+}  // namespace daemonctx

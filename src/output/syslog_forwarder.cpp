@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "output/syslog_forwarder.hpp"
+
+#include <syslog.h>
+
+#include <algorithm>
+#include <ctime>
+#include <iomanip>
+#include <locale>
+#include <optional>
+#include <sstream>
+#include <system_error>
+
+#include "posix/retry.hpp"
+#include "posix/unix_socket.hpp"
+
+namespace daemonctx {
+namespace {
+
+using posix::Clock;
+
+constexpr std::chrono::milliseconds attempt_interval{50};
+
+// As syslog(3) writes it, in every locale.
+std::string time_stamp() {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  ::localtime_r(&now, &local);
+  std::ostringstream text;
+  text.imbue(std::locale::classic());
+  text << std::put_time(&local, "%b %e %H:%M:%S");
+  return text.str();
+}
+
+// What a line says of itself, sd-daemon(3): "<3>disk full".
+std::optional<int> stated_priority(std::string_view line) noexcept {
+  if (line.size() < 3 || line[0] != '<' || line[1] < '0' || line[1] > '7' || line[2] != '>') return {};
+  return line[1] - '0';
+}
+
+}  // namespace
+
+SyslogPump::SyslogPump(std::string identifier, int facility, std::string path)
+    : identifier_(std::move(identifier)),
+      facility_(facility),
+      path_(std::move(path)),
+      socket_(posix::connect_to(path_, SOCK_DGRAM)),
+      worker_{LineSource::pipe(), LOG_INFO},
+      monitor_{LineSource::memory(), LOG_ERR} {  // which speaks of crashes
+  if (!socket_) throw std::system_error(posix::last_error());
+}
+
+void SyslogPump::leave_to_worker() noexcept {
+  socket_.reset();
+  monitor_.lines.close();
+  worker_.lines.leave_to_writer();
+}
+
+void SyslogPump::append_descriptors(std::vector<int>& to) const {
+  for (const int fd : {socket_.get(), worker_.lines.reader(), worker_end(), monitor_end()}) to.push_back(fd);
+}
+
+void SyslogPump::append_events(std::vector<pollfd>& to) const {
+  if (!is_blocked()) to.push_back({worker_.lines.reader(), POLLIN, 0});
+  else if (is_full_) to.push_back({socket_.get(), POLLOUT, 0});
+}
+
+Clock::time_point SyslogPump::next_attempt() const noexcept {
+  return is_blocked() ? next_attempt_ : Clock::time_point::max();
+}
+
+void SyslogPump::pump(pid_t worker) {
+  constexpr auto no_limit = Clock::time_point::max();
+  if (deliver(no_limit) && pass(worker_, worker)) pass(monitor_, posix::getpid());
+}
+
+void SyslogPump::finish(pid_t worker, Clock::time_point limit) {
+  while (!deliver(limit)) await_attempt(limit);
+  drain(worker_, worker, limit);
+  drain(monitor_, posix::getpid(), limit);
+}
+
+// False: it can't go on now.
+bool SyslogPump::pass(Source& source, pid_t author) {
+  source.lines.read_more();
+  while (take(source, author, false)) {
+    if (!deliver(Clock::time_point::max())) return false;
+  }
+  return true;
+}
+
+// What is there now: the worker's own children may go on printing.
+void SyslogPump::drain(Source& source, pid_t author, Clock::time_point limit) {
+  const auto pass_on = [&](bool also_rest) {
+    while (take(source, author, also_rest)) {
+      while (!deliver(limit)) await_attempt(limit);
+    }
+  };
+  pass_on(false);
+  for (std::size_t left = source.lines.waiting(); left > 0;) {
+    const std::size_t size = source.lines.read_more();
+    left = size == 0 ? 0 : left - std::min(left, size);
+    pass_on(false);
+  }
+  pass_on(true);
+}
+
+// False: there is no line. An empty one is none for syslog.
+bool SyslogPump::take(Source& source, pid_t author, bool also_rest) {
+  while (auto piece = source.lines.next(also_rest)) {
+    const auto stated = piece->begins_line ? stated_priority(piece->text) : std::nullopt;
+    if (piece->begins_line) source.priority = stated.value_or(source.usual_priority);
+    if (stated) piece->text.remove_prefix(3);
+    if (piece->text.empty()) continue;
+    pending_ = record(source.priority, author, piece->text);
+    return true;
+  }
+  return false;
+}
+
+std::string SyslogPump::record(int priority, pid_t author, std::string_view text) const {
+  std::string result = '<' + std::to_string(facility_ | priority) + '>' + time_stamp() + ' ' + identifier_;
+  if (author != 0) result += '[' + std::to_string(author) + ']';
+  result += ": ";
+  const auto begin = static_cast<std::ptrdiff_t>(result.size());
+  result += text;
+  std::replace(result.begin() + begin, result.end(), '\0', ' ');  // many take it for the record's end
+  return result;
+}
+
+// False: it is to be tried again. True: there is nothing pending any more.
+bool SyslogPump::deliver(Clock::time_point limit) {
+  if (!is_blocked()) return true;
+  if (const int error = send_pending()) {
+    const auto now = Clock::now();
+    give_up_at_ = std::min(give_up_at_, now + patience);
+    is_full_ = error == EAGAIN;
+    next_attempt_ = now + attempt_interval;
+    if (now < std::min(give_up_at_, limit)) return false;
+    ++lost_;
+    socket_.reset();  // another may be there by now, and this one hang
+  } else {
+    give_up_at_ = Clock::time_point::max();
+  }
+  pending_.clear();
+  return true;
+}
+
+int SyslogPump::send_pending() {
+  if (lost_ > 0) {
+    const std::string loss = std::to_string(lost_) + (lost_ == 1 ? " line was lost" : " lines were lost");
+    if (const int error = send(record(LOG_WARNING, posix::getpid(), loss))) return error;
+    lost_ = 0;
+  }
+  return send(pending_);
+}
+
+int SyslogPump::send(const std::string& record) noexcept {
+  const auto attempt = [&] {
+    return posix::error_of(posix::retry([&] {
+      return posix::send(socket_.get(), record.data(), record.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    }));
+  };
+  const int error = attempt();
+  if (error == 0 || error == EAGAIN || error == ENOBUFS) return error;
+  // The service has begun anew since.
+  socket_ = posix::connect_to(path_, SOCK_DGRAM);
+  return socket_ ? attempt() : errno;
+}
+
+void SyslogPump::await_attempt(Clock::time_point limit) const {
+  std::vector<pollfd> events;
+  append_events(events);
+  posix::poll(events.data(), events.size(), posix::poll_timeout(std::min(limit, next_attempt_)));
+}
+
+}  // namespace daemonctx

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "pidfile/locks.hpp"
+
+#include <algorithm>
+#include <posix/syscalls.hpp>
+
+#include "features.hpp"
+#include "posix/retry.hpp"
+
+namespace daemonctx::posix {
+namespace {
+
+constexpr off_t exclusion_byte = 0;
+constexpr off_t identity_byte = 1;
+constexpr off_t readiness_byte = 2;
+constexpr off_t worker_byte = 3;
+
+struct flock lock_on(off_t byte, short type) noexcept {
+  struct flock lock {};
+  lock.l_type = type;
+  lock.l_whence = SEEK_SET;
+  lock.l_start = byte;
+  lock.l_len = 1;
+  return lock;
+}
+
+int set(int fd, off_t byte) noexcept {
+  struct flock lock = lock_on(byte, F_WRLCK);
+  return error_of(posix::fcntl(fd, F_SETLK, &lock));
+}
+
+// The lock in the way of somebody who wants to read: a write lock, which only who may write the file can have.
+int ask(int fd, off_t byte, struct flock& lock) noexcept {
+  lock = lock_on(byte, F_RDLCK);
+  return error_of(posix::fcntl(fd, F_GETLK, &lock));
+}
+
+bool is_locked(int fd, off_t byte) noexcept {
+  struct flock lock {};
+  return ask(fd, byte, lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+}  // namespace
+
+int lock_exclusion(int fd) noexcept {
+#if DAEMONCTX_HAVE_OFD_LOCKS
+  struct flock lock = lock_on(exclusion_byte, F_WRLCK);
+  const int error = error_of(posix::fcntl(fd, F_OFD_SETLK, &lock));
+  if (error == EACCES) return EAGAIN;
+  if (error != EINVAL) return error;
+#endif
+  return error_of(posix::flock(fd, LOCK_EX | LOCK_NB));
+}
+
+int lock_identity(int fd) noexcept { return set(fd, identity_byte); }
+
+int lock_readiness(int fd) noexcept { return set(fd, readiness_byte); }
+
+int lock_as_worker(int fd) noexcept {
+#if DAEMONCTX_HAVE_OFD_LOCKS
+  struct flock lock = lock_on(worker_byte, F_RDLCK);
+  return error_of(posix::fcntl(fd, F_OFD_SETLK, &lock));
+#else
+  static_cast<void>(fd);
+  return EINVAL;
+#endif
+}
+
+IdentityHolder identity_holder(int fd) noexcept {
+  struct flock lock {};
+  if (const int error = ask(fd, identity_byte, lock)) return {false, 0, error};
+  if (lock.l_type == F_UNLCK) return {};
+  return {true, lock.l_pid > 0 ? lock.l_pid : 0, 0};
+}
+
+std::optional<pid_t> blocking_reader(int fd) noexcept {
+  for (const off_t byte : {exclusion_byte, identity_byte, readiness_byte}) {
+    struct flock lock = lock_on(byte, F_WRLCK);
+    if (posix::fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type == F_RDLCK) return std::max(lock.l_pid, 0);
+  }
+  return {};
+}
+
+bool is_marked_ready(int fd) noexcept { return is_locked(fd, readiness_byte); }
+
+bool has_worker(int fd) noexcept {
+  struct flock lock = lock_on(worker_byte, F_WRLCK);
+  return posix::fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+bool is_excluded(int fd) noexcept { return is_locked(fd, exclusion_byte); }
+
+}  // namespace daemonctx::posix

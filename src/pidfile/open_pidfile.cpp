@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "pidfile/open_pidfile.hpp"
+
+#include <array>
+#include <posix/syscalls.hpp>
+#include <string_view>
+
+#include "posix/retry.hpp"
+#include "safe_path/directory_trust.hpp"
+
+namespace daemonctx {
+namespace {
+
+namespace fs = boost::filesystem;
+
+void check(const fs::path& path, const struct stat& file) {
+  if (!S_ISREG(file.st_mode)) throw unusable_pidfile(path, "it is not a regular file");
+  if (file.st_uid != ::geteuid() && file.st_uid != 0) {
+    throw unusable_pidfile(path, "it belongs to another user (uid " + std::to_string(file.st_uid) + ")");
+  }
+  if ((file.st_mode & (S_IWGRP | S_IWOTH)) != 0) throw unusable_pidfile(path, "others may write it");
+  if (file.st_nlink > 1) throw unusable_pidfile(path, "it has more than one link");
+}
+
+// Where others may rename files, one of root's that is anything else must not be opened to readers, nor emptied.
+void check_text(const posix::Place& place, const fs::path& path, const UniqueFd& fd) {
+  struct stat directory {};
+  std::array<char, 64> text;
+  if (posix::fstat(place.directory.get(), &directory) == -1)
+    throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
+  if (!posix::is_open_to_moves(directory)) return;
+  const auto size = posix::pread(fd.get(), text.data(), text.size(), 0);
+  if (size == -1) throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
+  const std::string_view found(text.data(), static_cast<std::size_t>(size));
+  constexpr std::string_view expected("0123456789 \t\r\n\0", 15);
+  const bool is_number =
+      found.size() < text.size() && found.find_first_not_of(expected) == std::string_view::npos;
+  if (!is_number)
+    throw unusable_pidfile(path, "it holds more than a number, and others could have put it there");
+}
+
+// Those of others in a directory for all are refused by the kernel as a matter of permission. Leaves errno alone.
+bool is_link(const posix::Place& place) noexcept {
+  const int error = errno;
+  struct stat found {};
+  const bool is =
+      posix::fstatat(place.directory.get(), place.name.data(), &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+      S_ISLNK(found.st_mode);
+  errno = error;
+  return is;
+}
+
+}  // namespace
+
+DaemonError unusable_pidfile(const boost::filesystem::path& path, const std::string& why) {
+  return {Step::open_pidfile, std::make_error_code(std::errc::operation_not_permitted), path.string(),
+          "cannot use the pidfile \"" + path.string() + "\": " + why};
+}
+
+posix::Place find_pidfile(const boost::filesystem::path& path) {
+  posix::Place place;
+  const int error = posix::find_place(path.c_str(), posix::LastName::left, place);
+  if (error == ELOOP)
+    throw unusable_pidfile(path, "a symbolic link on the way to it could have been put there by others");
+  if (error != 0) throw DaemonError(Step::open_pidfile, {error, std::generic_category()}, path.string());
+  if (place.name[0] == '\0') throw unusable_pidfile(path, "it is a directory");
+  return place;
+}
+
+UniqueFd open_pidfile(const posix::Place& place, const boost::filesystem::path& path, int flags,
+                      mode_t mode) {
+  // O_NONBLOCK: a FIFO must not hold the start up before it can be refused.
+  flags |= O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+  UniqueFd fd(
+      posix::retry([&] { return posix::openat(place.directory.get(), place.name.data(), flags, mode); }));
+  if (!fd && (errno == ELOOP || is_link(place))) throw unusable_pidfile(path, "it is a symbolic link");
+  if (!fd) throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
+  struct stat file {};
+  if (posix::fstat(fd.get(), &file) == -1) {
+    throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
+  }
+  check(path, file);
+  check_text(place, path, fd);
+  return fd;
+}
+
+}  // namespace daemonctx

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "pidfile/pidfile.hpp"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <charconv>
+#include <posix/syscalls.hpp>
+#include <string>
+#include <utility>
+
+#include "base/deadline.hpp"
+#include "daemonctx/error.hpp"
+#include "pidfile/locks.hpp"
+#include "pidfile/open_pidfile.hpp"
+#include "posix/pidfd.hpp"
+#include "posix/retry.hpp"
+#include "posix/signals.hpp"
+#include "safe_path/trusted_path.hpp"
+
+namespace daemonctx {
+namespace {
+
+namespace fs = boost::filesystem;
+using posix::Clock;
+using std::chrono::milliseconds;
+
+// How long a claim waits for other threads that look at a pidfile.
+constexpr milliseconds look_patience{1000};
+
+// Between the two locks a daemon has no pid to be named by. That takes a few system calls; where it takes
+// longer than this, the starting process was stopped or the machine is very busy.
+constexpr milliseconds identity_patience{2000};
+
+// How often a file that was locked may prove to have been replaced.
+constexpr int most_attempts = 1000;
+
+DaemonError already_running(const fs::path& path, pid_t pid) {
+  const std::string who = pid > 0 ? "pid " + std::to_string(pid) : "pid not known";
+  return {Step::lock_pidfile, std::make_error_code(std::errc::file_exists), path.string(),
+          "already running, " + who + " (pidfile \"" + path.string() + "\")", pid};
+}
+
+DaemonError blocked(const fs::path& path, pid_t reader) {
+  const std::string who = reader > 0 ? "process " + std::to_string(reader) : "some process";
+  return {Step::lock_pidfile, std::make_error_code(std::errc::resource_unavailable_try_again), path.string(),
+          "cannot lock the pidfile \"" + path.string() + "\": " + who + " holds a read lock on it", reader};
+}
+
+// What this process claims. The pid tells it from a child that has inherited the memory, but not the locks.
+struct Claim {
+  std::atomic<pid_t> pid = 0;
+  std::atomic<dev_t> device = 0;
+  std::atomic<ino_t> inode = 0;
+  std::atomic<bool> ready = false;
+  std::atomic<pid_t> worker = 0;
+  std::atomic<int> looks = 0;  // pidfiles that this process has open for a look
+} own_claim;
+
+// With AT_FDCWD by the whole path.
+bool leads_to(int directory, const char* name, int fd) noexcept {
+  struct stat by_name {};
+  struct stat by_descriptor {};
+  return posix::fstatat(directory, name, &by_name, AT_SYMLINK_NOFOLLOW) == 0 &&
+         posix::fstat(fd, &by_descriptor) == 0 && by_name.st_dev == by_descriptor.st_dev &&
+         by_name.st_ino == by_descriptor.st_ino;
+}
+
+bool remove_from(int directory, const char* name, int fd) noexcept {
+  return leads_to(directory, name, fd) && posix::unlinkat(directory, name, 0) == 0;
+}
+
+bool remove_by_path(const char* path, int fd) noexcept {
+  posix::Place place;
+  const int error = posix::find_place(path, posix::LastName::left, place);
+  if (error == 0) return remove_from(place.directory.get(), place.name.data(), fd);
+  // A process that has run out of descriptors should still leave nothing behind.
+  return (error == EMFILE || error == ENFILE) && remove_from(AT_FDCWD, path, fd);
+}
+
+// Waits until the holder of the lock has ended, or briefly: the lock may be given up by a process that lives
+// on, and that a process begins to hold one is no event at all.
+void wait_for_change(const posix::IdentityHolder& holder, Clock::time_point deadline, const sigset_t* mask) {
+  constexpr milliseconds known_slice{10};
+  constexpr milliseconds unknown_slice{1};
+  UniqueFd process;
+  if (holder.pid > 0) process = posix::open_pidfd(holder.pid);
+  pollfd ended{process.get(), POLLIN, 0};
+  const auto slice_end = posix::deadline_in(process ? known_slice : unknown_slice);
+  const timespec left = posix::time_left(std::min(deadline, slice_end));
+  posix::ppoll(&ended, 1, &left, mask);
+}
+
+// A worker may outlive a monitor that was killed, for a moment.
+void wait_for_worker(const fs::path& path, int fd, Clock::time_point deadline, Ticker& ticker,
+                     const sigset_t* mask) {
+  while (posix::has_worker(fd)) {
+    if (deadline <= Clock::now()) throw blocked(path, 0);
+    wait_for_change({}, ticker.wake_up(deadline), mask);
+    ticker.tick();
+  }
+}
+
+// Returns to try again; throws when there is nothing to wait for.
+void wait_for_holder(const fs::path& path, int fd, Clock::time_point deadline,
+                     Clock::time_point naming_deadline, Ticker& ticker, const sigset_t* mask) {
+  const posix::IdentityHolder holder = posix::identity_holder(fd);
+  const auto until = holder.held ? deadline : std::max(deadline, naming_deadline);
+  if (until <= Clock::now()) throw already_running(path, holder.pid);
+  if (const auto reader = posix::blocking_reader(fd); reader && deadline <= Clock::now()) {
+    throw blocked(path, *reader);
+  }
+  wait_for_change(holder, ticker.wake_up(until), mask);
+  ticker.tick();
+}
+
+int wait_for_looks() noexcept {
+  const auto deadline = posix::deadline_in(look_patience);
+  while (own_claim.looks > 0) {
+    if (Clock::now() >= deadline) return EBUSY;
+    posix::poll(nullptr, 0, 1);
+  }
+  return 0;
+}
+
+int write_pid(int fd) noexcept {
+  std::array<char, 16> text;
+  char* end = std::to_chars(text.data(), text.data() + text.size() - 1, posix::getpid()).ptr;
+  *end++ = '\n';
+  const auto size = end - text.data();
+  posix::NoWriteSignal scope;
+  for (off_t at = 0; at < size;) {
+    const auto written = posix::retry([&] { return posix::pwrite(fd, text.data() + at, size - at, at); });
+    scope.failed(posix::error_of(written));
+    if (written <= 0) return written == 0 ? ENOSPC : errno;
+    at += written;
+  }
+  return 0;
+}
+
+}  // namespace
+
+Pidfile Pidfile::lock(const fs::path& path, mode_t mode, milliseconds timeout, Ticker& ticker,
+                      const sigset_t* waiting_mask) {
+  const auto deadline = posix::deadline_in(timeout);
+  const auto naming_deadline = posix::deadline_in(identity_patience);
+  for (int attempt = 0; attempt < most_attempts; ++attempt) {
+    const posix::Place place = find_pidfile(path);
+    UniqueFd fd = open_pidfile(place, path, O_CREAT, mode);
+    const int error = posix::lock_exclusion(fd.get());
+    if (error == EAGAIN) {
+      wait_for_holder(path, fd.get(), deadline, naming_deadline, ticker, waiting_mask);
+      attempt = 0;
+    } else if (error != 0) {
+      throw DaemonError(Step::lock_pidfile, {error, std::generic_category()}, path.string());
+    } else if (leads_to(place.directory.get(), place.name.data(), fd.get())) {
+      if (const auto reader = posix::blocking_reader(fd.get())) throw blocked(path, *reader);
+      wait_for_worker(path, fd.get(), std::max(deadline, naming_deadline), ticker, waiting_mask);
+      if (posix::fchmod(fd.get(), mode) == -1) {
+        throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
+      }
+      return {path, std::move(fd)};
+    }
+  }
+  throw DaemonError(Step::lock_pidfile, std::make_error_code(std::errc::resource_unavailable_try_again),
+                    path.string(),
+                    "cannot lock the pidfile \"" + path.string() + "\": it is replaced all the time");
+}
+
+void Pidfile::check(const fs::path& path) {
+  try {
+    open_pidfile(find_pidfile(path), path, 0, 0);
+  } catch (const DaemonError& error) {
+    if (error.code() != std::errc::no_such_file_or_directory) throw;
+    const std::string directory = path.parent_path().string();
+    if (posix::access(directory.c_str(), W_OK | X_OK) == 0) return;
+    throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
+  }
+}
+
+void Pidfile::forget_looks() noexcept { own_claim.looks = 0; }
+
+int Pidfile::claim() noexcept {
+  struct stat file {};
+  if (posix::fstat(fd_.get(), &file) == -1) return errno;
+  own_claim.device = file.st_dev;
+  own_claim.inode = file.st_ino;
+  own_claim.ready = false;
+  own_claim.pid = posix::getpid();  // from here on nobody in this process opens it for a look
+  int error = wait_for_looks();
+  if (error == 0) error = posix::lock_identity(fd_.get());
+  if (error == 0) error = posix::error_of(posix::ftruncate(fd_.get(), 0));
+  if (error == 0) return write_pid(fd_.get());
+  own_claim.pid = 0;
+  return error;
+}
+
+int Pidfile::mark_ready() noexcept {
+  if (const int error = posix::lock_readiness(fd_.get())) return error;
+  own_claim.ready = true;
+  return 0;
+}
+
+void Pidfile::expect_workers() {
+  const posix::Place place = find_pidfile(path_);
+  constexpr int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+  for_workers_.reset(
+      posix::retry([&] { return posix::openat(place.directory.get(), place.name.data(), flags); }));
+  if (!for_workers_) throw DaemonError(Step::open_pidfile, posix::last_error(), path_.string());
+  if (!daemonctx::leads_to(place.directory.get(), place.name.data(), fd_.get()))
+    throw unusable_pidfile(path_, "it was replaced");
+}
+
+void Pidfile::append_descriptors(std::vector<int>& to) const {
+  for (const UniqueFd* each : {&fd_, &for_workers_}) {
+    if (*each) to.push_back(each->get());
+  }
+}
+
+void Pidfile::leave_to_monitor() noexcept {
+  is_shared_ = true;
+  // Where there are no locks of descriptors the monitor's is shared.
+  if (for_workers_ && posix::lock_as_worker(for_workers_.get()) == 0) fd_ = std::move(for_workers_);
+  own_claim.worker = posix::getpid();
+}
+
+bool Pidfile::is_left_to(pid_t monitor) noexcept {
+  return own_claim.worker == posix::getpid() && own_claim.pid == monitor;
+}
+
+void Pidfile::touch() noexcept { write_pid(fd_.get()); }
+
+Pidfile::Own Pidfile::own(const fs::path& path) noexcept {
+  struct stat file {};
+  if (own_claim.pid != posix::getpid() || posix::stat(path.c_str(), &file) == -1) return Own::no;
+  if (file.st_dev != own_claim.device || file.st_ino != own_claim.inode) return Own::no;
+  return own_claim.ready ? Own::ready : Own::claimed;
+}
+
+void Pidfile::remove() noexcept {
+  if (is_shared_) abandon();
+  if (!fd_) return;
+  // It may be out of reach by now, behind another root directory or in one that another user may not write.
+  if (!remove_by_path(path_.c_str(), fd_.get())) {
+    [[maybe_unused]] const int result = posix::ftruncate(fd_.get(), 0);
+  }
+  fd_.reset();
+  if (own_claim.pid == posix::getpid())
+    own_claim.pid = 0;  // not earlier: until then a look would drop the locks
+}
+
+PidfileLook::PidfileLook(const fs::path& path) noexcept : counts_(true) {
+  ++own_claim.looks;  // before the question: whoever claims asks for this after it has made its claim known
+  own_ = Pidfile::own(path);
+  if (own_ == Pidfile::Own::no) open(path);
+  if (fd_.get() == -1) close();
+}
+
+void PidfileLook::open(const fs::path& path) noexcept {
+  // O_NONBLOCK: a FIFO in its place must not hold us up.
+  constexpr int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+  posix::Place place;
+  error_ = posix::find_place(path.c_str(), posix::LastName::left, place);
+  if (error_ != 0) return;
+  fd_.reset(posix::retry([&] { return posix::openat(place.directory.get(), place.name.data(), flags); }));
+  struct stat file {};
+  if (!fd_ || posix::fstat(fd_.get(), &file) == -1)
+    error_ = errno == EAGAIN ? EBUSY : errno;  // a lease of somebody's
+  else if (!S_ISREG(file.st_mode)) error_ = S_ISDIR(file.st_mode) ? EISDIR : ENODEV;
+  else if (file.st_nlink > 1) error_ = EMLINK;  // another daemon's, by a name that somebody else gave it
+  if (error_ != 0) fd_.reset();
+}
+
+PidfileLook::PidfileLook(PidfileLook&& other) noexcept
+    : own_(other.own_),
+      error_(other.error_),
+      counts_(std::exchange(other.counts_, false)),
+      fd_(std::move(other.fd_)) {}
+
+PidfileLook& PidfileLook::operator=(PidfileLook&& other) noexcept {
+  if (this == &other) return *this;
+  close();
+  own_ = other.own_;
+  error_ = other.error_;
+  counts_ = std::exchange(other.counts_, false);
+  fd_ = std::move(other.fd_);
+  return *this;
+}
+
+void PidfileLook::close() noexcept {
+  fd_.reset();
+  if (std::exchange(counts_, false)) --own_claim.looks;
+}
+
+}  // namespace daemonctx

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "pidfile/reload_status.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "pidfile/lock_board.hpp"
+
+namespace daemonctx {
+namespace {
+
+// From the lowest bit: the text is being changed, refused, running; then how many are finished.
+constexpr std::uint64_t changing_bit = 1;
+constexpr std::uint64_t refused_bit = 2;
+constexpr std::uint64_t running_bit = 4;
+constexpr unsigned count_shift = 3;
+
+// How often a writer may get in between before the reader gives up for now. A hostile one can make each attempt long.
+constexpr int most_attempts = 3;
+
+std::uint64_t encode(const ReloadNotice& notice) noexcept {
+  return (notice.finished << count_shift) | (notice.running ? running_bit : 0) |
+         (notice.refused ? refused_bit : 0);
+}
+
+ReloadNotice decode(std::uint64_t number) {
+  return {.finished = number >> count_shift,
+          .running = (number & running_bit) != 0,
+          .refused = (number & refused_bit) != 0};
+}
+
+bool continues_character(char byte) noexcept { return (static_cast<unsigned char>(byte) & 0xc0U) == 0x80U; }
+
+// Not within a character of UTF-8, and so that one sees it.
+std::string_view cut(std::string_view text, std::array<char, posix::longest_board_text>& room) noexcept {
+  constexpr std::string_view mark = "...";
+  if (text.size() <= room.size()) return text;
+  std::size_t size = room.size() - mark.size();
+  while (size > 0 && continues_character(text[size])) --size;
+  auto* const end = std::copy_n(text.begin(), size, room.begin());
+  std::copy(mark.begin(), mark.end(), end);
+  return {room.data(), size + mark.size()};
+}
+
+}  // namespace
+
+int show_progress(int fd, const ReloadNotice& notice) noexcept {
+  return posix::show_number(fd, posix::BoardNumber::reload, encode(notice));
+}
+
+// A reader takes a text for whole if the number before it and the number after it are the same, and say so.
+int show_outcome(int fd, const ReloadNotice& notice) noexcept {
+  std::array<char, posix::longest_board_text> room;
+  if (const int error = posix::show_number(fd, posix::BoardNumber::reload, encode(notice) | changing_bit))
+    return error;
+  if (const int error = posix::show_text(fd, cut(notice.text, room))) return error;
+  return posix::show_number(fd, posix::BoardNumber::reload, encode(notice));
+}
+
+std::optional<ReloadNotice> read_reload_notice(int fd, pid_t author, bool& settled) {
+  auto number = posix::shown_number(fd, posix::BoardNumber::reload, author);
+  settled = false;
+  for (int attempt = 0; number && attempt < most_attempts; ++attempt) {
+    ReloadNotice notice = decode(*number);
+    if ((*number & changing_bit) != 0) break;
+    if (notice.refused) notice.text = posix::shown_text(fd, author);
+    const auto again = posix::shown_number(fd, posix::BoardNumber::reload, author);
+    settled = again == number;
+    if (settled) return notice;
+    number = again;
+  }
+  if (!number) return std::nullopt;
+  return decode(*number);
+}
+
+}  // namespace daemonctx

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "pidfile/worker_status.hpp"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <posix/syscalls.hpp>
+
+#include "pidfile/lock_board.hpp"
+
+namespace daemonctx {
+namespace {
+
+using posix::BoardNumber;
+using std::chrono::milliseconds;
+using std::chrono::system_clock;
+
+// In the number of the incarnation, beside which the others are changed.
+constexpr std::uint64_t changing_bit = 1;
+constexpr std::uint64_t running_bit = 2;
+constexpr unsigned incarnation_shift = 2;
+
+// In the number of an end, from the lowest bit: there is one, its flags, 8 bits for the status, then the signal.
+constexpr std::uint64_t there_bit = 1;
+constexpr std::uint64_t core_bit = 2;
+constexpr std::uint64_t hung_bit = 4;
+constexpr std::uint64_t ready_bit = 8;
+constexpr unsigned status_shift = 4;
+constexpr unsigned signal_shift = 12;
+
+std::uint64_t encode(const std::optional<WorkerEnd>& end) noexcept {
+  if (!end) return 0;
+  return there_bit | (end->core_dumped ? core_bit : 0) | (end->hung ? hung_bit : 0) |
+         (end->was_ready ? ready_bit : 0) |
+         (static_cast<std::uint64_t>(end->exit_status & 0xff) << status_shift) |
+         (static_cast<std::uint64_t>(end->signal) << signal_shift);
+}
+
+// Whoever may write the pidfile can show any number: not one beyond what the clock can show.
+milliseconds to_time(std::optional<std::uint64_t> number) noexcept {
+  constexpr std::uint64_t two_centuries = std::uint64_t{200} * 365 * 24 * 3600 * 1000;
+  return milliseconds(std::min(number.value_or(0), two_centuries));
+}
+
+std::optional<WorkerEnd> decode(std::uint64_t number, unsigned incarnation, milliseconds uptime) {
+  if ((number & there_bit) == 0) return {};
+  WorkerEnd end;
+  end.incarnation = incarnation;
+  end.exit_status = static_cast<int>((number >> status_shift) & 0xff);
+  end.signal = static_cast<int>((number >> signal_shift) % NSIG);
+  end.core_dumped = (number & core_bit) != 0;
+  end.hung = (number & hung_bit) != 0;
+  end.was_ready = (number & ready_bit) != 0;
+  end.uptime = uptime;
+  return end;
+}
+
+std::uint64_t milliseconds_of(const std::optional<system_clock::time_point>& time) noexcept {
+  if (!time) return 0;
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<milliseconds>(time->time_since_epoch()).count());
+}
+
+}  // namespace
+
+int show_worker(int fd, const WorkerStatus& notice) noexcept {
+  const auto incarnation =
+      (std::uint64_t{notice.incarnation} << incarnation_shift) | (notice.since ? running_bit : 0);
+  const auto uptime = notice.last_exit ? static_cast<std::uint64_t>(notice.last_exit->uptime.count()) : 0;
+  if (const int error = posix::show_number(fd, BoardNumber::incarnation, incarnation | changing_bit))
+    return error;
+  if (const int error = posix::show_number(fd, BoardNumber::began, milliseconds_of(notice.since)))
+    return error;
+  if (const int error = posix::show_number(fd, BoardNumber::end, encode(notice.last_exit))) return error;
+  if (const int error = posix::show_number(fd, BoardNumber::uptime, uptime)) return error;
+  return posix::show_number(fd, BoardNumber::incarnation, incarnation);
+}
+
+std::optional<WorkerStatus> read_worker_notice(int fd, pid_t author) noexcept {
+  constexpr int most_attempts = 10;
+  WorkerStatus status;
+  for (int attempt = 0; attempt < most_attempts; ++attempt) {
+    const auto before = posix::shown_number(fd, BoardNumber::incarnation, author);
+    if (!before) return {};
+    status.incarnation = static_cast<unsigned>(*before >> incarnation_shift);
+    const auto began = posix::shown_number(fd, BoardNumber::began, author);
+    const auto end = posix::shown_number(fd, BoardNumber::end, author);
+    const auto uptime = posix::shown_number(fd, BoardNumber::uptime, author);
+    const auto after = posix::shown_number(fd, BoardNumber::incarnation, author);
+    if ((*before & changing_bit) != 0 || after != before) {
+      posix::poll(nullptr, 0, 1);
+      continue;
+    }
+    const bool runs = (*before & running_bit) != 0;
+    if (runs) status.since = system_clock::time_point(to_time(began));
+    // Between two workers the last one is that of the notice.
+    status.last_exit = decode(end.value_or(0), status.incarnation - (runs ? 1 : 0), to_time(uptime));
+    return status;
+  }
+  return status;
+}
+
+}  // namespace daemonctx

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <array>
+#include <posix/syscalls.hpp>
+#include <system_error>
+
+#include "posix/retry.hpp"
+#include "posix/unique_fd.hpp"
+
+namespace daemonctx::posix {
+
+/// A pipe by which one process dies with another. PR_SET_PDEATHSIG is taken away by a change of user, and needs the
+/// permission to signal; this needs it only of the moment when `hang_on` was called (fcntl(2), F_SETOWN).
+struct Lifeline {
+  UniqueFd holder;     ///< close-on-exec; when its last copy is closed, the other process is killed
+  UniqueFd dependent;  ///< close-on-exec
+};
+
+/// \throws std::system_error
+inline Lifeline make_lifeline() {
+  std::array<int, 2> ends{};
+  if (posix::pipe2(ends.data(), O_CLOEXEC) == -1) throw std::system_error(last_error());
+  return {UniqueFd(ends[1]), UniqueFd(ends[0])};
+}
+
+/// In the process that is to die, for as long as it has `dependent` open. If the other one has died before, nothing happens.
+/// \return 0 or an errno.
+inline int hang_on(int dependent) noexcept {
+#ifdef F_SETSIG
+  if (posix::fcntl(dependent, F_SETOWN, posix::getpid()) == -1) return errno;
+  if (posix::fcntl(dependent, F_SETSIG, SIGKILL) == -1) return errno;
+  return error_of(posix::fcntl(dependent, F_SETFL, O_ASYNC));
+#else
+  static_cast<void>(dependent);
+  return 0;
+#endif
+}
+
+}  // namespace daemonctx::posix

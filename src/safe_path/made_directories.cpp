@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "safe_path/made_directories.hpp"
+
+#include <dirent.h>
+
+#include <memory>
+#include <posix/syscalls.hpp>
+#include <string_view>
+
+#include "daemonctx/error.hpp"
+#include "posix/identity.hpp"
+#include "posix/retry.hpp"
+#include "safe_path/directory_trust.hpp"
+#include "safe_path/trusted_path.hpp"
+
+namespace daemonctx {
+namespace {
+
+constexpr mode_t parent_mode = 0755;
+constexpr int searched = O_PATH | O_DIRECTORY | O_CLOEXEC;
+
+DaemonError failed(const Directory& wanted, std::error_code code) {
+  return {Step::create_directories, code, wanted.path.string()};
+}
+
+DaemonError unsafe(const Directory& wanted, const std::string& why) {
+  return {Step::create_directories, std::make_error_code(std::errc::operation_not_permitted),
+          wanted.path.string(), "cannot use the directory \"" + wanted.path.string() + "\": " + why};
+}
+
+UniqueFd open_to_change(const UniqueFd& parent, const std::string& name, const Directory& wanted) {
+  constexpr int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  UniqueFd directory(posix::openat(parent.get(), name.c_str(), flags));
+  if (!directory && (errno == ELOOP || errno == ENOTDIR)) throw unsafe(wanted, "it is no directory");
+  if (!directory) throw failed(wanted, posix::last_error());
+  return directory;
+}
+
+bool is_empty(const UniqueFd& directory, const Directory& wanted) {
+  const int copy = posix::fcntl(directory.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries(copy == -1 ? nullptr : ::fdopendir(copy), ::closedir);
+  if (!entries) throw failed(wanted, posix::last_error());
+  errno = 0;
+  for (const dirent* entry = nullptr; (entry = ::readdir(entries.get())) != nullptr;) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") return false;
+  }
+  if (errno != 0) throw failed(wanted, posix::last_error());
+  return true;
+}
+
+// Who may write the parent can have moved another directory of root's there, to have it given to him. One that holds
+// nothing is no loss.
+void check_that_it_is_not_moved(const UniqueFd& parent, const UniqueFd& directory, const Directory& wanted) {
+  struct stat place {};
+  if (posix::fstat(parent.get(), &place) == -1) throw failed(wanted, posix::last_error());
+  if (!posix::is_open_to_moves(place) || is_empty(directory, wanted)) return;
+  throw unsafe(wanted, "it is not empty, and others could have put it there");
+}
+
+posix::Identity owner_of(const Directory& wanted, const std::string& user, const std::string& group) {
+  posix::Identity owner;
+  if (wanted.user.empty() && wanted.group.empty() && user.empty() && group.empty())
+    return posix::unelevated();
+  const bool own_user = !wanted.user.empty();
+  const std::string wrong = posix::look_up(
+      own_user ? wanted.user : user, !wanted.group.empty() || own_user ? wanted.group : group, false, owner);
+  if (!wrong.empty()) throw unsafe(wanted, wrong);
+  return owner;
+}
+
+}  // namespace
+
+void Directories::make(const std::vector<Directory>& wanted, const std::string& user,
+                       const std::string& group) {
+  try {
+    for (const Directory& each : wanted) make_one(each, user, group);
+  } catch (...) {
+    undo();
+    throw;
+  }
+}
+
+void Directories::make_one(const Directory& wanted, const std::string& user, const std::string& group) {
+  const posix::Identity owner = owner_of(wanted, user, group);
+  UniqueFd parent(posix::open("/", searched));
+  if (!parent) throw failed(wanted, posix::last_error());
+  const auto way = wanted.path.parent_path().relative_path();
+  for (const auto& name : way) parent = enter(parent, name.string(), wanted);
+  const std::string name = wanted.path.filename().string();
+  create(parent, name, 0700, wanted);  // nobody else's before it has its owner
+  const UniqueFd directory = open_to_change(parent, name, wanted);
+  struct stat found {};
+  if (posix::fstat(directory.get(), &found) == -1) throw failed(wanted, posix::last_error());
+  if (!posix::is_trusted(found.st_uid) && found.st_uid != owner.uid) {
+    throw unsafe(wanted, "it belongs to another user (uid " + std::to_string(found.st_uid) + ")");
+  }
+  const bool given = found.st_uid == owner.uid && found.st_gid == owner.gid;
+  if (given && (found.st_mode & 07777) == wanted.mode) return;
+  if (posix::is_trusted(found.st_uid)) check_that_it_is_not_moved(parent, directory, wanted);
+  if ((!given && posix::fchown(directory.get(), owner.uid, owner.gid) == -1) ||
+      posix::fchmod(directory.get(), wanted.mode) == -1) {
+    throw failed(wanted, posix::last_error());
+  }
+}
+
+UniqueFd Directories::enter(const UniqueFd& parent, const std::string& name, const Directory& wanted) {
+  struct stat found {};
+  if (posix::fstatat(parent.get(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) == -1) {
+    if (errno != ENOENT) throw failed(wanted, posix::last_error());
+    create(parent, name, parent_mode, wanted);
+  }
+  UniqueFd entered = posix::open_directory(name.c_str(), parent.get());
+  if (!entered && errno == ELOOP) {
+    throw unsafe(wanted,
+                 "\"" + name +
+                     "\" on the way to it is, or leads to, a symbolic link that others could have put there");
+  }
+  if (!entered) throw failed(wanted, posix::last_error());
+  return entered;
+}
+
+void Directories::create(const UniqueFd& parent, const std::string& name, mode_t mode,
+                         const Directory& wanted) {
+  if (posix::mkdirat(parent.get(), name.c_str(), mode) == -1) {
+    if (errno == EEXIST) return;
+    throw failed(wanted, posix::last_error());
+  }
+  UniqueFd copy(posix::fcntl(parent.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  if (!copy) {
+    const auto error = posix::last_error();
+    posix::unlinkat(parent.get(), name.c_str(), AT_REMOVEDIR);
+    throw failed(wanted, error);
+  }
+  made_.push_back({std::move(copy), name});
+  const UniqueFd made = open_to_change(parent, name, wanted);
+  check_that_it_is_not_moved(parent, made, wanted);
+  if (posix::fchmod(made.get(), mode) == -1) throw failed(wanted, posix::last_error());
+}
+
+void Directories::undo() noexcept {
+  for (; !made_.empty(); made_.pop_back()) {
+    const Made& last = made_.back();
+    if (last.parent) posix::unlinkat(last.parent.get(), last.name.c_str(), AT_REMOVEDIR);
+  }
+}
+
+void Directories::keep() noexcept {
+  for (Made& each : made_) each.parent.reset();
+}
+
+}  // namespace daemonctx

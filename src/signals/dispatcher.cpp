@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "signals/dispatcher.hpp"
+
+#include <cxxabi.h>
+#include <poll.h>
+
+#include <bit>
+#include <posix/syscalls.hpp>
+#include <utility>
+
+#include "base/deadline.hpp"
+#include "posix/retry.hpp"
+#include "signals/inbox.hpp"
+
+namespace daemonctx {
+namespace {
+
+using posix::Clock;
+
+bool is(const SignalAction& action, StandardAction standard) noexcept {
+  const auto* held = std::get_if<StandardAction>(&action);
+  return held != nullptr && *held == standard;
+}
+
+// An empty handler would make a read or write of a background process start again for ever.
+bool is_job_control(int number) noexcept { return number == SIGTTIN || number == SIGTTOU; }
+
+struct sigaction disposition(int number, const SignalAction& action, bool detached) noexcept {
+  struct sigaction result {};
+  result.sa_flags = SA_ONSTACK;
+  if (is(action, StandardAction::restore_default)) {
+    result.sa_handler = SIG_DFL;
+  } else if (is(action, StandardAction::ignore) &&
+             (number == SIGCHLD || (is_job_control(number) && !detached))) {
+    result.sa_handler = SIG_IGN;
+  } else {
+    result.sa_sigaction = &note_signal;
+    result.sa_flags |= SA_SIGINFO | (is(action, StandardAction::terminate) ? 0 : SA_RESTART);
+  }
+  return result;
+}
+
+void reap_all_children() noexcept {
+  while (posix::retry([] { return posix::waitpid(-1, nullptr, WNOHANG); }) > 0) {
+  }
+}
+
+// This thread is the waiter, and handles mapped signals only inside ppoll(2), until the end of the scope; also if
+// the thread is cancelled there.
+class WaiterScope {
+ public:
+  explicit WaiterScope(const sigset_t& mapped) noexcept {
+    posix::pthread_sigmask(SIG_BLOCK, &mapped, &former_);
+    signal_inbox.waiter = ::pthread_self();
+  }
+  ~WaiterScope() {
+    signal_inbox.waiter = pthread_t{};
+    posix::pthread_sigmask(SIG_SETMASK, &former_, nullptr);
+  }
+  WaiterScope(const WaiterScope&) = delete;
+  WaiterScope& operator=(const WaiterScope&) = delete;
+
+  const sigset_t& former() const noexcept { return former_; }
+
+ private:
+  sigset_t former_;
+};
+
+class Counted {
+ public:
+  explicit Counted(std::atomic<int>& count) noexcept : count_(count) { ++count_; }
+  ~Counted() {
+    // A stop is for every thread that waits, but the descriptor wakes only the one that drains it.
+    if (--count_ > 0 && signal_inbox.stop) signal_inbox.wake.notify();
+  }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+
+ private:
+  std::atomic<int>& count_;
+};
+
+thread_local sigset_t mask_before_fork;
+
+}  // namespace
+
+SignalDispatcher::SignalDispatcher(const SignalMap& map, Hooks hooks) : hooks_(std::move(hooks)) {
+  for (const auto& [number, action] : map) map_[number] = std::make_shared<const SignalAction>(action);
+  installed_.reserve(map_.size() + 1);
+  sigemptyset(&mapped_);
+  posix::pthread_sigmask(SIG_SETMASK, nullptr, &former_mask_);
+}
+
+int SignalDispatcher::fd() noexcept { return signal_inbox.wake.fd(); }
+
+int SignalDispatcher::install(bool detached) noexcept {
+  if (signal_inbox.wake.fd() == -1) {
+    if (const int error = signal_inbox.wake.open()) return error;
+  }
+  installs_ = true;
+  detached_ = detached;
+  signal_inbox.clear();
+  signal_inbox.owner = posix::getpid();
+  for (const auto& [number, action] : map_) {
+    if (const int error = install_one(number, *action)) return error;
+  }
+  if (detached) sigemptyset(&former_mask_);
+  sigset_t mask = former_mask_;
+  for (const Installed& one : installed_) sigdelset(&mask, one.number);
+  return posix::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
+}
+
+int SignalDispatcher::install_one(int number, const SignalAction& action) noexcept {
+  if (is(action, StandardAction::terminate)) signal_inbox.terminating |= signal_bit(number);
+  else signal_inbox.terminating &= ~signal_bit(number);
+  const struct sigaction wanted = disposition(number, action, detached_);
+  struct sigaction former {};
+  if (posix::sigaction(number, &wanted, &former) == -1) return errno;
+  if (sigismember(&mapped_, number) == 0) installed_.push_back({number, former});
+  sigaddset(&mapped_, number);
+  return 0;
+}
+
+void SignalDispatcher::map(int number, SignalAction action) {
+  if (!installs_) return;  // a forked child
+  auto entry = std::make_shared<const SignalAction>(std::move(action));
+  {
+    const std::lock_guard lock(map_mutex_);
+    installed_.reserve(installed_.size() + 1);
+    map_[number] = entry;
+    if (const int error = install_one(number, *entry))
+      throw std::system_error(error, std::generic_category());
+  }
+  sigset_t one;
+  sigemptyset(&one);
+  sigaddset(&one, number);
+  posix::pthread_sigmask(SIG_UNBLOCK, &one, nullptr);
+}
+
+SignalDispatcher::Entry SignalDispatcher::find(int number) {
+  const std::lock_guard lock(map_mutex_);
+  const auto found = map_.find(number);
+  return found == map_.end() ? nullptr : found->second;
+}
+
+void SignalDispatcher::start_thread() {
+  const char* const failure = "cannot start the thread that runs signal actions";
+  if (const int error = stopped_.open()) throw std::system_error(error, std::generic_category(), failure);
+  try {
+    thread_ = std::thread([this] { deliver(); });
+  } catch (const std::system_error& error) {
+    throw std::system_error(error.code(), failure);
+  }
+}
+
+void SignalDispatcher::stop_thread(bool waits) noexcept {
+  if (!thread_.joinable()) return;
+  quits_ = true;
+  signal_inbox.wake.notify();
+  if (waits && thread_.get_id() != std::this_thread::get_id()) thread_.join();
+  else thread_.detach();  // the process is about to end
+}
+
+void SignalDispatcher::deliver() {
+  pollfd readable{fd(), POLLIN, 0};
+  while (!quits_) {
+    posix::poll(&readable, 1, -1);
+    signal_inbox.wake.drain();
+    run_pending();
+  }
+}
+
+void SignalDispatcher::uninstall() noexcept {
+  stop_thread(true);
+  if (!std::exchange(installs_, false)) return;
+  signal_inbox.owner = 0;  // from here on the handler does nothing
+  for (const Installed& one : installed_) {
+    if (!is_spent(one.number)) posix::sigaction(one.number, &one.former, nullptr);
+  }
+  posix::pthread_sigmask(SIG_SETMASK, &former_mask_, nullptr);
+}
+
+void SignalDispatcher::leave_to_child() noexcept {
+  installs_ = false;
+  signal_inbox.owner = 0;
+  for (const Installed& one : installed_) posix::sigaction(one.number, &one.former, nullptr);
+  signal_inbox.wake.close();
+}
+
+// A daemon that was told to stop, and does, must not be killed on its last steps by who tells it again, or asks it to
+// reload: destructors and unwritten output come after the context. Its handler stays.
+bool SignalDispatcher::is_spent(int number) noexcept {
+  const auto found = map_.find(number);
+  return detached_ && signal_inbox.stop && found != map_.end() &&
+         (is(*found->second, StandardAction::terminate) || is(*found->second, StandardAction::reload));
+}
+
+bool SignalDispatcher::wait_until(Clock::time_point deadline) {
+  if (!installs_) return true;
+  return stopped_.fd() == -1 ? wait_and_dispatch(deadline) : wait_for_stop(deadline);
+}
+
+bool SignalDispatcher::wait_and_dispatch(Clock::time_point deadline) {
+  const Counted waits(waiting_);
+  run_pending();
+  while (!signal_inbox.stop && Clock::now() < deadline) {
+    sleep_until(deadline);
+    run_pending();
+  }
+  return signal_inbox.stop;
+}
+
+void SignalDispatcher::sleep_until(Clock::time_point deadline) {
+  pollfd readable{fd(), POLLIN, 0};
+  const WaiterScope scope(mapped_);
+  if (signal_inbox.pending != 0 || signal_inbox.stop) return;
+  const timespec left = posix::time_left(deadline);
+  if (posix::ppoll(&readable, 1, &left, &scope.former()) > 0) signal_inbox.wake.drain();
+}
+
+bool SignalDispatcher::wait_for_stop(Clock::time_point deadline) {
+  pollfd readable{stopped_.fd(), POLLIN, 0};
+  while (!signal_inbox.stop && Clock::now() < deadline) {
+    const timespec left = posix::time_left(deadline);
+    posix::ppoll(&readable, 1, &left, nullptr);
+  }
+  return signal_inbox.stop;
+}
+
+void SignalDispatcher::dispatch() {
+  signal_inbox.wake.drain();
+  run_pending();
+}
+
+void SignalDispatcher::run_pending() {
+  while (std::uint64_t arrived = signal_inbox.pending.exchange(0)) {
+    for (; arrived != 0; arrived &= arrived - 1) run(std::countr_zero(arrived) + 1);
+  }
+}
+
+void SignalDispatcher::run(int number) {
+  const Entry entry = find(number);
+  if (!entry) return;
+  try {
+    if (const auto* standard = std::get_if<StandardAction>(entry.get())) return act(*standard);
+    std::get<1> (*entry)(signal_inbox.slots[static_cast<std::size_t>(number)].load(number));
+  } catch (const abi::__forced_unwind&) {  // the thread is cancelled, and must go on being so
+    throw;
+  } catch (...) {
+    hooks_.report(std::current_exception(), "signal action");
+  }
+}
+
+void SignalDispatcher::act(StandardAction action) {
+  switch (action) {
+    case StandardAction::ignore:
+    case StandardAction::restore_default:
+      break;
+    case StandardAction::terminate:
+      request_stop();
+      break;
+    case StandardAction::reload:
+      hooks_.reload();
+      break;
+    case StandardAction::reopen_output:
+      hooks_.reopen_output();
+      break;
+    case StandardAction::reap_children:
+      reap_all_children();
+      break;
+  }
+}
+
+void SignalDispatcher::request_stop() noexcept {
+  signal_inbox.stop = true;
+  // Before the callbacks of the token: one of them may wait for a thread that waits here.
+  if (stopped_.fd() != -1) stopped_.notify();
+  signal_inbox.wake.notify();
+  stop_source_.request_stop();
+}
+
+bool SignalDispatcher::stop_requested() const noexcept { return signal_inbox.stop; }
+
+void SignalDispatcher::before_fork() noexcept {
+  posix::pthread_sigmask(SIG_BLOCK, &mapped_, &mask_before_fork);
+}
+
+void SignalDispatcher::after_fork_in_parent() noexcept {
+  posix::pthread_sigmask(SIG_SETMASK, &mask_before_fork, nullptr);
+}
+
+void SignalDispatcher::after_fork_in_child() noexcept {
+  struct sigaction standard {};
+  standard.sa_handler = SIG_DFL;
+  for (const Installed& one : installed_) posix::sigaction(one.number, &standard, nullptr);
+  installs_ = false;
+  signal_inbox.owner = 0;
+  signal_inbox.wake.close();
+  stopped_.close();
+  posix::pthread_sigmask(SIG_SETMASK, &mask_before_fork, nullptr);
+}
+
+}  // namespace daemonctx

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <optional>
+
+#include "context/daemon_context_impl.hpp"
+#include "launch/await_daemon.hpp"
+#include "supervise/crash_report.hpp"
+#include "supervise/restart_policy.hpp"
+#include "supervise/signal_relay.hpp"
+#include "supervise/worker_protocol.hpp"
+
+namespace daemonctx {
+
+/// The process between who started the service and the service: it keeps the pidfile and starts workers, one after the
+/// other, as the policy says. One thread, asleep unless something happens.
+class [[gnu::visibility("hidden")]] Monitor {
+ public:
+  using Impl = DaemonContext::Impl;
+
+  /// \pre `impl.options.respawn`. In the thread and with the signal mask that the program had.
+  explicit Monitor(Impl & impl);
+
+  /// Returns in each worker with nothing. In the monitor only if the first worker ended before it was ready, and this is
+  /// no detached daemon, with how that came; otherwise the process ends here.
+  /// \param reports where the first worker reports to, unless that is another process.
+  /// \throws std::system_error if the first worker can't be started.
+  std::optional<Outcome> supervise(const StatusReader* reports);
+
+ private:
+  using Clock = posix::Clock;
+
+  // A worker's life.
+  bool start_worker();
+  bool fork_worker(WorkerConnection & connection);
+  void become_worker(UniqueFd connection) noexcept;
+  WorkerEnd await_worker();
+  std::optional<WorkerEnd> reap();
+  void wait_until(Clock::time_point deadline);
+  Clock::time_point next_deadline() const;
+  bool may_hang() const noexcept;
+  void enforce_deadlines();
+  void kill_worker();
+  Clock::time_point start_deadline() const noexcept;
+  bool waits_for_log() const noexcept;
+  void finish_lines(pid_t author, std::chrono::milliseconds patience);
+
+  // Between two.
+  void note_end(const WorkerEnd& end);
+  bool pause(std::chrono::milliseconds delay);
+  void tell_user(const WorkerEnd& end) noexcept;
+  std::optional<Outcome> give_up_start(const WorkerEnd& end, const StatusReader* reports);
+  [[noreturn]] void leave(int status) noexcept;
+
+  // What is told.
+  void receive_messages();
+  void take(WorkerMessage message);
+  void become_ready();
+  void reopen_output(UniqueFd asker) noexcept;
+  void take_reload(ReloadNotice notice) noexcept;
+  void end_reload();
+  void show() noexcept;
+  void report(const std::string& text) const noexcept;
+  void request_stop();
+
+  Impl& impl_;
+  const RespawnPolicy& policy_;
+  Backoff backoff_;
+  SignalRelay signals_;
+  posix::CrashNote* crash_note_;
+
+  pid_t worker_ = 0;
+  int wait_status_ = 0;
+  UniqueFd connection_;
+  UniqueFd lifeline_;
+  Clock::time_point started_;
+  bool ready_ = false;
+  bool hung_ = false;
+  bool late_ = false;    // not ready in time
+  bool ending_ = false;  // by itself
+  bool offers_reload_ = false;
+  Clock::time_point last_said_;
+  Clock::time_point kill_at_ = Clock::time_point::max();
+
+  bool was_ever_ready_ = false;
+  bool stopping_ = false;
+};
+
+}  // namespace daemonctx

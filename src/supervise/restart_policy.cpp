@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "supervise/restart_policy.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+#include <stdexcept>
+
+namespace daemonctx {
+namespace {
+
+using std::chrono::milliseconds;
+
+void require(bool condition, const std::string& reason) {
+  if (!condition) throw std::invalid_argument("respawn: " + reason);
+}
+
+bool has(const std::vector<int>& statuses, int status) {
+  return std::find(statuses.begin(), statuses.end(), status) != statuses.end();
+}
+
+double after(double delay, const RespawnPolicy& policy) {
+  return std::min(delay * policy.factor, static_cast<double>(policy.longest_delay.count()));
+}
+
+// The restarts that count are at least the delays between them apart.
+void check_that_it_can_give_up(const RespawnPolicy& policy) {
+  constexpr unsigned most_shown = 6;
+  const auto window = static_cast<double>(policy.window.count());
+  auto delay = static_cast<double>(policy.first_delay.count());
+  double sum = 0;
+  std::ostringstream terms;
+  for (unsigned left = policy.most_restarts - 1, shown = 0; left > 0; --left, ++shown) {
+    delay = after(delay, policy);
+    const double shortest = delay * (1 - policy.jitter);
+    if (shown < most_shown) terms << (shown > 0 ? " + " : "") << std::llround(shortest);
+    else if (shown == most_shown) terms << " + ...";
+    sum += shortest;
+    if (shown < most_shown || after(delay, policy) != delay) continue;
+    sum += shortest * (left - 1);  // they don't grow any more
+    break;
+  }
+  require(sum < window, "it could never give up: " + std::to_string(policy.most_restarts) +
+                            " restarts don't fit in the window of " + std::to_string(policy.window.count()) +
+                            " ms, since the delays between them alone take " + terms.str() + " ms");
+}
+
+void check_durations(const RespawnPolicy& policy) {
+  constexpr auto none = milliseconds::zero();
+  require(policy.first_delay >= none, "first_delay must not be negative");
+  require(policy.longest_delay >= policy.first_delay, "longest_delay is shorter than first_delay");
+  require(policy.window > none, "window must be longer than zero");
+  require(policy.stable_after > none,
+          "stable_after must be longer than zero: each run would reset the count");
+  require(policy.stop_timeout >= none, "stop_timeout must not be negative");
+  require(policy.hang_timeout >= none, "hang_timeout must not be negative");
+}
+
+void check_statuses(const RespawnPolicy& policy) {
+  for (const auto* statuses : {&policy.final_statuses, &policy.immediate_statuses}) {
+    for (const int status : *statuses) {
+      require(status >= 0 && status <= 255, std::to_string(status) + " can't be an exit status");
+    }
+  }
+  for (const int status : policy.final_statuses) {
+    require(!has(policy.immediate_statuses, status),
+            "the exit status " + std::to_string(status) + " can't be both final and immediate");
+  }
+}
+
+}  // namespace
+
+void validate(const RespawnPolicy& policy) {
+  require(std::isfinite(policy.factor) && policy.factor >= 1, "factor must be 1 or more");
+  require(policy.jitter >= 0 && policy.jitter <= 1, "jitter must be between 0 and 1");
+  check_durations(policy);
+  check_statuses(policy);
+  if (policy.most_restarts > 0) check_that_it_can_give_up(policy);
+}
+
+Backoff::Backoff(const RespawnPolicy& policy)
+    : policy_(policy),
+      delay_(static_cast<double>(policy.first_delay.count())),
+      chance_(static_cast<unsigned>(Clock::now().time_since_epoch().count())) {}
+
+milliseconds Backoff::grown_delay() {
+  const double spread = std::uniform_real_distribution<>(-policy_.jitter, policy_.jitter)(chance_);
+  const double delay = delay_ * (1 + spread);
+  delay_ = after(delay_, policy_);
+  return milliseconds(std::llround(delay));
+}
+
+std::optional<milliseconds> Backoff::next(const WorkerEnd& end, Clock::time_point now) {
+  if (policy_.most_restarts == 0) return std::nullopt;
+  const bool exited = end.signal == 0 && !end.hung;
+  if (exited && has(policy_.final_statuses, end.exit_status)) return std::nullopt;
+  if (end.was_ready && end.uptime >= policy_.stable_after) {
+    delay_ = static_cast<double>(policy_.first_delay.count());
+    restarts_.clear();
+  }
+  while (!restarts_.empty() && now - restarts_.front() >= policy_.window) restarts_.pop_front();
+  gave_up_ = restarts_.size() >= policy_.most_restarts;
+  if (gave_up_) return std::nullopt;
+  const bool at_once = exited && has(policy_.immediate_statuses, end.exit_status);
+  const milliseconds delay = at_once ? milliseconds::zero() : grown_delay();
+  restarts_.push_back(now + delay);
+  return delay;
+}
+
+}  // namespace daemonctx

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "supervise/signal_relay.hpp"
+
+#include <iterator>
+#include <posix/syscalls.hpp>
+#include <system_error>
+
+#include "signals/inbox.hpp"
+
+namespace daemonctx {
+
+SignalRelay::SignalRelay(const SignalMap& map, std::function<void()> on_stop)
+    : on_stop_(std::move(on_stop)),
+      // None of these actions throws.
+      signals_(relayed(map), {.reload = [] {}, .reopen_output = [] {}, .report = [](const auto&, auto) {}}) {}
+
+SignalMap SignalRelay::relayed(const SignalMap& map) {
+  SignalMap result;
+  for (const auto& [number, action] : map) {
+    const auto* standard = std::get_if<StandardAction>(&action);
+    if (standard != nullptr && (*standard == ignore || *standard == restore_default)) {
+      result[number] = action;
+      continue;
+    }
+    mapped_by_all_ |= signal_bit(number);
+    if (number == SIGTERM || (standard != nullptr && *standard == terminate)) {
+      stopping_ |= signal_bit(number);
+      result[number] = [this](const SignalInfo& info) { stop(info); };
+    } else {
+      result[number] = [this](const SignalInfo& info) { take(info); };
+    }
+  }
+  result[SIGCHLD] = [](const SignalInfo&) {};  // wakes the monitor
+  // A report that nobody takes is no reason to end, also one that the user's own code writes.
+  for (const int number : {SIGPIPE, SIGXFSZ}) {
+    if ((mapped_by_all_ & signal_bit(number)) == 0) result[number] = ignore;
+  }
+  return result;
+}
+
+void SignalRelay::begin(pid_t worker) {
+  worker_ = worker;
+  mapped_ = mapped_by_all_;
+  if (worker != 0) handed_on_.clear();
+  hand_on_held();
+}
+
+void SignalRelay::add(int number) {
+  mapped_ |= signal_bit(number);
+  if (number == SIGCHLD || (stopping_ & signal_bit(number)) != 0) return;
+  try {
+    signals_.map(number, [this](const SignalInfo& info) { take(info); });
+  } catch (const std::system_error&) {
+    return;
+  }
+  hand_on_held();
+}
+
+void SignalRelay::keep_unsettled(int number) {
+  if (auto node = handed_on_.extract(number)) held_.insert(std::move(node));
+}
+
+// What the kernel sends to one of them, a terminal's signals, it sends to both.
+void SignalRelay::take(const SignalInfo& info) {
+  if (info.by_kernel && worker_ != 0) return;
+  if (worker_ != 0 && (mapped_ & signal_bit(info.number)) != 0) hand_on(info);
+  else held_[info.number] = info;
+}
+
+void SignalRelay::stop(const SignalInfo& info) {
+  on_stop_();
+  if (worker_ != 0 && !info.by_kernel) hand_on(info);
+}
+
+void SignalRelay::hand_on(const SignalInfo& info) {
+  handed_on_[info.number] = info;
+  sigval value{};
+  value.sival_int = info.value;
+  if (info.value != 0) posix::sigqueue(worker_, info.number, value);
+  else posix::kill(worker_, info.number);
+}
+
+void SignalRelay::hand_on_held() {
+  if (worker_ == 0) return;  // a worker's last words
+  for (auto each = held_.begin(); each != held_.end();) {
+    const bool wanted = (mapped_ & signal_bit(each->first)) != 0;
+    if (wanted) hand_on(each->second);
+    each = wanted ? held_.erase(each) : std::next(each);
+  }
+}
+
+}  // namespace daemonctx

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "supervise/worker_protocol.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <posix/syscalls.hpp>
+#include <sstream>
+#include <system_error>
+
+#include "base/deadline.hpp"
+#include "manager/sd_notify.hpp"
+#include "posix/retry.hpp"
+
+namespace daemonctx {
+namespace {
+
+constexpr std::string_view mapped_key = "X_DAEMONCTX_MAPPED=";
+constexpr std::string_view output_text = "output";
+constexpr std::string_view error_text = "error";
+constexpr std::string_view done_text = "done";
+constexpr std::chrono::seconds longest_answer{10};
+constexpr std::string_view reload_key = "X_DAEMONCTX_RELOAD=";
+
+// What follows the key; empty if it is another.
+std::optional<std::string> value_of(std::string_view text, std::string_view key) {
+  if (text.substr(0, key.size()) != key) return {};
+  return std::string(text.substr(key.size()));
+}
+
+UniqueFd above_standard_descriptors(int fd) noexcept {
+  UniqueFd given(fd);
+  UniqueFd moved(posix::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  return moved ? std::move(moved) : std::move(given);
+}
+
+void keep_first(UniqueFd& kept, const cmsghdr& header) noexcept {
+  if (header.cmsg_level != SOL_SOCKET || header.cmsg_type != SCM_RIGHTS) return;
+  const std::size_t count = (header.cmsg_len - CMSG_LEN(0)) / sizeof(int);
+  for (std::size_t at = 0; at < count; ++at) {
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(&header) + at * sizeof fd, sizeof fd);
+    UniqueFd received(fd);
+    if (!kept) kept = std::move(received);
+  }
+}
+
+}  // namespace
+
+WorkerConnection connect_worker() {
+  std::array<int, 2> ends{};
+  if (posix::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends.data()) == -1) {
+    throw std::system_error(posix::last_error());
+  }
+  return {above_standard_descriptors(ends[0]), above_standard_descriptors(ends[1])};
+}
+
+std::optional<WorkerMessage> receive_message(int fd) {
+  std::array<char, 4096> text;
+  alignas(cmsghdr) std::array<char, 256> control;
+  iovec part{text.data(), text.size()};
+  msghdr datagram{};
+  datagram.msg_iov = &part;
+  datagram.msg_iovlen = 1;
+  datagram.msg_control = control.data();
+  datagram.msg_controllen = control.size();
+  const auto size =
+      posix::retry([&] { return posix::recvmsg(fd, &datagram, MSG_DONTWAIT | MSG_CMSG_CLOEXEC); });
+  if (size == -1) return {};
+  WorkerMessage message{{text.data(), static_cast<std::size_t>(size)}, {}};
+  for (cmsghdr* each = CMSG_FIRSTHDR(&datagram); each != nullptr; each = CMSG_NXTHDR(&datagram, each)) {
+    keep_first(message.descriptor, *each);
+  }
+  return message;
+}
+
+std::string for_manager(std::string_view text) {
+  constexpr std::array<std::string_view, 11> keys = {
+      "READY=",   "RELOADING=", "MONOTONIC_USEC=", "STATUS=",        "ERRNO=",  "EXTEND_TIMEOUT_USEC=",
+      "FDSTORE=", "FDNAME=",    "FDPOLL=",         "FDSTOREREMOVE=", "BARRIER="};
+  std::string passed;
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    const bool passes = std::any_of(keys.begin(), keys.end(),
+                                    [&](std::string_view key) { return line.substr(0, key.size()) == key; });
+    if (passes) passed.append(passed.empty() ? "" : "\n").append(line);
+  }
+  return passed;
+}
+
+void answer_reopen(UniqueFd asker, const std::string& refusal, bool output, bool error) noexcept {
+  Notify answer;
+  answer.adopt(std::move(asker));
+  answer.never_wait();
+  if (!refusal.empty()) return static_cast<void>(answer.send(refusal));
+  if (output) answer.send(output_text, STDOUT_FILENO);
+  if (error) answer.send(error_text, STDERR_FILENO);
+  answer.send(done_text);
+}
+
+ReopenAnswer await_reopen(int fd) {
+  ReopenAnswer answer;
+  const auto deadline = posix::deadline_in(longest_answer);
+  while (answer.refusal.empty()) {
+    pollfd readable{fd, POLLIN, 0};
+    posix::poll(&readable, 1, posix::poll_timeout(deadline));
+    auto message = receive_message(fd);
+    if (!message) {
+      if (posix::Clock::now() >= deadline) answer.refusal = "the monitor does not answer";
+      continue;
+    }
+    if (message->text == done_text) return answer;
+    const bool is_error = message->text == error_text;
+    if (!is_error && message->text != output_text) answer.refusal = message->text;
+    else if (!message->descriptor) answer.refusal = "there is no descriptor left";
+    else (is_error ? answer.err : answer.out) = std::move(message->descriptor);
+  }
+  return answer;
+}
+
+std::string mapped_message(int signal) { return std::string(mapped_key) + std::to_string(signal); }
+
+std::optional<int> mapped_signal(std::string_view text) {
+  const auto value = value_of(text, mapped_key);
+  if (!value) return {};
+  int signal = 0;
+  std::istringstream(*value) >> signal;
+  const bool can_be = signal > 0 && signal < NSIG && signal != SIGKILL && signal != SIGSTOP;
+  return can_be ? std::optional(signal) : std::nullopt;
+}
+
+std::string reload_message(const ReloadNotice& notice) {
+  std::ostringstream text;
+  text << reload_key << notice.finished << ' ' << notice.running << ' ' << notice.refused << ' '
+       << notice.text.substr(0, 512);
+  return text.str();
+}
+
+std::optional<ReloadNotice> told_reload(std::string_view text) {
+  const auto value = value_of(text, reload_key);
+  if (!value) return {};
+  ReloadNotice notice;
+  std::istringstream in(*value);
+  in >> notice.finished >> notice.running >> notice.refused;
+  in.get();
+  std::getline(in, notice.text, '\0');
+  return notice;
+}
+
+}  // namespace daemonctx

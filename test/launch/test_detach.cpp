@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: BSL-1.0
+#define BOOST_TEST_MODULE detach
+#include "launch/detach.hpp"
+
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <boost/test/unit_test.hpp>
+
+#include "scene.hpp"
+
+using namespace daemonctx;
+
+namespace {
+
+using Mechanism = pid_t (*)(const StatusWriter&) noexcept;
+
+int shared = 0;
+
+// Starts a daemon that tells its session and ends. It must leave through _exit: it is a copy of this test.
+void start_and_check(Mechanism start) {
+  const scene::Scene adopts_the_daemon;
+  StatusPipe pipe = create_status_pipe();
+  shared = 1;
+  const pid_t intermediate = start(pipe.writer);
+  BOOST_REQUIRE(intermediate != -1);
+  if (intermediate == 0) {
+    shared = 2;  // on a copy of the memory
+    pipe.writer.send_failure(Step::run_service, static_cast<int>(::getsid(0)));
+    ::_exit(0);
+  }
+  pipe.writer.close();
+  pid_t daemon = 0;
+  pid_t reporter = 0;
+  pid_t session = 0;
+  StatusRecord record;
+  for (std::string text; pipe.reader.receive(record, text);) {
+    if (record.kind == StatusRecord::Kind::pid) daemon = record.pid;
+    else reporter = record.pid, session = record.error;
+  }
+  BOOST_TEST(daemon != 0);
+  BOOST_TEST(daemon == reporter);
+  BOOST_TEST(session == intermediate);
+  BOOST_TEST(shared == 1);
+  BOOST_TEST(scene::await_end(intermediate).exited(0));
+  BOOST_TEST(scene::await_end(daemon).exited(0));
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(the_daemon_knows_its_processor) {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  ::sched_getaffinity(0, sizeof allowed, &allowed);
+  for (const Mechanism start :
+       {static_cast<Mechanism>(start_intermediate), static_cast<Mechanism>(start_by_fork)}) {
+    const scene::Scene adopts_the_daemon;
+    StatusPipe pipe = create_status_pipe();
+    if (start(pipe.writer) == 0) {
+      int wrong = 0;
+      for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+        if (!CPU_ISSET(cpu, &allowed)) continue;
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        ::sched_setaffinity(0, sizeof one, &one);
+        if (::sched_getcpu() != cpu) ++wrong;
+      }
+      pipe.writer.send_failure(Step::run_service, wrong);
+      ::_exit(0);
+    }
+    pipe.writer.close();
+    StatusRecord record;
+    int wrong = -1;
+    for (std::string text; pipe.reader.receive(record, text);) {
+      if (record.kind == StatusRecord::Kind::failure) wrong = record.error;
+    }
+    BOOST_TEST(wrong == 0);
+  }
+}
+
+// Often: what vfork shares would be damaged sooner or later.
+BOOST_AUTO_TEST_CASE(by_vfork) {
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  for (int round = 0; round < 200; ++round) start_and_check(start_by_vfork);
+#endif
+}
+
+BOOST_AUTO_TEST_CASE(by_fork) {
+  for (int round = 0; round < 200; ++round) start_and_check(start_by_fork);
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: BSL-1.0
+#define BOOST_TEST_MODULE sd_notify
+#include "manager/sd_notify.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/test/unit_test.hpp>
+#include <ctime>
+#include <thread>
+
+#include "listener.hpp"
+#include "scene.hpp"
+
+using daemonctx::Notify;
+using scene::Datagram;
+using scene::Listener;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Stage {
+  scene::Scene scene;
+  Listener manager{scene.path("socket")};
+  Notify notify;
+
+  Stage() { BOOST_TEST(notify.open(manager.name()) == ""); }
+};
+
+long long now_in_microseconds() {
+  timespec time{};
+  ::clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec * 1'000'000LL + time.tv_nsec / 1'000;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(speaks_to_a_path_and_to_an_abstract_name_byte_for_byte) {
+  const scene::Scene scene;
+  for (const std::string& name : {scene.path("socket"), "@daemonctx-test-" + std::to_string(::getpid())}) {
+    const Listener manager(name);
+    Notify notify;
+    BOOST_TEST(notify.open(name) == "");
+    notify.ready(0);
+    const Datagram first = manager.next();
+    BOOST_TEST(first.text == "READY=1");
+    BOOST_TEST(first.pid == ::getpid());
+    BOOST_TEST(first.uid == ::getuid());
+    notify.ready(42);
+    BOOST_TEST(manager.next().text == "MAINPID=42\nREADY=1");
+    notify.stopping();
+    BOOST_TEST(manager.next().text == "STOPPING=1");
+    notify.ping();
+    BOOST_TEST(manager.next().text == "WATCHDOG=1");
+    notify.status("two\nlines");
+    BOOST_TEST(manager.next().text == "STATUS=two lines");
+    notify.failure(2, "no such\nkey");
+    BOOST_TEST(manager.next().text == "ERRNO=2\nSTATUS=no such key");
+    notify.extend_timeout(1500ms);
+    BOOST_TEST(manager.next().text == "EXTEND_TIMEOUT_USEC=1500000");
+    BOOST_TEST(notify.remove_stored("web") == 0);
+    BOOST_TEST(manager.next().text == "FDSTOREREMOVE=1\nFDNAME=web");
+    BOOST_TEST(manager.next().text == "nothing");
+  }
+}
+
+BOOST_FIXTURE_TEST_CASE(tells_the_time_of_a_reload_in_the_same_datagram, Stage) {
+  const auto before = now_in_microseconds();
+  notify.reloading();
+  const std::string message = manager.next().text;
+  const std::string start = "RELOADING=1\nMONOTONIC_USEC=";
+  BOOST_REQUIRE(message.substr(0, start.size()) == start);
+  const long long told = std::stoll(message.substr(start.size()));
+  BOOST_TEST(told >= before);
+  BOOST_TEST(told <= now_in_microseconds());
+}
+
+BOOST_FIXTURE_TEST_CASE(a_stored_descriptor_goes_along, Stage) {
+  BOOST_TEST(notify.store("web", STDIN_FILENO) == 0);
+  const Datagram message = manager.next();
+  BOOST_TEST(message.text == "FDSTORE=1\nFDNAME=web");
+  struct stat sent {};
+  struct stat received {};
+  BOOST_REQUIRE(message.descriptor);
+  BOOST_TEST(::fstat(STDIN_FILENO, &sent) == 0);
+  BOOST_TEST(::fstat(message.descriptor.get(), &received) == 0);
+  BOOST_TEST(sent.st_ino == received.st_ino);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_barrier_ends_when_the_manager_has_come_so_far, Stage) {
+  BOOST_TEST(notify.barrier(1ms) == ETIMEDOUT);
+  BOOST_TEST(manager.next().text == "BARRIER=1");
+  std::thread reader([&] {
+    notify.status("before");
+    BOOST_TEST(notify.barrier(scene::patience) == 0);
+  });
+  while (manager.next().text != "BARRIER=1") std::this_thread::yield();  // and closes what came with it
+  reader.join();
+}
+
+BOOST_FIXTURE_TEST_CASE(a_long_status_is_cut, Stage) {
+  notify.status(std::string(100000, 'x'));
+  const std::string message = manager.next().text;
+  BOOST_TEST(message.substr(0, 8) == "STATUS=x");
+  BOOST_TEST(message.size() <= 4096U);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_manager_that_begins_anew_is_found_again, Stage) {
+  notify.ready(0);
+  BOOST_TEST(manager.next().text == "READY=1");
+  ::unlink(manager.name().c_str());
+  manager.close();
+  notify.stopping();  // nobody is there
+  const Listener next(manager.name());
+  notify.stopping();
+  BOOST_TEST(next.next().text == "STOPPING=1");
+}
+
+BOOST_FIXTURE_TEST_CASE(who_has_forgotten_it_says_nothing, Stage) {
+  notify.forget();
+  notify.stopping();
+  BOOST_TEST(manager.next().text == "nothing");
+  BOOST_TEST(notify.barrier(scene::patience) == ENOTCONN);
+}
+
+BOOST_AUTO_TEST_CASE(a_ping_is_due_at_half_time) {
+  const scene::Scene scene;
+  const Listener manager(scene.path("socket"));
+  Notify notify;
+  BOOST_TEST(notify.open(manager.name()) == "");
+  BOOST_TEST((notify.next_ping() == std::chrono::steady_clock::time_point::max()));
+  notify.ping_if_due();
+  BOOST_TEST(manager.next().text == "nothing");
+  notify.watch(10h);
+  const auto in = notify.next_ping() - std::chrono::steady_clock::now();
+  BOOST_TEST((in > 4h && in <= 5h));
+  notify.ping_if_due();
+  BOOST_TEST(manager.next().text == "nothing");
+  notify.watch(1us);
+  notify.ping_if_due();
+  BOOST_TEST(manager.next().text == "WATCHDOG=1");
+}
+
+BOOST_AUTO_TEST_CASE(what_is_no_address_is_refused_with_the_reason) {
+  const auto refusal = [](const std::string& name) { return Notify().open(name); };
+  BOOST_TEST(refusal("") == "");
+  BOOST_TEST(refusal("/nowhere/at/all") == "");  // nobody is there; that is no error
+  BOOST_TEST(
+      refusal("vsock:2:1234") ==
+      "cannot notify the service manager at \"vsock:2:1234\": sockets of another machine (vsock) are not "
+      "supported");
+  BOOST_TEST(refusal("relative") ==
+             "cannot notify the service manager at \"relative\": it is neither an absolute path nor an "
+             "abstract name");
+  const std::string endless = '/' + std::string(200, 'x');
+  BOOST_TEST(refusal(endless) ==
+             "cannot notify the service manager at \"" + endless + "\": the name is too long");
+}

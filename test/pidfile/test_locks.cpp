@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSL-1.0
+#define BOOST_TEST_MODULE locks
+#include "pidfile/locks.hpp"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <boost/test/unit_test.hpp>
+
+#include "posix/unique_fd.hpp"
+#include "scene.hpp"
+
+using daemonctx::UniqueFd;
+using namespace daemonctx::posix;
+
+namespace {
+
+UniqueFd open_file(const scene::Scene& scene) {
+  return UniqueFd(::open(scene.path("file").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+}
+
+// The status of a forked child that runs `work`.
+template <class Work>
+int in_child(Work work) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(work() ? 0 : 1);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return status;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(exclusion_belongs_to_the_open_file_and_its_copies) {
+  const scene::Scene scene;
+  UniqueFd first = open_file(scene);
+  const UniqueFd second = open_file(scene);
+  BOOST_TEST(lock_exclusion(first.get()) == 0);
+  BOOST_TEST(lock_exclusion(second.get()) == EAGAIN);
+  // A child shares it: closing there gives nothing up.
+  BOOST_TEST(in_child([&] {
+               first.reset();
+               return lock_exclusion(second.get()) == EAGAIN;
+             }) == 0);
+  BOOST_TEST(lock_exclusion(second.get()) == EAGAIN);
+  first.reset();
+  BOOST_TEST(lock_exclusion(second.get()) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(identity_names_the_process_and_ends_with_it) {
+  const scene::Scene scene;
+  const UniqueFd file = open_file(scene);
+  BOOST_TEST(!identity_holder(file.get()).held);
+  BOOST_TEST(lock_identity(file.get()) == 0);
+  BOOST_TEST(!identity_holder(file.get()).held);  // one's own is not seen
+  const pid_t here = ::getpid();
+  BOOST_TEST(in_child([&] {
+               const IdentityHolder holder = identity_holder(file.get());
+               return holder.held && holder.pid == here && lock_identity(file.get()) != 0;
+             }) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(the_two_do_not_get_in_each_others_way) {
+  const scene::Scene scene;
+  const UniqueFd file = open_file(scene);
+  BOOST_TEST(lock_exclusion(file.get()) == 0);
+  BOOST_TEST(in_child([&] { return lock_identity(file.get()) == 0; }) == 0);
+  BOOST_TEST(in_child([&] { return !identity_holder(file.get()).held; }) == 0);
+}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: BSL-1.0
+#define BOOST_TEST_MODULE dispatcher
+#include "signals/dispatcher.hpp"
+
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <boost/test/unit_test.hpp>
+#include <future>
+#include <stdexcept>
+
+using namespace daemonctx;
+using namespace std::chrono_literals;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Fixture {
+  std::atomic<int> reloads = 0;
+  std::atomic<int> reopens = 0;
+  std::atomic<int> reports = 0;
+  std::atomic<int> calls = 0;
+  std::atomic<int> last_value = 0;
+  SignalDispatcher dispatcher{
+      SignalMap{{SIGUSR1,
+                 [this](const SignalInfo& info) {
+                   last_value = info.value;
+                   ++calls;
+                 }},
+                {SIGUSR2, [](const SignalInfo&) { throw std::runtime_error("bad"); }},
+                {SIGTERM, terminate},
+                {SIGHUP, reload},
+                {SIGWINCH, reopen_output}},
+      SignalDispatcher::Hooks{.reload = [this] { ++reloads; },
+                              .reopen_output = [this] { ++reopens; },
+                              .report = [this](const std::exception_ptr&, std::string_view) { ++reports; }}};
+
+  Fixture() { BOOST_REQUIRE(dispatcher.install(false) == 0); }
+};
+
+void queue(int value) {
+  sigval given{};
+  given.sival_int = value;
+  while (::sigqueue(::getpid(), SIGUSR1, given) == -1) std::this_thread::yield();
+}
+
+bool readable(int fd) {
+  pollfd poll{fd, POLLIN, 0};
+  return ::poll(&poll, 1, 0) == 1;
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_CASE(actions_run_in_dispatch_and_not_before, Fixture) {
+  BOOST_TEST(!readable(dispatcher.fd()));
+  for (const int signal : {SIGUSR1, SIGUSR2, SIGHUP, SIGWINCH}) ::raise(signal);
+  BOOST_TEST(readable(dispatcher.fd()));
+  BOOST_TEST(calls + reloads + reopens + reports == 0);
+  dispatcher.dispatch();
+  BOOST_TEST(calls == 1);
+  BOOST_TEST(reloads == 1);
+  BOOST_TEST(reopens == 1);
+  BOOST_TEST(reports == 1);
+  BOOST_TEST(!readable(dispatcher.fd()));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_stop_shows_in_the_handler_and_its_token_after_dispatch, Fixture) {
+  BOOST_TEST(!dispatcher.stop_requested());
+  ::raise(SIGTERM);
+  BOOST_TEST(dispatcher.stop_requested());
+  BOOST_TEST(!dispatcher.stop_token().stop_requested());
+  dispatcher.dispatch();
+  BOOST_TEST(dispatcher.stop_token().stop_requested());
+}
+
+BOOST_FIXTURE_TEST_CASE(waiting_ends_with_the_deadline_the_stop_or_a_request_from_another_thread, Fixture) {
+  BOOST_TEST(!dispatcher.wait_until(Clock::now()));
+  BOOST_TEST(!dispatcher.wait_until(Clock::now() + 5ms));
+  auto waiter =
+      std::async(std::launch::async, [&] { return dispatcher.wait_until(Clock::time_point::max()); });
+  auto another =
+      std::async(std::launch::async, [&] { return dispatcher.wait_until(Clock::time_point::max()); });
+  BOOST_TEST((waiter.wait_for(5ms) == std::future_status::timeout));
+  dispatcher.request_stop();
+  BOOST_TEST(waiter.get());
+  BOOST_TEST(another.get());
+  BOOST_TEST(dispatcher.wait_until(Clock::time_point::max()));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_signal_stops_every_thread_that_waits, Fixture) {
+  for (int round = 0; round < 3; ++round) {
+    std::vector<std::future<bool>> waiters;
+    for (int n = 0; n < 4; ++n) {
+      waiters.push_back(
+          std::async(std::launch::async, [&] { return dispatcher.wait_until(Clock::time_point::max()); }));
+    }
+    ::kill(::getpid(), SIGTERM);
+    for (auto& waiter : waiters) BOOST_TEST(waiter.get());
+  }
+}
+
+BOOST_FIXTURE_TEST_CASE(the_last_of_a_burst_is_handled_while_waiting, Fixture) {
+  auto sender = std::async(std::launch::async, [] {
+    sigset_t all;  // so that the waiting thread is the one that is hit
+    sigfillset(&all);
+    ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+    for (int n = 1; n <= 10000; ++n) queue(n);
+  });
+  while (sender.wait_for(0ms) != std::future_status::ready) dispatcher.wait_until(Clock::now() + 1ms);
+  const int before = calls;
+  queue(10001);
+  dispatcher.wait_until(Clock::now());
+  BOOST_TEST(calls == before + 1);
+  BOOST_TEST(last_value == 10001);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_thread_of_its_own_runs_the_actions, Fixture) {
+  dispatcher.start_thread();
+  for (int n = 1; n <= 1000; ++n) {
+    const int before = calls;
+    queue(n);
+    while (calls == before) std::this_thread::yield();
+    BOOST_REQUIRE(last_value == n);
+  }
+  BOOST_TEST(!dispatcher.wait_until(Clock::now() + 1ms));
+  ::kill(::getpid(), SIGTERM);
+  BOOST_TEST(dispatcher.wait_until(Clock::time_point::max()));
+  dispatcher.stop_thread(true);
+  BOOST_TEST(dispatcher.stop_token().stop_requested());
+}
+
+BOOST_FIXTURE_TEST_CASE(signals_from_many_threads_reach_a_thread_of_its_own, Fixture) {
+  dispatcher.start_thread();
+  std::vector<std::thread> senders;
+  for (int n = 0; n < 4; ++n) {
+    senders.emplace_back([] {
+      for (int i = 0; i < 1000; ++i) ::kill(::getpid(), i % 2 == 0 ? SIGUSR1 : SIGHUP);
+    });
+  }
+  for (auto& sender : senders) sender.join();
+  dispatcher.stop_thread(true);
+  dispatcher.dispatch();
+  BOOST_TEST(calls > 0);
+  BOOST_TEST(reloads > 0);
+}
+
+BOOST_AUTO_TEST_CASE(everything_is_put_back_as_it_was) {
+  struct sigaction mine {};
+  mine.sa_handler = [](int) {};
+  ::sigaction(SIGUSR1, &mine, nullptr);
+  ::signal(SIGHUP, SIG_IGN);
+  sigset_t blocked;
+  sigemptyset(&blocked);
+  sigaddset(&blocked, SIGTERM);
+  ::pthread_sigmask(SIG_SETMASK, &blocked, nullptr);
+  {
+    Fixture fixture;
+    sigset_t mask;
+    ::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+    BOOST_TEST(!sigismember(&mask, SIGTERM));
+  }
+  struct sigaction now {};
+  ::sigaction(SIGUSR1, nullptr, &now);
+  BOOST_TEST((now.sa_handler == mine.sa_handler));
+  ::sigaction(SIGHUP, nullptr, &now);
+  BOOST_TEST((now.sa_handler == SIG_IGN));
+  sigset_t mask;
+  ::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+  BOOST_TEST(sigismember(&mask, SIGTERM));
+  sigemptyset(&blocked);
+  ::pthread_sigmask(SIG_SETMASK, &blocked, nullptr);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_child_made_by_vfork_does_not_write_into_the_parents_notes, Fixture) {
+  const pid_t child = ::vfork();
+  if (child == 0) {
+    ::kill(::getpid(), SIGTERM);  // the handler runs in the child, on shared memory
+    ::_exit(0);
+  }
+  ::waitpid(child, nullptr, 0);
+  BOOST_TEST(!dispatcher.stop_requested());
+  BOOST_TEST(!readable(dispatcher.fd()));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_callback_of_the_token_may_wait_for_a_thread_that_waits_for_the_stop, Fixture) {
+  std::thread waiter([&] { dispatcher.wait_until(Clock::time_point::max()); });
+  const std::stop_callback joins(dispatcher.stop_token(), [&] { waiter.join(); });
+  dispatcher.request_stop();
+  BOOST_TEST(!waiter.joinable());
+}
+
+BOOST_FIXTURE_TEST_CASE(an_action_may_replace_itself, Fixture) {
+  std::string order;
+  const std::string filler(100, 'x');  // what the running action holds must stay valid
+  dispatcher.map(SIGALRM, [&, filler](const SignalInfo&) {
+    dispatcher.map(SIGALRM, [&](const SignalInfo&) { order += "second"; });
+    order += filler.substr(0, 1);
+  });
+  for (int n = 0; n < 2; ++n) {
+    ::raise(SIGALRM);
+    dispatcher.dispatch();
+  }
+  BOOST_TEST(order == "xsecond");
+}
+
+BOOST_FIXTURE_TEST_CASE(a_map_entry_can_be_added_later, Fixture) {
+  int seen = 0;
+  dispatcher.map(SIGALRM, [&](const SignalInfo& info) { seen = info.number; });
+  ::raise(SIGALRM);
+  dispatcher.dispatch();
+  BOOST_TEST(seen == SIGALRM);
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSL-1.0
+#define BOOST_TEST_MODULE signal_relay
+#include "supervise/signal_relay.hpp"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <boost/test/unit_test.hpp>
+
+#include "scene.hpp"
+
+using daemonctx::SignalRelay;
+
+namespace {
+
+// A process that does nothing, in the group of the one that calls this.
+pid_t start_idler() {
+  const pid_t idler = ::fork();
+  while (idler == 0) ::pause();
+  return idler;
+}
+
+int end_of(pid_t process) {
+  int status = 0;
+  ::kill(process, SIGTERM);
+  while (::waitpid(process, &status, 0) == -1) continue;
+  return WTERMSIG(status);
+}
+
+}  // namespace
+
+// The number 0 would be the whole process group.
+BOOST_AUTO_TEST_CASE(a_signal_is_kept_while_there_is_no_worker) {
+  const pid_t monitor = ::fork();
+  if (monitor == 0) {
+    ::setpgid(0, 0);
+    const pid_t bystander = start_idler();
+    const pid_t worker = start_idler();
+    SignalRelay relay({}, [] {});
+    bool good = relay.install(false) == 0;
+    relay.begin(bystander);
+    relay.add(SIGUSR1);
+    relay.begin(0);
+    ::raise(SIGUSR1);
+    relay.dispatch();
+    relay.add(SIGUSR1);  // the last words of the one that was there
+    good = good && end_of(bystander) == SIGTERM;
+    relay.begin(worker);
+    relay.add(SIGUSR1);
+    good = good && end_of(worker) == SIGUSR1;
+    ::_exit(good ? 0 : 1);
+  }
+  BOOST_TEST(scene::await_end(monitor).exited(0));
+}

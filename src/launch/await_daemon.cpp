@@ -75,17 +75,17 @@ std::string describe_end(const std::optional<int>& status) {
   return "the daemon ended with status " + std::to_string(WEXITSTATUS(*status)) + " before it was ready";
 }
 
-void read_record(const StatusReader& status, Outcome& outcome) {
+void read_record(const StatusReader& status, StartOutcome& outcome) {
   StatusRecord record;
   std::string text;
   outcome.gone = !status.receive(record, text);
   if (outcome.gone) return;
   if (record.kind == StatusRecord::Kind::ready) {
-    if (outcome.kind != Outcome::Kind::failed) outcome.kind = Outcome::Kind::ready;
+    if (outcome.kind != StartOutcome::Kind::failed) outcome.kind = StartOutcome::Kind::ready;
   } else if (record.kind == StatusRecord::Kind::pid) {
     outcome.daemon = record.pid;
-  } else if (outcome.kind != Outcome::Kind::failed) {  // the first failure is the cause of any other
-    outcome.kind = Outcome::Kind::failed;
+  } else if (outcome.kind != StartOutcome::Kind::failed) {  // the first failure is the cause of any other
+    outcome.kind = StartOutcome::Kind::failed;
     outcome.step = static_cast<Step>(record.step);
     outcome.error = record.error;
     outcome.text = one_line(std::move(text));
@@ -94,21 +94,21 @@ void read_record(const StatusReader& status, Outcome& outcome) {
 
 }  // namespace
 
-void read_what_is_left(const StatusReader& status, Outcome& outcome) {
+void read_what_is_left(const StatusReader& status, StartOutcome& outcome) {
   pollfd readable{status.fd(), POLLIN, 0};
   while (!outcome.gone && posix::poll(&readable, 1, 0) == 1) read_record(status, outcome);
   outcome.gone = true;
 }
 
-Outcome Launch::await(milliseconds timeout, const sigset_t& mask, Ticker& ticker) {
+StartOutcome StartInProgress::await(milliseconds timeout, const sigset_t& mask, Ticker& ticker) {
   const auto deadline =
       timeout == milliseconds::zero() ? Clock::time_point::max() : posix::deadline_in(timeout);
   const InterruptionWatch watch;
   await_intermediate();
-  Outcome outcome;
+  StartOutcome outcome;
   UniqueFd daemon;  // its end is seen even where somebody else holds a copy of the pipe
   // The daemon may be ready before the intermediate has written the pid; that record is in the pipe by now.
-  while (!outcome.gone && (outcome.kind != Outcome::Kind::ready || outcome.daemon == 0)) {
+  while (!outcome.gone && (outcome.kind != StartOutcome::Kind::ready || outcome.daemon == 0)) {
     if (!daemon && outcome.daemon != 0) daemon = posix::open_pidfd(outcome.daemon);
     std::array<pollfd, 3> events{
         {{status_.fd(), POLLIN, 0}, {watch.fd(), POLLIN, 0}, {daemon.get(), POLLIN, 0}}};
@@ -121,8 +121,8 @@ Outcome Launch::await(milliseconds timeout, const sigset_t& mask, Ticker& ticker
       read_what_is_left(status_, outcome);
     } else if (watch.signal() != 0 || Clock::now() >= deadline) {
       outcome.signal = watch.signal();
-      if (outcome.kind == Outcome::Kind::failed) break;
-      outcome.kind = outcome.signal == 0 ? Outcome::Kind::timed_out : Outcome::Kind::interrupted;
+      if (outcome.kind == StartOutcome::Kind::failed) break;
+      outcome.kind = outcome.signal == 0 ? StartOutcome::Kind::timed_out : StartOutcome::Kind::interrupted;
       break;
     }
   }
@@ -130,12 +130,12 @@ Outcome Launch::await(milliseconds timeout, const sigset_t& mask, Ticker& ticker
 }
 
 // As long as it runs it may start a daemon. It leaves the daemon's pid in the pipe.
-void Launch::await_intermediate() const noexcept {
+void StartInProgress::await_intermediate() const noexcept {
   siginfo_t info{};
   posix::retry([&] { return posix::waitid(P_PID, static_cast<id_t>(group_), &info, WEXITED | WNOWAIT); });
 }
 
-void Launch::take_down(Outcome& outcome) noexcept {
+void StartInProgress::take_down(StartOutcome& outcome) noexcept {
   if (!outcome.gone) posix::kill(-group_, SIGTERM);
   if (outcome.daemon != 0) await_end(outcome.daemon, outcome.gone ? end_of_file_grace : termination_grace);
   posix::kill(-group_, SIGKILL);
@@ -148,11 +148,11 @@ void Launch::take_down(Outcome& outcome) noexcept {
   reap_intermediate();  // not in the group if it could not create the session
 }
 
-void Launch::reap_intermediate() const noexcept {
+void StartInProgress::reap_intermediate() const noexcept {
   posix::retry([&] { return posix::waitpid(group_, nullptr, 0); });
 }
 
-void Launch::await_end(pid_t daemon, milliseconds grace) const noexcept {
+void StartInProgress::await_end(pid_t daemon, milliseconds grace) const noexcept {
   const auto deadline = posix::deadline_in(grace);
   sigset_t child_ended;
   sigemptyset(&child_ended);
@@ -166,20 +166,20 @@ void Launch::await_end(pid_t daemon, milliseconds grace) const noexcept {
   }
 }
 
-DaemonError to_error(const Outcome& outcome, const std::string& subject, milliseconds timeout) {
+DaemonError to_error(const StartOutcome& outcome, const std::string& subject, milliseconds timeout) {
   const auto canceled = std::make_error_code(std::errc::operation_canceled);
   switch (outcome.kind) {
-    case Outcome::Kind::failed:
+    case StartOutcome::Kind::failed:
       if (outcome.text.empty()) return {outcome.step, {outcome.error, std::generic_category()}, subject};
       return {outcome.step, {outcome.error, std::generic_category()}, subject, outcome.text, outcome.daemon};
-    case Outcome::Kind::timed_out:
+    case StartOutcome::Kind::timed_out:
       return {Step::become_ready, std::make_error_code(std::errc::timed_out), subject,
               "the daemon was not ready within " + std::to_string(timeout.count()) + " ms", outcome.daemon};
-    case Outcome::Kind::interrupted:
+    case StartOutcome::Kind::interrupted:
       return {Step::become_ready, std::make_error_code(std::errc::interrupted), subject,
               "the start was interrupted by " + posix::signal_name(outcome.signal), outcome.daemon};
-    case Outcome::Kind::ready:
-    case Outcome::Kind::ended:
+    case StartOutcome::Kind::ready:
+    case StartOutcome::Kind::ended:
       break;
   }
   return {Step::become_ready, canceled, subject, describe_end(outcome.status), outcome.daemon};

@@ -158,10 +158,10 @@ UniqueFd open_journal(const StdioTarget& target) {
   return fd;
 }
 
-std::unique_ptr<SyslogPump> open_syslog(const StdioTarget& target) {
+std::unique_ptr<SyslogForwarder> open_syslog(const StdioTarget& target) {
   const std::string path = _PATH_LOG;
   try {
-    return std::make_unique<SyslogPump>(target.identifier(), target.facility(), path);
+    return std::make_unique<SyslogForwarder>(target.identifier(), target.facility(), path);
   } catch (const std::system_error& error) {
     throw DaemonError(Step::open_stdio, error.code(), path);
   }

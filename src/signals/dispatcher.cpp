@@ -10,6 +10,7 @@
 
 #include "base/deadline.hpp"
 #include "posix/retry.hpp"
+#include "process/gate.hpp"
 #include "signals/inbox.hpp"
 
 namespace daemonctx {
@@ -80,8 +81,6 @@ class Counted {
   std::atomic<int>& count_;
 };
 
-thread_local sigset_t mask_before_fork;
-
 }  // namespace
 
 SignalDispatcher::SignalDispatcher(const SignalMap& map, Hooks hooks) : hooks_(std::move(hooks)) {
@@ -101,6 +100,7 @@ int SignalDispatcher::install(bool detached) noexcept {
   detached_ = detached;
   signal_inbox.clear();
   signal_inbox.owner = posix::getpid();
+  forks_.emplace(process::ForkRank::signals, fork_hook());
   for (const auto& [number, action] : map_) {
     if (const int error = install_one(number, *action)) return error;
   }
@@ -153,26 +153,43 @@ void SignalDispatcher::start_thread() {
   }
 }
 
-void SignalDispatcher::stop_thread(bool waits) noexcept {
-  if (!thread_.joinable()) return;
+bool SignalDispatcher::stop_thread(std::chrono::milliseconds longest) noexcept {
+  if (!thread_.joinable()) return true;
   quits_ = true;
   signal_inbox.wake.notify();
-  if (waits && thread_.get_id() != std::this_thread::get_id()) thread_.join();
-  else thread_.detach();  // the process is about to end
+  const auto deadline = posix::deadline_in(longest);
+  while (thread_state_ == runs && Clock::now() < deadline) posix::futex_wait(thread_state_, runs, deadline);
+  if (thread_state_ == has_ended) thread_.join();
+  else thread_.detach();
+  return thread_state_ != runs;
 }
 
+void SignalDispatcher::note_thread_exits() noexcept {
+  if (thread_.get_id() == std::this_thread::get_id()) note_thread(exits);
+}
+
+void SignalDispatcher::note_thread(ThreadState state) noexcept {
+  thread_state_ = state;
+  posix::futex_wake(thread_state_);
+}
+
+// The visit keeps this object for as long as an action takes, and ends where the action calls std::exit.
 void SignalDispatcher::deliver() {
   pollfd readable{fd(), POLLIN, 0};
   while (!quits_) {
     posix::poll(&readable, 1, -1);
+    const process::Visit visit(process::any_context);
     signal_inbox.wake.drain();
     run_pending();
   }
+  note_thread(has_ended);
 }
 
 void SignalDispatcher::uninstall() noexcept {
-  stop_thread(true);
+  constexpr std::chrono::seconds longest{5};  // for a start that fails; an end has stopped it before
+  stop_thread(longest);
   if (!std::exchange(installs_, false)) return;
+  forks_.reset();
   signal_inbox.owner = 0;  // from here on the handler does nothing
   for (const Installed& one : installed_) {
     if (!is_spent(one.number)) posix::sigaction(one.number, &one.former, nullptr);
@@ -182,6 +199,7 @@ void SignalDispatcher::uninstall() noexcept {
 
 void SignalDispatcher::leave_to_child() noexcept {
   installs_ = false;
+  forks_.reset();
   signal_inbox.owner = 0;
   for (const Installed& one : installed_) posix::sigaction(one.number, &one.former, nullptr);
   signal_inbox.wake.close();
@@ -279,17 +297,19 @@ void SignalDispatcher::request_stop() noexcept {
   stop_source_.request_stop();
 }
 
-bool SignalDispatcher::stop_requested() const noexcept { return signal_inbox.stop; }
+bool SignalDispatcher::stop_requested() noexcept { return signal_inbox.stop; }
 
-void SignalDispatcher::before_fork() noexcept {
-  posix::pthread_sigmask(SIG_BLOCK, &mapped_, &mask_before_fork);
+process::ForkHook SignalDispatcher::fork_hook() noexcept {
+  return {
+      .prepare = [](void* object) noexcept { static_cast<SignalDispatcher*>(object)->map_mutex_.lock(); },
+      .in_parent = [](void* object) noexcept { static_cast<SignalDispatcher*>(object)->map_mutex_.unlock(); },
+      .in_child = [](void* object) noexcept { static_cast<SignalDispatcher*>(object)->become_inert(); },
+      .object = this};
 }
 
-void SignalDispatcher::after_fork_in_parent() noexcept {
-  posix::pthread_sigmask(SIG_SETMASK, &mask_before_fork, nullptr);
-}
-
-void SignalDispatcher::after_fork_in_child() noexcept {
+// In a forked child: it starts with the defaults, and its descriptors are its own.
+void SignalDispatcher::become_inert() noexcept {
+  map_mutex_.unlock();
   struct sigaction standard {};
   standard.sa_handler = SIG_DFL;
   for (const Installed& one : installed_) posix::sigaction(one.number, &standard, nullptr);
@@ -297,7 +317,6 @@ void SignalDispatcher::after_fork_in_child() noexcept {
   signal_inbox.owner = 0;
   signal_inbox.wake.close();
   stopped_.close();
-  posix::pthread_sigmask(SIG_SETMASK, &mask_before_fork, nullptr);
 }
 
 }  // namespace daemonctx

@@ -10,13 +10,16 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <string_view>
 #include <thread>
 #include <vector>
 
 #include "daemonctx/signal_map.hpp"
+#include "posix/futex.hpp"
 #include "posix/wake_fd.hpp"
+#include "process/fork_handlers.hpp"
 
 namespace daemonctx {
 
@@ -52,8 +55,13 @@ class SignalDispatcher {
   /// Runs the actions on a thread of their own from now on. \throws std::system_error
   void start_thread();
 
-  /// \param waits false where the thread may be waiting for a lock that is never given up: then it is left alone.
-  void stop_thread(bool waits) noexcept;
+  /// Has the thread end after the action that it runs.
+  /// \param longest how long to wait for that; not at all where the thread has called std::exit.
+  /// \return false: it is left alone, and goes on.
+  bool stop_thread(std::chrono::milliseconds longest) noexcept;
+
+  /// For a thread that has called std::exit: if it is this object's own, nobody waits for it any more.
+  void note_thread_exits() noexcept;
 
   /// Puts dispositions and mask back as `install` found them. Further calls do nothing.
   void uninstall() noexcept;
@@ -67,21 +75,18 @@ class SignalDispatcher {
   void dispatch();
 
   void request_stop() noexcept;
-  bool stop_requested() const noexcept;
+  static bool stop_requested() noexcept;
   std::stop_token stop_token() const noexcept { return stop_source_.get_token(); }
 
   /// -1 before `install`, in a forked child, and in a process that had no dispatcher yet. The descriptor outlives the
   /// dispatcher: a handler on another thread may still be about to write to it.
   static int fd() noexcept;
 
-  /// Around a fork: no mapped signal is handled in between, and the child starts with the defaults.
-  void before_fork() noexcept;
-  void after_fork_in_parent() noexcept;
-  void after_fork_in_child() noexcept;
-
  private:
   using Entry =
       std::shared_ptr<const SignalAction>;  // lives as long as it runs, though it be replaced meanwhile
+
+  enum ThreadState : std::uint32_t { runs, has_ended, exits };
 
   struct Installed {
     int number;
@@ -98,6 +103,9 @@ class SignalDispatcher {
   void run(int number);
   void act(StandardAction action);
   void deliver();
+  void note_thread(ThreadState state) noexcept;
+  process::ForkHook fork_hook() noexcept;
+  void become_inert() noexcept;
 
   std::mutex map_mutex_;
   std::map<int, Entry> map_;
@@ -112,6 +120,8 @@ class SignalDispatcher {
   std::atomic<int> waiting_ = 0;
   std::thread thread_;
   std::atomic<bool> quits_ = false;
+  posix::FutexWord thread_state_ = runs;
+  std::optional<process::ForkHookScope> forks_;  // from install to uninstall
 };
 
 }  // namespace daemonctx

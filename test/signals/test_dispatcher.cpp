@@ -127,7 +127,7 @@ BOOST_FIXTURE_TEST_CASE(a_thread_of_its_own_runs_the_actions, Fixture) {
   BOOST_TEST(!dispatcher.wait_until(Clock::now() + 1ms));
   ::kill(::getpid(), SIGTERM);
   BOOST_TEST(dispatcher.wait_until(Clock::time_point::max()));
-  dispatcher.stop_thread(true);
+  BOOST_TEST(dispatcher.stop_thread(30s));
   BOOST_TEST(dispatcher.stop_token().stop_requested());
 }
 
@@ -140,7 +140,7 @@ BOOST_FIXTURE_TEST_CASE(signals_from_many_threads_reach_a_thread_of_its_own, Fix
     });
   }
   for (auto& sender : senders) sender.join();
-  dispatcher.stop_thread(true);
+  BOOST_TEST(dispatcher.stop_thread(30s));
   dispatcher.dispatch();
   BOOST_TEST(calls > 0);
   BOOST_TEST(reloads > 0);

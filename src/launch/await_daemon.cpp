@@ -3,15 +3,14 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <posix/syscalls.hpp>
 
 #include "base/deadline.hpp"
 #include "base/one_line.hpp"
 #include "base/signal_name.hpp"
+#include "launch/interruption.hpp"
 #include "posix/pidfd.hpp"
 #include "posix/retry.hpp"
-#include "posix/wake_fd.hpp"
 
 namespace daemonctx {
 namespace {
@@ -23,48 +22,6 @@ using std::chrono::milliseconds;
 constexpr milliseconds termination_grace{2000};
 // An end of file that is not followed by the process's end: it gave its descriptors up and lives on.
 constexpr milliseconds end_of_file_grace{1000};
-
-std::atomic<int> interrupted_by = 0;
-std::atomic<const posix::WakeFd*> interrupted_wake = nullptr;
-
-void note_interruption(int signal) noexcept {
-  interrupted_by = signal;
-  if (const auto* wake = interrupted_wake.load()) wake->notify();
-}
-
-// While it lasts, a signal that would end or divert the caller is noted instead; afterwards it is raised. It may
-// hit another thread than the one that waits, hence the descriptor.
-class InterruptionWatch {
- public:
-  InterruptionWatch() noexcept {
-    wake_.open();
-    interrupted_by = 0;
-    interrupted_wake = &wake_;
-    struct sigaction watch {};
-    watch.sa_handler = note_interruption;
-    for (std::size_t at = 0; at < signals.size(); ++at) {
-      posix::sigaction(signals.at(at), nullptr, &former_.at(at));
-      if (former_.at(at).sa_handler != SIG_IGN) posix::sigaction(signals.at(at), &watch, nullptr);
-    }
-  }
-  ~InterruptionWatch() {
-    for (std::size_t at = 0; at < signals.size(); ++at) {
-      posix::sigaction(signals.at(at), &former_.at(at), nullptr);
-    }
-    interrupted_wake = nullptr;
-    if (interrupted_by != 0) static_cast<void>(::raise(interrupted_by));
-  }
-  InterruptionWatch(const InterruptionWatch&) = delete;
-  InterruptionWatch& operator=(const InterruptionWatch&) = delete;
-
-  int signal() const noexcept { return interrupted_by; }
-  int fd() const noexcept { return wake_.fd(); }
-
- private:
-  static constexpr std::array<int, 4> signals = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-  std::array<struct sigaction, signals.size()> former_;
-  posix::WakeFd wake_;
-};
 
 std::string describe_end(const std::optional<int>& status) {
   if (!status) return "the daemon ended before it was ready";
@@ -103,7 +60,7 @@ void read_what_is_left(const StatusReader& status, StartOutcome& outcome) {
 StartOutcome StartInProgress::await(milliseconds timeout, const sigset_t& mask, Ticker& ticker) {
   const auto deadline =
       timeout == milliseconds::zero() ? Clock::time_point::max() : posix::deadline_in(timeout);
-  const InterruptionWatch watch;
+  const Interruption interruption;
   await_intermediate();
   StartOutcome outcome;
   UniqueFd daemon;  // its end is seen even where somebody else holds a copy of the pipe
@@ -111,7 +68,7 @@ StartOutcome StartInProgress::await(milliseconds timeout, const sigset_t& mask, 
   while (!outcome.gone && (outcome.kind != StartOutcome::Kind::ready || outcome.daemon == 0)) {
     if (!daemon && outcome.daemon != 0) daemon = posix::open_pidfd(outcome.daemon);
     std::array<pollfd, 3> events{
-        {{status_.fd(), POLLIN, 0}, {watch.fd(), POLLIN, 0}, {daemon.get(), POLLIN, 0}}};
+        {{status_.fd(), POLLIN, 0}, {interruption.fd(), POLLIN, 0}, {daemon.get(), POLLIN, 0}}};
     const timespec left = posix::time_left(ticker.wake_up(deadline));
     const int found = posix::ppoll(events.data(), events.size(), &left, &mask);
     ticker.tick();
@@ -119,8 +76,8 @@ StartOutcome StartInProgress::await(milliseconds timeout, const sigset_t& mask, 
       read_record(status_, outcome);
     } else if (found > 0 && events[2].revents != 0) {
       read_what_is_left(status_, outcome);
-    } else if (watch.signal() != 0 || Clock::now() >= deadline) {
-      outcome.signal = watch.signal();
+    } else if (interruption.signal() != 0 || Clock::now() >= deadline) {
+      outcome.signal = interruption.signal();
       if (outcome.kind == StartOutcome::Kind::failed) break;
       outcome.kind = outcome.signal == 0 ? StartOutcome::Kind::timed_out : StartOutcome::Kind::interrupted;
       break;

@@ -31,12 +31,12 @@ void WakeFd::close() noexcept {
   write_.reset();
 }
 
-void WakeFd::notify() const noexcept {
+void WakeFd::notify(int writer) noexcept {
   const std::uint64_t one = 1;
-  const int fd = write_ ? write_.get() : read_.get();
+  if (writer < 0) return;
   // When it is full it is readable already, which is all that is asked. In no other way can it fail, nor should a test
   // have it so: a signal would be lost.
-  [[maybe_unused]] const auto size = retry([&] { return ::write(fd, &one, sizeof one); });
+  [[maybe_unused]] const auto size = retry([&] { return ::write(writer, &one, sizeof one); });
 }
 
 void WakeFd::drain() const noexcept {

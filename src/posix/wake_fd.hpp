@@ -15,10 +15,13 @@ class WakeFd final {
   void close() noexcept;
 
   /// Async-signal-safe and thread-safe. Any number of calls before a `drain` count as one.
-  void notify() const noexcept;
+  void notify() const noexcept { notify(writer()); }
+  /// The same by the number of `writer`. A negative one is none.
+  static void notify(int writer) noexcept;
   void drain() const noexcept;
 
   int fd() const noexcept { return read_.get(); }
+  int writer() const noexcept { return write_ ? write_.get() : read_.get(); }
 
  private:
   UniqueFd read_;

@@ -7,12 +7,14 @@
 #include "posix/threads.hpp"
 #include "process/end_of_process.hpp"
 #include "process/fork_handlers.hpp"
+#include "process/interruption_note.hpp"
 #include "process/owner.hpp"
 #include "process/pidfile_claim.hpp"
 
 namespace daemonctx::process {
 
 constinit PidfileClaim pidfile_claim;
+constinit InterruptionNote interruption_note;
 
 namespace {
 

@@ -26,6 +26,7 @@ void Ending::run(std::string_view reason, bool is_first, bool unwinds) noexcept 
   if (is_first) {
     parts_.resources.manager.stopping();
     parts_.readiness.end(reason);
+    parts_.signals.end_waits();
     left_thread_ =
         !parts_.signals.stop_thread(unwinds ? patience(parts_.options) : std::chrono::milliseconds(0));
   }

@@ -30,26 +30,30 @@ struct End {
   std::atomic<unsigned> life = 0;
 
   // Of the process.
-  std::atomic<pthread_t> exiting_thread = nobody;
-  std::atomic<pthread_t> terminating_thread = nobody;
+  std::atomic<pthread_t> process_ender = nobody;  // the first thread in std::exit or std::terminate
   std::atomic<bool> has_reported_termination = false;
 };
 
 constinit End the_end;
 thread_local bool has_waited_for_process = false;
 
-// Whether this thread is the first to do so, or has been all the time.
-bool claim(std::atomic<pthread_t>& by) noexcept {
+// Whether this thread is the first to end the process, or has been all the time.
+bool claim_process() noexcept {
   pthread_t expected = nobody;
-  return by.compare_exchange_strong(expected, ::pthread_self()) || expected == ::pthread_self();
+  return the_end.process_ender.compare_exchange_strong(expected, ::pthread_self()) ||
+         expected == ::pthread_self();
 }
 
 bool process_ends_elsewhere() noexcept {
-  for (const auto* by : {&the_end.exiting_thread, &the_end.terminating_thread}) {
-    const pthread_t thread = *by;
-    if (thread != nobody && thread != ::pthread_self()) return true;
-  }
-  return false;
+  const pthread_t ender = the_end.process_ender;
+  return ender != nobody && ender != ::pthread_self();
+}
+
+bool end_runs_here() noexcept { return the_end.ending_thread == ::pthread_self() && !the_end.ended; }
+
+bool end_runs_elsewhere() noexcept {
+  const pthread_t by = the_end.ending_thread;
+  return by != nobody && by != ::pthread_self() && !the_end.ended;
 }
 
 // False: nothing has happened for too long.
@@ -70,38 +74,58 @@ void at_exit() noexcept;
 
 // A second thread that calls std::exit would cut short what the first one has not finished, and choose the status. Once
 // it has waited in vain it does what it would have done without us.
-void wait_behind_exiting_thread() noexcept {
-  if (std::exchange(has_waited_for_process, true)) return;
-  static_cast<void>(std::atexit(at_exit));  // for whoever calls std::exit next
+void wait_behind_ender() noexcept {
+  has_waited_for_process = true;
   await_end();
 }
 
-// Also for a cleanup that calls std::exit in turn, hence registered anew until the end is over.
+bool context_has_ended() noexcept {
+  const Visit visit(any_context);
+  return !visit || the_end.ended;
+}
+
+void run_end(void* state, EndRole role) noexcept { the_end.hooks.load()->run(state, role == EndRole::first); }
+
+// Whether another thread runs the end of the context, which this one has to wait for.
+bool run_end_unless_late() noexcept {
+  const Visit visit(any_context);
+  if (!visit || the_end.ended) return false;
+  const EndRole role = begin_end();
+  if (role != EndRole::late) run_end(visit.state(), role);
+  else the_end.hooks.load()->thread_exits(visit.state());
+  return role == EndRole::late;
+}
+
+void continue_end() noexcept {
+  const Visit visit(any_context);
+  if (visit) run_end(visit.state(), EndRole::again);
+}
+
+// Registered anew as long as there is an end to wait for: the next may be another thread, or a cleanup in this one.
 void at_exit() noexcept {
   if (!is_owner()) return;
   forget_visits_of_this_thread();
-  if (!claim(the_end.exiting_thread)) return wait_behind_exiting_thread();
-  {
-    const Visit visit(any_context);
-    if (!visit || the_end.ended) return;
-    static_cast<void>(std::atexit(at_exit));
-    const EndHooks& hooks = *the_end.hooks;
-    const EndRole role = begin_end();
-    if (role != EndRole::late) return hooks.run(visit.state(), role == EndRole::first);
-    hooks.thread_exits(visit.state());
-  }
-  await_end();
+  const bool is_first = claim_process();
+  if (is_first ? context_has_ended() : has_waited_for_process) return;
+  static_cast<void>(std::atexit(at_exit));
+  if (end_runs_here()) continue_end();
+  if (!is_first) wait_behind_ender();
+  else if (run_end_unless_late()) await_end();
 }
 
-// An exception that nobody catches. False where there is no context, or another thread came first.
-bool report_termination() noexcept {
-  const Visit visit(any_context);
-  if (!visit || !claim(the_end.terminating_thread)) return false;
-  const EndHooks& hooks = *the_end.hooks;
-  if (!hooks.report_termination(visit.state())) return true;
-  const EndRole role = begin_end();
-  if (role != EndRole::late) hooks.run(visit.state(), role == EndRole::first);
-  return true;
+// An exception that nobody catches. The thread that made the context runs the end; any other leaves it to whoever is at it
+// already.
+void end_by_terminate() noexcept {
+  const bool is_first = claim_process();
+  const bool is_late = end_runs_elsewhere() || !is_first;
+  {
+    const Visit visit(any_context);
+    if (visit && the_end.hooks.load()->report_termination(visit.state()) && !is_late) {
+      const EndRole role = begin_end();
+      if (role != EndRole::late) the_end.hooks.load()->run(visit.state(), role == EndRole::first);
+    }
+  }
+  if (is_late) await_end();
 }
 
 // The handler that libstdc++ installs would print the exception once more.
@@ -115,13 +139,11 @@ bool says_what_it_was(std::terminate_handler handler) noexcept {
 
 [[noreturn]] void at_terminate() noexcept {
   const std::terminate_handler former = the_end.former_terminate_handler;
-  bool has_reported = false;
-  if (is_owner()) {
-    forget_visits_of_this_thread();
-    has_reported = !the_end.has_reported_termination.exchange(true) && report_termination();
-    await_end();
-  }
-  if (former != nullptr && !(has_reported && says_what_it_was(former))) former();
+  const bool reports = is_owner() && !the_end.has_reported_termination.exchange(true);
+  forget_visits_of_this_thread();
+  if (reports) end_by_terminate();
+  else await_end();
+  if (former != nullptr && !(reports && says_what_it_was(former))) former();
   std::abort();
 }
 
@@ -150,6 +172,7 @@ void begin_life() noexcept {
 
 EndRole begin_end() noexcept {
   pthread_t by = nobody;
+  if (the_end.ending_thread == nobody && process_ends_elsewhere()) return EndRole::late;
   if (the_end.ending_thread.compare_exchange_strong(by, ::pthread_self())) return EndRole::first;
   return by == ::pthread_self() ? EndRole::again : EndRole::late;
 }
@@ -167,19 +190,16 @@ void finish_end() noexcept {
 bool has_ended() noexcept { return the_end.ended; }
 
 void forget_end() noexcept {
-  the_end.exiting_thread = nobody;
-  the_end.terminating_thread = nobody;
+  the_end.process_ender = nobody;
   the_end.has_reported_termination = false;
 }
 
 void await_end() noexcept {
   if (!is_owner()) return;  // the thread that ends the parent is not here
   const unsigned life = the_end.life;
-  const pthread_t by = the_end.ending_thread;
-  const bool another_runs_it = by != nobody && by != ::pthread_self();
   for (;;) {
     const std::uint32_t seen = the_end.steps;
-    const bool is_over = !another_runs_it || the_end.ended || the_end.life != life;
+    const bool is_over = !end_runs_elsewhere() || the_end.life != life;
     if (is_over && !process_ends_elsewhere()) return;
     if (await_step(seen)) continue;
     if (is_over) return;

@@ -17,7 +17,7 @@ struct EndHooks {
   /// This thread has called std::exit while another runs the end: nobody may wait for it.
   void (*thread_exits)(void* state) noexcept;
 
-  /// An exception was not caught in this thread. \return whether it is the context's own, and so runs the end.
+  /// An exception was not caught in this thread. \return whether it is the thread that made the context.
   bool (*report_termination)(void* state) noexcept;
 
   /// What runs takes too long: ends the process.

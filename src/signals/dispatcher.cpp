@@ -69,16 +69,19 @@ class WaiterScope {
 
 class Counted {
  public:
-  explicit Counted(std::atomic<int>& count) noexcept : count_(count) { ++count_; }
+  Counted(std::atomic<int>& count, const std::atomic<bool>& ends) noexcept : count_(count), ends_(ends) {
+    ++count_;
+  }
   ~Counted() {
     // A stop is for every thread that waits, but the descriptor wakes only the one that drains it.
-    if (--count_ > 0 && signal_inbox.stop) signal_inbox.wake.notify();
+    if (--count_ > 0 && (signal_inbox.stop || ends_)) signal_inbox.wake.notify();
   }
   Counted(const Counted&) = delete;
   Counted& operator=(const Counted&) = delete;
 
  private:
   std::atomic<int>& count_;
+  const std::atomic<bool>& ends_;
 };
 
 }  // namespace
@@ -219,30 +222,30 @@ bool SignalDispatcher::wait_until(Clock::time_point deadline) {
 }
 
 bool SignalDispatcher::wait_and_dispatch(Clock::time_point deadline) {
-  const Counted waits(waiting_);
+  const Counted waits(waiting_, ends_);
   run_pending();
-  while (!signal_inbox.stop && Clock::now() < deadline) {
+  while (!signal_inbox.stop && !ends_ && Clock::now() < deadline) {
     sleep_until(deadline);
     run_pending();
   }
-  return signal_inbox.stop;
+  return signal_inbox.stop || ends_;
 }
 
 void SignalDispatcher::sleep_until(Clock::time_point deadline) {
   pollfd readable{fd(), POLLIN, 0};
   const WaiterScope scope(mapped_);
-  if (signal_inbox.pending != 0 || signal_inbox.stop) return;
+  if (signal_inbox.pending != 0 || signal_inbox.stop || ends_) return;
   const timespec left = posix::time_left(deadline);
   if (posix::ppoll(&readable, 1, &left, &scope.former()) > 0) signal_inbox.wake.drain();
 }
 
 bool SignalDispatcher::wait_for_stop(Clock::time_point deadline) {
   pollfd readable{stopped_.fd(), POLLIN, 0};
-  while (!signal_inbox.stop && Clock::now() < deadline) {
+  while (!signal_inbox.stop && !ends_ && Clock::now() < deadline) {
     const timespec left = posix::time_left(deadline);
     posix::ppoll(&readable, 1, &left, nullptr);
   }
-  return signal_inbox.stop;
+  return signal_inbox.stop || ends_;
 }
 
 void SignalDispatcher::dispatch() {
@@ -295,6 +298,12 @@ void SignalDispatcher::request_stop() noexcept {
   if (stopped_.fd() != -1) stopped_.notify();
   signal_inbox.wake.notify();
   stop_source_.request_stop();
+}
+
+void SignalDispatcher::end_waits() noexcept {
+  ends_ = true;
+  if (stopped_.fd() != -1) stopped_.notify();
+  signal_inbox.wake.notify();
 }
 
 bool SignalDispatcher::stop_requested() noexcept { return signal_inbox.stop; }

@@ -75,6 +75,10 @@ class SignalDispatcher {
   void dispatch();
 
   void request_stop() noexcept;
+
+  /// Has every thread that waits return, and wait no more, since the context ends. No stop is requested.
+  void end_waits() noexcept;
+
   static bool stop_requested() noexcept;
   std::stop_token stop_token() const noexcept { return stop_source_.get_token(); }
 
@@ -118,6 +122,7 @@ class SignalDispatcher {
   sigset_t mapped_;
   sigset_t former_mask_;
   std::atomic<int> waiting_ = 0;
+  std::atomic<bool> ends_ = false;
   std::thread thread_;
   std::atomic<bool> quits_ = false;
   posix::FutexWord thread_state_ = runs;

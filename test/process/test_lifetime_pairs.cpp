@@ -314,6 +314,8 @@ std::set<int> expected_ends(const Row& row) {
     if (way.effect == Effect::none) continue;
     // A cleanup's own exit goes on with the end that it is part of.
     if (row.together || leaves_scope || way.place == Place::cleanup) ends.insert(raw_end(way, place));
+    // The cleanups, and with them the first way, wait for an action that runs: its exit comes before theirs.
+    if (row.first().place == Place::cleanup && way.before) ends.insert(raw_end(way, place));
   }
   // After the end a signal does again what it did before the context.
   if (row.has("storm")) ends.insert({SIGTERM, SIGUSR2, SIGALRM});

@@ -395,7 +395,7 @@ BOOST_FIXTURE_TEST_CASE(a_monitor_that_is_killed_leaves_no_worker, Stage) {
 
 BOOST_FIXTURE_TEST_CASE(a_stop_at_any_moment_of_a_respawn_leaves_nothing, Stage) {
   std::minstd_rand chance(static_cast<unsigned>(::getpid()));
-  const int rounds = std::stoi(scene::argument(2));
+  const int rounds = scene::rounds(std::stoi(scene::argument(2)));
   for (int round = 0; round < rounds; ++round) {
     start("first:0,most:1000000", {"_exit:1"});
     std::this_thread::sleep_for(std::chrono::microseconds(chance() % 3000));

@@ -27,6 +27,7 @@ struct End {
   std::atomic<pthread_t> ending_thread = nobody;
   std::atomic<bool> ended = false;
   posix::FutexWord steps = 0;
+  std::atomic<unsigned> waiting = 0;
   std::atomic<unsigned> life = 0;
 
   // Of the process.
@@ -59,9 +60,11 @@ bool end_runs_elsewhere() noexcept {
 // False: nothing has happened for too long.
 bool await_step(std::uint32_t seen) noexcept {
   const auto deadline = posix::deadline_in(end_patience());
+  ++the_end.waiting;
   while (the_end.steps == seen && posix::Clock::now() < deadline) {
     posix::futex_wait(the_end.steps, seen, deadline);
   }
+  --the_end.waiting;
   return the_end.steps != seen;
 }
 
@@ -179,7 +182,7 @@ EndRole begin_end() noexcept {
 
 void note_end_progress() noexcept {
   ++the_end.steps;
-  posix::futex_wake(the_end.steps);
+  if (the_end.waiting != 0) posix::futex_wake(the_end.steps);
 }
 
 void finish_end() noexcept {

@@ -32,13 +32,20 @@ void release_all(void (*ForkHook::*phase)(void*) noexcept) noexcept {
   }
 }
 
-void let_signals_through() noexcept { posix::pthread_sigmask(SIG_SETMASK, &mask_before_fork, nullptr); }
-
-// With all signals blocked: the child must handle none before its dispositions are its own.
-void before_fork() noexcept {
+// The child must handle no signal before its dispositions are its own. The library's own forks have seen to that.
+void block_signals() noexcept {
+  if (forks_for_library) return;
   sigset_t all;
   sigfillset(&all);
   posix::pthread_sigmask(SIG_SETMASK, &all, &mask_before_fork);
+}
+
+void let_signals_through() noexcept {
+  if (!forks_for_library) posix::pthread_sigmask(SIG_SETMASK, &mask_before_fork, nullptr);
+}
+
+void before_fork() noexcept {
+  block_signals();
   hooks_mutex.lock();
   for (const ForkHook& hook : hooks) {
     if (hook.prepare != nullptr) hook.prepare(hook.object);

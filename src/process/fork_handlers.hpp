@@ -34,6 +34,7 @@ class ForkHookScope {
 void register_fork_handlers();
 
 /// Within it a fork is the library's own: the child is no copy to be made inert, but becomes the owner.
+/// \pre all signals are blocked.
 class OwnFork {
  public:
   OwnFork() noexcept;

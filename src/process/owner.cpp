@@ -44,8 +44,8 @@ bool is_owner() noexcept {
 
 void become_owner() noexcept {
   if (!page_was_tried.exchange(true)) word_wiped_on_fork = map_word();
-  owner_pid = posix::getpid();
   if (Word* word = word_wiped_on_fork) *word = true;
+  else owner_pid = posix::getpid();
 }
 
 void forget_owner() noexcept {

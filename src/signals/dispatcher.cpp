@@ -303,7 +303,7 @@ void SignalDispatcher::request_stop() noexcept {
 void SignalDispatcher::end_waits() noexcept {
   ends_ = true;
   if (stopped_.fd() != -1) stopped_.notify();
-  signal_inbox.wake.notify();
+  if (waiting_ > 0) signal_inbox.wake.notify();
 }
 
 bool SignalDispatcher::stop_requested() noexcept { return signal_inbox.stop; }

@@ -33,7 +33,7 @@ void Ending::run(std::string_view reason, bool is_first, bool unwinds) noexcept 
   run_cleanups();
   if (!process::is_owner()) return;
   parts_.resources.remove_pidfile();
-  parts_.signals.uninstall();
+  parts_.signals.uninstall(!unwinds);
   timeout_.reset();
   process::finish_end();
 }

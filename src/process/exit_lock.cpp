@@ -16,6 +16,12 @@
 namespace daemonctx::process {
 namespace {
 
+#ifdef __clang__
+#define DAEMONCTX_NOT_SANITIZED [[clang::no_sanitize("thread", "address")]]
+#else
+#define DAEMONCTX_NOT_SANITIZED [[gnu::no_sanitize("thread", "address")]]
+#endif
+
 // A recursive lock, as the C library has them inside. It must be read while others change it.
 struct RecursiveLock {
   int word;  // 0 free, 1 held, 2 held and awaited
@@ -25,11 +31,11 @@ struct RecursiveLock {
 
 constexpr int awaited = 2;
 
-[[gnu::no_sanitize("thread", "address")]] int read_word(const int* word) noexcept {
+DAEMONCTX_NOT_SANITIZED int read_word(const int* word) noexcept {
   return *static_cast<const volatile int*>(word);
 }
 
-[[gnu::no_sanitize("thread", "address")]] bool is_held(const RecursiveLock& lock, const void* by) noexcept {
+DAEMONCTX_NOT_SANITIZED bool is_held(const RecursiveLock& lock, const void* by) noexcept {
   const volatile RecursiveLock& now = lock;
   return now.owner == by && now.depth >= 1 && (now.word == 1 || now.word == awaited);
 }

@@ -18,7 +18,6 @@
 
 #include "daemonctx/signal_map.hpp"
 #include "posix/futex.hpp"
-#include "posix/wake_fd.hpp"
 #include "process/fork_handlers.hpp"
 
 namespace daemonctx {
@@ -55,7 +54,7 @@ class SignalDispatcher {
   /// Runs the actions on a thread of their own from now on. \throws std::system_error
   void start_thread();
 
-  /// Has the thread end after the action that it runs.
+  /// Has the thread end after the actions that it is about to run.
   /// \param longest how long to wait for that; not at all where the thread has called std::exit.
   /// \return false: it is left alone, and goes on.
   bool stop_thread(std::chrono::milliseconds longest) noexcept;
@@ -64,14 +63,19 @@ class SignalDispatcher {
   void note_thread_exits() noexcept;
 
   /// Puts dispositions and mask back as `install` found them. Further calls do nothing.
-  void uninstall() noexcept;
+  /// \param process_ends a mapped signal that terminates nothing stays handled: it must not decide how the process ends.
+  void uninstall(bool process_ends = false) noexcept;
 
   /// In a child that is to be another process's worker: dispositions as `install` found them, and what was shared is
   /// closed; the mask is left alone.
   void leave_to_child() noexcept;
 
-  /// The clock's end means for ever. True: a stop is requested, or this is a forked child; false: the deadline has passed.
+  /// Runs actions until a stop is requested or the deadline has passed; `time_point::max()` waits without limit. Signals
+  /// that keep coming do not prolong it: only the actions of signals that came before are awaited.
+  /// \return true: a stop is requested, or this is a forked child.
   bool wait_until(std::chrono::steady_clock::time_point deadline);
+
+  /// Runs the actions of what has arrived. If more arrives meanwhile, `fd` is readable again.
   void dispatch();
 
   void request_stop() noexcept;
@@ -97,13 +101,15 @@ class SignalDispatcher {
     struct sigaction former;
   };
 
-  bool is_spent(int number) noexcept;
+  bool stays_handled_after_stop(int number) noexcept;
+  bool is_terminating(int number) noexcept;
   int install_one(int number, const SignalAction& action) noexcept;
   Entry find(int number);
   bool wait_and_dispatch(std::chrono::steady_clock::time_point deadline);
   bool wait_for_stop(std::chrono::steady_clock::time_point deadline);
   void sleep_until(std::chrono::steady_clock::time_point deadline);
-  void run_pending();
+  bool run_pending();
+  bool run_pending_stop();
   void run(int number);
   void act(StandardAction action);
   void deliver();
@@ -116,13 +122,12 @@ class SignalDispatcher {
   Hooks hooks_;
   bool installs_ = false;
   bool detached_ = false;
-  posix::WakeFd stopped_;  // readable for ever after a stop; only with a thread
+  bool has_thread_ = false;  // of its own
   std::stop_source stop_source_;
   std::vector<Installed> installed_;
   sigset_t mapped_;
   sigset_t former_mask_;
   std::atomic<int> waiting_ = 0;
-  std::atomic<bool> ends_ = false;
   std::thread thread_;
   std::atomic<bool> quits_ = false;
   posix::FutexWord thread_state_ = runs;

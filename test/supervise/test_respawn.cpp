@@ -598,6 +598,20 @@ BOOST_FIXTURE_TEST_CASE(passed_descriptors_are_given_to_each_worker, Stage) {
   BOOST_TEST(service.finish().end.exited(0));
 }
 
+// ---- Signals in a worker.
+
+BOOST_FIXTURE_TEST_CASE(a_stop_gets_through_to_a_worker_whose_action_never_comes_to_an_end, Stage) {
+  for (const scene::Words& more : {scene::Words{}, scene::Words{"delivery=on_own_thread"}}) {
+    scene::Words actions = more;
+    actions.insert(actions.end(), {"signal=10:flood", "tell_worker", "wait"});
+    start("first:10", actions);
+    ::kill(worker().pid, SIGUSR1);
+    scene.expect("flooded");
+    BOOST_TEST(stop().exited(0));
+    scene.expect("stop");
+  }
+}
+
 // ---- The monitor itself.
 
 BOOST_FIXTURE_TEST_CASE(a_monitor_is_never_woken, Stage) {

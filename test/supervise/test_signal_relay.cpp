@@ -7,6 +7,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "process/owner.hpp"
 #include "scene.hpp"
 
 using daemonctx::SignalRelay;
@@ -34,6 +35,7 @@ BOOST_AUTO_TEST_CASE(a_signal_is_kept_while_there_is_no_worker) {
   const pid_t monitor = ::fork();
   if (monitor == 0) {
     ::setpgid(0, 0);
+    daemonctx::process::become_owner();
     const pid_t bystander = start_idler();
     const pid_t worker = start_idler();
     SignalRelay relay({}, [] {});

@@ -29,6 +29,7 @@ bool is_job_control(int number) noexcept { return number == SIGTTIN || number ==
 struct sigaction disposition(int number, const SignalAction& action, bool detached) noexcept {
   struct sigaction result {};
   result.sa_flags = SA_ONSTACK;
+  sigfillset(&result.sa_mask);  // handlers that nest would overflow an alternate stack
   if (is(action, StandardAction::restore_default)) {
     result.sa_handler = SIG_DFL;
   } else if (is(action, StandardAction::ignore) &&

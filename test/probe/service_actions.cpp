@@ -154,6 +154,17 @@ void end_main_thread(DaemonContext& context, const std::string&) {
   ::syscall(SYS_exit, 0);
 }
 
+// Real-time signals, which all wait for the moment that they are let through.
+void raise_all_at_once(DaemonContext&, const std::string&) {
+  sigset_t all;
+  sigset_t former;
+  sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &former);
+  for (int number = SIGRTMIN; number <= SIGRTMAX; ++number) ::kill(::getpid(), number);
+  ::pthread_sigmask(SIG_SETMASK, &former, nullptr);
+  say("all have come");
+}
+
 void bind_port(DaemonContext&, const std::string& port) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
@@ -368,6 +379,7 @@ const std::map<std::string, ServiceAction> service_actions = {
        ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
      }},
     {"end_main_thread", end_main_thread},
+    {"raise_all_at_once", raise_all_at_once},
     {"hang",
      [](DaemonContext&, const std::string&) {
        for (;;) ::pause();

@@ -59,15 +59,13 @@ class DAEMONCTX_EXPORT CleanupStack {
   Cleanup push(F&& callable) {
     using Callable = std::decay_t<F>;
     static_assert(std::is_invocable_v<Callable&>, "a cleanup is called without arguments");
-    if constexpr (detail::fits_in_place<Callable>) {
-      const Lock lock(mutex_);
-      if (Entry* entry = std::exchange(free_, free_ != nullptr ? free_->below : nullptr)) {
+    if constexpr (detail::fits_in_place<Callable, F>) {
+      if (Entry* entry = take_place()) {
         ::new (static_cast<void*>(entry->place.data())) Callable(std::forward<F>(callable));
         return link(entry, &finish_in_place<Callable>);
       }
     }
     auto apart = std::make_unique<detail::CleanupEntryApart<Callable>>(std::forward<F>(callable));
-    const Lock lock(mutex_);
     return link(apart.release(), &detail::CleanupEntryApart<Callable>::run_and_free);
   }
 
@@ -96,24 +94,18 @@ class DAEMONCTX_EXPORT CleanupStack {
 
   template <class F>
   static void finish_in_place(CleanupStack* stack, Entry* entry, bool run) {
-    class Return {
-     public:
-      Return(CleanupStack* owner, Entry* taken, F* made) : stack_(owner), entry_(taken), callable_(made) {}
-      ~Return() {
-        callable_->~F();
-        stack_->give_back(entry_);
-      }
-      Return(const Return&) = delete;
-      Return& operator=(const Return&) = delete;
-
-     private:
-      CleanupStack* stack_;
-      Entry* entry_;
-      F* callable_;
-    };
     F* callable = std::launder(reinterpret_cast<F*>(entry->place.data()));
-    const Return last(stack, entry, callable);
+    const detail::AtScopeEnd last([=] {
+      callable->~F();
+      stack->give_back(entry);
+    });
     if (run) static_cast<void>((*callable)());
+  }
+
+  // No code of the user's runs under the lock: a callable is made between take_place and link.
+  Entry* take_place() {  // null: all are taken
+    const Lock lock(mutex_);
+    return std::exchange(free_, free_ != nullptr ? free_->below : nullptr);
   }
 
   void give_back(Entry* entry) {
@@ -122,8 +114,8 @@ class DAEMONCTX_EXPORT CleanupStack {
     free_ = entry;
   }
 
-  // The lock is held.
   Cleanup link(Entry* entry, Entry::Finish finish) noexcept {
+    const Lock lock(mutex_);
     entry->finish = finish;
     entry->serial = ++serial_;
     entry->below = last_;

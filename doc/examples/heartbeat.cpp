@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// A complete service: writes a line to its log every so often, reads its configuration again on `heartbeat reload`
-// and stops cleanly. `heartbeat help` says what else it understands.
+// A complete service: writes a line to its log every so often, reads its configuration again on
+// `heartbeat reload` and stops cleanly. `heartbeat help` says what else it understands.
 
 #include <unistd.h>
 
@@ -56,8 +56,8 @@ struct Places {
   std::vector<daemonctx::Directory> directories = {};  // to be created
 };
 
-// Root's files lie where administrators look for them. Those of other users lie in directories of their own, by the
-// XDG Base Directory Specification: in /tmp anybody could have been there first.
+// Root's files lie where administrators look for them. Those of other users lie in directories of their own, by
+// the XDG Base Directory Specification: in /tmp anybody could have been there first.
 Places default_places() {
   if (::geteuid() == 0) return {};
   const fs::path home = directory_in("HOME");

@@ -117,7 +117,7 @@ bool exists(const std::string& file);
 std::vector<pid_t> children();
 
 /// How many rounds a test that provokes a race should do: `by_default`, or more if the environment variable
-/// DAEMONCTX_ROUNDS asks for more (test/run sets it). It never lowers the number.
+/// DAEMONCTX_ROUNDS asks for more, as in test/run --ci. It never lowers the number.
 int rounds(int by_default);
 
 /// The probe's path, from the test's command line.

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// A daemon in the foreground that ends in up to three ways at once; test/process/test_lifetime_pairs.cpp says which.
+// A daemon in the foreground that ends in up to three ways at once; test/process/test_lifetime_pairs.cpp says
+// which.
 //
 //   lifetime_probe PIDFILE [together] [timeout=MS] [scopes=N] WAY [WAY [WAY]]
 //
-// The first way begins the end. A way that comes "during" the end acts while cleanup 3 of 4 runs. A way that comes
-// "before" the end is under way when the first one acts. With `together` all ways act at the same moment. Every report is
-// one line on standard output, written by one system call.
+// The first way begins the end. A way that comes "during" the end acts while cleanup 3 of 4 runs. A way that
+// comes "before" the end is under way when the first one acts. With `together` all ways act at the same
+// moment. Every report is one line on standard output, written by one system call.
 
 #include <poll.h>
 #include <signal.h>
@@ -106,6 +107,9 @@ bool is_in_cleanup(const std::string& way) {
 bool is_on_own_thread(const std::string& way) {
   return is_one_of(way, {"exit_own_thread", "slow_action_own", "slow_exit_own"});
 }
+// Their turn is over when a thread has taken the signal.
+bool raises_signal(const std::string& way) { return is_one_of(way, {"exit_own_thread", "exit_wait_thread"}); }
+
 // Ways that come back after the end, and say what they found.
 bool comes_back(const std::string& way) {
   return is_one_of(way, {"waiter", "fork_loop", "slow_action_own", "slow_action_wait"}) ||
@@ -121,12 +125,12 @@ void await_turn(const Actor& actor) {
     go.await();
   } else if (actor.place > 0) {
     in_end.await();
-    arrived[actor.place].open();
+    if (!raises_signal(actor.way)) arrived[actor.place].open();
   }
 }
 
-// By the clock, and by poll(2), which a signal ends: sleep_for() would not end in a storm of signals, each of which begins
-// the rest of its time anew.
+// By the clock: sleep_for() would not end in a storm of signals, each of which begins the rest of its time
+// anew.
 void linger_on() {
   const auto end = std::chrono::steady_clock::now() + linger;
   while (std::chrono::steady_clock::now() < end) ::poll(nullptr, 0, 1);
@@ -268,7 +272,7 @@ void storm(const Actor& actor) {
       ::kill(self, SIGTERM);
       ::kill(self, actor.signal());
     }
-    std::this_thread::sleep_for(200us);  // other threads must get on, too
+    ::poll(nullptr, 0, 1);  // other threads must get on, too
   }
 }
 
@@ -286,6 +290,8 @@ void throw_on_thread(const Actor& actor) {
 void raise_on_thread(const Actor& actor) {
   await_turn(actor);
   ::kill(self, actor.signal());
+  while (has_pending_signals()) std::this_thread::sleep_for(1ms);
+  arrived[actor.place].open();
 }
 
 void exit_in_wait(const Actor& actor) {
@@ -409,7 +415,8 @@ int after_scope(int status) {
   return status;
 }
 
-// An uncaught exception that comes first has no cleanup in which others could come: they come while it is reported.
+// An uncaught exception that comes first has no cleanup in which others could come: they come while it is
+// reported.
 void report(const std::exception_ptr& error, std::string_view where) {
   let_others_act();
   const std::string line = "lifetime_probe: " + std::string(where) + daemonctx::describe(error) + '\n';
@@ -429,6 +436,14 @@ void prepare_options() {
   }
 }
 
+// After the context, a signal that comes late finds what was there before it.
+void outlive_signals() {
+  struct sigaction nothing {};
+  nothing.sa_handler = [](int) {};
+  nothing.sa_flags = SA_RESTART;
+  for (const int number : {SIGTERM, SIGUSR1, SIGUSR2, SIGALRM}) ::sigaction(number, &nothing, nullptr);
+}
+
 void read_words(const std::vector<std::string>& words) {
   plan.pidfile = words.at(0);
   for (std::size_t at = 1; at < words.size(); ++at) {
@@ -446,6 +461,7 @@ void read_words(const std::vector<std::string>& words) {
 int main(int argc, char** argv) {
   self = ::getpid();
   read_words({argv + 1, argv + argc});
+  outlive_signals();
   prepare_options();
   int status = left_scope;
   try {

@@ -2,20 +2,24 @@
 
 // What holds when a daemon ends in several ways at once.
 //
-// Each row names up to three ways to end, or things that go on meanwhile. The first one begins the end. The others come
-// while its third cleanup of four runs ("during"), or are under way before it begins ("before"), or all act at the same
-// moment ("together"). test/probe/lifetime_probe.cpp plays the row. The table promises for every row:
+// Each row names up to three ways to end, or things that go on meanwhile. The first one begins the end. The
+// others come while its third cleanup of four runs ("during"), or are under way before it begins ("before"),
+// or all act at the same moment ("together"). test/probe/lifetime_probe.cpp plays the row. The table promises
+// for every row:
 //
-// - Nobody hangs. A way that comes late waits for the running cleanup, at most `cleanup_timeout`, or five seconds where none
-//   is set. Then the rest is given up: one line, status 1. In no other row is anything given up.
-// - Cleanups run once, last registered first, and never in a forked child. All of them have run, but for three ends: what is
-//   given up leaves those that had not ended; an uncaught exception on another thread that comes first runs none; one
-//   that comes late may cut off what follows the running cleanup.
+// - Nobody hangs. A way that comes late waits for the running cleanup, at most `cleanup_timeout`, or five
+//   seconds where none is set. Then the rest is given up: one line, status 1. In no other row is anything
+//   given up.
+// - Cleanups run once, last registered first, and never in a forked child. All of them have run, but for
+//   three ends: what is given up leaves those that had not ended; an uncaught exception on another thread
+//   that comes first runs none; one that comes late may cut off what follows the running cleanup.
 // - The pidfile is gone.
 // - The first way decides the exit status. Only a scope that ends leaves the decision to a later `std::exit`.
 // - The log holds nothing but the lines that the row explains.
-// - Calls after the end do nothing: `wait*()` and `stop_requested()` are true, a `Cleanup` can be neither released nor run.
-// - A sanitizer finds nothing. Its report changes the status or stands in the log, and test/run reads its report files.
+// - Calls after the end do nothing: `wait*()` and `stop_requested()` are true, a `Cleanup` can be neither
+//   released nor run.
+// - A sanitizer finds nothing. Its report changes the status or stands in the log, and test/run reads its
+//   report files.
 //
 // Usage: test_lifetime_pairs [BOOST OPTION...] -- PROBE [TEXT]
 //   TEXT              only the rows whose name contains it
@@ -55,7 +59,8 @@ constexpr Milliseconds hang_limit = default_limit + 5s * slowness;
 
 // What a way does to the end: nothing, it ends too, it never lets a cleanup end.
 enum class Effect { none, scope, thrown, exits, aborts, hangs };
-// Where it happens: two ways can't have the main thread. Actions run either on the library's thread or in wait().
+// Where it happens: two ways can't have the main thread. Actions run either on the library's thread or in
+// wait().
 enum class Place { main, thread, cleanup, own_thread, wait };
 
 struct Way {
@@ -161,7 +166,8 @@ bool fits(const std::vector<Way>& ways) {
   return on_main <= 1 && (own == 0 || in_wait == 0);
 }
 
-// Two threads that take each other's signal in wait(), or two slow actions on the library's one thread, would test nothing.
+// Two threads that take each other's signal in wait(), or two slow actions on the library's one thread, would
+// test nothing.
 bool makes_sense(const std::vector<Way>& ways) {
   const auto count = [&](auto&& matches) { return std::count_if(ways.begin(), ways.end(), matches); };
   const bool waits_itself = count([](const Way& way) { return way.name == "waiter"; }) > 0;
@@ -204,7 +210,8 @@ std::vector<Row> pairs_together() {
   return rows;
 }
 
-// The child has no thread that watches the cleanups; a few contexts give a fork more chances to meet their ends.
+// The child has no thread that watches the cleanups; a few contexts give a fork more chances to meet their
+// ends.
 std::vector<Row> forks() {
   std::vector<Row> rows;
   const Way fork_return{"fork_return", Effect::none, Place::cleanup};
@@ -325,7 +332,6 @@ std::set<int> expected_ends(const Row& row) {
     const bool is_scope_there = row.has(Effect::scope) || row.has(Effect::thrown);
     if (raises && is_scope_there) ends.insert(signals.at(place));
   }
-  if (row.has("storm")) ends.insert({SIGTERM, SIGUSR2, SIGALRM});
   return ends;
 }
 
@@ -457,7 +463,8 @@ void append_to_variable(const char* name, const std::string& options) {
   ::setenv(name, ((given == nullptr ? "" : given + std::string(":")) + options).c_str(), 1);
 }
 
-// A process that ends in the middle of everything may leave memory; a forked child lacks the stacks that refer to it.
+// A process that ends in the middle of everything may leave memory; a forked child lacks the stacks that
+// refer to it.
 void prepare_sanitizers() {
   append_to_variable("ASAN_OPTIONS", "detect_leaks=0");
   append_to_variable("TSAN_OPTIONS", "atexit_sleep_ms=0:die_after_fork=0");

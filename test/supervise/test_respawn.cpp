@@ -610,6 +610,8 @@ BOOST_FIXTURE_TEST_CASE(a_stop_gets_through_to_a_worker_whose_action_never_comes
     BOOST_TEST(stop().exited(0));
     scene.expect("stop");
   }
+}
+
 BOOST_FIXTURE_TEST_CASE(all_signals_at_once_do_not_overflow_the_stack_of_the_handlers, Stage) {
   scene::Words actions;
   for (int number = SIGRTMIN; number <= SIGRTMAX; ++number)

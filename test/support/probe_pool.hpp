@@ -27,8 +27,9 @@ struct Outcome {
   std::string hang = {};  ///< what its threads were doing when the limit had passed; empty: all ended in time
 };
 
-/// Runs the jobs, so many of them at once. A job has ended when its process has, and when nobody holds its standard output
-/// any more: so a forked child that hangs counts as well. After `limit` its whole process group is killed.
+/// Runs the jobs, so many of them at once. A job has ended when its process has, and when nobody holds its
+/// standard output any more: so a forked child that hangs counts as well. After `limit` its whole process
+/// group is killed.
 std::vector<Outcome> run_at_once(const std::vector<Job>& jobs, std::size_t at_once);
 
 }  // namespace scene

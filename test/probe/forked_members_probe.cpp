@@ -1,0 +1,875 @@
+// SPDX-License-Identifier: BSL-1.0
+
+// Calls every public member in forked children; test/process/test_forked_members.cpp says what must hold.
+//
+//   forked_members_probe --list                       the rows, one name a line
+//   forked_members_probe members PIDFILE SITE ROUNDS  calls each member in a child forked at the site
+//   forked_members_probe outlive PIDFILE HOOK         starts a daemon whose hook leaves a child behind
+//
+// For "members" each row is one line on standard output, "NAME TAB PID-OF-CHILD TAB PROBLEM", and the probe
+// goes on when a byte has come on standard input.
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <daemonctx/asio.hpp>
+#include <daemonctx/controller.hpp>
+#include <daemonctx/daemon_context.hpp>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using namespace std::chrono_literals;
+using daemonctx::Cleanup;
+using daemonctx::CleanupStack;
+using daemonctx::Controller;
+using daemonctx::DaemonContext;
+using daemonctx::DaemonOptions;
+using daemonctx::StdioTarget;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr auto patience = 20s;
+#else
+constexpr auto patience = 5s;
+#endif
+
+const std::string mark = "from a child";  // in every text that a child tries to send
+const std::array mapped_signals = {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+
+// What the rows act upon. Threads and children use it until the process is gone: nothing here is destroyed.
+struct World {
+  std::string pidfile;
+  pid_t owner = 0;
+  int reports = -1;   // the standard output that the probe began with
+  int notified = -1;  // where readiness can be read
+  int result = -1;    // in a child: to its parent
+  DaemonContext* context = nullptr;
+  std::optional<Cleanup> cleanup;  // of the context
+  CleanupStack& stack = *new CleanupStack;
+  std::optional<Cleanup> stacked;
+  boost::asio::io_context* loop = nullptr;
+  daemonctx::AsioSignals* asio = nullptr;
+};
+World& world = *new World;
+
+void write_all(int fd, const std::string& text) {
+  if (::write(fd, text.data(), text.size()) == -1) ::_exit(98);
+}
+
+// Called by every callable that the library may call: in a child none of them may run.
+bool is_in_child(const std::string& what) {
+  if (::getpid() == world.owner) return false;
+  if (world.result != -1) write_all(world.result, what + " ran; ");
+  return true;
+}
+
+std::string unless(bool holds, const std::string& problem) { return holds ? "" : problem + "; "; }
+
+// --- What a child sees of itself
+
+std::string descriptors_of_pidfile() {
+  std::string found;
+  DIR* list = ::opendir("/proc/self/fd");
+  while (const dirent* entry = ::readdir(list)) {
+    std::array<char, 4096> target{};
+    const auto size = ::readlinkat(::dirfd(list), entry->d_name, target.data(), target.size());
+    if (size <= 0) continue;
+    const std::string path(target.data(), static_cast<std::size_t>(size));
+    if (path == world.pidfile || path == world.pidfile + " (deleted)")
+      found += std::string("holds the pidfile as ") + entry->d_name + "; ";
+  }
+  ::closedir(list);
+  return found;
+}
+
+std::string handled_signals() {
+  std::string found;
+  for (const int number : mapped_signals) {
+    struct sigaction current {};
+    ::sigaction(number, nullptr, &current);
+    if (current.sa_handler != SIG_DFL) found += "signal " + std::to_string(number) + " is handled; ";
+  }
+  return found;
+}
+
+std::string mask_text() {
+  sigset_t mask;
+  ::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+  std::string text;
+  for (int number = 1; number < NSIG; ++number) text += sigismember(&mask, number) == 1 ? '1' : '0';
+  return text;
+}
+
+/// Stands for descriptors 1 and 2 of a child, and notices what is done to them.
+class Output {
+ public:
+  Output() : fd_(::memfd_create("output", MFD_CLOEXEC)) {
+    ::dup2(fd_, STDOUT_FILENO);
+    ::dup2(fd_, STDERR_FILENO);
+  }
+  std::string changes() const {
+    struct stat own {};
+    ::fstat(fd_, &own);
+    std::string found = unless(own.st_size == 0, "it wrote something");
+    for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
+      struct stat now {};
+      ::fstat(fd, &now);
+      found += unless(now.st_ino == own.st_ino, "descriptor " + std::to_string(fd) + " leads elsewhere");
+    }
+    return found;
+  }
+
+ private:
+  int fd_;
+};
+
+std::string surroundings_of_child(const Output& output, const std::string& mask) {
+  return output.changes() + descriptors_of_pidfile() + handled_signals() +
+         unless(mask_text() == mask, "the signal mask has changed");
+}
+
+// --- The rows
+
+struct Row {
+  const char* name;  // as `nm -DC` prints it; of an inline member only up to its parameters
+  std::string (*call)();
+};
+
+DaemonContext& context() { return *world.context; }
+
+std::string still_inert() { return unless(!context().stop_requested(), "a stop is requested"); }
+
+DaemonOptions foreground() {
+  DaemonOptions options;
+  options.detach_process = daemonctx::DetachProcess::never;
+  return options;
+}
+
+Controller absent() { return Controller(world.pidfile + ".absent"); }
+
+template <class Operation>
+std::string finds_nobody(Operation operation) {
+  try {
+    operation();
+  } catch (const daemonctx::ControlError& error) {
+    return unless(error.code() == std::errc::no_such_process, error.what());
+  }
+  return "it found a daemon; ";
+}
+std::string found_nobody(const std::error_code& error) {
+  return unless(error == std::errc::no_such_process, error.message());
+}
+
+// Sending where nothing is sent may be refused, and must not be done.
+template <class Operation>
+std::string may_throw(Operation operation) {
+  try {
+    operation();
+  } catch (const std::exception&) {
+    return {};
+  }
+  return {};
+}
+
+struct Connection {
+  void close() const { is_in_child("close()"); }
+};
+Connection lasting;
+
+std::string inert(const Cleanup& cleanup) {
+  return unless(!cleanup.release(), "release() is true") + unless(!cleanup.run_now(), "run_now() is true");
+}
+
+std::string open_output_again() {
+  context().reopen_output();
+  return still_inert();
+}
+
+class NoRestriction : public daemonctx::Restriction {
+ public:
+  const char* name() const noexcept override { return "nothing"; }
+  void prepare(const DaemonOptions&) override {}
+};
+
+daemonctx::DaemonError some_error() {
+  return {daemonctx::Step::run_service, std::make_error_code(std::errc::io_error), "subject"};
+}
+
+const std::vector<Row> context_rows = {
+    {"daemonctx::DaemonContext::~DaemonContext()",
+     [] {
+       context().~DaemonContext();
+       return std::string();
+     }},
+    {"daemonctx::DaemonContext::on_exit",
+     [] { return inert(context().on_exit([] { is_in_child("a cleanup of the child"); })); }},
+    {"daemonctx::DaemonContext::close_on_exit",
+     [] { return inert(context().close_on_exit(lasting)) + inert(context().close_on_exit(Connection())); }},
+    {"daemonctx::DaemonContext::on_reload(std::function<void ()>)",
+     [] {
+       context().on_reload([] { is_in_child("a reload"); });
+       return still_inert();
+     }},
+    {"daemonctx::DaemonContext::notify_ready()",
+     [] {
+       context().notify_ready();
+       return still_inert();
+     }},
+    {"daemonctx::DaemonContext::notify_status(std::basic_string_view<char, std::char_traits<char> >)",
+     [] {
+       context().notify_status(mark);
+       return still_inert();
+     }},
+    {"daemonctx::DaemonContext::keep_alive()",
+     [] {
+       context().keep_alive();
+       return still_inert();
+     }},
+    {"daemonctx::DaemonContext::manager()",
+     [] {
+       static_cast<void>(context().manager());
+       return still_inert();
+     }},
+    {"daemonctx::DaemonContext::map_signal(int, std::variant<daemonctx::StandardAction, std::function<void "
+     "(daemonctx::SignalInfo const&)> >)",
+     [] {
+       context().map_signal(SIGUSR2, [](const daemonctx::SignalInfo&) { is_in_child("an action"); });
+       context().map_signal(SIGUSR1, daemonctx::terminate);
+       return still_inert();
+     }},
+    {"daemonctx::DaemonContext::fail(std::basic_string_view<char, std::char_traits<char> >)",
+     [] {
+       context().fail(mark);
+       return still_inert();
+     }},
+    {"daemonctx::DaemonContext::wait()",
+     [] {
+       context().wait();
+       return still_inert();
+     }},
+    {"daemonctx::DaemonContext::wait_for(std::chrono::duration<long, std::ratio<1l, 1000000000l> >)",
+     [] { return unless(context().wait_for(1h), "wait_for() is false") + still_inert(); }},
+    {"daemonctx::DaemonContext::wait_until(std::chrono::time_point<std::chrono::_V2::steady_clock, "
+     "std::chrono::duration<long, std::ratio<1l, 1000000000l> > >)",
+     [] {
+       const auto later = std::chrono::steady_clock::now() + 1h;
+       return unless(context().wait_until(later), "wait_until() is false") + still_inert();
+     }},
+    {"daemonctx::DaemonContext::stop_requested() const", [] { return still_inert(); }},
+    {"daemonctx::DaemonContext::request_stop()",
+     [] {
+       context().request_stop();
+       return still_inert();
+     }},
+    {"daemonctx::DaemonContext::stop_token() const",
+     [] { return unless(!context().stop_token().stop_requested(), "the token has a stop"); }},
+    {"daemonctx::DaemonContext::signal_fd() const",
+     [] { return unless(context().signal_fd() == -1, "it has a descriptor"); }},
+    {"daemonctx::DaemonContext::dispatch()",
+     [] {
+       ::raise(SIGWINCH);  // ignored by default
+       context().dispatch();
+       return still_inert();
+     }},
+    {"daemonctx::DaemonContext::reopen_output()", open_output_again},
+    {"daemonctx::DaemonContext::mode() const",
+     [] {
+       static_cast<void>(context().mode());
+       return std::string();
+     }},
+    {"daemonctx::DaemonContext::pid() const",
+     [] { return unless(context().pid() != ::getpid(), "it is the daemon"); }},
+    {"daemonctx::DaemonContext::incarnation() const",
+     [] {
+       static_cast<void>(context().incarnation());
+       return std::string();
+     }},
+    {"daemonctx::DaemonContext::last_exit() const",
+     [] { return unless(!context().last_exit(), "another worker ended"); }},
+    {"daemonctx::run(daemonctx::DaemonContext&, std::function<int (daemonctx::DaemonContext&)> const&)",
+     [] {
+       const int failed = run(context(), [](DaemonContext&) -> int { throw std::runtime_error(mark); });
+       const int done = run(context(), [](DaemonContext&) { return 7; });
+       return unless(failed == 1 && done == 7, "wrong status") + still_inert();
+     }},
+};
+
+const std::vector<Row> cleanup_rows = {
+    {"daemonctx::Cleanup::release() const", [] { return unless(!world.cleanup->release(), "it is true"); }},
+    {"daemonctx::Cleanup::run_now() const", [] { return unless(!world.cleanup->run_now(), "it is true"); }},
+    {"daemonctx::CleanupStack::push",
+     [] {
+       world.stack.push([] {});
+       world.stack.push([text = std::array<char, 200>()] { static_cast<void>(text); });
+       world.stacked->release();
+       return std::string();
+     }},
+    {"daemonctx::CleanupStack::run_last",
+     [] {
+       world.stack.run_last([](const std::exception_ptr&) {});
+       return std::string();
+     }},
+    {"daemonctx::CleanupStack::abandon()",
+     [] {
+       world.stack.abandon();
+       return std::string();
+     }},
+    {"daemonctx::CleanupStack::~CleanupStack()",
+     [] {
+       world.stack.~CleanupStack();
+       return std::string();
+     }},
+    {"daemonctx::CleanupStack::CleanupStack()",
+     [] {
+       bool ran = false;
+       CleanupStack own;
+       own.push([&] { ran = true; });
+       own.run_last([](const std::exception_ptr&) {});
+       return unless(ran, "a child's own stack is dead");
+     }},
+};
+
+const std::vector<Row> manager_rows = {
+    {"daemonctx::ServiceManager::is_there() const",
+     [] { return unless(!context().manager().is_there(), "it can be told something"); }},
+    {"daemonctx::ServiceManager::listen_descriptors",
+     [] {
+       static_cast<void>(context().manager().listen_descriptors());
+       return std::string();
+     }},
+    {"daemonctx::ServiceManager::listen_descriptors(std::basic_string_view<char, std::char_traits<char> >) "
+     "const",
+     [] { return unless(context().manager().listen_descriptors("x").empty(), "there are some"); }},
+    {"daemonctx::ServiceManager::extend_timeout(std::chrono::duration<long, std::ratio<1l, 1000000l> >)",
+     [] {
+       context().manager().extend_timeout(1s);
+       return std::string();
+     }},
+    {"daemonctx::ServiceManager::tell_failure(int, std::basic_string_view<char, std::char_traits<char> >)",
+     [] {
+       context().manager().tell_failure(EIO, mark);
+       return std::string();
+     }},
+    {"daemonctx::ServiceManager::store(std::__cxx11::basic_string<char, std::char_traits<char>, "
+     "std::allocator<char> > const&, int)",
+     [] { return may_throw([] { context().manager().store("child", STDIN_FILENO); }); }},
+    {"daemonctx::ServiceManager::remove_stored(std::__cxx11::basic_string<char, std::char_traits<char>, "
+     "std::allocator<char> > const&)",
+     [] { return may_throw([] { context().manager().remove_stored("child"); }); }},
+    {"daemonctx::ServiceManager::barrier(std::chrono::duration<long, std::ratio<1l, 1000l> >)",
+     [] { return may_throw([] { context().manager().barrier(1h); }); }},
+    {"daemonctx::ServiceManager::watchdog_timeout() const",
+     [] {
+       static_cast<void>(context().manager().watchdog_timeout());
+       return std::string();
+     }},
+};
+
+#define STOP_POLICY "std::vector<daemonctx::StopStep, std::allocator<daemonctx::StopStep> > const&"
+#define START "std::function<int (daemonctx::StopResult const&)> const&"
+#define MILLISECONDS "std::chrono::duration<long, std::ratio<1l, 1000l> >"
+
+std::string sees_parent(const daemonctx::DaemonStatus& status) {
+  using daemonctx::DaemonState;
+  const bool lives = status.state == DaemonState::running || status.state == DaemonState::starting;
+  return unless(lives, std::string("it is ") + to_string(status.state)) +
+         unless(status.pid != ::getpid(), "the child is the daemon");
+}
+
+const std::vector<Row> controller_rows = {
+    {"daemonctx::Controller::Controller(boost::filesystem::path, std::function<void (" MILLISECONDS ")>)",
+     [] {
+       const Controller made(world.pidfile, [](std::chrono::milliseconds) {});
+       return std::string();
+     }},
+    {"daemonctx::Controller::default_stop_policy()",
+     [] { return unless(!Controller::default_stop_policy().empty(), "it is empty"); }},
+    {"daemonctx::Controller::status() const", [] { return sees_parent(Controller(world.pidfile).status()); }},
+    {"daemonctx::Controller::status(std::error_code&) const",
+     [] {
+       std::error_code error;
+       return sees_parent(Controller(world.pidfile).status(error)) + unless(!error, error.message());
+     }},
+    {"daemonctx::Controller::send_signal(int) const",
+     [] { return finds_nobody([] { absent().send_signal(SIGTERM); }); }},
+    {"daemonctx::Controller::send_signal(int, std::error_code&) const",
+     [] {
+       std::error_code error;
+       absent().send_signal(SIGTERM, error);
+       return found_nobody(error);
+     }},
+    {"daemonctx::Controller::stop(" STOP_POLICY ") const",
+     [] { return finds_nobody([] { absent().stop(); }); }},
+    {"daemonctx::Controller::stop(" STOP_POLICY ", std::error_code&) const",
+     [] {
+       std::error_code error;
+       absent().stop(Controller::default_stop_policy(), error);
+       return found_nobody(error);
+     }},
+    {"daemonctx::Controller::reload(" MILLISECONDS ") const",
+     [] { return finds_nobody([] { absent().reload(); }); }},
+    {"daemonctx::Controller::reload(" MILLISECONDS ", std::error_code&) const",
+     [] {
+       std::error_code error;
+       absent().reload(1s, error);
+       return found_nobody(error);
+     }},
+    {"daemonctx::Controller::restart(" START ", " STOP_POLICY ") const",
+     [] { return unless(absent().restart([](const auto&) { return 7; }) == 7, "wrong result"); }},
+    {"daemonctx::Controller::restart(" START ", " STOP_POLICY ", std::error_code&) const",
+     [] {
+       std::error_code error;
+       const auto start = [](const daemonctx::StopResult&) { return 7; };
+       const int result = absent().restart(start, Controller::default_stop_policy(), error);
+       return unless(result == 7 && !error, "wrong result");
+     }},
+    {"daemonctx::to_string(daemonctx::DaemonState)",
+     [] { return unless(to_string(daemonctx::DaemonState::stale) != nullptr, "no text"); }},
+};
+
+// They ask for nothing that belongs to a process; they must work in a child as anywhere.
+#define STRING "std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> > const&"
+const std::vector<Row> value_rows = {
+    {"daemonctx::DaemonError::DaemonError(daemonctx::Step, std::error_code, " STRING ")",
+     [] { return unless(std::strlen(some_error().what()) > 0, "no text"); }},
+    {"daemonctx::DaemonError::DaemonError(daemonctx::Step, std::error_code, " STRING ", " STRING ", int)",
+     [] {
+       const daemonctx::DaemonError error(daemonctx::Step::run_service, {}, "subject", "text", 1);
+       return unless(error.what() == std::string("text"), "wrong text");
+     }},
+    {"daemonctx::DaemonError::~DaemonError()",
+     [] { return unless(some_error().code() != std::error_code(), "-"); }},
+    {"daemonctx::DaemonError::what() const", [] { return unless(*some_error().what() != '\0', "no text"); }},
+    {"daemonctx::DaemonError::step",
+     [] { return unless(some_error().step() == daemonctx::Step::run_service, "wrong step"); }},
+    {"daemonctx::DaemonError::subject",
+     [] { return unless(some_error().subject() == std::string("subject"), "wrong subject"); }},
+    {"daemonctx::DaemonError::pid", [] { return unless(some_error().pid() == 0, "wrong pid"); }},
+    {"daemonctx::ControlError::ControlError(std::error_code, " STRING ")",
+     [] { return unless(daemonctx::ControlError({}, "text").what() == std::string("text"), "wrong text"); }},
+    {"daemonctx::ControlError::~ControlError()",
+     [] { return unless(!daemonctx::ControlError({}, "text").code(), "wrong code"); }},
+    {"daemonctx::ControlError::what() const",
+     [] { return unless(daemonctx::ControlError({}, "text").what() == std::string("text"), "wrong text"); }},
+    {"daemonctx::Restriction::descriptors() const",
+     [] { return unless(NoRestriction().descriptors().empty(), "there are some"); }},
+    {"daemonctx::Restriction::kept_capabilities() const",
+     [] { return unless(NoRestriction().kept_capabilities() == 0, "there are some"); }},
+    {"daemonctx::Restriction::before_change_of_user",
+     [] { return unless(NoRestriction().before_change_of_user() == 0, "it fails"); }},
+    {"daemonctx::Restriction::after_change_of_user",
+     [] { return unless(NoRestriction().after_change_of_user() == 0, "it fails"); }},
+    {"daemonctx::Restriction::apply", [] { return unless(NoRestriction().apply() == 0, "it fails"); }},
+    {"daemonctx::StdioTarget::null_device",
+     [] {
+       return unless(StdioTarget::null_device().kind() == StdioTarget::Kind::null_device, "wrong kind");
+     }},
+    {"daemonctx::StdioTarget::inherit",
+     [] { return unless(StdioTarget::inherit().kind() == StdioTarget::Kind::inherit, "wrong kind"); }},
+    {"daemonctx::StdioTarget::descriptor",
+     [] { return unless(StdioTarget::descriptor(5).descriptor() == 5, "wrong descriptor"); }},
+    {"daemonctx::StdioTarget::file",
+     [] { return unless(StdioTarget::file("/x").path() == "/x", "wrong path"); }},
+    {"daemonctx::StdioTarget::journal",
+     [] { return unless(StdioTarget::journal("x").identifier() == "x", "wrong name"); }},
+    {"daemonctx::StdioTarget::syslog",
+     [] { return unless(StdioTarget::syslog("x").facility() == LOG_DAEMON, "wrong facility"); }},
+    {"daemonctx::StdioTarget::kind",
+     [] { return unless(StdioTarget().kind() == StdioTarget::Kind::automatic, "wrong kind"); }},
+    {"daemonctx::StdioTarget::path", [] { return unless(StdioTarget().path().empty(), "wrong path"); }},
+    {"daemonctx::StdioTarget::options",
+     [] { return unless(!StdioTarget().options().truncate, "wrong option"); }},
+    {"daemonctx::StdioTarget::identifier",
+     [] { return unless(StdioTarget().identifier().empty(), "wrong name"); }},
+    {"daemonctx::StdioTarget::facility",
+     [] { return unless(StdioTarget().facility() == LOG_DAEMON, "wrong facility"); }},
+    {"daemonctx::describe(daemonctx::Step)",
+     [] { return unless(!describe(daemonctx::Step::run_service).empty(), "no text"); }},
+    {"daemonctx::describe[abi:cxx11](std::__exception_ptr::exception_ptr const&)",
+     [] { return unless(daemonctx::describe(std::make_exception_ptr(some_error())).size() > 1, "no text"); }},
+    {"daemonctx::describe[abi:cxx11](daemonctx::WorkerEnd const&)",
+     [] { return unless(!describe(daemonctx::WorkerEnd{}).empty(), "no text"); }},
+    {"daemonctx::status_of(daemonctx::WorkerEnd const&)",
+     [] { return unless(status_of(daemonctx::WorkerEnd{.exit_status = 3}) == 3, "wrong status"); }},
+    {"daemonctx::to_string(daemonctx::LaunchMode)",
+     [] { return unless(to_string(daemonctx::LaunchMode::inetd) == "inetd", "wrong text"); }},
+    {"daemonctx::validate(daemonctx::DaemonOptions const&)",
+     [] {
+       daemonctx::validate(foreground());
+       return std::string();
+     }},
+    {"daemonctx::explain[abi:cxx11](daemonctx::DaemonOptions)",
+     [] { return unless(!daemonctx::explain(foreground()).empty(), "no text"); }},
+    {"daemonctx::rehearse(daemonctx::DaemonOptions)",
+     [] {
+       daemonctx::rehearse(foreground());
+       return std::string();
+     }},
+};
+
+// A child that goes on to use its copy of the loop must tell it, as Asio asks.
+void forget_parents_loop() { world.loop->notify_fork(boost::asio::io_context::fork_child); }
+
+const std::vector<Row> asio_rows = {
+    {"daemonctx::AsioSignals::AsioSignals",
+     [] {
+       forget_parents_loop();
+       return may_throw([] { daemonctx::AsioSignals(world.loop->get_executor(), context()); });
+     }},
+    {"daemonctx::AsioSignals::~AsioSignals",
+     [] {
+       forget_parents_loop();
+       world.asio->~AsioSignals();
+       world.loop->poll();
+       return std::string();
+     }},
+    {"daemonctx::AsioSignals::async_wait_stop",
+     [] {
+       forget_parents_loop();
+       world.asio->async_wait_stop([](boost::system::error_code) {});
+       world.loop->poll();
+       return still_inert();
+     }},
+    {"daemonctx::AsioSignals::async_wait_signal",
+     [] {
+       forget_parents_loop();
+       world.asio->async_wait_signal(SIGWINCH,
+                                     [](boost::system::error_code, const daemonctx::SignalInfo&) {});
+       world.loop->poll();
+       return still_inert();
+     }},
+    {"daemonctx::AsioSignals::cancel",
+     [] {
+       forget_parents_loop();
+       world.asio->cancel();
+       world.loop->poll();
+       return std::string();
+     }},
+};
+
+std::vector<Row> all_rows() {
+  std::vector<Row> rows;
+  for (const auto* some :
+       {&context_rows, &cleanup_rows, &manager_rows, &controller_rows, &value_rows, &asio_rows}) {
+    rows.insert(rows.end(), some->begin(), some->end());
+  }
+  return rows;
+}
+
+bool is_asio(const Row& row) { return std::strstr(row.name, "AsioSignals") != nullptr; }
+
+// --- One row in one child
+
+struct Verdict {
+  pid_t child = 0;
+  std::string problem = {};
+};
+
+[[noreturn]] void be_child(const Row& row, int result, const std::string& mask) {
+  world.result = result;
+  const Output output;
+  std::string problem = surroundings_of_child(output, mask);
+  if (!problem.empty()) problem = "before the call: " + problem;
+  try {
+    problem += row.call();
+  } catch (const std::exception& error) {
+    problem += std::string("it throws \"") + error.what() + "\"; ";
+  }
+  problem += surroundings_of_child(output, mask);
+  write_all(result, problem + '.');
+  std::exit(0);  // runs no cleanup either
+}
+
+// What the child says, until nobody can say any more; false: it hangs.
+bool read_result(int fd, std::string& text) {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  pollfd readable{fd, POLLIN, 0};
+  while (std::chrono::steady_clock::now() < deadline) {
+    if (::poll(&readable, 1, 100) <= 0) continue;
+    std::array<char, 4096> buffer{};
+    const auto size = ::read(fd, buffer.data(), buffer.size());
+    if (size == 0) return true;
+    if (size > 0) text.append(buffer.data(), static_cast<std::size_t>(size));
+  }
+  return false;
+}
+
+std::string end_of(pid_t child) {
+  int status = 0;
+  while (::waitpid(child, &status, 0) == -1 && errno == EINTR) {
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
+  return "it ended with " + std::string(WIFEXITED(status) ? "status " : "signal ") +
+         std::to_string(WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status)) + "; ";
+}
+
+// What a child did to its parent, as far as the parent can see it.
+std::string harm_to_parent(const std::string& mask) {
+  struct sigaction current {};
+  ::sigaction(SIGTERM, nullptr, &current);
+  int size = 0;
+  ::ioctl(world.notified, FIONREAD, &size);
+  std::string told(static_cast<std::size_t>(size), ' ');
+  if (size > 0 && ::read(world.notified, told.data(), told.size()) == -1) told = "unreadable";
+  return unless(current.sa_handler != SIG_DFL, "the parent handles no SIGTERM any more") +
+         unless(mask_text() == mask, "the parent's mask has changed") +
+         unless(size == 0, "readiness was told");
+}
+
+Verdict call_in_child(const Row& row) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) == -1) ::_exit(97);
+  const std::string mask = mask_text();
+  Verdict verdict;
+  verdict.child = ::fork();
+  if (verdict.child == 0) be_child(row, ends[1], mask);
+  ::close(ends[1]);
+  std::string text;
+  if (!read_result(ends[0], text)) {
+    verdict.problem = "it hangs; ";
+    ::kill(verdict.child, SIGKILL);
+  }
+  ::close(ends[0]);
+  const bool done = !text.empty() && text.back() == '.';
+  if (done) text.pop_back();
+  verdict.problem += text + end_of(verdict.child) + harm_to_parent(mask);
+  return verdict;
+}
+
+// The parent's loop goes on: a signal still gets there.
+std::string harm_to_loop() {
+  bool arrived = false;
+  world.asio->async_wait_signal(
+      SIGUSR2, [&](boost::system::error_code error, const daemonctx::SignalInfo&) { arrived = !error; });
+  ::kill(::getpid(), SIGUSR2);
+  world.loop->restart();
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  while (!arrived && std::chrono::steady_clock::now() < deadline) world.loop->run_one_for(100ms);
+  return unless(arrived, "the parent's loop hears no signal any more");
+}
+
+void await_byte() {
+  char byte = 0;
+  while (::read(STDIN_FILENO, &byte, 1) == -1 && errno == EINTR) {
+  }
+}
+
+Verdict call_asio_in_child(const Row& row) {
+  if (world.asio == nullptr) return {};
+  world.loop->notify_fork(boost::asio::io_context::fork_prepare);
+  Verdict verdict = call_in_child(row);
+  world.loop->notify_fork(boost::asio::io_context::fork_parent);
+  verdict.problem += harm_to_loop();
+  return verdict;
+}
+
+void call_all(int rounds) {
+  for (const Row& row : all_rows()) {
+    Verdict verdict;
+    for (int round = 0; round < rounds && verdict.problem.empty(); ++round) {
+      verdict = is_asio(row) ? call_asio_in_child(row) : call_in_child(row);
+    }
+    write_all(world.reports,
+              std::string(row.name) + '\t' + std::to_string(verdict.child) + '\t' + verdict.problem + '\n');
+    await_byte();
+  }
+}
+
+// --- Where the children are forked
+
+using Hammer = void (*)();
+const std::vector<Hammer> hammers = {
+    [] { context().on_exit([] { is_in_child("a cleanup"); }).release(); },
+    [] { context().map_signal(SIGWINCH, daemonctx::ignore); },
+    [] { context().on_reload([] { is_in_child("a reload"); }); },
+    [] { ::kill(world.owner, SIGHUP); },
+    [] { context().reopen_output(); },
+    [] { context().notify_ready(); },
+    [] { context().notify_status("busy"); },
+    [] { context().dispatch(); },
+    [] { world.stack.push([] {}).release(); },
+    [] { static_cast<void>(context().stop_token().stop_requested()); },
+};
+
+void call_all_under_hammers(int rounds) {
+  std::atomic<bool> over = false;
+  std::vector<std::thread> threads;
+  threads.emplace_back([] { context().wait(); });
+  for (const Hammer hammer : hammers) {
+    threads.emplace_back([&over, hammer] {
+      while (!over) hammer();
+    });
+  }
+  call_all(rounds);
+  over = true;
+  context().request_stop();
+  for (std::thread& thread : threads) thread.join();
+}
+
+// The parent becomes ready, as it could before its children were there.
+void become_ready() {
+  context().notify_ready();
+  char byte = 0;
+  pollfd readable{world.notified, POLLIN, 0};
+  ::poll(&readable, 1, 1000);
+  if (::read(world.notified, &byte, 1) != 1 || byte != '\n')
+    write_all(world.reports, "readiness\t0\tnot told\n");
+}
+
+DaemonOptions options_of(const std::string& site, int notify_descriptor) {
+  DaemonOptions options = foreground();
+  options.pidfile = world.pidfile;
+  options.stdio.out = StdioTarget::file(world.pidfile + ".log");
+  options.stdio.err = StdioTarget::file(world.pidfile + ".log");
+  options.readiness = daemonctx::Readiness::when_notified;
+  options.notify_descriptor = notify_descriptor;
+  options.on_error = [](const std::exception_ptr&, std::string_view) { is_in_child("on_error"); };
+  options.signal_map[SIGUSR1] = [](const daemonctx::SignalInfo&) {};
+  if (site == "own_thread") options.signal_delivery = daemonctx::SignalDelivery::on_own_thread;
+  if (site == "worker") options.respawn.emplace();
+  return options;
+}
+
+// Of the worker, if there is one: its parent is the daemon.
+void enter_world(DaemonContext& context, const std::string& site) {
+  world.context = &context;
+  world.owner = ::getpid();
+  world.cleanup = context.on_exit([] {
+    if (!is_in_child("the parent's cleanup")) write_all(world.reports, "cleanup\n");
+  });
+  world.stacked = world.stack.push([] {});
+  context.on_reload([] { is_in_child("a reload"); });
+  if (site == "own_thread") return;
+  world.loop = new boost::asio::io_context;
+  world.asio = new daemonctx::AsioSignals(world.loop->get_executor(), context);
+}
+
+void call_all_at(const std::string& site, int rounds) {
+  if (site != "starting") become_ready();
+  if (site == "starting" || site == "ready" || site == "worker") return call_all(rounds);
+  if (site == "hammered") return call_all_under_hammers(rounds);
+  if (site == "cleanup") return static_cast<void>(context().on_exit([=] { call_all(rounds); }));
+  context().map_signal(SIGUSR1, [=](const daemonctx::SignalInfo&) {
+    call_all(rounds);
+    context().request_stop();
+  });
+  ::kill(::getpid(), SIGUSR1);
+  context().wait();
+}
+
+int call_members(const std::string& site, int rounds) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) == -1) return 97;
+  world.reports = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 10);
+  world.notified = ends[0];
+  DaemonContext context(options_of(site, ends[1]));
+  enter_world(context, site);
+  call_all_at(site, rounds);
+  return 0;
+}
+
+// --- Children that outlive the daemon
+
+// Tells its pid, and what it holds of the pidfile, in a file of its own; then it waits to be killed. In a
+// session of its own, since a start that fails ends the daemon's process group.
+[[noreturn]] void live_on() {
+  ::setsid();
+  const int null = ::open("/dev/null", O_RDWR);
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null, fd);
+  const std::string told = world.pidfile + ".child";
+  const std::string held = descriptors_of_pidfile();
+  std::ofstream(told + ".new") << ::getpid() << '\n' << held << '\n';
+  ::rename((told + ".new").c_str(), told.c_str());
+  for (;;) ::pause();
+}
+
+// Comes back when the child has told all that.
+void leave_child_behind() {
+  if (::fork() == 0) live_on();
+  while (::access((world.pidfile + ".child").c_str(), F_OK) == -1) ::poll(nullptr, 0, 1);
+}
+
+void set_hook(DaemonOptions& options, const std::string& hook) {
+  if (hook == "before_drop") options.before_drop = leave_child_behind;
+  if (hook == "on_launched") options.on_launched = [](pid_t) { leave_child_behind(); };
+  if (hook == "on_worker_end") {
+    options.respawn->on_worker_end = [](const daemonctx::WorkerEnd&) { leave_child_behind(); };
+  }
+  if (hook == "before_drop_that_throws") {
+    options.before_drop = [] {
+      leave_child_behind();
+      throw std::runtime_error("no luck");
+    };
+  }
+  if (hook == "before_drop_that_dies") {
+    options.before_drop = [] {
+      leave_child_behind();
+      ::_exit(9);
+    };
+  }
+}
+
+void serve(DaemonContext& context, const std::string& hook) {
+  if (hook == "service") leave_child_behind();
+  if (hook == "cleanup") context.on_exit(leave_child_behind);
+  if (hook == "action") {
+    context.map_signal(SIGUSR1, [](const daemonctx::SignalInfo&) { leave_child_behind(); });
+    ::kill(::getpid(), SIGUSR1);
+  }
+  if (hook == "on_worker_end" && context.incarnation() == 1) ::_exit(9);
+  context.wait();
+}
+
+int outlive(const std::string& text) {
+  const bool respawns = text.rfind("respawn:", 0) == 0;
+  const std::string hook = respawns ? text.substr(8) : text;
+  DaemonOptions options;
+  options.pidfile = world.pidfile;
+  options.detach_process = daemonctx::DetachProcess::always;
+  if (respawns) options.respawn.emplace().first_delay = 1ms;
+  set_hook(options, hook);
+  DaemonContext context(options);
+  serve(context, hook);
+  return 0;
+}
+
+int list_rows() {
+  for (const Row& row : all_rows()) std::cout << row.name << '\n';
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  if (words.at(0) == "--list") return list_rows();
+  world.pidfile = words.at(1);
+  try {
+    return words.at(0) == "members" ? call_members(words.at(2), std::stoi(words.at(3)))
+                                    : outlive(words.at(2));
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << '\n';
+    return 1;
+  }
+}

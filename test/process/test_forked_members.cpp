@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: BSL-1.0
+
+// What a forked child of a daemon may call: everything, without any effect on its parent.
+//
+// test/probe/forked_members_probe.cpp has a row for each public member and free function, and
+// check_members.py compares those rows with the shared library and the headers. Each row is called in a child
+// forked
+// - in the service, before and after it is ready; in a worker's service;
+// - in a signal action, in wait() and on the library's own thread;
+// - in a cleanup;
+// - while other threads of the parent hold each lock as often as they can.
+//
+// The table promises of every row:
+// - The call comes back at once, and std::exit after it ends the child with status 0.
+// - Nothing reaches the service manager, and nothing the descriptor that tells readiness.
+// - Descriptors 1 and 2 of the child lead where they led, and nothing is written to them.
+// - No callable runs: no cleanup, reload, action or error handler.
+// - The child has no descriptor of the pidfile. Signals that the daemon has mapped have their default action,
+//   and the child's mask is that of the thread that forked.
+// - wait*() is true, stop_requested() is false, a Cleanup can be neither released nor run, signal_fd() is -1.
+// - In the parent the pidfile, its locks, the dispositions, the mask and an Asio loop are as before; its own
+//   cleanup runs once, at the end.
+//
+// In before_drop, on_launched and on_worker_end there is no context to call. There, and in the other places,
+// a child that outlives the daemon keeps nobody waiting: not the caller, also of a start that fails; and the
+// next start works.
+//
+// Usage: test_forked_members [BOOST OPTION...] -- PROBE
+//   DAEMONCTX_ROUNDS  how often each row runs while other threads hold the locks; 10 at least
+
+#define BOOST_TEST_MODULE forked_members
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+#include <cstdlib>
+#include <daemonctx/controller.hpp>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <sstream>
+
+#include "listener.hpp"
+#include "scene.hpp"
+
+namespace data = boost::unit_test::data;
+using daemonctx::Controller;
+using daemonctx::DaemonState;
+
+namespace {
+
+const std::string mark = "from a child";  // in every text that a child tries to send
+
+void append_to_variable(const char* name, const std::string& options) {
+  const char* given = std::getenv(name);
+  ::setenv(name, ((given == nullptr ? "" : given + std::string(":")) + options).c_str(), 1);
+}
+
+// A child that ends in the middle of everything may leave memory.
+void prepare_sanitizers() {
+  append_to_variable("ASAN_OPTIONS", "detect_leaks=0");
+  append_to_variable("TSAN_OPTIONS", "atexit_sleep_ms=0:die_after_fork=0");
+}
+
+// --- A conversation with the probe
+
+struct Talk {
+  std::vector<std::string> lines;
+  std::vector<scene::Datagram> told;  // to the service manager
+  std::string err;
+  scene::End end;
+  bool hung = false;
+};
+
+/// The probe with its three streams, and the service manager that it can speak to.
+class Speaker {
+ public:
+  Speaker(const scene::Words& command, const std::string& error_file, const scene::Listener& manager)
+      : error_file_(error_file), manager_(manager) {
+    std::array<int, 2> in{};
+    std::array<int, 2> out{};
+    BOOST_REQUIRE((::pipe2(in.data(), O_CLOEXEC) == 0 && ::pipe2(out.data(), O_CLOEXEC) == 0));
+    pid_ = ::fork();
+    if (pid_ == 0) become(command, in[0], out[1]);
+    ::close(in[0]);
+    ::close(out[1]);
+    to_ = in[1];
+    from_ = out[0];
+  }
+  ~Speaker() {
+    ::close(to_);
+    ::close(from_);
+  }
+  Speaker(const Speaker&) = delete;
+  Speaker& operator=(const Speaker&) = delete;
+
+  pid_t pid() const { return pid_; }
+
+  /// Each line goes to `take`, and is answered, so that the probe goes on.
+  Talk talk(const std::function<void(const std::string&)>& take) {
+    Talk talk;
+    while (hear(talk, take)) {
+    }
+    if (talk.hung) ::kill(pid_, SIGKILL);
+    talk.end = scene::await_end(pid_);
+    talk.err = scene::contents(error_file_);
+    return talk;
+  }
+
+ private:
+  [[noreturn]] void become(const scene::Words& command, int in, int out) const {
+    const int err = ::open(error_file_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    ::dup2(in, STDIN_FILENO);
+    ::dup2(out, STDOUT_FILENO);
+    ::dup2(err, STDERR_FILENO);
+    scene::begin_afresh();
+    prepare_sanitizers();
+    ::setenv("NOTIFY_SOCKET", manager_.name().c_str(), 1);
+    std::vector<char*> words;
+    for (const std::string& word : command) words.push_back(const_cast<char*>(word.c_str()));
+    words.push_back(nullptr);
+    ::execv(words[0], words.data());
+    ::_exit(127);
+  }
+
+  // False at the end of the output, or when nothing more comes.
+  bool hear(Talk& talk, const std::function<void(const std::string&)>& take) {
+    std::array<pollfd, 2> events{{{from_, POLLIN, 0}, {manager_.fd(), POLLIN, 0}}};
+    const auto patience = std::chrono::milliseconds(scene::patience).count();
+    talk.hung = ::poll(events.data(), events.size(), static_cast<int>(patience)) == 0;
+    if (talk.hung) return false;
+    std::array<char, 4096> buffer{};
+    const auto size = events[0].revents == 0 ? 1 : ::read(from_, buffer.data(), buffer.size());
+    for (auto each = manager_.next(); each.pid != 0; each = manager_.next()) remember(each, talk.told);
+    if (events[0].revents == 0) return true;
+    if (size <= 0) return false;
+    unread_.append(buffer.data(), static_cast<std::size_t>(size));
+    take_lines(talk, take);
+    return true;
+  }
+
+  // A daemon under load says the same again and again.
+  static void remember(const scene::Datagram& datagram, std::vector<scene::Datagram>& told) {
+    const bool known = std::any_of(told.begin(), told.end(), [&](const scene::Datagram& each) {
+      return each.text == datagram.text && each.pid == datagram.pid;
+    });
+    if (!known) told.push_back({datagram.text, datagram.pid, datagram.uid});
+  }
+
+  void take_lines(Talk& talk, const std::function<void(const std::string&)>& take) {
+    for (auto end = unread_.find('\n'); end != std::string::npos; end = unread_.find('\n')) {
+      talk.lines.push_back(unread_.substr(0, end));
+      unread_.erase(0, end + 1);
+      take(talk.lines.back());
+      if (::write(to_, "\n", 1) == -1) return;  // it has ended; so does its output
+    }
+  }
+
+  std::string error_file_;
+  const scene::Listener& manager_;
+  pid_t pid_ = -1;
+  int to_ = -1;
+  int from_ = -1;
+  std::string unread_;
+};
+
+// --- The members
+
+struct Verdict {
+  std::string name;
+  pid_t child = 0;
+  std::string problem;
+};
+
+std::optional<Verdict> verdict_in(const std::string& line) {
+  const auto first = line.find('\t');
+  const auto second = line.find('\t', first + 1);
+  if (first == std::string::npos || second == std::string::npos) return {};
+  return Verdict{line.substr(0, first), std::stoi(line.substr(first + 1)), line.substr(second + 1)};
+}
+
+int rounds(int least) {
+  const char* wanted = std::getenv("DAEMONCTX_ROUNDS");
+  return wanted == nullptr || *wanted == '\0' ? least : std::max(least, std::stoi(wanted));
+}
+
+std::size_t number_of_rows() {
+  const std::string list = scene::Scene::run({scene::probe(), "--list"}, prepare_sanitizers).out;
+  return static_cast<std::size_t>(std::count(list.begin(), list.end(), '\n'));
+}
+
+/// A daemon at a site, which calls every row there.
+struct Daemon {
+  scene::Scene scene;
+  std::string pidfile = scene.path("pid");
+  scene::Listener manager{scene.path("manager")};
+  std::string site;
+  pid_t pid = 0;
+  std::string first_contents = {};
+  std::set<std::string> failed = {};
+  std::map<pid_t, std::string> row_of = {};
+
+  explicit Daemon(std::string name) : site(std::move(name)) {}
+
+  void fail(const std::string& row, const std::string& problem) {
+    failed.insert(row);
+    BOOST_ERROR(row + " in a child (" + site + "): " + problem);
+  }
+
+  // The other process's view, after each row.
+  void look_at_pidfile(const std::string& row) {
+    const auto status = Controller(pidfile).status();
+    const auto expected = site == "starting" ? DaemonState::starting : DaemonState::running;
+    if (first_contents.empty()) first_contents = scene::contents(pidfile);
+    const bool holds = status.state == expected && status.pid == pid;
+    if (!holds) fail(row, std::string("afterwards the daemon is ") + to_string(status.state));
+    if (scene::contents(pidfile) != first_contents) fail(row, "the pidfile has changed");
+  }
+
+  void take(const std::string& line) {
+    const auto verdict = verdict_in(line);
+    if (!verdict) return;
+    row_of[verdict->child] = verdict->name;
+    if (!verdict->problem.empty()) fail(verdict->name, verdict->problem);
+    look_at_pidfile(verdict->name);
+  }
+
+  // A worker's child can speak only to the monitor, which may pass it on.
+  void look_at_datagrams(const std::vector<scene::Datagram>& told) {
+    for (const scene::Datagram& each : told) {
+      const auto row = row_of.find(each.pid);
+      const std::string name = row == row_of.end() ? std::to_string(each.pid) : row->second;
+      const bool harmless = each.pid == pid && each.text.find(mark) == std::string::npos;
+      if (!harmless) fail(name, "the service manager is told \"" + each.text + '"');
+      if (site == "starting" && each.text.find("READY=1") != std::string::npos)
+        fail(name, "it is told of readiness");
+    }
+  }
+
+  void run() {
+    const int times = site == "hammered" ? rounds(10) : 1;
+    Speaker probe({scene::probe(), "members", pidfile, site, std::to_string(times)}, scene.path("log"),
+                  manager);
+    pid = probe.pid();
+    const Talk talk = probe.talk([this](const std::string& line) { take(line); });
+    BOOST_TEST(!talk.hung);
+    BOOST_TEST(talk.end.exited(0), talk.end);
+    BOOST_TEST(talk.err == "");
+    BOOST_TEST(scene::contents(pidfile + ".log") == "");
+    BOOST_TEST(std::count(talk.lines.begin(), talk.lines.end(), "cleanup") == 1);
+    BOOST_TEST(talk.lines.size() == number_of_rows() + 1);
+    look_at_datagrams(talk.told);
+    BOOST_TEST(!scene::exists(pidfile));
+  }
+};
+
+const std::vector<std::string> sites = {"starting", "ready",  "action",  "own_thread",
+                                        "cleanup",  "worker", "hammered"};
+
+// --- Children that outlive their daemon
+
+/// A daemon that was started with a hook which leaves a child behind.
+struct Outlived {
+  scene::Scene scene;
+  std::string pidfile = scene.path("pid");
+
+  scene::Result start(const std::string& hook) const {
+    return scene::Scene::run({scene::probe(), "outlive", pidfile, hook}, prepare_sanitizers);
+  }
+
+  std::string state() const { return to_string(Controller(pidfile).status().state); }
+
+  bool becomes(const std::string& wanted) const {
+    return scene::eventually([&] { return state() == wanted; });
+  }
+
+  // Once it is there: it lives, and holds nothing of the pidfile.
+  pid_t child() const {
+    BOOST_REQUIRE(scene::eventually([&] { return scene::exists(pidfile + ".child"); }));
+    std::istringstream told(scene::contents(pidfile + ".child"));
+    pid_t pid = 0;
+    std::string held;
+    told >> pid;
+    std::getline(told, held);
+    std::getline(told, held);
+    BOOST_TEST(held == "");
+    BOOST_TEST(::kill(pid, 0) == 0);  // it is still there
+    return pid;
+  }
+
+  void stop() const {
+    const pid_t daemon = scene::pid_in(pidfile);
+    BOOST_REQUIRE(daemon > 0);
+    ::kill(daemon, SIGTERM);
+    scene::await_end(daemon);  // between two workers it has the status of the one that crashed
+  }
+
+  // Its pidfile stays, and anybody who holds that open could still hold a lock.
+  void kill() const {
+    const pid_t daemon = scene::pid_in(pidfile);
+    BOOST_REQUIRE(daemon > 0);
+    ::kill(daemon, SIGKILL);
+    BOOST_TEST(scene::await_end(daemon).killed_by(SIGKILL));
+  }
+
+  void next_start_works() const {
+    const auto next = start("none");
+    BOOST_TEST(next.err == "");
+    BOOST_REQUIRE(next.end.exited(0));
+    BOOST_TEST(state() == "running");
+    stop();
+    BOOST_TEST(state() == "stopped");
+  }
+};
+
+const std::vector<std::string> hooks = {
+    "service",
+    "action",
+    "cleanup",
+    "before_drop",
+    "on_launched",
+    "respawn:service",
+    "respawn:cleanup",
+    "respawn:action",
+    "respawn:before_drop",
+    "respawn:on_launched",
+    "respawn:on_worker_end",
+};
+
+bool forks_at_end(const std::string& hook) { return hook.find("cleanup") != std::string::npos; }
+
+// In a daemon that never becomes ready.
+const std::vector<std::string> failing_hooks = {
+    "before_drop_that_throws",
+    "before_drop_that_dies",
+    "respawn:before_drop_that_throws",
+    "respawn:before_drop_that_dies",
+};
+
+}  // namespace
+
+BOOST_DATA_TEST_CASE(every_member_is_inert_in_a_child_forked_in, data::make(sites)) { Daemon(sample).run(); }
+
+BOOST_DATA_TEST_CASE(a_child_may_outlive_a_daemon_that_left_it_in, data::make(hooks)) {
+  const Outlived daemon;
+  const auto result = daemon.start(sample);
+  BOOST_TEST(result.err == "");
+  BOOST_REQUIRE(result.end.exited(0));
+  if (!forks_at_end(sample)) daemon.child();
+  daemon.stop();
+  daemon.child();
+  BOOST_TEST(daemon.state() == "stopped");
+  daemon.next_start_works();
+  daemon.child();
+}
+
+BOOST_DATA_TEST_CASE(a_child_may_outlive_a_daemon_that_is_killed_and_left_it_in, data::make(hooks)) {
+  if (forks_at_end(sample)) return;  // there is none
+  const Outlived daemon;
+  BOOST_REQUIRE(daemon.start(sample).end.exited(0));
+  daemon.child();
+  daemon.kill();
+  // The worker may still be about to die with its monitor.
+  BOOST_TEST(daemon.becomes("stale"));
+  daemon.next_start_works();
+  daemon.child();
+}
+
+BOOST_DATA_TEST_CASE(a_child_may_outlive_a_start_that_failed_in, data::make(failing_hooks)) {
+  const Outlived daemon;
+  const auto result = daemon.start(sample);
+  BOOST_TEST(result.err != "");
+  BOOST_TEST(result.end.exited(1), result.end);
+  daemon.child();
+  BOOST_TEST(daemon.state() == "stopped");
+  daemon.next_start_works();
+  daemon.child();
+}

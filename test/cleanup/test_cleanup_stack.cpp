@@ -17,7 +17,7 @@
 #include <vector>
 
 using daemonctx::Cleanup;
-using daemonctx::CleanupStack;
+using daemonctx::detail::CleanupStack;
 
 static_assert(!std::is_copy_constructible_v<CleanupStack> && !std::is_move_constructible_v<CleanupStack>);
 static_assert(std::is_trivially_copyable_v<Cleanup>);

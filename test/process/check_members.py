@@ -21,7 +21,8 @@ HAS_A_ROW = "its exported form has a row"
 EXEMPT = {
     "daemonctx::DaemonContext::DaemonContext(daemonctx::DaemonOptions)": A_START,
     "daemonctx::run(daemonctx::DaemonOptions, std::function<int (daemonctx::DaemonContext&)> const&)": A_START,
-    "daemonctx::CleanupStack::unlink(unsigned long)": "private: Cleanup::release() and run_now() call it",
+    "daemonctx::Cleanup::Cleanup(daemonctx::detail::CleanupStack*, unsigned long)": "private: on_exit() calls it",
+    "daemonctx::Cleanup::finish(bool) const": "private: release() and run_now() call it",
     "daemonctx::detail::*": "not public: inline members call it, and those have rows",
 }
 EXEMPT_INLINE = {

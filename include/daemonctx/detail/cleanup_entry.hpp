@@ -15,9 +15,9 @@
 
 namespace daemonctx {
 
-class CleanupStack;
-
 namespace detail {
+
+class CleanupStack;
 
 /// One registered cleanup. A small callable lives in `place`, a larger one behind the entry.
 struct CleanupEntry {

@@ -111,6 +111,8 @@ pid_t pid_in(const std::string& file);
 
 std::string contents(const std::string& file);
 void write_file(const std::string& file, const std::string& text);
+/// With its mode. Boost's function fails between file systems of some kernels, as from a disk to a tmpfs.
+void copy_file(const std::string& from, const std::string& to);
 bool exists(const std::string& file);
 
 /// The processes whose parent is this one, zombies included.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSL-1.0
 # shellcheck shell=bash disable=SC2034
 #
-# Sourced by test/run and doc/quickstart: which Debian packages are needed, and what shows that they are there.
+# Sourced by test/run, test/debian13 and doc/quickstart: which Debian packages are needed, and what shows that they are there.
 
 build_packages=(
   g++:g++
@@ -17,18 +17,20 @@ build_packages=(
 test_packages=(
   "${build_packages[@]}"
   libboost-test-dev:libboost_unit_test_framework.so
-  clang:clang++
   clang-format:clang-format
-  clang-tidy:clang-tidy
   cppcheck:cppcheck
   s6:s6-supervise
   runit:runsv
   supervisor:supervisord
   logrotate:/usr/sbin/logrotate
-  daemon:daemon
   systemd:systemd-analyze
-  cmake:cmake
   python3:python3
+)
+# What only test/run --ci needs.
+ci_packages=(
+  clang:clang++
+  clang-tidy:clang-tidy
+  cmake:cmake
 )
 
 # is_there EVIDENCE: a command, a file, or a library that the compiler finds.

@@ -3,14 +3,19 @@
 // A complete service: writes a line to its log every so often, reads its configuration again on `heartbeat reload`
 // and stops cleanly. `heartbeat help` says what else it understands.
 
+#include <unistd.h>
+
 #include <boost/program_options.hpp>
+#include <cstdlib>
 #include <daemonctx/service.hpp>
 #include <iostream>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace {
 
+namespace fs = boost::filesystem;
 namespace po = boost::program_options;
 using daemonctx::DaemonContext;
 using daemonctx::StdioTarget;
@@ -39,16 +44,46 @@ int beat(DaemonContext& context, const Settings& settings) {
   return 0;
 }
 
+// A directory that an environment variable names. Empty if that is unset, or relative, which counts as unset.
+fs::path directory_in(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value != nullptr && *value == '/' ? fs::path(value) : fs::path();
+}
+
+struct Places {
+  fs::path pidfile = "/run/heartbeat.pid";
+  fs::path log = "/var/log/heartbeat.log";
+  std::vector<daemonctx::Directory> directories = {};  // to be created
+};
+
+// Root's files lie where administrators look for them. Those of other users lie in directories of their own, by the
+// XDG Base Directory Specification: in /tmp anybody could have been there first.
+Places default_places() {
+  if (::geteuid() == 0) return {};
+  const fs::path home = directory_in("HOME");
+  fs::path state = directory_in("XDG_STATE_HOME");
+  const bool may_create =
+      !state.empty() || ::access(home.c_str(), W_OK) == 0;  // a system user's home may be "/"
+  if (state.empty()) state = home / ".local/state";
+  state /= "heartbeat";
+  const fs::path runtime = directory_in("XDG_RUNTIME_DIR");
+  Places places{(runtime.empty() ? state : runtime) / "heartbeat.pid", state / "heartbeat.log"};
+  if (may_create) places.directories = {{.path = state, .mode = 0700}};
+  return places;
+}
+
 }  // namespace
 
 // tag::program[]
 int main(int argc, char** argv) {
   Settings settings;
-  const auto log = StdioTarget::file("/tmp/heartbeat.log");
+  const Places places = default_places();  // the user's own, not /tmp
+  const auto log = StdioTarget::file(places.log);
   daemonctx::Service service("heartbeat",
-                             {.pidfile = "/tmp/heartbeat.pid",
+                             {.pidfile = places.pidfile,
                               .stdio = {.out = log, .err = log},
-                              .readiness = daemonctx::Readiness::when_notified},
+                              .readiness = daemonctx::Readiness::when_notified,
+                              .create_directories = places.directories},
                              [&](DaemonContext& context) { return beat(context, settings); });
   service.options().add_options()("interval", po::value<double>()->default_value(1, "1"),
                                   "seconds between two beats");

@@ -18,9 +18,12 @@ namespace daemonctx {
 class CleanupStack;
 
 /// Names one registered cleanup. A plain value: copies name the same cleanup, and dropping it changes nothing.
-/// Its members are thread-safe; none may be called after the stack (the `DaemonContext`) is gone.
+/// Its members are thread-safe. After the end of the `DaemonContext`, and in a forked child, they do nothing.
 class DAEMONCTX_EXPORT Cleanup {
  public:
+  /// Names none.
+  Cleanup() noexcept = default;
+
   /// Forgets the cleanup: it will not run. False if it has run, is running or was released before.
   bool release() const;
 
@@ -30,10 +33,13 @@ class DAEMONCTX_EXPORT Cleanup {
 
  private:
   friend class CleanupStack;
-  Cleanup(CleanupStack* stack, std::uint64_t serial) noexcept : stack_(stack), serial_(serial) {}
+  Cleanup(CleanupStack* stack, std::uint64_t serial) noexcept;
 
-  CleanupStack* stack_;
-  std::uint64_t serial_;
+  bool finish(bool run) const;
+
+  const void* context_ = nullptr;  // the stack is there as long as that is open
+  CleanupStack* stack_ = nullptr;
+  std::uint64_t serial_ = 0;
 };
 
 /// Callables to run once, last registered first. Small ones live in place, a larger one costs one allocation.
@@ -79,9 +85,8 @@ class DAEMONCTX_EXPORT CleanupStack {
     return true;
   }
 
-  /// Forgets everything, running and destroying nothing. For a forked child, where what the callables refer to
-  /// belongs to the parent.
-  void abandon() noexcept;
+  /// Says that it is there as long as that context is open.
+  void set_context(const void* context) noexcept { context_ = context; }
 
  private:
   friend class Cleanup;
@@ -137,7 +142,7 @@ class DAEMONCTX_EXPORT CleanupStack {
 
   Entry* last_ = nullptr;
   Entry* free_ = nullptr;
-  Entry* abandoned_ = nullptr;  // in a forked child: still reachable, and so no leak
+  const void* context_ = nullptr;
   std::uint64_t serial_ = 0;
   std::mutex mutex_;
   std::array<Entry, 16> places_;

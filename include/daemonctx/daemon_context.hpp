@@ -5,7 +5,6 @@
 
 #include <chrono>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string_view>
@@ -14,6 +13,7 @@
 
 #include "daemonctx/cleanup_stack.hpp"
 #include "daemonctx/daemon_options.hpp"
+#include "daemonctx/detail/cleanup_visit.hpp"
 #include "daemonctx/error.hpp"
 #include "daemonctx/export.hpp"
 #include "daemonctx/launch_mode.hpp"
@@ -31,8 +31,13 @@ namespace daemonctx {
 ///
 /// Thread-safety: `on_exit`, `close_on_exit`, `notify_*`, `keep_alive`, `fail`, `stop_requested`,
 /// `request_stop`, `stop_token`, `reopen_output`, `mode` and `pid` are thread-safe, the others reentrant.
-/// Nothing here is async-signal-safe. In a child that the daemon forks the context is inert: its destructor, its
-/// cleanups, its signals and its notifications do nothing there, and `wait*()` returns true at once.
+/// Nothing here is async-signal-safe.
+///
+/// In a child that the daemon forks the context is inert: no member does anything there, `wait*()` returns true at once
+/// and `stop_requested()` is false. The child holds no descriptor of the pidfile, and mapped signals have their default
+/// action. A call that comes after the context's end does nothing either; `stop_requested()` is then true. Until the end
+/// an object is there, whoever calls: the destructor waits for members that other threads are in, for at most
+/// `cleanup_timeout`, or five seconds where none is set.
 class DAEMONCTX_EXPORT DaemonContext {
  public:
   /// Becomes a daemon.
@@ -46,8 +51,14 @@ class DAEMONCTX_EXPORT DaemonContext {
 
   /// Ends the daemon's work: tells the service manager, runs the cleanups (last first), removes the pidfile,
   /// puts the signal dispositions and the mask back. (A detached daemon that was told to stop goes on to ignore the
-  /// signals that would have told it so again, or asked it to reload, until it has ended.) The same happens, once, on `std::exit` and on an uncaught
-  /// exception; on `_exit`, `quick_exit` and `abort` nothing runs, but the kernel drops the locks.
+  /// signals that would have told it so again, or asked it to reload, until it has ended.) The same happens, once, on
+  /// `std::exit`, and on an uncaught exception in the thread that made the context. An uncaught exception in another
+  /// thread is reported in one line and removes the pidfile, but runs no cleanups: other threads still use what they
+  /// would destroy. On `_exit`, `quick_exit` and `abort` nothing runs, but the kernel drops the locks.
+  ///
+  /// One thread runs the end. Another that comes late (it leaves the scope, calls `std::exit`, dies of an exception) waits
+  /// for the running cleanup, at most `cleanup_timeout`, or five seconds where none is set. Then the rest is given up, as
+  /// for a cleanup that hangs: see `DaemonOptions::cleanup_timeout`. The first who ends the process decides its status.
   ~DaemonContext();
 
   DaemonContext(const DaemonContext&) = delete;
@@ -57,7 +68,9 @@ class DAEMONCTX_EXPORT DaemonContext {
   /// made after the context is gone before its cleanups run.
   template <class F>
   Cleanup on_exit(F&& callable) {
-    return cleanups_->push(std::forward<F>(callable));
+    const detail::CleanupVisit visit(this);
+    if (visit.cleanups() == nullptr) return {};
+    return visit.cleanups()->push(std::forward<F>(callable));
   }
 
   /// Calls `connection.close()` at the end, or `connection->close()` for a smart pointer, which is kept. An
@@ -134,13 +147,9 @@ class DAEMONCTX_EXPORT DaemonContext {
 
   /// Which worker this is, from 1, and how the one before it ended. Without `respawn` 1 and nothing.
   unsigned incarnation() const noexcept;
-  const std::optional<WorkerEnd>& last_exit() const noexcept;
+  std::optional<WorkerEnd> last_exit() const noexcept;
 
   struct [[gnu::visibility("hidden")]] Impl;
-
- private:
-  std::unique_ptr<Impl> impl_;
-  CleanupStack* cleanups_;
 };
 
 }  // namespace daemonctx

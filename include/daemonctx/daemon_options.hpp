@@ -88,7 +88,8 @@ struct DaemonOptions {
   ErrorHandler on_error = {};  ///< empty: one line on standard error
 
   /// How long a single cleanup may take. Then it is given up, the pidfile is removed, the fact is reported
-  /// through `on_error` and the process ends with status 1.
+  /// through `on_error` and the process ends with status 1. Without it a cleanup may take as long as it likes, but keeps
+  /// another thread that ends meanwhile (see `~DaemonContext`) waiting for five seconds at most.
   std::chrono::milliseconds cleanup_timeout = {};
 
   /// Told in the caller while it waits for a lock or for readiness.

@@ -10,7 +10,7 @@
 
 namespace daemonctx {
 
-class Notify;
+class SdNotify;
 
 /// A descriptor that the service manager opened, such as a listening socket, or kept from an earlier run.
 struct ListenDescriptor {
@@ -23,7 +23,8 @@ struct ListenDescriptor {
 /// ($NOTIFY_SOCKET, $WATCHDOG_*, $LISTEN_*) are taken out of the environment, so that programs that the service starts
 /// don't believe they are meant.
 ///
-/// That the service is ready, reloads and stops, and which process it is, the context tells by itself. Thread-safe.
+/// That the service is ready, reloads and stops, and which process it is, the context tells by itself. Thread-safe. After
+/// the context's end, and in a forked child, there is no manager: nothing happens.
 class DAEMONCTX_EXPORT ServiceManager {
  public:
   /// Whether there is one that can be told something.
@@ -31,7 +32,7 @@ class DAEMONCTX_EXPORT ServiceManager {
 
   /// Those from $LISTEN_FDS, in their order. They are close-on-exec, stay open when the process detaches, and are the
   /// service's to close. A datagram or a listening socket can be used as it is.
-  const std::vector<ListenDescriptor>& listen_descriptors() const noexcept { return descriptors_; }
+  std::vector<ListenDescriptor> listen_descriptors() const;
 
   /// Those of one name.
   std::vector<int> listen_descriptors(std::string_view name) const;
@@ -60,11 +61,13 @@ class DAEMONCTX_EXPORT ServiceManager {
 
  private:
   friend class DaemonContext;
-  ServiceManager(Notify& notify, const std::vector<ListenDescriptor>& descriptors) noexcept
-      : notify_(notify), descriptors_(descriptors) {}
+  ServiceManager(const void* context, SdNotify* notify,
+                 const std::vector<ListenDescriptor>* descriptors) noexcept
+      : context_(context), notify_(notify), descriptors_(descriptors) {}
 
-  Notify& notify_;
-  const std::vector<ListenDescriptor>& descriptors_;
+  const void* context_;  // what follows is there only while that is open
+  SdNotify* notify_;
+  const std::vector<ListenDescriptor>* descriptors_;
 };
 
 }  // namespace daemonctx

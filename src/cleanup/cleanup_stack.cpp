@@ -1,19 +1,25 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "daemonctx/cleanup_stack.hpp"
 
+#include <optional>
+
+#include "process/gate.hpp"
+
 namespace daemonctx {
 
-bool Cleanup::release() const {
-  detail::CleanupEntry* entry = stack_->unlink(serial_);
-  if (entry == nullptr) return false;
-  entry->finish(stack_, entry, false);
-  return true;
-}
+Cleanup::Cleanup(CleanupStack* stack, std::uint64_t serial) noexcept
+    : context_(stack->context_), stack_(stack), serial_(serial) {}
 
-bool Cleanup::run_now() const {
-  detail::CleanupEntry* entry = stack_->unlink(serial_);
+bool Cleanup::release() const { return finish(false); }
+
+bool Cleanup::run_now() const { return finish(true); }
+
+bool Cleanup::finish(bool run) const {
+  std::optional<process::Visit> visit;
+  if (context_ != nullptr && !visit.emplace(context_)) return false;
+  detail::CleanupEntry* entry = stack_ == nullptr ? nullptr : stack_->unlink(serial_);
   if (entry == nullptr) return false;
-  entry->finish(stack_, entry, true);
+  entry->finish(stack_, entry, run);
   return true;
 }
 
@@ -26,11 +32,6 @@ CleanupStack::CleanupStack() noexcept {
 
 CleanupStack::~CleanupStack() {
   while (Entry* entry = unlink_last()) entry->finish(this, entry, false);
-}
-
-void CleanupStack::abandon() noexcept {
-  abandoned_ = std::exchange(last_, nullptr);
-  free_ = nullptr;
 }
 
 detail::CleanupEntry* CleanupStack::unlink(std::uint64_t serial) noexcept {

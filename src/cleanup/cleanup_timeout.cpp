@@ -4,43 +4,40 @@
 #include <system_error>
 #include <utility>
 
-#include "base/deadline.hpp"
+#include "posix/signals.hpp"
 
 namespace daemonctx {
 
-CleanupWatch::CleanupWatch(std::chrono::milliseconds timeout, std::function<void()> give_up)
-    : timeout_(timeout), give_up_(std::move(give_up)), deadline_(posix::deadline_in(timeout)) {
-  if (timeout_ == std::chrono::milliseconds::zero()) return;
+// The thread takes no signals: a handler may belong to the thread that runs the cleanups.
+CleanupTimeout::CleanupTimeout(std::chrono::milliseconds timeout, std::function<void()> give_up)
+    : timeout_(timeout), give_up_(std::move(give_up)) {
+  const posix::SignalBlock blocked;
   try {
     thread_ = std::thread([this] { watch(); });
-  } catch (const std::system_error&) {  // an end without a watch is better than none
-    return;
+  } catch (const std::system_error&) {
+    static_cast<void>(0);
   }
 }
 
-CleanupWatch::~CleanupWatch() {
+CleanupTimeout::~CleanupTimeout() {
   if (!thread_.joinable()) return;
-  {
-    const std::lock_guard lock(mutex_);
-    over_ = true;
-  }
-  changed_.notify_one();
+  over_ = true;
+  rearm();
   thread_.join();
 }
 
-void CleanupWatch::rearm() {
-  if (!thread_.joinable()) return;
-  const std::lock_guard lock(mutex_);
-  deadline_ = posix::deadline_in(timeout_);
+void CleanupTimeout::rearm() noexcept {
+  ++rearmed_;
+  posix::futex_wake(rearmed_);
 }
 
-void CleanupWatch::watch() {
-  std::unique_lock lock(mutex_);
-  while (!over_ && std::chrono::steady_clock::now() < deadline_) {
-    const auto deadline = deadline_;
-    changed_.wait_until(lock, deadline);
+void CleanupTimeout::watch() {
+  while (!over_) {
+    const std::uint32_t seen = rearmed_;
+    const auto deadline = posix::deadline_in(timeout_);
+    while (rearmed_ == seen && posix::Clock::now() < deadline) posix::futex_wait(rearmed_, seen, deadline);
+    if (rearmed_ == seen) give_up_();
   }
-  if (!over_) give_up_();
 }
 
 }  // namespace daemonctx

@@ -2,34 +2,32 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <functional>
-#include <mutex>
 #include <thread>
+
+#include "posix/futex.hpp"
 
 namespace daemonctx {
 
-/// Calls `give_up`, on a thread of its own, if `rearm` is not called again in time.
-class CleanupWatch {
+/// Calls `give_up`, on a thread of its own, whenever `rearm` was not called in time.
+class CleanupTimeout {
  public:
-  /// Without a timeout, or where no thread can be had, it watches nothing.
-  CleanupWatch(std::chrono::milliseconds timeout, std::function<void()> give_up);
-  ~CleanupWatch();
-  CleanupWatch(const CleanupWatch&) = delete;
-  CleanupWatch& operator=(const CleanupWatch&) = delete;
+  /// Where no thread can be had, nothing is watched: an end without a watch is better than none.
+  CleanupTimeout(std::chrono::milliseconds timeout, std::function<void()> give_up);
+  ~CleanupTimeout();
+  CleanupTimeout(const CleanupTimeout&) = delete;
+  CleanupTimeout& operator=(const CleanupTimeout&) = delete;
 
   /// The time begins anew. Thread-safe.
-  void rearm();
+  void rearm() noexcept;
 
  private:
   void watch();
 
   std::chrono::milliseconds timeout_;
   std::function<void()> give_up_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::chrono::steady_clock::time_point deadline_;
-  bool over_ = false;
+  std::atomic<bool> over_ = false;
+  posix::FutexWord rearmed_ = 0;
   std::thread thread_;
 };
 

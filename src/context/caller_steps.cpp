@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "context/caller_steps.hpp"
 
-#include <algorithm>
 #include <boost/filesystem/operations.hpp>
 #include <posix/syscalls.hpp>
 
@@ -62,29 +61,32 @@ void adopt_manager(Impl& impl, const Surroundings& surroundings) {
   const auto refuse = [](const std::string& text) {
     throw DaemonError(Step::adopt_manager, std::make_error_code(std::errc::invalid_argument), {}, text);
   };
-  if (const std::string wrong = impl.manager.open(surroundings.notify_socket); !wrong.empty()) refuse(wrong);
-  impl.manager.watch(surroundings.watchdog_timeout());
+  if (const std::string wrong = impl.resources.manager.open(surroundings.notify_socket); !wrong.empty())
+    refuse(wrong);
+  impl.resources.manager.watch(surroundings.watchdog_timeout());
   if (!surroundings.passes_descriptors()) return;
   try {
-    impl.listen_descriptors = take_over_descriptors(surroundings.listen_fds, surroundings.listen_fdnames);
+    impl.resources.listen_descriptors =
+        take_over_descriptors(surroundings.listen_fds, surroundings.listen_fdnames);
   } catch (const std::runtime_error& error) {
     refuse(std::string("cannot take over the service manager's descriptors: ") + error.what());
   }
 }
 
 void look_up_user(Impl& impl) {
-  const DaemonOptions& options = impl.options;
+  const DaemonOptions& options = impl.plan.options;
   if (options.user.empty() && options.group.empty()) {
     if (!posix::is_elevated()) return;
-    if (impl.is_supervised()) {
+    if (impl.plan.is_supervised()) {
       throw DaemonError(Step::look_up_user, std::make_error_code(std::errc::operation_not_permitted), {},
                         "cannot give a set-uid or set-gid program a monitor, which would stay privileged");
     }
-    impl.identity = posix::unelevated();
+    impl.plan.identity = posix::unelevated();
     return;
   }
-  impl.identity.emplace();
-  const std::string wrong = posix::look_up(options.user, options.group, options.initgroups, *impl.identity);
+  impl.plan.identity.emplace();
+  const std::string wrong =
+      posix::look_up(options.user, options.group, options.initgroups, *impl.plan.identity);
   if (wrong.empty()) return;
   throw DaemonError(Step::look_up_user, std::make_error_code(std::errc::invalid_argument),
                     options.user.empty() ? options.group : options.user, wrong);
@@ -92,9 +94,10 @@ void look_up_user(Impl& impl) {
 
 void check_threads(const Impl& impl) {
   const long threads = posix::count_threads();
-  const DaemonOptions& options = impl.options;
+  const DaemonOptions& options = impl.plan.options;
   if (threads <= 1) return;
-  const bool forks = impl.detaches() || impl.is_supervised() || impl.launch.mode == LaunchMode::init;
+  const bool forks =
+      impl.plan.detaches() || impl.plan.is_supervised() || impl.plan.launch.mode == LaunchMode::init;
   const bool restricts = options.no_new_privileges || !options.restrictions.empty();
   if (!forks && restricts) {
     throw DaemonError(Step::check_threads, std::make_error_code(std::errc::operation_not_permitted), {},
@@ -104,16 +107,17 @@ void check_threads(const Impl& impl) {
   }
   if (!forks || options.allow_threads) return;
   throw DaemonError(Step::check_threads, std::make_error_code(std::errc::operation_not_permitted), {},
-                    std::string(impl.detaches()        ? "cannot detach: "
-                                : impl.is_supervised() ? "cannot start a worker: "
-                                                       : "cannot leave process 1: ") +
+                    std::string(impl.plan.detaches()        ? "cannot detach: "
+                                : impl.plan.is_supervised() ? "cannot start a worker: "
+                                                            : "cannot leave process 1: ") +
                         std::to_string(threads) +
                         " threads run, and a fork keeps only one of them (start them after the context was "
                         "constructed, or set allow_threads)");
 }
 
 void create_directories(Impl& impl) {
-  impl.directories.make(impl.options.create_directories, impl.options.user, impl.options.group);
+  impl.resources.directories.make(impl.plan.options.create_directories, impl.plan.options.user,
+                                  impl.plan.options.group);
 }
 
 void prepare_restrictions(const DaemonOptions& options) {
@@ -129,40 +133,23 @@ void prepare_restrictions(const DaemonOptions& options) {
 }
 
 void open_stdio(Impl& impl) {
-  const DaemonOptions& options = impl.options;
+  const DaemonOptions& options = impl.plan.options;
   const bool loses_sight =
       options.chroot_directory.empty() && (!options.user.empty() || !options.group.empty());
-  const auto user = impl.identity ? std::optional(impl.identity->uid) : std::nullopt;
-  impl.redirection = Redirection::open(options.stdio, impl.detaches(), user, loses_sight);
+  const auto user = impl.plan.identity ? std::optional(impl.plan.identity->uid) : std::nullopt;
+  impl.resources.redirection = Redirection::open(options.stdio, impl.plan.detaches(), user, loses_sight);
 }
 
 void lock_pidfile(Impl& impl, Ticker& ticker, const sigset_t& waiting_mask) {
-  if (impl.options.pidfile.empty()) return;
-  const fs::path& path = impl.options.pidfile;
-  impl.pidfile =
-      Pidfile::lock(path, impl.options.pidfile_mode, impl.options.lock_timeout, ticker, &waiting_mask);
-  if (impl.is_supervised()) impl.pidfile.expect_workers();
-  if (!impl.redirection.leads_to(impl.pidfile.fd())) return;
+  if (impl.plan.options.pidfile.empty()) return;
+  const fs::path& path = impl.plan.options.pidfile;
+  impl.resources.pidfile = Pidfile::lock(path, impl.plan.options.pidfile_mode, impl.plan.options.lock_timeout,
+                                         ticker, &waiting_mask);
+  if (impl.plan.is_supervised()) impl.resources.pidfile.open_worker_handle();
+  if (!impl.resources.redirection.leads_to(impl.resources.pidfile.fd())) return;
   // Whatever its name there. Closed after the redirection it would take the daemon's locks along.
   throw DaemonError(Step::open_stdio, std::make_error_code(std::errc::invalid_argument), path.string(),
                     "cannot redirect a standard stream to \"" + path.string() + "\": it is the pidfile");
-}
-
-void list_kept_descriptors(Impl& impl, const StatusWriter& status) {
-  std::vector<int>& kept = impl.kept_descriptors;
-  kept = impl.options.files_preserve;
-  impl.redirection.append_descriptors(kept);
-  for (const auto& each : impl.options.restrictions) {
-    for (const int fd : each->descriptors()) kept.push_back(fd);
-  }
-  for (const ListenDescriptor& each : impl.listen_descriptors) kept.push_back(each.fd);
-  for (const int fd : {impl.manager.fd(), impl.options.notify_descriptor}) {
-    if (fd != -1) kept.push_back(fd);
-  }
-  kept.push_back(status.fd());
-  impl.pidfile.append_descriptors(kept);
-  if (SignalDispatcher::fd() != -1) kept.push_back(SignalDispatcher::fd());  // of an earlier context
-  std::sort(kept.begin(), kept.end());
 }
 
 }  // namespace daemonctx

@@ -27,7 +27,4 @@ void open_stdio(DaemonContext::Impl& impl);
 /// \param waiting_mask the signal mask while it waits for somebody else's lock.
 void lock_pidfile(DaemonContext::Impl& impl, Ticker& ticker, const sigset_t& waiting_mask);
 
-/// For `close_descriptors`.
-void list_kept_descriptors(DaemonContext::Impl& impl, const StatusWriter& status);
-
 }  // namespace daemonctx

@@ -29,48 +29,45 @@ int reset_signals(Impl&) noexcept {
 }
 
 int close_descriptors(Impl& impl) noexcept {
-  Pidfile::forget_looks();  // of other threads, which are not here
-  impl.directories.keep();  // before somebody else has the numbers of its descriptors
-  return impl.options.close_descriptors ? posix::close_fds_except(impl.kept_descriptors) : 0;
+  impl.resources.directories.keep();  // before somebody else has the numbers of its descriptors
+  return impl.plan.options.close_descriptors ? posix::close_fds_except(impl.kept_descriptors) : 0;
 }
 
 int limit_core(Impl& impl) noexcept {
-  if (!impl.options.prevent_core) return 0;
+  if (!impl.plan.options.prevent_core) return 0;
   const int error = posix::prevent_core();
   return error != 0 ? error : posix::forbid_dumps();
 }
 
 // A start that fails puts it back.
 int limit_core_for_now(Impl& impl) noexcept {
-  if (!impl.options.prevent_core) return 0;
+  if (!impl.plan.options.prevent_core) return 0;
   const int error = posix::prevent_core_for_now();
   return error != 0 ? error : posix::forbid_dumps();
 }
 
 int set_umask(Impl& impl) noexcept {
-  posix::umask(impl.options.umask);
+  posix::umask(impl.plan.options.umask);
   return 0;
 }
 
-int write_pidfile(Impl& impl) noexcept { return impl.pidfile ? impl.pidfile.claim() : 0; }
-
-bool is_restricted(const DaemonOptions& options) noexcept {
-  return options.no_new_privileges || !options.restrictions.empty();
-}
+int write_pidfile(Impl& impl) noexcept { return impl.resources.pidfile ? impl.resources.pidfile.claim() : 0; }
 
 // The lifeline is not touched once the service runs, which may have closed it and have a file of its own by that number.
 int tie_to_monitor(Impl& impl) noexcept {
-  const int error = impl.is_worker() ? posix::hang_on(impl.lifeline.get()) : 0;
-  return error != 0 ? error : impl.tie_to_monitor();
+  const int error = impl.resources.worker.is_worker()
+                        ? posix::kill_me_when_closed(impl.resources.worker.lifeline.get())
+                        : 0;
+  return error != 0 ? error : impl.resources.tie_to_monitor();
 }
 
 int run_before_drop(Impl& impl) noexcept {
-  if (!impl.options.before_drop) return 0;
+  if (!impl.plan.options.before_drop) return 0;
   try {
     const long threads = posix::count_threads();
     const posix::ChildTrap trap;
-    impl.options.before_drop();
-    if (!is_restricted(impl.options) || posix::count_threads() <= threads) return 0;
+    impl.plan.options.before_drop();
+    if (!impl.plan.is_restricted() || posix::count_threads() <= threads) return 0;
     impl.refusal = "cannot restrict the daemon: before_drop started a thread, and restrictions hold for one";
     return ECANCELED;
   } catch (...) {
@@ -81,15 +78,15 @@ int run_before_drop(Impl& impl) noexcept {
 
 // Without the first step a working directory outside would stay, and with it the way out; see chroot(2).
 int change_root(Impl& impl) noexcept {
-  if (impl.options.chroot_directory.empty()) return 0;
-  const UniqueFd root = posix::open_directory(impl.options.chroot_directory.c_str());
+  if (impl.plan.options.chroot_directory.empty()) return 0;
+  const UniqueFd root = posix::open_directory(impl.plan.options.chroot_directory.c_str());
   if (!root || posix::fchdir(root.get()) == -1 || posix::chroot(".") == -1) return errno;
-  impl.left_root = true;
+  impl.resources.left_root = true;
   return posix::error_of(posix::chdir("/"));
 }
 
 int restrict(Impl& impl, int (Restriction::*phase)() noexcept) noexcept {
-  for (const auto& each : impl.options.restrictions) {
+  for (const auto& each : impl.plan.options.restrictions) {
     const int error = ((*each).*phase)();
     if (error == 0) continue;
     impl.refusal =
@@ -105,38 +102,53 @@ int keep_privileges(Impl& impl) noexcept {
   return restrict(impl, &Restriction::before_change_of_user);
 }
 
-int change_user(Impl& impl) noexcept { return impl.identity ? posix::assume(*impl.identity) : 0; }
+int change_user(Impl& impl) noexcept { return impl.plan.identity ? posix::assume(*impl.plan.identity) : 0; }
 
 int drop_privileges(Impl& impl) noexcept { return restrict(impl, &Restriction::after_change_of_user); }
 
 int verify_user(Impl& impl) noexcept {
-  if (!impl.identity) return 0;
+  if (!impl.plan.identity) return 0;
   std::uint64_t kept = 0;
-  for (const auto& each : impl.options.restrictions) kept |= each->kept_capabilities();
-  return posix::verify(*impl.identity, kept);
+  for (const auto& each : impl.plan.options.restrictions) kept |= each->kept_capabilities();
+  return posix::verify(*impl.plan.identity, kept);
 }
 
 // The change of user has made the process dumpable anew, or not.
-int forbid_dumps(Impl& impl) noexcept { return impl.options.prevent_core ? posix::forbid_dumps() : 0; }
+int forbid_dumps(Impl& impl) noexcept { return impl.plan.options.prevent_core ? posix::forbid_dumps() : 0; }
 
 int change_directory(Impl& impl) noexcept {
-  return posix::error_of(posix::chdir(impl.options.working_directory.c_str()));
+  return posix::error_of(posix::chdir(impl.plan.options.working_directory.c_str()));
+}
+
+int probe_working_directory(Impl& impl) noexcept {
+  // No signal tells its end, which a handler of the program's could take for that of another.
+  const auto child = static_cast<pid_t>(posix::syscall(SYS_clone, 0UL, nullptr, nullptr, nullptr, 0UL));
+  if (child == 0) {
+    // Where these fail, so will the daemon, and say so.
+    if (change_root(impl) != 0 || (impl.plan.identity && posix::try_on(*impl.plan.identity) != 0))
+      posix::_exit(EXIT_SUCCESS);
+    posix::_exit(change_directory(impl));
+  }
+  int status = 0;
+  if (child == -1) return 0;  // not known
+  if (posix::retry([&] { return posix::waitpid(child, &status, __WCLONE); }) == -1) return errno;
+  return WEXITSTATUS(status);
 }
 
 // After the change of user a process in the foreground could take nothing back.
-int try_directory(Impl& impl) noexcept {
-  const bool is_sure = !impl.identity && impl.options.chroot_directory.empty();
-  return is_sure ? 0 : try_working_directory(impl);
+int probe_directory_where_needed(Impl& impl) noexcept {
+  const bool is_sure = !impl.plan.identity && impl.plan.options.chroot_directory.empty();
+  return is_sure ? 0 : probe_working_directory(impl);
 }
 
 int rule_out_new_privileges(Impl& impl) noexcept {
-  if (!impl.options.no_new_privileges) return 0;
+  if (!impl.plan.options.no_new_privileges) return 0;
   return posix::error_of(posix::prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL));
 }
 
-int install_signal_map(Impl& impl) noexcept { return impl.signals.install(impl.detaches()); }
+int install_signal_map(Impl& impl) noexcept { return impl.signals.install(impl.plan.detaches()); }
 
-int redirect_input(Impl& impl) noexcept { return impl.redirection.redirect_input(); }
+int redirect_input(Impl& impl) noexcept { return impl.resources.redirection.redirect_input(); }
 
 int apply_restrictions(Impl& impl) noexcept { return restrict(impl, &Restriction::apply); }
 
@@ -178,7 +190,7 @@ constexpr std::array foreground_steps = {
     DaemonStep{Step::install_signal_map, install_signal_map},
     DaemonStep{Step::redirect_stdio, redirect_input},
     DaemonStep{Step::run_before_drop, run_before_drop},
-    DaemonStep{Step::change_directory, try_directory},
+    DaemonStep{Step::change_directory, probe_directory_where_needed},
     DaemonStep{Step::change_root, change_root},
     DaemonStep{Step::apply_restrictions, keep_privileges},
     DaemonStep{Step::change_user, change_user},
@@ -200,9 +212,9 @@ std::size_t common_steps(LaunchMode mode) noexcept {
   return mode == LaunchMode::detached ? common_detached_steps : common_foreground_steps;
 }
 
-std::optional<Failure> take(std::span<const DaemonStep> steps, Impl& impl) noexcept {
+std::optional<FailedStep> take(std::span<const DaemonStep> steps, Impl& impl) noexcept {
   for (const DaemonStep& each : steps) {
-    if (const int error = each.run(impl)) return Failure{each.step, error};
+    if (const int error = each.run(impl)) return FailedStep{each.step, error};
   }
   return std::nullopt;
 }
@@ -219,29 +231,22 @@ std::vector<Step> listed(std::span<const DaemonStep> steps) {
 
 }  // namespace
 
-int try_working_directory(Impl& impl) noexcept {
-  // No signal tells its end, which a handler of the program's could take for that of another.
-  const auto child = static_cast<pid_t>(posix::syscall(SYS_clone, 0UL, nullptr, nullptr, nullptr, 0UL));
-  if (child == 0) {
-    // Where these fail, so will the daemon, and say so.
-    if (change_root(impl) != 0 || (impl.identity && posix::try_on(*impl.identity) != 0))
-      posix::_exit(EXIT_SUCCESS);
-    posix::_exit(change_directory(impl));
-  }
-  int status = 0;
-  if (child == -1) return 0;  // not known
-  if (posix::retry([&] { return posix::waitpid(child, &status, __WCLONE); }) == -1) return errno;
-  return WEXITSTATUS(status);
+// Where the user's own code comes before, it may make the directory.
+void check_working_directory(Impl& impl) {
+  const int error = impl.plan.options.before_drop ? 0 : probe_working_directory(impl);
+  if (error == 0) return;
+  throw DaemonError(Step::change_directory, {error, std::generic_category()},
+                    impl.plan.options.working_directory.string());
 }
 
 std::vector<Step> planned_steps(LaunchMode mode) { return listed(all_steps(mode)); }
 
-std::optional<Failure> take_common_steps(Impl& impl) noexcept {
-  return take(all_steps(impl.launch.mode).first(common_steps(impl.launch.mode)), impl);
+std::optional<FailedStep> run_monitor_steps(Impl& impl) noexcept {
+  return take(all_steps(impl.plan.launch.mode).first(common_steps(impl.plan.launch.mode)), impl);
 }
 
-std::optional<Failure> take_service_steps(Impl& impl) noexcept {
-  return take(all_steps(impl.launch.mode).subspan(common_steps(impl.launch.mode)), impl);
+std::optional<FailedStep> run_worker_steps(Impl& impl) noexcept {
+  return take(all_steps(impl.plan.launch.mode).subspan(common_steps(impl.plan.launch.mode)), impl);
 }
 
 }  // namespace daemonctx

@@ -8,7 +8,7 @@
 
 namespace daemonctx {
 
-struct Failure {
+struct FailedStep {
   Step step;
   int error;
 };
@@ -19,12 +19,12 @@ struct Failure {
 ///
 /// Between the two parts a monitor comes to be, where there is one, and starts workers: the second part is theirs.
 /// \note Runs in the daemon. No step but the user's `before_drop` allocates, locks or throws.
-std::optional<Failure> take_common_steps(DaemonContext::Impl& impl) noexcept;
-std::optional<Failure> take_service_steps(DaemonContext::Impl& impl) noexcept;
+std::optional<FailedStep> run_monitor_steps(DaemonContext::Impl& impl) noexcept;
+std::optional<FailedStep> run_worker_steps(DaemonContext::Impl& impl) noexcept;
 
-/// Whether the daemon will be able to enter its working directory, tried by a process of its own. \return 0 or an errno.
-/// \note Runs in the caller.
-int try_working_directory(DaemonContext::Impl& impl) noexcept;
+/// Makes sure that the daemon will be able to enter its working directory, by a process of its own.
+/// \throws DaemonError (`change_directory`). \note Runs in the caller.
+void check_working_directory(DaemonContext::Impl& impl);
 
 /// The steps that are taken in a mode, each once.
 std::vector<Step> planned_steps(LaunchMode mode);

@@ -10,7 +10,7 @@
 #include "control/target.hpp"
 #include "daemonctx/error.hpp"
 #include "pidfile/locks.hpp"
-#include "pidfile/pidfile.hpp"
+#include "pidfile/pidfile_reader.hpp"
 #include "pidfile/reload_status.hpp"
 #include "pidfile/worker_status.hpp"
 #include "posix/file_watch.hpp"
@@ -47,9 +47,9 @@ std::optional<DaemonStatus> status_of_holder(int fd, const posix::IdentityHolder
                                              std::error_code& error) noexcept {
   DaemonStatus status{posix::is_marked_ready(fd) ? DaemonState::running : DaemonState::starting, holder.pid};
   if (holder.pid == 0) return status;
-  const Credibility verdict = judge(holder.pid, fd);
-  if (verdict == Credibility::changed) return {};
-  if (verdict == Credibility::incredible) {
+  const HolderCheck verdict = check_holder(holder.pid, fd);
+  if (verdict == HolderCheck::changed) return {};
+  if (verdict == HolderCheck::incredible) {
     error = std::make_error_code(std::errc::bad_message);
     return DaemonStatus{.state = DaemonState::unknown};
   }
@@ -168,11 +168,11 @@ StopPolicy Controller::default_stop_policy() {
 
 DaemonStatus Controller::status(std::error_code& error) const noexcept {
   error.clear();
-  const PidfileLook look(pidfile_);
-  if (look.own() != Pidfile::Own::no) return status_of_self(look.own());
-  if (look.error() == 0) return status_by_locks(look.fd(), error);
-  if (look.error() == ENOENT) return {};
-  if (!is_hidden(look.error())) error.assign(look.error(), std::generic_category());
+  const PidfileReader reader(pidfile_);
+  if (reader.own() != Pidfile::Own::no) return status_of_self(reader.own());
+  if (reader.error() == 0) return status_by_locks(reader.fd(), error);
+  if (reader.error() == ENOENT) return {};
+  if (!is_hidden(reader.error())) error.assign(reader.error(), std::generic_category());
   return {.state = DaemonState::unknown};
 }
 

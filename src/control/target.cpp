@@ -32,13 +32,13 @@ bool can_be_daemon(pid_t holder, int pidfile) noexcept {
 }  // namespace
 
 // A process that ends loses its files before it loses its locks.
-Credibility judge(pid_t holder, int pidfile) noexcept {
+HolderCheck check_holder(pid_t holder, int pidfile) noexcept {
   const auto deadline = posix::deadline_in(ending_patience);
   for (;;) {
     const bool can_be = can_be_daemon(holder, pidfile);
-    if (posix::identity_holder(pidfile).pid != holder) return Credibility::changed;
-    if (can_be) return Credibility::credible;
-    if (Clock::now() >= deadline) return Credibility::incredible;
+    if (posix::identity_holder(pidfile).pid != holder) return HolderCheck::changed;
+    if (can_be) return HolderCheck::credible;
+    if (Clock::now() >= deadline) return HolderCheck::incredible;
     posix::poll(nullptr, 0, 1);
   }
 }
@@ -56,20 +56,20 @@ Target Target::find(const fs::path& pidfile, Ticker& ticker, std::error_code& er
 Target Target::find_once(const fs::path& pidfile, std::error_code& error) noexcept {
   error.clear();
   Target target;
-  target.look_ = PidfileLook(pidfile);
+  target.reader_ = PidfileReader(pidfile);
   if (target.is_self()) target.pid_ = posix::getpid();
-  else if (target.look_.error() == ENOENT) error = std::make_error_code(std::errc::no_such_process);
-  else if (target.look_.error() != 0) error.assign(target.look_.error(), std::generic_category());
+  else if (target.reader_.error() == ENOENT) error = std::make_error_code(std::errc::no_such_process);
+  else if (target.reader_.error() != 0) error.assign(target.reader_.error(), std::generic_category());
   else target.identify(error);
   return target;
 }
 
 void Target::identify(std::error_code& error) noexcept {
-  const posix::IdentityHolder holder = posix::identity_holder(look_.fd());
+  const posix::IdentityHolder holder = posix::identity_holder(reader_.fd());
   if (holder.error != 0) {
     error.assign(holder.error, std::generic_category());
   } else if (!holder.held) {
-    const bool starts = posix::is_excluded(look_.fd());
+    const bool starts = posix::is_excluded(reader_.fd());
     error =
         std::make_error_code(starts ? std::errc::resource_unavailable_try_again : std::errc::no_such_process);
   } else if (holder.pid == 0) {
@@ -78,13 +78,13 @@ void Target::identify(std::error_code& error) noexcept {
     pid_ = holder.pid;
     process_ = posix::open_pidfd(pid_);
     // It held the lock after the descriptor was made: that names it, and not a later process of its number.
-    const Credibility verdict = judge(pid_, look_.fd());
-    if (verdict == Credibility::incredible) error = std::make_error_code(std::errc::bad_message);
-    else if (verdict == Credibility::changed) error = std::make_error_code(std::errc::no_such_process);
+    const HolderCheck verdict = check_holder(pid_, reader_.fd());
+    if (verdict == HolderCheck::incredible) error = std::make_error_code(std::errc::bad_message);
+    else if (verdict == HolderCheck::changed) error = std::make_error_code(std::errc::no_such_process);
   }
 }
 
-bool Target::holds_lock() const noexcept { return posix::identity_holder(look_.fd()).pid == pid_; }
+bool Target::holds_lock() const noexcept { return posix::identity_holder(reader_.fd()).pid == pid_; }
 
 bool Target::has_ended() const noexcept {
   if (!process_) return !holds_lock();

@@ -3,15 +3,14 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <posix/syscalls.hpp>
 
 #include "base/deadline.hpp"
 #include "base/one_line.hpp"
 #include "base/signal_name.hpp"
+#include "launch/interruption.hpp"
 #include "posix/pidfd.hpp"
 #include "posix/retry.hpp"
-#include "posix/wake_fd.hpp"
 
 namespace daemonctx {
 namespace {
@@ -24,48 +23,6 @@ constexpr milliseconds termination_grace{2000};
 // An end of file that is not followed by the process's end: it gave its descriptors up and lives on.
 constexpr milliseconds end_of_file_grace{1000};
 
-std::atomic<int> interrupted_by = 0;
-std::atomic<const posix::WakeFd*> interrupted_wake = nullptr;
-
-void note_interruption(int signal) noexcept {
-  interrupted_by = signal;
-  if (const auto* wake = interrupted_wake.load()) wake->notify();
-}
-
-// While it lasts, a signal that would end or divert the caller is noted instead; afterwards it is raised. It may
-// hit another thread than the one that waits, hence the descriptor.
-class InterruptionWatch {
- public:
-  InterruptionWatch() noexcept {
-    wake_.open();
-    interrupted_by = 0;
-    interrupted_wake = &wake_;
-    struct sigaction watch {};
-    watch.sa_handler = note_interruption;
-    for (std::size_t at = 0; at < signals.size(); ++at) {
-      posix::sigaction(signals.at(at), nullptr, &former_.at(at));
-      if (former_.at(at).sa_handler != SIG_IGN) posix::sigaction(signals.at(at), &watch, nullptr);
-    }
-  }
-  ~InterruptionWatch() {
-    for (std::size_t at = 0; at < signals.size(); ++at) {
-      posix::sigaction(signals.at(at), &former_.at(at), nullptr);
-    }
-    interrupted_wake = nullptr;
-    if (interrupted_by != 0) static_cast<void>(::raise(interrupted_by));
-  }
-  InterruptionWatch(const InterruptionWatch&) = delete;
-  InterruptionWatch& operator=(const InterruptionWatch&) = delete;
-
-  int signal() const noexcept { return interrupted_by; }
-  int fd() const noexcept { return wake_.fd(); }
-
- private:
-  static constexpr std::array<int, 4> signals = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-  std::array<struct sigaction, signals.size()> former_;
-  posix::WakeFd wake_;
-};
-
 std::string describe_end(const std::optional<int>& status) {
   if (!status) return "the daemon ended before it was ready";
   if (WIFSIGNALED(*status)) {
@@ -75,17 +32,17 @@ std::string describe_end(const std::optional<int>& status) {
   return "the daemon ended with status " + std::to_string(WEXITSTATUS(*status)) + " before it was ready";
 }
 
-void read_record(const StatusReader& status, Outcome& outcome) {
+void read_record(const StatusReader& status, StartOutcome& outcome) {
   StatusRecord record;
   std::string text;
   outcome.gone = !status.receive(record, text);
   if (outcome.gone) return;
   if (record.kind == StatusRecord::Kind::ready) {
-    if (outcome.kind != Outcome::Kind::failed) outcome.kind = Outcome::Kind::ready;
+    if (outcome.kind != StartOutcome::Kind::failed) outcome.kind = StartOutcome::Kind::ready;
   } else if (record.kind == StatusRecord::Kind::pid) {
     outcome.daemon = record.pid;
-  } else if (outcome.kind != Outcome::Kind::failed) {  // the first failure is the cause of any other
-    outcome.kind = Outcome::Kind::failed;
+  } else if (outcome.kind != StartOutcome::Kind::failed) {  // the first failure is the cause of any other
+    outcome.kind = StartOutcome::Kind::failed;
     outcome.step = static_cast<Step>(record.step);
     outcome.error = record.error;
     outcome.text = one_line(std::move(text));
@@ -94,24 +51,24 @@ void read_record(const StatusReader& status, Outcome& outcome) {
 
 }  // namespace
 
-void read_what_is_left(const StatusReader& status, Outcome& outcome) {
+void read_what_is_left(const StatusReader& status, StartOutcome& outcome) {
   pollfd readable{status.fd(), POLLIN, 0};
   while (!outcome.gone && posix::poll(&readable, 1, 0) == 1) read_record(status, outcome);
   outcome.gone = true;
 }
 
-Outcome Launch::await(milliseconds timeout, const sigset_t& mask, Ticker& ticker) {
+StartOutcome StartInProgress::await(milliseconds timeout, const sigset_t& mask, Ticker& ticker) {
   const auto deadline =
       timeout == milliseconds::zero() ? Clock::time_point::max() : posix::deadline_in(timeout);
-  const InterruptionWatch watch;
+  const Interruption interruption;
   await_intermediate();
-  Outcome outcome;
+  StartOutcome outcome;
   UniqueFd daemon;  // its end is seen even where somebody else holds a copy of the pipe
   // The daemon may be ready before the intermediate has written the pid; that record is in the pipe by now.
-  while (!outcome.gone && (outcome.kind != Outcome::Kind::ready || outcome.daemon == 0)) {
+  while (!outcome.gone && (outcome.kind != StartOutcome::Kind::ready || outcome.daemon == 0)) {
     if (!daemon && outcome.daemon != 0) daemon = posix::open_pidfd(outcome.daemon);
     std::array<pollfd, 3> events{
-        {{status_.fd(), POLLIN, 0}, {watch.fd(), POLLIN, 0}, {daemon.get(), POLLIN, 0}}};
+        {{status_.fd(), POLLIN, 0}, {interruption.fd(), POLLIN, 0}, {daemon.get(), POLLIN, 0}}};
     const timespec left = posix::time_left(ticker.wake_up(deadline));
     const int found = posix::ppoll(events.data(), events.size(), &left, &mask);
     ticker.tick();
@@ -119,10 +76,10 @@ Outcome Launch::await(milliseconds timeout, const sigset_t& mask, Ticker& ticker
       read_record(status_, outcome);
     } else if (found > 0 && events[2].revents != 0) {
       read_what_is_left(status_, outcome);
-    } else if (watch.signal() != 0 || Clock::now() >= deadline) {
-      outcome.signal = watch.signal();
-      if (outcome.kind == Outcome::Kind::failed) break;
-      outcome.kind = outcome.signal == 0 ? Outcome::Kind::timed_out : Outcome::Kind::interrupted;
+    } else if (interruption.signal() != 0 || Clock::now() >= deadline) {
+      outcome.signal = interruption.signal();
+      if (outcome.kind == StartOutcome::Kind::failed) break;
+      outcome.kind = outcome.signal == 0 ? StartOutcome::Kind::timed_out : StartOutcome::Kind::interrupted;
       break;
     }
   }
@@ -130,12 +87,12 @@ Outcome Launch::await(milliseconds timeout, const sigset_t& mask, Ticker& ticker
 }
 
 // As long as it runs it may start a daemon. It leaves the daemon's pid in the pipe.
-void Launch::await_intermediate() const noexcept {
+void StartInProgress::await_intermediate() const noexcept {
   siginfo_t info{};
   posix::retry([&] { return posix::waitid(P_PID, static_cast<id_t>(group_), &info, WEXITED | WNOWAIT); });
 }
 
-void Launch::take_down(Outcome& outcome) noexcept {
+void StartInProgress::take_down(StartOutcome& outcome) noexcept {
   if (!outcome.gone) posix::kill(-group_, SIGTERM);
   if (outcome.daemon != 0) await_end(outcome.daemon, outcome.gone ? end_of_file_grace : termination_grace);
   posix::kill(-group_, SIGKILL);
@@ -148,11 +105,11 @@ void Launch::take_down(Outcome& outcome) noexcept {
   reap_intermediate();  // not in the group if it could not create the session
 }
 
-void Launch::reap_intermediate() const noexcept {
+void StartInProgress::reap_intermediate() const noexcept {
   posix::retry([&] { return posix::waitpid(group_, nullptr, 0); });
 }
 
-void Launch::await_end(pid_t daemon, milliseconds grace) const noexcept {
+void StartInProgress::await_end(pid_t daemon, milliseconds grace) const noexcept {
   const auto deadline = posix::deadline_in(grace);
   sigset_t child_ended;
   sigemptyset(&child_ended);
@@ -166,20 +123,20 @@ void Launch::await_end(pid_t daemon, milliseconds grace) const noexcept {
   }
 }
 
-DaemonError to_error(const Outcome& outcome, const std::string& subject, milliseconds timeout) {
+DaemonError to_error(const StartOutcome& outcome, const std::string& subject, milliseconds timeout) {
   const auto canceled = std::make_error_code(std::errc::operation_canceled);
   switch (outcome.kind) {
-    case Outcome::Kind::failed:
+    case StartOutcome::Kind::failed:
       if (outcome.text.empty()) return {outcome.step, {outcome.error, std::generic_category()}, subject};
       return {outcome.step, {outcome.error, std::generic_category()}, subject, outcome.text, outcome.daemon};
-    case Outcome::Kind::timed_out:
+    case StartOutcome::Kind::timed_out:
       return {Step::become_ready, std::make_error_code(std::errc::timed_out), subject,
               "the daemon was not ready within " + std::to_string(timeout.count()) + " ms", outcome.daemon};
-    case Outcome::Kind::interrupted:
+    case StartOutcome::Kind::interrupted:
       return {Step::become_ready, std::make_error_code(std::errc::interrupted), subject,
               "the start was interrupted by " + posix::signal_name(outcome.signal), outcome.daemon};
-    case Outcome::Kind::ready:
-    case Outcome::Kind::ended:
+    case StartOutcome::Kind::ready:
+    case StartOutcome::Kind::ended:
       break;
   }
   return {Step::become_ready, canceled, subject, describe_end(outcome.status), outcome.daemon};

@@ -15,7 +15,7 @@
 namespace daemonctx {
 
 /// How a start looks from the caller.
-struct Outcome {
+struct StartOutcome {
   enum class Kind { ready, failed, ended, timed_out, interrupted };
 
   Kind kind = Kind::ended;
@@ -29,9 +29,9 @@ struct Outcome {
 };
 
 /// The caller's side of a start under way.
-class Launch {
+class StartInProgress {
  public:
-  Launch(pid_t intermediate, StatusReader status) noexcept
+  StartInProgress(pid_t intermediate, StatusReader status) noexcept
       : group_(intermediate), status_(std::move(status)) {}
 
   /// Waits for readiness, or for the end of the attempt.
@@ -39,14 +39,14 @@ class Launch {
   /// \param mask the signals blocked while waiting. One of SIGINT, SIGTERM, SIGHUP and SIGQUIT that is neither
   ///        blocked nor ignored ends the wait; it is raised again, for when the caller unblocks its signals.
   /// \param ticker told while that lasts.
-  Outcome await(std::chrono::milliseconds timeout, const sigset_t& mask, Ticker& ticker);
+  StartOutcome await(std::chrono::milliseconds timeout, const sigset_t& mask, Ticker& ticker);
 
   /// Leaves no zombie behind for a process 1 that reaps none. After this `take_down` must not be called.
   void reap_intermediate() const noexcept;
 
   /// Ends whatever was started and is still there: SIGTERM, after a while SIGKILL, to the whole process group.
   /// On return no process of it is left. Completes `outcome`.
-  void take_down(Outcome& outcome) noexcept;
+  void take_down(StartOutcome& outcome) noexcept;
 
  private:
   void await_intermediate() const noexcept;
@@ -57,9 +57,10 @@ class Launch {
 };
 
 /// Reads what was reported by a process that has ended, without waiting.
-void read_what_is_left(const StatusReader& status, Outcome& outcome);
+void read_what_is_left(const StatusReader& status, StartOutcome& outcome);
 
 /// What the caller throws for it, after `take_down`.
-DaemonError to_error(const Outcome& outcome, const std::string& subject, std::chrono::milliseconds timeout);
+DaemonError to_error(const StartOutcome& outcome, const std::string& subject,
+                     std::chrono::milliseconds timeout);
 
 }  // namespace daemonctx

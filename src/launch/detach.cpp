@@ -6,6 +6,7 @@
 #include "features.hpp"
 #include "posix/rseq.hpp"
 #include "posix/threads.hpp"
+#include "process/fork_handlers.hpp"
 
 namespace daemonctx {
 namespace {
@@ -26,6 +27,7 @@ void be_intermediate(const StatusWriter& status) noexcept {
 }  // namespace
 
 pid_t start_by_vfork(const StatusWriter& status) noexcept {
+  const process::OwnFork own;
   const pid_t intermediate = posix::vfork();
   // The intermediate never leaves this frame. The daemon does, but on a copy of the stack.
   if (intermediate == 0) be_intermediate(status);
@@ -33,6 +35,7 @@ pid_t start_by_vfork(const StatusWriter& status) noexcept {
 }
 
 pid_t start_by_fork(const StatusWriter& status) noexcept {
+  const process::OwnFork own;
   const pid_t intermediate = posix::fork();
   if (intermediate == 0) be_intermediate(status);
   return intermediate;

@@ -9,6 +9,7 @@
 #include "posix/flush_streams.hpp"
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
+#include "process/fork_handlers.hpp"
 
 namespace daemonctx {
 namespace {
@@ -57,6 +58,7 @@ void hand_on(const siginfo_t& signal, pid_t service) noexcept {
 void leave_process_1() {
   flush_streams();
   const posix::SignalBlock blocked;
+  const process::OwnFork own;
   const pid_t service = posix::fork();
   if (service == -1) throw DaemonError(Step::start_daemon, posix::last_error());
   if (service > 0) be_process_1(service);

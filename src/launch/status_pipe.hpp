@@ -10,6 +10,7 @@
 
 #include "daemonctx/error.hpp"
 #include "posix/unique_fd.hpp"
+#include "process/private_fd.hpp"
 
 namespace daemonctx {
 
@@ -31,7 +32,7 @@ struct StatusRecord {
 
 inline constexpr std::size_t longest_status_text = PIPE_BUF - sizeof(StatusRecord);
 
-/// The writing end. Its copies close on exec and in forked children, so that the caller sees the end of file
+/// The writing end. It closes on exec and in forked children, so that the caller sees the end of file
 /// when intermediate and daemon are gone.
 class StatusWriter {
  public:
@@ -49,7 +50,7 @@ class StatusWriter {
   explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
 
  private:
-  UniqueFd fd_;
+  process::PrivateFd fd_;
 };
 
 /// The reading end.

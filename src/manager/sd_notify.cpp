@@ -51,7 +51,7 @@ class Message {
 
 }  // namespace
 
-std::string Notify::open(const std::string& socket) {
+std::string SdNotify::open(const std::string& socket) {
   if (socket.empty()) return {};
   const std::string wrong = "cannot notify the service manager at \"" + socket + "\": ";
   if (socket.rfind("vsock:", 0) == 0) return wrong + "sockets of another machine (vsock) are not supported";
@@ -64,64 +64,57 @@ std::string Notify::open(const std::string& socket) {
   size_ = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + socket.size());
   reaches_manager_ = true;
   // Connected now: its path may be out of reach in another root directory.
-  socket_.reset(posix::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!socket_) return wrong + posix::last_error().message();
-  UniqueFd moved(posix::fcntl(socket_.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
-  if (moved) socket_ = std::move(moved);
+  UniqueFd made(posix::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!made) return wrong + posix::last_error().message();
+  UniqueFd moved(posix::fcntl(made.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  socket_.reset(std::move(moved ? moved : made));
   static_cast<void>(::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address_), size_));
   return {};
 }
 
-void Notify::adopt(UniqueFd connection) noexcept {
+void SdNotify::adopt(UniqueFd connection) noexcept {
   size_ = 0;
   flags_ = MSG_NOSIGNAL;
-  socket_ = std::move(connection);
+  socket_.reset(std::move(connection));
 }
 
-void Notify::watch(std::chrono::microseconds timeout) noexcept {
+void SdNotify::watch(std::chrono::microseconds timeout) noexcept {
   timeout_ = timeout;
   last_ping_ = Clock::now().time_since_epoch();
 }
 
-void Notify::forget() noexcept {
-  size_ = 0;
-  reaches_manager_ = false;
-  timeout_ = {};
-  socket_.reset();
-}
-
-int Notify::ready(pid_t main_pid) const noexcept {
+int SdNotify::ready(pid_t main_pid) const noexcept {
   if (main_pid == 0) return send("READY=1");
   return send(Message("MAINPID=").add(main_pid).add("\nREADY=1"));
 }
 
-void Notify::reloading() const noexcept {
+void SdNotify::reloading() const noexcept {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   send(Message("RELOADING=1\nMONOTONIC_USEC=").add(now.tv_sec * 1'000'000LL + now.tv_nsec / 1'000));
 }
 
-int Notify::send_text(std::string_view key, std::string_view text) const noexcept {
+int SdNotify::send_text(std::string_view key, std::string_view text) const noexcept {
   return send(Message(key).add_line(text));
 }
 
-void Notify::failure(int error, std::string_view text) const noexcept {
+void SdNotify::failure(int error, std::string_view text) const noexcept {
   send(Message("ERRNO=").add(error).add("\nSTATUS=").add_line(text));
 }
 
-void Notify::extend_timeout(std::chrono::microseconds duration) const noexcept {
+void SdNotify::extend_timeout(std::chrono::microseconds duration) const noexcept {
   send(Message("EXTEND_TIMEOUT_USEC=").add(duration.count()));
 }
 
-int Notify::store(std::string_view name, int fd) const noexcept {
+int SdNotify::store(std::string_view name, int fd) const noexcept {
   return send(Message("FDSTORE=1\nFDNAME=").add_line(name), fd);
 }
 
-int Notify::remove_stored(std::string_view name) const noexcept {
+int SdNotify::remove_stored(std::string_view name) const noexcept {
   return send(Message("FDSTOREREMOVE=1\nFDNAME=").add_line(name));
 }
 
-int Notify::barrier(std::chrono::milliseconds longest, std::string_view message) const noexcept {
+int SdNotify::barrier(std::chrono::milliseconds longest, std::string_view message) const noexcept {
   std::array<int, 2> ends{};
   if (!is_open()) return ENOTCONN;
   if (posix::pipe2(ends.data(), O_CLOEXEC) == -1) return errno;
@@ -139,21 +132,21 @@ int Notify::barrier(std::chrono::milliseconds longest, std::string_view message)
   return 0;
 }
 
-void Notify::ping() noexcept {
+void SdNotify::ping() noexcept {
   last_ping_ = Clock::now().time_since_epoch();
   send("WATCHDOG=1");
 }
 
-void Notify::ping_if_due() noexcept {
+void SdNotify::ping_if_due() noexcept {
   if (Clock::now() >= next_ping()) ping();
 }
 
-Clock::time_point Notify::next_ping() const noexcept {
+Clock::time_point SdNotify::next_ping() const noexcept {
   if (timeout_ == std::chrono::microseconds::zero()) return Clock::time_point::max();
   return Clock::time_point(last_ping_) + timeout_ / 2;
 }
 
-int Notify::send(std::string_view message, int fd) const noexcept {
+int SdNotify::send(std::string_view message, int fd) const noexcept {
   if (!socket_) return ENOTCONN;
   iovec text{const_cast<char*>(message.data()), message.size()};
   msghdr datagram{};

@@ -11,12 +11,13 @@
 #include <string_view>
 
 #include "posix/unique_fd.hpp"
+#include "process/private_fd.hpp"
 
 namespace daemonctx {
 
 /// Speaks to the service manager as sd_notify(3) describes: datagrams to the socket in $NOTIFY_SOCKET. Without
 /// that variable nothing happens; a manager that can't be reached is no error. Thread-safe once opened.
-class Notify {
+class SdNotify {
  public:
   /// \param socket $NOTIFY_SOCKET. \return empty, or why nothing can be sent there.
   std::string open(const std::string& socket);
@@ -32,9 +33,6 @@ class Notify {
 
   /// From now on `ping_if_due` has something to do.
   void watch(std::chrono::microseconds timeout) noexcept;
-
-  /// Speaks to nobody any more. For forked children.
-  void forget() noexcept;
 
   bool is_open() const noexcept { return static_cast<bool>(socket_); }
 
@@ -83,7 +81,7 @@ class Notify {
   socklen_t size_ = 0;  // 0: there is no address
   bool reaches_manager_ = false;
   int flags_ = MSG_NOSIGNAL;
-  UniqueFd socket_;
+  process::PrivateFd socket_;
   std::chrono::microseconds timeout_ = {};
   std::atomic<std::chrono::steady_clock::duration> last_ping_ = {};
 };

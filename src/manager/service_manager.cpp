@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "manager/sd_notify.hpp"
+#include "process/gate.hpp"
 
 namespace daemonctx {
 namespace {
@@ -26,42 +27,58 @@ void check(int error, const std::string& what) {
 
 }  // namespace
 
-bool ServiceManager::is_there() const noexcept { return notify_.reaches_manager(); }
+bool ServiceManager::is_there() const noexcept {
+  const process::Visit visit(context_);
+  return visit && notify_->reaches_manager();
+}
+
+std::vector<ListenDescriptor> ServiceManager::listen_descriptors() const {
+  const process::Visit visit(context_);
+  return visit ? *descriptors_ : std::vector<ListenDescriptor>();
+}
 
 std::vector<int> ServiceManager::listen_descriptors(std::string_view name) const {
   std::vector<int> found;
-  for (const ListenDescriptor& each : descriptors_) {
+  for (const ListenDescriptor& each : listen_descriptors()) {
     if (each.name == name) found.push_back(each.fd);
   }
   return found;
 }
 
 void ServiceManager::extend_timeout(std::chrono::microseconds duration) noexcept {
-  notify_.extend_timeout(duration);
+  if (const process::Visit visit(context_); visit) notify_->extend_timeout(duration);
 }
 
-void ServiceManager::tell_failure(int error, std::string_view text) noexcept { notify_.failure(error, text); }
+void ServiceManager::tell_failure(int error, std::string_view text) noexcept {
+  if (const process::Visit visit(context_); visit) notify_->failure(error, text);
+}
 
 void ServiceManager::store(const std::string& name, int fd) {
   check_name(name);
-  if (notify_.is_open()) check(notify_.store(name, fd), "cannot have the descriptor stored");
+  const process::Visit visit(context_);
+  if (visit && notify_->is_open()) check(notify_->store(name, fd), "cannot have the descriptor stored");
 }
 
 void ServiceManager::remove_stored(const std::string& name) {
   check_name(name);
-  if (notify_.is_open()) check(notify_.remove_stored(name), "cannot have the stored descriptor removed");
+  const process::Visit visit(context_);
+  if (visit && notify_->is_open()) {
+    check(notify_->remove_stored(name), "cannot have the stored descriptor removed");
+  }
 }
 
 bool ServiceManager::barrier(std::chrono::milliseconds longest) {
-  if (!notify_.is_open()) return true;
-  const int error = notify_.barrier(longest);
+  const process::Visit visit(context_);
+  if (!visit || !notify_->is_open()) return true;
+  const int error = notify_->barrier(longest);
   if (error == ETIMEDOUT) return false;
   check(error, "cannot wait for the service manager");
   return true;
 }
 
 std::chrono::microseconds ServiceManager::watchdog_timeout() const noexcept {
-  return notify_.watchdog_timeout();
+  const process::Visit visit(context_);
+  return visit ? notify_->watchdog_timeout() : std::chrono::microseconds::zero();
 }
 
 }  // namespace daemonctx

@@ -10,39 +10,39 @@
 
 namespace daemonctx {
 
-LineSource LineSource::pipe() {
+LineReader LineReader::pipe() {
   std::array<int, 2> ends{};
   if (posix::pipe2(ends.data(), O_CLOEXEC) == -1) throw std::system_error(posix::last_error());
-  LineSource source{UniqueFd(ends[0]), UniqueFd(ends[1])};
+  LineReader source{UniqueFd(ends[0]), UniqueFd(ends[1])};
   if (posix::fcntl(ends[0], F_SETFL, O_NONBLOCK) == -1) throw std::system_error(posix::last_error());
   return source;
 }
 
-LineSource LineSource::memory() {
-  LineSource source{UniqueFd(), UniqueFd(posix::memfd_create("lines", MFD_CLOEXEC))};
+LineReader LineReader::memory() {
+  LineReader source{UniqueFd(), UniqueFd(posix::memfd_create("lines", MFD_CLOEXEC))};
   if (!source.writer_ || posix::fcntl(source.writer(), F_SETFL, O_RDWR | O_APPEND) == -1)
     throw std::system_error(posix::last_error());
   return source;
 }
 
-void LineSource::close() noexcept {
+void LineReader::close() noexcept {
   reader_.reset();
   writer_.reset();
 }
 
-void LineSource::leave_to_writer() noexcept {
+void LineReader::leave_to_writer() noexcept {
   reader_.reset();
   posix::fcntl(writer(), F_SETFL, O_WRONLY);
 }
 
-std::size_t LineSource::waiting() const noexcept {
+std::size_t LineReader::waiting() const noexcept {
   int size = 0;
   if (reader_) return posix::ioctl(reader(), FIONREAD, &size) == -1 ? 0 : static_cast<std::size_t>(size);
   struct stat file {};
   return posix::fstat(writer(), &file) == -1 ? 0 : static_cast<std::size_t>(file.st_size - place_);
 }
 
-std::size_t LineSource::read_more() noexcept {
+std::size_t LineReader::read_more() noexcept {
   std::move(text_.data() + begin_, text_.data() + end_, text_.data());
   end_ -= std::exchange(begin_, 0);
   const std::size_t room = text_.size() - end_;
@@ -59,7 +59,7 @@ std::size_t LineSource::read_more() noexcept {
   return static_cast<std::size_t>(size);
 }
 
-std::optional<LineSource::Piece> LineSource::next(bool also_rest) noexcept {
+std::optional<LineReader::Piece> LineReader::next(bool also_rest) noexcept {
   const std::string_view rest(text_.data() + begin_, end_ - begin_);
   const auto line = rest.substr(0, rest.find('\n'));
   const bool has_end = line.size() < rest.size();

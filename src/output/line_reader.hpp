@@ -12,7 +12,7 @@
 namespace daemonctx {
 
 /// Something that is printed into, and read a line at a time. Reentrant.
-class LineSource {
+class LineReader {
  public:
   static constexpr std::size_t longest_line = 8192;
 
@@ -22,10 +22,10 @@ class LineSource {
   };
 
   /// A pipe: for other processes, which wait for the reader. Descriptors are close-on-exec. \throws std::system_error
-  static LineSource pipe();
+  static LineReader pipe();
 
   /// A file in memory: for the reader's own process, which could not wait for itself. \throws std::system_error
-  static LineSource memory();
+  static LineReader memory();
 
   /// What is to be printed into.
   int writer() const noexcept { return writer_.get(); }
@@ -49,7 +49,7 @@ class LineSource {
   std::optional<Piece> next(bool also_rest) noexcept;
 
  private:
-  LineSource(UniqueFd reader, UniqueFd writer) noexcept
+  LineReader(UniqueFd reader, UniqueFd writer) noexcept
       : reader_(std::move(reader)), writer_(std::move(writer)) {}
 
   UniqueFd reader_;

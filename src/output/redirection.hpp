@@ -53,7 +53,7 @@ class Redirection {
   int follow() noexcept;
 
   /// What the monitor has to see to.
-  const std::vector<std::unique_ptr<SyslogPump>>& pumps() const noexcept { return pumps_; }
+  const std::vector<std::unique_ptr<SyslogForwarder>>& pumps() const noexcept { return pumps_; }
 
   /// In a worker that was just forked.
   void leave_to_worker() noexcept;
@@ -78,7 +78,7 @@ class Redirection {
   std::array<bool, 3> was_descriptor_ = {};
   int null_device_ = -1;  // one for all streams
   std::vector<UniqueFd> owned_;
-  std::vector<std::unique_ptr<SyslogPump>> pumps_;
+  std::vector<std::unique_ptr<SyslogForwarder>> pumps_;
   std::array<std::optional<posix::Place>, 3> places_;
 };
 

@@ -40,48 +40,48 @@ std::optional<int> stated_priority(std::string_view line) noexcept {
 
 }  // namespace
 
-SyslogPump::SyslogPump(std::string identifier, int facility, std::string path)
+SyslogForwarder::SyslogForwarder(std::string identifier, int facility, std::string path)
     : identifier_(std::move(identifier)),
       facility_(facility),
       path_(std::move(path)),
       socket_(posix::connect_to(path_, SOCK_DGRAM)),
-      worker_{LineSource::pipe(), LOG_INFO},
-      monitor_{LineSource::memory(), LOG_ERR} {  // which speaks of crashes
+      worker_{LineReader::pipe(), LOG_INFO},
+      monitor_{LineReader::memory(), LOG_ERR} {  // which speaks of crashes
   if (!socket_) throw std::system_error(posix::last_error());
 }
 
-void SyslogPump::leave_to_worker() noexcept {
+void SyslogForwarder::leave_to_worker() noexcept {
   socket_.reset();
   monitor_.lines.close();
   worker_.lines.leave_to_writer();
 }
 
-void SyslogPump::append_descriptors(std::vector<int>& to) const {
+void SyslogForwarder::append_descriptors(std::vector<int>& to) const {
   for (const int fd : {socket_.get(), worker_.lines.reader(), worker_end(), monitor_end()}) to.push_back(fd);
 }
 
-void SyslogPump::append_events(std::vector<pollfd>& to) const {
+void SyslogForwarder::append_events(std::vector<pollfd>& to) const {
   if (!is_blocked()) to.push_back({worker_.lines.reader(), POLLIN, 0});
   else if (is_full_) to.push_back({socket_.get(), POLLOUT, 0});
 }
 
-Clock::time_point SyslogPump::next_attempt() const noexcept {
+Clock::time_point SyslogForwarder::next_attempt() const noexcept {
   return is_blocked() ? next_attempt_ : Clock::time_point::max();
 }
 
-void SyslogPump::pump(pid_t worker) {
+void SyslogForwarder::pump(pid_t worker) {
   constexpr auto no_limit = Clock::time_point::max();
   if (deliver(no_limit) && pass(worker_, worker)) pass(monitor_, posix::getpid());
 }
 
-void SyslogPump::finish(pid_t worker, Clock::time_point limit) {
+void SyslogForwarder::finish(pid_t worker, Clock::time_point limit) {
   while (!deliver(limit)) await_attempt(limit);
   drain(worker_, worker, limit);
   drain(monitor_, posix::getpid(), limit);
 }
 
 // False: it can't go on now.
-bool SyslogPump::pass(Source& source, pid_t author) {
+bool SyslogForwarder::pass(Source& source, pid_t author) {
   source.lines.read_more();
   while (take(source, author, false)) {
     if (!deliver(Clock::time_point::max())) return false;
@@ -90,7 +90,7 @@ bool SyslogPump::pass(Source& source, pid_t author) {
 }
 
 // What is there now: the worker's own children may go on printing.
-void SyslogPump::drain(Source& source, pid_t author, Clock::time_point limit) {
+void SyslogForwarder::drain(Source& source, pid_t author, Clock::time_point limit) {
   const auto pass_on = [&](bool also_rest) {
     while (take(source, author, also_rest)) {
       while (!deliver(limit)) await_attempt(limit);
@@ -106,7 +106,7 @@ void SyslogPump::drain(Source& source, pid_t author, Clock::time_point limit) {
 }
 
 // False: there is no line. An empty one is none for syslog.
-bool SyslogPump::take(Source& source, pid_t author, bool also_rest) {
+bool SyslogForwarder::take(Source& source, pid_t author, bool also_rest) {
   while (auto piece = source.lines.next(also_rest)) {
     const auto stated = piece->begins_line ? stated_priority(piece->text) : std::nullopt;
     if (piece->begins_line) source.priority = stated.value_or(source.usual_priority);
@@ -118,7 +118,7 @@ bool SyslogPump::take(Source& source, pid_t author, bool also_rest) {
   return false;
 }
 
-std::string SyslogPump::record(int priority, pid_t author, std::string_view text) const {
+std::string SyslogForwarder::record(int priority, pid_t author, std::string_view text) const {
   std::string result = '<' + std::to_string(facility_ | priority) + '>' + time_stamp() + ' ' + identifier_;
   if (author != 0) result += '[' + std::to_string(author) + ']';
   result += ": ";
@@ -129,7 +129,7 @@ std::string SyslogPump::record(int priority, pid_t author, std::string_view text
 }
 
 // False: it is to be tried again. True: there is nothing pending any more.
-bool SyslogPump::deliver(Clock::time_point limit) {
+bool SyslogForwarder::deliver(Clock::time_point limit) {
   if (!is_blocked()) return true;
   if (const int error = send_pending()) {
     const auto now = Clock::now();
@@ -146,7 +146,7 @@ bool SyslogPump::deliver(Clock::time_point limit) {
   return true;
 }
 
-int SyslogPump::send_pending() {
+int SyslogForwarder::send_pending() {
   if (lost_ > 0) {
     const std::string loss = std::to_string(lost_) + (lost_ == 1 ? " line was lost" : " lines were lost");
     if (const int error = send(record(LOG_WARNING, posix::getpid(), loss))) return error;
@@ -155,7 +155,7 @@ int SyslogPump::send_pending() {
   return send(pending_);
 }
 
-int SyslogPump::send(const std::string& record) noexcept {
+int SyslogForwarder::send(const std::string& record) noexcept {
   const auto attempt = [&] {
     return posix::error_of(posix::retry([&] {
       return posix::send(socket_.get(), record.data(), record.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -168,7 +168,7 @@ int SyslogPump::send(const std::string& record) noexcept {
   return socket_ ? attempt() : errno;
 }
 
-void SyslogPump::await_attempt(Clock::time_point limit) const {
+void SyslogForwarder::await_attempt(Clock::time_point limit) const {
   std::vector<pollfd> events;
   append_events(events);
   posix::poll(events.data(), events.size(), posix::poll_timeout(std::min(limit, next_attempt_)));

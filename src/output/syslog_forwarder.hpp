@@ -18,7 +18,7 @@ namespace daemonctx {
 ///
 /// A syslog service that is slow is waited for, in the end by the worker. What one that is gone or hangs does not take
 /// within `patience` is counted as lost, so that the service goes on without its log.
-class SyslogPump {
+class SyslogForwarder {
  public:
   using Clock = posix::Clock;
 
@@ -27,7 +27,7 @@ class SyslogPump {
   /// \param facility as for openlog(3).
   /// \throws std::system_error
   /// \note Runs in the caller: what can't be reached, fails there.
-  SyslogPump(std::string identifier, int facility, std::string path = "/dev/log");
+  SyslogForwarder(std::string identifier, int facility, std::string path = "/dev/log");
 
   /// What is to become descriptor 1 or 2.
   int worker_end() const noexcept { return worker_.lines.writer(); }
@@ -54,7 +54,7 @@ class SyslogPump {
 
  private:
   struct Source {
-    LineSource lines;
+    LineReader lines;
     int usual_priority;
     int priority = 0;  // of the line under way
   };

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <charconv>
 #include <posix/syscalls.hpp>
 #include <string>
@@ -16,6 +15,7 @@
 #include "posix/pidfd.hpp"
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
+#include "process/pidfile_claim.hpp"
 #include "safe_path/trusted_path.hpp"
 
 namespace daemonctx {
@@ -23,10 +23,11 @@ namespace {
 
 namespace fs = boost::filesystem;
 using posix::Clock;
+using process::pidfile_claim;
 using std::chrono::milliseconds;
 
-// How long a claim waits for other threads that look at a pidfile.
-constexpr milliseconds look_patience{1000};
+// How long a claim waits for other threads that read a pidfile.
+constexpr milliseconds reader_patience{1000};
 
 // Between the two locks a daemon has no pid to be named by. That takes a few system calls; where it takes
 // longer than this, the starting process was stopped or the machine is very busy.
@@ -46,16 +47,6 @@ DaemonError blocked(const fs::path& path, pid_t reader) {
   return {Step::lock_pidfile, std::make_error_code(std::errc::resource_unavailable_try_again), path.string(),
           "cannot lock the pidfile \"" + path.string() + "\": " + who + " holds a read lock on it", reader};
 }
-
-// What this process claims. The pid tells it from a child that has inherited the memory, but not the locks.
-struct Claim {
-  std::atomic<pid_t> pid = 0;
-  std::atomic<dev_t> device = 0;
-  std::atomic<ino_t> inode = 0;
-  std::atomic<bool> ready = false;
-  std::atomic<pid_t> worker = 0;
-  std::atomic<int> looks = 0;  // pidfiles that this process has open for a look
-} own_claim;
 
 // With AT_FDCWD by the whole path.
 bool leads_to(int directory, const char* name, int fd) noexcept {
@@ -114,9 +105,9 @@ void wait_for_holder(const fs::path& path, int fd, Clock::time_point deadline,
   ticker.tick();
 }
 
-int wait_for_looks() noexcept {
-  const auto deadline = posix::deadline_in(look_patience);
-  while (own_claim.looks > 0) {
+int wait_for_readers() noexcept {
+  const auto deadline = posix::deadline_in(reader_patience);
+  while (pidfile_claim.open_readers > 0) {
     if (Clock::now() >= deadline) return EBUSY;
     posix::poll(nullptr, 0, 1);
   }
@@ -159,7 +150,7 @@ Pidfile Pidfile::lock(const fs::path& path, mode_t mode, milliseconds timeout, T
       if (posix::fchmod(fd.get(), mode) == -1) {
         throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
       }
-      return {path, std::move(fd)};
+      return {path, process::PrivateFd(std::move(fd))};
     }
   }
   throw DaemonError(Step::lock_pidfile, std::make_error_code(std::errc::resource_unavailable_try_again),
@@ -178,41 +169,39 @@ void Pidfile::check(const fs::path& path) {
   }
 }
 
-void Pidfile::forget_looks() noexcept { own_claim.looks = 0; }
-
 int Pidfile::claim() noexcept {
   struct stat file {};
   if (posix::fstat(fd_.get(), &file) == -1) return errno;
-  own_claim.device = file.st_dev;
-  own_claim.inode = file.st_ino;
-  own_claim.ready = false;
-  own_claim.pid = posix::getpid();  // from here on nobody in this process opens it for a look
-  int error = wait_for_looks();
+  pidfile_claim.device = file.st_dev;
+  pidfile_claim.inode = file.st_ino;
+  pidfile_claim.ready = false;
+  pidfile_claim.pid = posix::getpid();  // from here on no thread of this process opens it to read
+  int error = wait_for_readers();
   if (error == 0) error = posix::lock_identity(fd_.get());
   if (error == 0) error = posix::error_of(posix::ftruncate(fd_.get(), 0));
   if (error == 0) return write_pid(fd_.get());
-  own_claim.pid = 0;
+  pidfile_claim.pid = 0;
   return error;
 }
 
 int Pidfile::mark_ready() noexcept {
   if (const int error = posix::lock_readiness(fd_.get())) return error;
-  own_claim.ready = true;
+  pidfile_claim.ready = true;
   return 0;
 }
 
-void Pidfile::expect_workers() {
+void Pidfile::open_worker_handle() {
   const posix::Place place = find_pidfile(path_);
   constexpr int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
   for_workers_.reset(
-      posix::retry([&] { return posix::openat(place.directory.get(), place.name.data(), flags); }));
+      UniqueFd(posix::retry([&] { return posix::openat(place.directory.get(), place.name.data(), flags); })));
   if (!for_workers_) throw DaemonError(Step::open_pidfile, posix::last_error(), path_.string());
   if (!daemonctx::leads_to(place.directory.get(), place.name.data(), fd_.get()))
     throw unusable_pidfile(path_, "it was replaced");
 }
 
 void Pidfile::append_descriptors(std::vector<int>& to) const {
-  for (const UniqueFd* each : {&fd_, &for_workers_}) {
+  for (const auto* each : {&fd_, &for_workers_}) {
     if (*each) to.push_back(each->get());
   }
 }
@@ -221,75 +210,32 @@ void Pidfile::leave_to_monitor() noexcept {
   is_shared_ = true;
   // Where there are no locks of descriptors the monitor's is shared.
   if (for_workers_ && posix::lock_as_worker(for_workers_.get()) == 0) fd_ = std::move(for_workers_);
-  own_claim.worker = posix::getpid();
+  pidfile_claim.worker = posix::getpid();
 }
 
 bool Pidfile::is_left_to(pid_t monitor) noexcept {
-  return own_claim.worker == posix::getpid() && own_claim.pid == monitor;
+  return pidfile_claim.worker == posix::getpid() && pidfile_claim.pid == monitor;
 }
 
-void Pidfile::touch() noexcept { write_pid(fd_.get()); }
+void Pidfile::rewrite_pid() noexcept { write_pid(fd_.get()); }
 
 Pidfile::Own Pidfile::own(const fs::path& path) noexcept {
   struct stat file {};
-  if (own_claim.pid != posix::getpid() || posix::stat(path.c_str(), &file) == -1) return Own::no;
-  if (file.st_dev != own_claim.device || file.st_ino != own_claim.inode) return Own::no;
-  return own_claim.ready ? Own::ready : Own::claimed;
+  if (pidfile_claim.pid != posix::getpid() || posix::stat(path.c_str(), &file) == -1) return Own::no;
+  if (file.st_dev != pidfile_claim.device || file.st_ino != pidfile_claim.inode) return Own::no;
+  return pidfile_claim.ready ? Own::ready : Own::claimed;
 }
 
 void Pidfile::remove() noexcept {
-  if (is_shared_) abandon();
+  if (is_shared_) close();
   if (!fd_) return;
   // It may be out of reach by now, behind another root directory or in one that another user may not write.
   if (!remove_by_path(path_.c_str(), fd_.get())) {
     [[maybe_unused]] const int result = posix::ftruncate(fd_.get(), 0);
   }
   fd_.reset();
-  if (own_claim.pid == posix::getpid())
-    own_claim.pid = 0;  // not earlier: until then a look would drop the locks
-}
-
-PidfileLook::PidfileLook(const fs::path& path) noexcept : counts_(true) {
-  ++own_claim.looks;  // before the question: whoever claims asks for this after it has made its claim known
-  own_ = Pidfile::own(path);
-  if (own_ == Pidfile::Own::no) open(path);
-  if (fd_.get() == -1) close();
-}
-
-void PidfileLook::open(const fs::path& path) noexcept {
-  // O_NONBLOCK: a FIFO in its place must not hold us up.
-  constexpr int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-  posix::Place place;
-  error_ = posix::find_place(path.c_str(), posix::LastName::left, place);
-  if (error_ != 0) return;
-  fd_.reset(posix::retry([&] { return posix::openat(place.directory.get(), place.name.data(), flags); }));
-  struct stat file {};
-  if (!fd_ || posix::fstat(fd_.get(), &file) == -1)
-    error_ = errno == EAGAIN ? EBUSY : errno;  // a lease of somebody's
-  else if (!S_ISREG(file.st_mode)) error_ = S_ISDIR(file.st_mode) ? EISDIR : ENODEV;
-  else if (file.st_nlink > 1) error_ = EMLINK;  // another daemon's, by a name that somebody else gave it
-  if (error_ != 0) fd_.reset();
-}
-
-PidfileLook::PidfileLook(PidfileLook&& other) noexcept
-    : own_(other.own_),
-      error_(other.error_),
-      counts_(std::exchange(other.counts_, false)),
-      fd_(std::move(other.fd_)) {}
-
-PidfileLook& PidfileLook::operator=(PidfileLook&& other) noexcept {
-  if (this == &other) return *this;
-  close();
-  own_ = other.own_;
-  error_ = other.error_;
-  counts_ = std::exchange(other.counts_, false);
-  fd_ = std::move(other.fd_);
-  return *this;
-}
-
-void PidfileLook::close() noexcept {
-  fd_.reset();
-  if (std::exchange(counts_, false)) --own_claim.looks;
+  if (pidfile_claim.pid == posix::getpid())
+    pidfile_claim.pid = 0;  // not earlier: until then closing a reader would drop the locks
 }
 
 }  // namespace daemonctx

@@ -9,12 +9,13 @@
 #include <vector>
 
 #include "base/progress_ticker.hpp"
-#include "posix/unique_fd.hpp"
+#include "process/private_fd.hpp"
 
 namespace daemonctx {
 
-/// The file that admits one daemon at a time and names it. Kernel locks decide, never the text (file_lock.hpp):
-/// the exclusion lock is taken by the caller and inherited, the identity lock is taken by the daemon.
+/// The file that admits one daemon at a time and names it. Kernel locks decide, never the text (locks.hpp):
+/// the exclusion lock is taken by the caller and inherited, the identity lock is taken by the daemon. A forked child
+/// has no descriptor of the file, and keeps no lock.
 class Pidfile {
  public:
   /// None.
@@ -47,14 +48,14 @@ class Pidfile {
   int mark_ready() noexcept;
 
   /// Writes the pid once more, for those who watch the file for changes.
-  void touch() noexcept;
+  void rewrite_pid() noexcept;
 
   /// Removes the file if the path still leads to it, or empties it if the directory may not be written, and
   /// gives the locks up. Further calls do nothing.
   void remove() noexcept;
 
   /// For `leave_to_monitor`. \throws DaemonError (`open_pidfile`). \note Runs in the caller.
-  void expect_workers();
+  void open_worker_handle();
 
   /// In a worker that was just forked: from now on the file is its monitor's, and `remove` only closes. The worker keeps
   /// the next start waiting as long as it lives, by a descriptor that is not the monitor's, and can't give its locks up.
@@ -62,15 +63,6 @@ class Pidfile {
 
   /// Whether this process is a worker whose monitor, which claims a pidfile, is that one. Thread-safe.
   static bool is_left_to(pid_t monitor) noexcept;
-
-  /// Closes the descriptors, which gives up no lock that another process shares. For forked children.
-  void abandon() noexcept {
-    fd_.reset();
-    for_workers_.reset();
-  }
-
-  /// For a daemon that was just forked: nobody else in this process looks at any pidfile.
-  static void forget_looks() noexcept;
 
   /// Whether this process itself claims it. Thread-safe.
   enum class Own { no, claimed, ready };
@@ -82,43 +74,19 @@ class Pidfile {
   void append_descriptors(std::vector<int>& to) const;
 
  private:
-  Pidfile(boost::filesystem::path path, UniqueFd fd) noexcept : path_(std::move(path)), fd_(std::move(fd)) {}
+  Pidfile(boost::filesystem::path path, process::PrivateFd fd) noexcept
+      : path_(std::move(path)), fd_(std::move(fd)) {}
+
+  void close() noexcept {
+    fd_.reset();
+    for_workers_.reset();
+  }
 
   boost::filesystem::path path_;
-  UniqueFd fd_;
-  UniqueFd for_workers_;  // read-only; kept for ever: to close it would drop the locks of the process
+  process::PrivateFd fd_;
+  process::PrivateFd
+      for_workers_;  // read-only; kept for ever: to close it would drop the locks of the process
   bool is_shared_ = false;
-};
-
-/// A look at a pidfile's locks. Were it this process's own, closing it would drop them: then it is not opened at
-/// all. And while one is open, no thread of this process claims a pidfile.
-class PidfileLook {
- public:
-  PidfileLook() noexcept = default;
-  explicit PidfileLook(const boost::filesystem::path& path) noexcept;
-  PidfileLook(PidfileLook&& other) noexcept;
-  PidfileLook& operator=(PidfileLook&& other) noexcept;
-  PidfileLook(const PidfileLook&) = delete;
-  PidfileLook& operator=(const PidfileLook&) = delete;
-  ~PidfileLook() { close(); }
-
-  Pidfile::Own own() const noexcept { return own_; }
-
-  /// To be read. -1 if it is this process's own, or could not be opened.
-  int fd() const noexcept { return fd_.get(); }
-
-  /// An errno, or 0. What is not a regular file is refused with EISDIR or ENODEV, a symbolic link with ELOOP, also
-  /// one that others could have put on the way, and a file with several links with EMLINK.
-  int error() const noexcept { return error_; }
-
- private:
-  void open(const boost::filesystem::path& path) noexcept;
-  void close() noexcept;
-
-  Pidfile::Own own_ = Pidfile::Own::no;
-  int error_ = 0;
-  bool counts_ = false;
-  UniqueFd fd_;
 };
 
 }  // namespace daemonctx

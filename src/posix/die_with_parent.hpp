@@ -11,7 +11,7 @@
 namespace daemonctx::posix {
 
 /// A pipe by which one process dies with another. PR_SET_PDEATHSIG is taken away by a change of user, and needs the
-/// permission to signal; this needs it only of the moment when `hang_on` was called (fcntl(2), F_SETOWN).
+/// permission to signal; this needs it only of the moment when `kill_me_when_closed` was called (fcntl(2), F_SETOWN).
 struct Lifeline {
   UniqueFd holder;     ///< close-on-exec; when its last copy is closed, the other process is killed
   UniqueFd dependent;  ///< close-on-exec
@@ -26,7 +26,7 @@ inline Lifeline make_lifeline() {
 
 /// In the process that is to die, for as long as it has `dependent` open. If the other one has died before, nothing happens.
 /// \return 0 or an errno.
-inline int hang_on(int dependent) noexcept {
+inline int kill_me_when_closed(int dependent) noexcept {
 #ifdef F_SETSIG
   if (posix::fcntl(dependent, F_SETOWN, posix::getpid()) == -1) return errno;
   if (posix::fcntl(dependent, F_SETSIG, SIGKILL) == -1) return errno;

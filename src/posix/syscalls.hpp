@@ -55,6 +55,7 @@ using ::getuid;
 using ::ioctl;
 using ::kill;
 using ::lstat;
+using ::madvise;
 using ::memfd_create;
 using ::mkdirat;
 using ::mmap;

@@ -13,36 +13,40 @@
 
 namespace daemonctx::posix {
 
-int WakeFd::open() noexcept {
+int LastingWakeFd::open() noexcept {
 #if DAEMONCTX_HAVE_EVENTFD
-  read_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (read_) return 0;
-  if (errno != ENOSYS) return errno;
+  const int event = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (event == -1 && errno != ENOSYS) return errno;
+  if (event != -1) {
+    read_ = write_ = event;
+    return 0;
+  }
 #endif
   std::array<int, 2> ends{};
   if (posix::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) == -1) return errno;
-  read_.reset(ends[0]);
-  write_.reset(ends[1]);
+  read_ = ends[0];
+  write_ = ends[1];
   return 0;
 }
 
-void WakeFd::close() noexcept {
-  read_.reset();
-  write_.reset();
+void LastingWakeFd::close() noexcept {
+  const UniqueFd read_end(read_.exchange(-1));
+  const int writer = write_.exchange(-1);
+  const UniqueFd write_end(writer == read_end.get() ? -1 : writer);
 }
 
-void WakeFd::notify() const noexcept {
+void LastingWakeFd::notify(int writer) noexcept {
   const std::uint64_t one = 1;
-  const int fd = write_ ? write_.get() : read_.get();
+  if (writer < 0) return;
   // When it is full it is readable already, which is all that is asked. In no other way can it fail, nor should a test
   // have it so: a signal would be lost.
-  [[maybe_unused]] const auto size = retry([&] { return ::write(fd, &one, sizeof one); });
+  [[maybe_unused]] const auto size = retry([&] { return ::write(writer, &one, sizeof one); });
 }
 
-void WakeFd::drain() const noexcept {
+void LastingWakeFd::drain() const noexcept {
   std::array<std::uint64_t, 64> buffer;
-  const std::size_t size = write_ ? sizeof buffer : sizeof buffer[0];
-  while (retry([&] { return posix::read(read_.get(), buffer.data(), size); }) == sizeof buffer) {
+  const std::size_t size = fd() != writer() ? sizeof buffer : sizeof buffer[0];
+  while (retry([&] { return posix::read(fd(), buffer.data(), size); }) == sizeof buffer) {
   }
 }
 

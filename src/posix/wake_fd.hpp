@@ -1,28 +1,46 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <atomic>
 #include <system_error>
 
 #include "posix/unique_fd.hpp"
 
 namespace daemonctx::posix {
 
-/// A descriptor that becomes readable when somebody calls `notify`: an eventfd(2), or a pipe without it.
-class WakeFd final {
+/// A descriptor that becomes readable when somebody calls `notify`: an eventfd(2), or a pipe without it. It stays open until
+/// `close`. Constant-initialised and trivially destructible, so that a signal handler may use it at any time.
+class LastingWakeFd {
  public:
+  constexpr LastingWakeFd() noexcept = default;
+  LastingWakeFd(const LastingWakeFd&) = delete;
+  LastingWakeFd& operator=(const LastingWakeFd&) = delete;
+
   /// \return 0 or an errno. \note Runs in the daemon before it may allocate.
   int open() noexcept;
   void close() noexcept;
 
-  /// Async-signal-safe and thread-safe. Any number of calls before a `drain` count as one.
-  void notify() const noexcept;
+  /// Async-signal-safe and thread-safe. Any number of calls before a `drain` count as one. Does nothing while closed.
+  void notify() const noexcept { notify(writer()); }
+  /// The same by the number of `writer`. A negative one is none.
+  static void notify(int writer) noexcept;
   void drain() const noexcept;
 
-  int fd() const noexcept { return read_.get(); }
+  int fd() const noexcept { return read_; }
+  int writer() const noexcept { return write_; }
 
  private:
-  UniqueFd read_;
-  UniqueFd write_;  // of a pipe
+  std::atomic<int> read_ = -1;
+  std::atomic<int> write_ = -1;  // the same number but for a pipe
+};
+
+/// The same, closed at the end of its life.
+class WakeFd final : public LastingWakeFd {
+ public:
+  WakeFd() noexcept = default;
+  ~WakeFd() { close(); }
+  WakeFd(const WakeFd&) = delete;
+  WakeFd& operator=(const WakeFd&) = delete;
 };
 
 }  // namespace daemonctx::posix

@@ -5,11 +5,14 @@
 #include <poll.h>
 
 #include <bit>
+#include <cstdlib>
 #include <posix/syscalls.hpp>
 #include <utility>
 
 #include "base/deadline.hpp"
 #include "posix/retry.hpp"
+#include "process/gate.hpp"
+#include "process/owner.hpp"
 #include "signals/inbox.hpp"
 
 namespace daemonctx {
@@ -28,6 +31,7 @@ bool is_job_control(int number) noexcept { return number == SIGTTIN || number ==
 struct sigaction disposition(int number, const SignalAction& action, bool detached) noexcept {
   struct sigaction result {};
   result.sa_flags = SA_ONSTACK;
+  sigfillset(&result.sa_mask);  // handlers that nest would overflow an alternate stack
   if (is(action, StandardAction::restore_default)) {
     result.sa_handler = SIG_DFL;
   } else if (is(action, StandardAction::ignore) &&
@@ -71,7 +75,7 @@ class Counted {
   explicit Counted(std::atomic<int>& count) noexcept : count_(count) { ++count_; }
   ~Counted() {
     // A stop is for every thread that waits, but the descriptor wakes only the one that drains it.
-    if (--count_ > 0 && signal_inbox.stop) signal_inbox.wake.notify();
+    if (--count_ > 0 && signal_inbox.waits_end != 0) signal_inbox.wake.notify();
   }
   Counted(const Counted&) = delete;
   Counted& operator=(const Counted&) = delete;
@@ -80,7 +84,17 @@ class Counted {
   std::atomic<int>& count_;
 };
 
-thread_local sigset_t mask_before_fork;
+// What is still pending keeps the descriptor readable: the handler does not notify while the waiting thread is inside
+// ppoll(2), and a cancelled thread leaves the rest of its pass.
+class KeepsReadable {
+ public:
+  KeepsReadable() noexcept = default;
+  ~KeepsReadable() {
+    if (signal_inbox.pending != 0) signal_inbox.wake.notify();
+  }
+  KeepsReadable(const KeepsReadable&) = delete;
+  KeepsReadable& operator=(const KeepsReadable&) = delete;
+};
 
 }  // namespace
 
@@ -101,6 +115,8 @@ int SignalDispatcher::install(bool detached) noexcept {
   detached_ = detached;
   signal_inbox.clear();
   signal_inbox.owner = posix::getpid();
+  signal_inbox.receives = true;
+  forks_.emplace(process::ForkRank::signals, fork_hook());
   for (const auto& [number, action] : map_) {
     if (const int error = install_one(number, *action)) return error;
   }
@@ -123,12 +139,14 @@ int SignalDispatcher::install_one(int number, const SignalAction& action) noexce
 
 void SignalDispatcher::map(int number, SignalAction action) {
   if (!installs_) return;  // a forked child
+  // Holds the replaced one at last, whose destructor is the user's: it runs after the lock is given back.
   auto entry = std::make_shared<const SignalAction>(std::move(action));
   {
     const std::lock_guard lock(map_mutex_);
     installed_.reserve(installed_.size() + 1);
-    map_[number] = entry;
-    if (const int error = install_one(number, *entry))
+    Entry& place = map_[number];
+    place.swap(entry);
+    if (const int error = install_one(number, *place))
       throw std::system_error(error, std::generic_category());
   }
   sigset_t one;
@@ -144,44 +162,70 @@ SignalDispatcher::Entry SignalDispatcher::find(int number) {
 }
 
 void SignalDispatcher::start_thread() {
-  const char* const failure = "cannot start the thread that runs signal actions";
-  if (const int error = stopped_.open()) throw std::system_error(error, std::generic_category(), failure);
+  has_thread_ = true;
   try {
     thread_ = std::thread([this] { deliver(); });
   } catch (const std::system_error& error) {
-    throw std::system_error(error.code(), failure);
+    has_thread_ = false;
+    throw std::system_error(error.code(), "cannot start the thread that runs signal actions");
   }
 }
 
-void SignalDispatcher::stop_thread(bool waits) noexcept {
-  if (!thread_.joinable()) return;
+bool SignalDispatcher::stop_thread(std::chrono::milliseconds longest) noexcept {
+  if (!thread_.joinable()) return true;
   quits_ = true;
   signal_inbox.wake.notify();
-  if (waits && thread_.get_id() != std::this_thread::get_id()) thread_.join();
-  else thread_.detach();  // the process is about to end
+  const auto deadline = posix::deadline_in(longest);
+  while (thread_state_ == runs && Clock::now() < deadline) posix::futex_wait(thread_state_, runs, deadline);
+  if (thread_state_ == has_ended) thread_.join();
+  else thread_.detach();
+  return thread_state_ != runs;
 }
 
+void SignalDispatcher::note_thread_exits() noexcept {
+  if (thread_.get_id() == std::this_thread::get_id()) note_thread(exits);
+}
+
+void SignalDispatcher::note_thread(ThreadState state) noexcept {
+  thread_state_ = state;
+  posix::futex_wake(thread_state_);
+}
+
+// The visit keeps this object for as long as an action takes, and ends where the action calls std::exit.
 void SignalDispatcher::deliver() {
   pollfd readable{fd(), POLLIN, 0};
-  while (!quits_) {
+  bool goes_on = true;
+  while (goes_on && !quits_) {
     posix::poll(&readable, 1, -1);
+    const process::Visit visit(process::any_context);
     signal_inbox.wake.drain();
-    run_pending();
+    goes_on = run_pending();
   }
+  if (goes_on) {
+    const process::Visit visit(process::any_context);
+    goes_on = run_pending_stop();
+  }
+  // An action has forked, and the child came back from it: nothing of the child's is left to return to.
+  if (!goes_on) posix::_exit(EXIT_FAILURE);
+  note_thread(has_ended);
 }
 
-void SignalDispatcher::uninstall() noexcept {
-  stop_thread(true);
+void SignalDispatcher::uninstall(bool process_ends) noexcept {
+  constexpr std::chrono::seconds longest{5};  // for a start that fails; an end has stopped it before
+  stop_thread(longest);
   if (!std::exchange(installs_, false)) return;
-  signal_inbox.owner = 0;  // from here on the handler does nothing
+  forks_.reset();
+  signal_inbox.receives = false;
   for (const Installed& one : installed_) {
-    if (!is_spent(one.number)) posix::sigaction(one.number, &one.former, nullptr);
+    const bool stays = stays_handled_after_stop(one.number) || (process_ends && !is_terminating(one.number));
+    if (!stays) posix::sigaction(one.number, &one.former, nullptr);
   }
   posix::pthread_sigmask(SIG_SETMASK, &former_mask_, nullptr);
 }
 
 void SignalDispatcher::leave_to_child() noexcept {
   installs_ = false;
+  forks_.reset();
   signal_inbox.owner = 0;
   for (const Installed& one : installed_) posix::sigaction(one.number, &one.former, nullptr);
   signal_inbox.wake.close();
@@ -189,53 +233,70 @@ void SignalDispatcher::leave_to_child() noexcept {
 
 // A daemon that was told to stop, and does, must not be killed on its last steps by who tells it again, or asks it to
 // reload: destructors and unwritten output come after the context. Its handler stays.
-bool SignalDispatcher::is_spent(int number) noexcept {
+bool SignalDispatcher::stays_handled_after_stop(int number) noexcept {
   const auto found = map_.find(number);
   return detached_ && signal_inbox.stop && found != map_.end() &&
          (is(*found->second, StandardAction::terminate) || is(*found->second, StandardAction::reload));
 }
 
+bool SignalDispatcher::is_terminating(int number) noexcept {
+  const auto found = map_.find(number);
+  return found != map_.end() && is(*found->second, StandardAction::terminate);
+}
+
 bool SignalDispatcher::wait_until(Clock::time_point deadline) {
-  if (!installs_) return true;
-  return stopped_.fd() == -1 ? wait_and_dispatch(deadline) : wait_for_stop(deadline);
+  if (!installs_ || !process::is_owner()) return true;
+  return has_thread_ ? wait_for_stop(deadline) : wait_and_dispatch(deadline);
 }
 
 bool SignalDispatcher::wait_and_dispatch(Clock::time_point deadline) {
   const Counted waits(waiting_);
-  run_pending();
-  while (!signal_inbox.stop && Clock::now() < deadline) {
+  bool goes_on = run_pending();
+  while (goes_on && signal_inbox.waits_end == 0 && Clock::now() < deadline) {
     sleep_until(deadline);
-    run_pending();
+    goes_on = run_pending();
   }
-  return signal_inbox.stop;
+  goes_on = goes_on && run_pending_stop();
+  return !goes_on || signal_inbox.waits_end != 0;
 }
 
 void SignalDispatcher::sleep_until(Clock::time_point deadline) {
   pollfd readable{fd(), POLLIN, 0};
   const WaiterScope scope(mapped_);
-  if (signal_inbox.pending != 0 || signal_inbox.stop) return;
+  if (signal_inbox.pending != 0 || signal_inbox.waits_end != 0) return;
   const timespec left = posix::time_left(deadline);
   if (posix::ppoll(&readable, 1, &left, &scope.former()) > 0) signal_inbox.wake.drain();
 }
 
 bool SignalDispatcher::wait_for_stop(Clock::time_point deadline) {
-  pollfd readable{stopped_.fd(), POLLIN, 0};
-  while (!signal_inbox.stop && Clock::now() < deadline) {
-    const timespec left = posix::time_left(deadline);
-    posix::ppoll(&readable, 1, &left, nullptr);
-  }
-  return signal_inbox.stop;
+  const posix::FutexWord& ends = signal_inbox.waits_end;
+  while (ends == 0 && Clock::now() < deadline) posix::futex_wait(ends, 0, deadline);
+  return ends != 0;
 }
 
 void SignalDispatcher::dispatch() {
   signal_inbox.wake.drain();
-  run_pending();
+  static_cast<void>(run_pending());
 }
 
-void SignalDispatcher::run_pending() {
-  while (std::uint64_t arrived = signal_inbox.pending.exchange(0)) {
-    for (; arrived != 0; arrived &= arrived - 1) run(std::countr_zero(arrived) + 1);
+// One pass over what has arrived before it: signals that keep coming must not keep the caller from its deadline, nor
+// from a stop. False: this is a child that an action has forked, and that came back from the action.
+bool SignalDispatcher::run_pending() {
+  const KeepsReadable rest;
+  for (std::uint64_t arrived = signal_inbox.pending; arrived != 0; arrived &= arrived - 1) {
+    const int number = std::countr_zero(arrived) + 1;
+    const std::uint64_t bit = signal_bit(number);
+    if ((signal_inbox.pending.fetch_and(~bit) & bit) == 0) continue;  // another thread runs it
+    run(number);
+    if (!process::is_owner()) return false;
   }
+  return true;
+}
+
+// A signal that stops the service may come after the last pass began. What came before it still has its action run, and
+// the token its request.
+bool SignalDispatcher::run_pending_stop() {
+  return (signal_inbox.pending & signal_inbox.terminating) == 0 || run_pending();
 }
 
 void SignalDispatcher::run(int number) {
@@ -247,7 +308,7 @@ void SignalDispatcher::run(int number) {
   } catch (const abi::__forced_unwind&) {  // the thread is cancelled, and must go on being so
     throw;
   } catch (...) {
-    hooks_.report(std::current_exception(), "signal action");
+    if (process::is_owner()) hooks_.report(std::current_exception(), "signal action");
   }
 }
 
@@ -272,32 +333,36 @@ void SignalDispatcher::act(StandardAction action) {
 }
 
 void SignalDispatcher::request_stop() noexcept {
-  signal_inbox.stop = true;
   // Before the callbacks of the token: one of them may wait for a thread that waits here.
-  if (stopped_.fd() != -1) stopped_.notify();
+  signal_inbox.note_stop();
   signal_inbox.wake.notify();
   stop_source_.request_stop();
 }
 
-bool SignalDispatcher::stop_requested() const noexcept { return signal_inbox.stop; }
-
-void SignalDispatcher::before_fork() noexcept {
-  posix::pthread_sigmask(SIG_BLOCK, &mapped_, &mask_before_fork);
+void SignalDispatcher::end_waits() noexcept {
+  signal_inbox.end_waits();
+  if (waiting_ > 0) signal_inbox.wake.notify();
 }
 
-void SignalDispatcher::after_fork_in_parent() noexcept {
-  posix::pthread_sigmask(SIG_SETMASK, &mask_before_fork, nullptr);
+bool SignalDispatcher::stop_requested() noexcept { return signal_inbox.stop; }
+
+process::ForkHook SignalDispatcher::fork_hook() noexcept {
+  return {
+      .prepare = [](void* object) noexcept { static_cast<SignalDispatcher*>(object)->map_mutex_.lock(); },
+      .in_parent = [](void* object) noexcept { static_cast<SignalDispatcher*>(object)->map_mutex_.unlock(); },
+      .in_child = [](void* object) noexcept { static_cast<SignalDispatcher*>(object)->become_inert(); },
+      .object = this};
 }
 
-void SignalDispatcher::after_fork_in_child() noexcept {
+// In a forked child: it starts with the defaults, and its descriptors are its own.
+void SignalDispatcher::become_inert() noexcept {
+  map_mutex_.unlock();
   struct sigaction standard {};
   standard.sa_handler = SIG_DFL;
   for (const Installed& one : installed_) posix::sigaction(one.number, &standard, nullptr);
   installs_ = false;
   signal_inbox.owner = 0;
   signal_inbox.wake.close();
-  stopped_.close();
-  posix::pthread_sigmask(SIG_SETMASK, &mask_before_fork, nullptr);
 }
 
 }  // namespace daemonctx

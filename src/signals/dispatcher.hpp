@@ -10,13 +10,15 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <string_view>
 #include <thread>
 #include <vector>
 
 #include "daemonctx/signal_map.hpp"
-#include "posix/wake_fd.hpp"
+#include "posix/futex.hpp"
+#include "process/fork_handlers.hpp"
 
 namespace daemonctx {
 
@@ -52,59 +54,75 @@ class SignalDispatcher {
   /// Runs the actions on a thread of their own from now on. \throws std::system_error
   void start_thread();
 
-  /// \param waits false where the thread may be waiting for a lock that is never given up: then it is left alone.
-  void stop_thread(bool waits) noexcept;
+  /// Has the thread end after the actions that it is about to run.
+  /// \param longest how long to wait for that; not at all where the thread has called std::exit.
+  /// \return false: it is left alone, and goes on.
+  bool stop_thread(std::chrono::milliseconds longest) noexcept;
+
+  /// For a thread that has called std::exit: if it is this object's own, nobody waits for it any more.
+  void note_thread_exits() noexcept;
 
   /// Puts dispositions and mask back as `install` found them. Further calls do nothing.
-  void uninstall() noexcept;
+  /// \param process_ends a mapped signal that terminates nothing stays handled: it must not decide how the process ends.
+  void uninstall(bool process_ends = false) noexcept;
 
   /// In a child that is to be another process's worker: dispositions as `install` found them, and what was shared is
   /// closed; the mask is left alone.
   void leave_to_child() noexcept;
 
-  /// The clock's end means for ever. True: a stop is requested, or this is a forked child; false: the deadline has passed.
+  /// Runs actions until a stop is requested or the deadline has passed; `time_point::max()` waits without limit. Signals
+  /// that keep coming do not prolong it: only the actions of signals that came before are awaited.
+  /// \return true: a stop is requested, or this is a forked child.
   bool wait_until(std::chrono::steady_clock::time_point deadline);
+
+  /// Runs the actions of what has arrived. If more arrives meanwhile, `fd` is readable again.
   void dispatch();
 
   void request_stop() noexcept;
-  bool stop_requested() const noexcept;
+
+  /// Has every thread that waits return, and wait no more, since the context ends. No stop is requested.
+  void end_waits() noexcept;
+
+  static bool stop_requested() noexcept;
   std::stop_token stop_token() const noexcept { return stop_source_.get_token(); }
 
   /// -1 before `install`, in a forked child, and in a process that had no dispatcher yet. The descriptor outlives the
   /// dispatcher: a handler on another thread may still be about to write to it.
   static int fd() noexcept;
 
-  /// Around a fork: no mapped signal is handled in between, and the child starts with the defaults.
-  void before_fork() noexcept;
-  void after_fork_in_parent() noexcept;
-  void after_fork_in_child() noexcept;
-
  private:
   using Entry =
       std::shared_ptr<const SignalAction>;  // lives as long as it runs, though it be replaced meanwhile
+
+  enum ThreadState : std::uint32_t { runs, has_ended, exits };
 
   struct Installed {
     int number;
     struct sigaction former;
   };
 
-  bool is_spent(int number) noexcept;
+  bool stays_handled_after_stop(int number) noexcept;
+  bool is_terminating(int number) noexcept;
   int install_one(int number, const SignalAction& action) noexcept;
   Entry find(int number);
   bool wait_and_dispatch(std::chrono::steady_clock::time_point deadline);
   bool wait_for_stop(std::chrono::steady_clock::time_point deadline);
   void sleep_until(std::chrono::steady_clock::time_point deadline);
-  void run_pending();
+  bool run_pending();
+  bool run_pending_stop();
   void run(int number);
   void act(StandardAction action);
   void deliver();
+  void note_thread(ThreadState state) noexcept;
+  process::ForkHook fork_hook() noexcept;
+  void become_inert() noexcept;
 
   std::mutex map_mutex_;
   std::map<int, Entry> map_;
   Hooks hooks_;
   bool installs_ = false;
   bool detached_ = false;
-  posix::WakeFd stopped_;  // readable for ever after a stop; only with a thread
+  bool has_thread_ = false;  // of its own
   std::stop_source stop_source_;
   std::vector<Installed> installed_;
   sigset_t mapped_;
@@ -112,6 +130,8 @@ class SignalDispatcher {
   std::atomic<int> waiting_ = 0;
   std::thread thread_;
   std::atomic<bool> quits_ = false;
+  posix::FutexWord thread_state_ = runs;
+  std::optional<process::ForkHookScope> forks_;  // from install to uninstall
 };
 
 }  // namespace daemonctx

@@ -4,9 +4,24 @@
 #include <cerrno>
 #include <posix/syscalls.hpp>
 
+#include "process/owner.hpp"
+
 namespace daemonctx {
 
-SignalInbox signal_inbox;
+constinit SignalInbox signal_inbox;
+
+namespace {
+
+// A child of vfork(2) has dispositions of its own, though it shares the memory. The signal is blocked until the handler
+// returns.
+void pass_to_default(int number) noexcept {
+  struct sigaction standard {};
+  standard.sa_handler = SIG_DFL;
+  posix::sigaction(number, &standard, nullptr);
+  posix::kill(posix::getpid(), number);
+}
+
+}  // namespace
 
 void SignalSlot::store(const siginfo_t& info) noexcept {
   if (writing_.exchange(true)) return;
@@ -37,19 +52,33 @@ void SignalInbox::clear() noexcept {
   pending = 0;
   terminating = 0;
   stop = false;
+  waits_end = 0;
   waiter = pthread_t{};
   for (SignalSlot& slot : slots) slot.clear();
   if (wake.fd() != -1) wake.drain();
 }
 
+void SignalInbox::note_stop() noexcept {
+  stop = true;
+  end_waits();
+}
+
+void SignalInbox::end_waits() noexcept {
+  waits_end = 1;
+  posix::futex_wake(waits_end);
+}
+
 void SignalInbox::receive(int number, const siginfo_t& info) noexcept {
   // The thread inside ppoll(2) is nobody's vfork child; any other may be one, and has to ask.
   const bool waits = waiter == ::pthread_self();
-  if (!waits && owner != posix::getpid()) return;
+  if (!waits && (owner != posix::getpid() || !process::is_owner())) return pass_to_default(number);
+  if (!receives) return;
   slots[static_cast<std::size_t>(number)].store(info);
-  if ((terminating & signal_bit(number)) != 0) stop = true;
+  const bool stops = (terminating & signal_bit(number)) != 0;
+  if (stops) note_stop();
   pending.fetch_or(signal_bit(number));
-  if (!waits) wake.notify();
+  // A stop is for other waiting threads too, at once: this one may have slow actions to run first.
+  if (!waits || stops) wake.notify();
 }
 
 void note_signal(int number, siginfo_t* info, void*) noexcept {

@@ -8,8 +8,10 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <type_traits>
 
 #include "daemonctx/signal_map.hpp"
+#include "posix/futex.hpp"
 #include "posix/wake_fd.hpp"
 
 namespace daemonctx {
@@ -40,21 +42,32 @@ class SignalSlot {
 /// All that the signal handler knows, and where it notes what arrived. There is one in a process.
 struct SignalInbox {
   std::atomic<pid_t> owner = 0;  ///< a child made by vfork(2) shares this memory and must not write to it
+  std::atomic<bool> receives = false;  ///< there is a dispatcher
   std::atomic<std::uint64_t> pending = 0;
   std::atomic<std::uint64_t> terminating = 0;
   std::atomic<bool> stop = false;
+  posix::FutexWord waits_end =
+      0;  ///< not 0: nobody is to wait any more, for a stop or the end of the context
   std::atomic<pthread_t> waiter = {};  ///< inside ppoll(2), which a signal to this thread ends by itself
-  posix::WakeFd wake;                  ///< never closed but in a child: a handler may be about to write to it
+  posix::LastingWakeFd wake;           ///< closed only in a child: a handler may be about to write to it
   std::array<SignalSlot, NSIG> slots;
 
   /// Forgets what a fork or an earlier dispatcher may have left, half done perhaps.
   void clear() noexcept;
 
-  /// Async-signal-safe.
+  /// Remembers the stop, and ends the waits. Async-signal-safe.
+  void note_stop() noexcept;
+
+  /// Wakes the threads that wait for `waits_end` alone. Async-signal-safe.
+  void end_waits() noexcept;
+
+  /// Notes a signal of this process's. A child that no fork handler has seen has the handler too, and no dispatcher: there
+  /// the signal has its default action. Async-signal-safe.
   void receive(int number, const siginfo_t& info) noexcept;
 };
 
-extern SignalInbox signal_inbox;
+extern constinit SignalInbox signal_inbox;  // usable before main, and after exit
+static_assert(std::is_trivially_destructible_v<SignalInbox>);
 
 /// The handler, as sigaction(2) takes it.
 void note_signal(int number, siginfo_t* info, void* context) noexcept;

@@ -11,6 +11,7 @@
 #include "posix/flush_streams.hpp"
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
+#include "process/fork_handlers.hpp"
 
 namespace daemonctx {
 namespace {
@@ -27,8 +28,8 @@ constexpr milliseconds caller_grace{5000};
 constexpr milliseconds last_words_patience{1000};
 constexpr milliseconds own_words_patience{500};
 
-std::chrono::microseconds shorter_but_none(std::chrono::microseconds one,
-                                           std::chrono::microseconds other) noexcept {
+std::chrono::microseconds min_nonzero(std::chrono::microseconds one,
+                                      std::chrono::microseconds other) noexcept {
   if (one.count() == 0 || other.count() == 0) return std::max(one, other);
   return std::min(one, other);
 }
@@ -37,20 +38,20 @@ std::chrono::microseconds shorter_but_none(std::chrono::microseconds one,
 
 // ---- The loop.
 
-Monitor::Monitor(Impl& impl)
-    : impl_(impl),
-      policy_(*impl.options.respawn),
+Monitor::Monitor(MonitorResources resources)
+    : resources_(std::move(resources)),
+      policy_(resources_.policy),
       backoff_(policy_),
-      signals_(with_default_signals(impl.options.signal_map, impl.detaches()), [this] { request_stop(); }),
+      signals_(resources_.signal_map, [this] { request_stop(); }),
       crash_note_(posix::share_crash_note()) {}
 
-std::optional<Outcome> Monitor::supervise(const StatusReader* reports) {
-  if (const int error = signals_.install(impl_.detaches())) {
+std::optional<StartOutcome> Monitor::supervise(const StatusReader* reports) {
+  if (const int error = signals_.install(resources_.detaches)) {
     throw std::system_error(error, std::generic_category());
   }
-  impl_.manager.never_wait();
+  resources_.manager.never_wait();
   // It would keep the file system that it was started from in use, which is no reason not to start.
-  if (impl_.detaches()) static_cast<void>(posix::chdir("/"));
+  if (resources_.detaches) static_cast<void>(posix::chdir("/"));
   for (;;) {
     std::optional<WorkerEnd> end;
     try {
@@ -58,7 +59,8 @@ std::optional<Outcome> Monitor::supervise(const StatusReader* reports) {
     } catch (const std::system_error& error) {
       if (!was_ever_ready_) throw;
       report(std::string("cannot start the worker: ") + error.what());
-      end = WorkerEnd{.incarnation = impl_.incarnation, .exit_status = EXIT_FAILURE, .was_ready = false};
+      end =
+          WorkerEnd{.incarnation = resources_.worker.number, .exit_status = EXIT_FAILURE, .was_ready = false};
     }
     if (!end) end = await_worker();
     if (!was_ever_ready_ && !stopping_) return give_up_start(*end, reports);
@@ -68,40 +70,40 @@ std::optional<Outcome> Monitor::supervise(const StatusReader* reports) {
       report("given up after " + std::to_string(policy_.most_restarts) + " restarts within " +
              std::to_string(policy_.window.count()) + " ms: the last worker " + describe(*end));
     }
-    if (!delay || !pause(*delay)) leave(status_of(*end));
+    if (!delay || !pause(*delay)) exit_with(status_of(*end));
   }
 }
 
 // ---- A worker's life.
 
 bool Monitor::start_worker() {
-  ++impl_.incarnation;
+  ++resources_.worker.number;
   WorkerConnection connection = connect_worker();
   posix::Lifeline lifeline = posix::make_lifeline();
-  lifeline_ = std::move(lifeline.holder);
-  impl_.lifeline = std::move(lifeline.dependent);
+  lifeline_.reset(std::move(lifeline.holder));
+  resources_.worker.lifeline = std::move(lifeline.dependent);
   if (crash_note_ != nullptr) crash_note_->signal = 0;
   ready_ = false;
   hung_ = false;
-  ending_ = false;
-  late_ = false;
+  worker_is_stopping_ = false;
+  missed_ready_deadline_ = false;
   offers_reload_ = false;
   kill_at_ = Clock::time_point::max();
   if (fork_worker(connection)) return true;
-  connection_ = std::move(connection.monitor);
-  impl_.lifeline.reset();
+  connection_.reset(std::move(connection.monitor));
+  resources_.worker.lifeline.reset();
   started_ = Clock::now();
   if (stopping_) kill_at_ = posix::deadline_in(policy_.stop_timeout);
-  else if (impl_.options.ready_timeout.count() > 0) kill_at_ = start_deadline();
+  else if (resources_.ready_timeout.count() > 0) kill_at_ = start_deadline();
   show();
-  signals_.begin(worker_);
+  signals_.set_worker(worker_);
   return false;
 }
 
 Monitor::Clock::time_point Monitor::start_deadline() const noexcept {
   constexpr auto never = Clock::time_point::max();
-  const auto deadline = posix::deadline_in(impl_.options.ready_timeout);
-  const bool caller_waits = !was_ever_ready_ && impl_.detaches();
+  const auto deadline = posix::deadline_in(resources_.ready_timeout);
+  const bool caller_waits = !was_ever_ready_ && resources_.detaches;
   return caller_waits && deadline < never - caller_grace ? deadline + caller_grace : deadline;
 }
 
@@ -109,12 +111,13 @@ bool Monitor::fork_worker(WorkerConnection& connection) {
   flush_streams();
   posix::SignalBlock blocked;
   const pid_t monitor = posix::getpid();
+  const process::OwnFork own;
   const pid_t worker = posix::fork();
   if (worker == -1) throw std::system_error(posix::last_error());
   worker_ = worker;
   if (worker != 0) return false;
   blocked.keep();
-  impl_.monitor = monitor;
+  resources_.worker.monitor = monitor;
   connection.monitor.reset();
   lifeline_.reset();
   become_worker(std::move(connection.worker));
@@ -123,20 +126,20 @@ bool Monitor::fork_worker(WorkerConnection& connection) {
 
 void Monitor::become_worker(UniqueFd connection) noexcept {
   signals_.leave_to_child();
-  impl_.manager.watch(shorter_but_none(impl_.manager.watchdog_timeout(), policy_.hang_timeout));
-  impl_.manager.adopt(std::move(connection));
-  impl_.pidfile.leave_to_monitor();
-  impl_.redirection.leave_to_worker();
+  resources_.manager.watch(min_nonzero(resources_.manager.watchdog_timeout(), policy_.hang_timeout));
+  resources_.manager.adopt(std::move(connection));
+  resources_.pidfile.leave_to_monitor();
+  resources_.redirection.leave_to_worker();
   // The first one's output goes to the terminal until it is ready.
-  if (was_ever_ready_) static_cast<void>(impl_.redirection.redirect_output());
+  if (was_ever_ready_) static_cast<void>(resources_.redirection.redirect_output());
   posix::note_crashes(crash_note_);
 }
 
 WorkerEnd Monitor::await_worker() {
   for (;;) {
     auto end = reap();
-    if (end) signals_.begin(0);  // its number may be another's
-    receive_messages();          // also its last words
+    if (end) signals_.set_worker(0);  // its number may be another's
+    receive_messages();               // also its last words
     if (end) {
       end->was_ready = ready_;
       finish_lines(worker_, last_words_patience);
@@ -153,7 +156,7 @@ WorkerEnd Monitor::await_worker() {
 std::optional<WorkerEnd> Monitor::reap() {
   const pid_t ended = posix::retry([&] { return posix::waitpid(worker_, &wait_status_, WNOHANG); });
   if (ended == 0) return {};
-  WorkerEnd end{.incarnation = impl_.incarnation, .pid = worker_, .hung = hung_};
+  WorkerEnd end{.incarnation = resources_.worker.number, .pid = worker_, .hung = hung_};
   end.uptime = std::chrono::duration_cast<milliseconds>(Clock::now() - started_);
   if (ended == -1) {  // somebody else has taken the status
     end.exit_status = EXIT_FAILURE;
@@ -171,7 +174,7 @@ std::optional<WorkerEnd> Monitor::reap() {
 
 void Monitor::wait_until(Clock::time_point deadline) {
   std::vector<pollfd> events{{SignalRelay::fd(), POLLIN, 0}, {connection_.get(), POLLIN, 0}};
-  for (const auto& pump : impl_.redirection.pumps()) {
+  for (const auto& pump : resources_.redirection.pumps()) {
     pump->pump(worker_);
     pump->append_events(events);
     deadline = std::min(deadline, pump->next_attempt());
@@ -181,26 +184,26 @@ void Monitor::wait_until(Clock::time_point deadline) {
 
 Monitor::Clock::time_point Monitor::next_deadline() const {
   auto deadline = kill_at_;
-  if (!ready_) deadline = std::min(deadline, impl_.manager.next_ping());
-  if (may_hang()) deadline = std::min(deadline, last_said_ + policy_.hang_timeout);
+  if (!ready_) deadline = std::min(deadline, resources_.manager.next_ping());
+  if (may_hang()) deadline = std::min(deadline, last_message_at_ + policy_.hang_timeout);
   return deadline;
 }
 
 // Who ends may take his time for it.
 bool Monitor::may_hang() const noexcept {
-  return policy_.hang_timeout.count() > 0 && ready_ && !hung_ && !stopping_ && !ending_;
+  return policy_.hang_timeout.count() > 0 && ready_ && !hung_ && !stopping_ && !worker_is_stopping_;
 }
 
 void Monitor::enforce_deadlines() {
-  if (!ready_) impl_.manager.ping_if_due();
+  if (!ready_) resources_.manager.ping_if_due();
   const auto now = Clock::now();
   if (now >= kill_at_) kill_worker();
-  if (waits_for_log()) last_said_ = now;
-  const auto silence = now - last_said_;
+  if (waits_for_log()) last_message_at_ = now;
+  const auto silence = now - last_message_at_;
   if (!may_hang() || silence < policy_.hang_timeout) return;
   // This process has not run either, both were stopped perhaps: the worker has had no chance to say something.
   if (silence > policy_.hang_timeout * 3 / 2) {
-    last_said_ = now;
+    last_message_at_ = now;
     return;
   }
   hung_ = true;
@@ -211,45 +214,45 @@ void Monitor::enforce_deadlines() {
 }
 
 bool Monitor::waits_for_log() const noexcept {
-  const auto& pumps = impl_.redirection.pumps();
+  const auto& pumps = resources_.redirection.pumps();
   return std::any_of(pumps.begin(), pumps.end(), [](const auto& pump) { return pump->is_blocked(); });
 }
 
 void Monitor::finish_lines(pid_t author, milliseconds patience) {
   const auto limit = posix::deadline_in(patience);
-  for (const auto& pump : impl_.redirection.pumps()) pump->finish(author, limit);
+  for (const auto& pump : resources_.redirection.pumps()) pump->finish(author, limit);
 }
 
 void Monitor::kill_worker() {
   kill_at_ = Clock::time_point::max();
-  late_ = !ready_ && !stopping_;
+  missed_ready_deadline_ = !ready_ && !stopping_;
   const char* const omitted = stopping_ ? "stop" : hung_ ? "abort" : "become ready";
   report("killing worker " + std::to_string(worker_) + ", which did not " + omitted + " in time");
   if (posix::kill(worker_, SIGKILL) == 0 || errno == ESRCH) return;
   report("cannot kill worker " + std::to_string(worker_) + ": " + posix::last_error().message());
-  leave(EXIT_FAILURE);  // it dies with this process
+  exit_with(EXIT_FAILURE);  // it dies with this process
 }
 
 // ---- Between two.
 
 void Monitor::note_end(const WorkerEnd& end) {
-  impl_.last_exit = end;
+  resources_.worker.last_end = end;
   end_reload();
   show();
   if (end.signal != 0 || (end.exit_status != 0 && !stopping_)) {
     report("worker " + std::to_string(end.pid) + " (number " + std::to_string(end.incarnation) + ") " +
            describe(end));
   }
-  tell_user(end);
+  call_on_worker_end(end);
 }
 
-void Monitor::tell_user(const WorkerEnd& end) noexcept {
+void Monitor::call_on_worker_end(const WorkerEnd& end) noexcept {
   if (!policy_.on_worker_end) return;
   const posix::ChildTrap trap;
   try {
     policy_.on_worker_end(end);
   } catch (...) {
-    impl_.report(std::current_exception(), "on_worker_end");
+    resources_.report(std::current_exception(), "on_worker_end");
   }
 }
 
@@ -261,33 +264,33 @@ bool Monitor::pause(milliseconds delay) {
     signals_.dispatch();
     if (stopping_) return false;
     if (Clock::now() >= deadline) return true;
-    impl_.manager.ping_if_due();
-    wait_until(std::min(deadline, impl_.manager.next_ping()));
+    resources_.manager.ping_if_due();
+    wait_until(std::min(deadline, resources_.manager.next_ping()));
   }
 }
 
-std::optional<Outcome> Monitor::give_up_start(const WorkerEnd& end, const StatusReader* reports) {
-  tell_user(end);
-  Outcome outcome;
+std::optional<StartOutcome> Monitor::give_up_start(const WorkerEnd& end, const StatusReader* reports) {
+  call_on_worker_end(end);
+  StartOutcome outcome;
   outcome.daemon = end.pid;
   outcome.status = wait_status_;
-  if (late_) outcome.kind = Outcome::Kind::timed_out;
+  if (missed_ready_deadline_) outcome.kind = StartOutcome::Kind::timed_out;
   if (reports != nullptr) {
-    impl_.status.close();
+    resources_.status.close();
     read_what_is_left(*reports, outcome);
     return outcome;
   }
   // Whatever the worker has reported itself came first, and counts.
-  const std::string text = to_error(outcome, {}, impl_.options.ready_timeout).what();
-  impl_.status.send_failure(Step::become_ready, ECANCELED, text);
-  leave(status_of(end));
+  const std::string text = to_error(outcome, {}, resources_.ready_timeout).what();
+  resources_.status.send_failure(Step::become_ready, ECANCELED, text);
+  exit_with(status_of(end));
 }
 
-void Monitor::leave(int status) noexcept {
-  if (!stopping_) impl_.manager.stopping();
+void Monitor::exit_with(int status) noexcept {
+  if (!stopping_) resources_.manager.stopping();
   flush_streams();
   finish_lines(worker_, own_words_patience);
-  impl_.remove_pidfile();
+  resources_.pidfile.remove();
   posix::_exit(status);
 }
 

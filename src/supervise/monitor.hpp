@@ -3,9 +3,10 @@
 
 #include <optional>
 
-#include "context/daemon_context_impl.hpp"
 #include "launch/await_daemon.hpp"
+#include "process/private_fd.hpp"
 #include "supervise/crash_report.hpp"
+#include "supervise/monitor_resources.hpp"
 #include "supervise/restart_policy.hpp"
 #include "supervise/signal_relay.hpp"
 #include "supervise/worker_protocol.hpp"
@@ -14,25 +15,23 @@ namespace daemonctx {
 
 /// The process between who started the service and the service: it keeps the pidfile and starts workers, one after the
 /// other, as the policy says. One thread, asleep unless something happens.
-class [[gnu::visibility("hidden")]] Monitor {
+class Monitor {
  public:
-  using Impl = DaemonContext::Impl;
-
-  /// \pre `impl.options.respawn`. In the thread and with the signal mask that the program had.
-  explicit Monitor(Impl & impl);
+  /// \pre In the thread and with the signal mask that the program had.
+  explicit Monitor(MonitorResources resources);
 
   /// Returns in each worker with nothing. In the monitor only if the first worker ended before it was ready, and this is
   /// no detached daemon, with how that came; otherwise the process ends here.
   /// \param reports where the first worker reports to, unless that is another process.
   /// \throws std::system_error if the first worker can't be started.
-  std::optional<Outcome> supervise(const StatusReader* reports);
+  std::optional<StartOutcome> supervise(const StatusReader* reports);
 
  private:
   using Clock = posix::Clock;
 
   // A worker's life.
   bool start_worker();
-  bool fork_worker(WorkerConnection & connection);
+  bool fork_worker(WorkerConnection& connection);
   void become_worker(UniqueFd connection) noexcept;
   WorkerEnd await_worker();
   std::optional<WorkerEnd> reap();
@@ -48,22 +47,22 @@ class [[gnu::visibility("hidden")]] Monitor {
   // Between two.
   void note_end(const WorkerEnd& end);
   bool pause(std::chrono::milliseconds delay);
-  void tell_user(const WorkerEnd& end) noexcept;
-  std::optional<Outcome> give_up_start(const WorkerEnd& end, const StatusReader* reports);
-  [[noreturn]] void leave(int status) noexcept;
+  void call_on_worker_end(const WorkerEnd& end) noexcept;
+  std::optional<StartOutcome> give_up_start(const WorkerEnd& end, const StatusReader* reports);
+  [[noreturn]] void exit_with(int status) noexcept;
 
   // What is told.
   void receive_messages();
-  void take(WorkerMessage message);
+  void handle(WorkerMessage message);
   void become_ready();
   void reopen_output(UniqueFd asker) noexcept;
-  void take_reload(ReloadNotice notice) noexcept;
+  void show_reload(ReloadNotice notice) noexcept;
   void end_reload();
   void show() noexcept;
   void report(const std::string& text) const noexcept;
   void request_stop();
 
-  Impl& impl_;
+  MonitorResources resources_;
   const RespawnPolicy& policy_;
   Backoff backoff_;
   SignalRelay signals_;
@@ -71,17 +70,18 @@ class [[gnu::visibility("hidden")]] Monitor {
 
   pid_t worker_ = 0;
   int wait_status_ = 0;
-  UniqueFd connection_;
-  UniqueFd lifeline_;
+  process::PrivateFd connection_;
+  process::PrivateFd lifeline_;  // the worker dies when it is closed
   Clock::time_point started_;
   bool ready_ = false;
   bool hung_ = false;
-  bool late_ = false;    // not ready in time
-  bool ending_ = false;  // by itself
+  bool missed_ready_deadline_ = false;  // not ready in time
+  bool worker_is_stopping_ = false;     // by itself
   bool offers_reload_ = false;
-  Clock::time_point last_said_;
+  Clock::time_point last_message_at_;
   Clock::time_point kill_at_ = Clock::time_point::max();
 
+  ReloadNotice reload_notice_;  // what others are shown
   bool was_ever_ready_ = false;
   bool stopping_ = false;
 };

@@ -38,14 +38,14 @@ SignalMap SignalRelay::relayed(const SignalMap& map) {
   return result;
 }
 
-void SignalRelay::begin(pid_t worker) {
+void SignalRelay::set_worker(pid_t worker) {
   worker_ = worker;
   mapped_ = mapped_by_all_;
   if (worker != 0) handed_on_.clear();
   hand_on_held();
 }
 
-void SignalRelay::add(int number) {
+void SignalRelay::worker_mapped(int number) {
   mapped_ |= signal_bit(number);
   if (number == SIGCHLD || (stopping_ & signal_bit(number)) != 0) return;
   try {
@@ -56,7 +56,7 @@ void SignalRelay::add(int number) {
   hand_on_held();
 }
 
-void SignalRelay::keep_unsettled(int number) {
+void SignalRelay::requeue(int number) {
   if (auto node = handed_on_.extract(number)) held_.insert(std::move(node));
 }
 

@@ -26,16 +26,16 @@ class SignalRelay {
   void leave_to_child() noexcept { signals_.leave_to_child(); }
 
   /// From now on this is the worker; 0: there is none.
-  void begin(pid_t worker);
+  void set_worker(pid_t worker);
 
   /// The worker has mapped one more. What can't be mapped is left alone.
-  void add(int number);
+  void worker_mapped(int number);
 
   /// The worker has acted upon a signal that was handed on to it.
-  void settle(int number) { handed_on_.erase(number); }
+  void acknowledge(int number) { handed_on_.erase(number); }
 
   /// The worker has ended. If it has not acted upon the signal, the next one gets it.
-  void keep_unsettled(int number);
+  void requeue(int number);
 
   /// Readable while `dispatch` has something to do.
   static int fd() noexcept { return SignalDispatcher::fd(); }

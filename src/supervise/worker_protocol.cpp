@@ -90,7 +90,7 @@ std::string for_manager(std::string_view text) {
 }
 
 void answer_reopen(UniqueFd asker, const std::string& refusal, bool output, bool error) noexcept {
-  Notify answer;
+  SdNotify answer;
   answer.adopt(std::move(asker));
   answer.never_wait();
   if (!refusal.empty()) return static_cast<void>(answer.send(refusal));

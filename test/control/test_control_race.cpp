@@ -462,7 +462,7 @@ Tally perform(const std::function<void(Stage&)>& part) {
   return tally;
 }
 
-int rounds() { return std::stoi(scene::argument(2)); }
+int rounds() { return scene::rounds(std::stoi(scene::argument(2))); }
 
 // A new one each time, unless the command line has one more argument.
 unsigned seed() {

@@ -18,7 +18,7 @@ namespace {
 
 // Starts a daemon that does `work`, and waits for it as a caller does.
 template <class Work>
-Outcome launch(Work work, std::chrono::milliseconds timeout = {}) {
+StartOutcome launch(Work work, std::chrono::milliseconds timeout = {}) {
   const scene::Scene adopts_what_is_left;
   StatusPipe pipe = create_status_pipe();
   const posix::SignalBlock blocked;
@@ -29,31 +29,31 @@ Outcome launch(Work work, std::chrono::milliseconds timeout = {}) {
     ::_exit(0);
   }
   pipe.writer.close();
-  Launch launch(intermediate, std::move(pipe.reader));
+  StartInProgress launch(intermediate, std::move(pipe.reader));
   daemonctx::Ticker silent;
-  Outcome outcome = launch.await(timeout, blocked.former(), silent);
-  if (outcome.kind == Outcome::Kind::ready) launch.reap_intermediate();
+  StartOutcome outcome = launch.await(timeout, blocked.former(), silent);
+  if (outcome.kind == StartOutcome::Kind::ready) launch.reap_intermediate();
   else launch.take_down(outcome);
-  if (outcome.kind != Outcome::Kind::ready) BOOST_TEST(scene::children().empty());
+  if (outcome.kind != StartOutcome::Kind::ready) BOOST_TEST(scene::children().empty());
   return outcome;
 }
 
-std::string text(const Outcome& outcome) { return to_error(outcome, "/subject", 7ms).what(); }
+std::string text(const StartOutcome& outcome) { return to_error(outcome, "/subject", 7ms).what(); }
 
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(readiness_ends_the_wait) {
-  const Outcome outcome = launch([](StatusWriter& status) { status.send_ready(); });
-  BOOST_TEST((outcome.kind == Outcome::Kind::ready));
+  const StartOutcome outcome = launch([](StatusWriter& status) { status.send_ready(); });
+  BOOST_TEST((outcome.kind == StartOutcome::Kind::ready));
   BOOST_TEST(outcome.daemon != 0);
 }
 
 BOOST_AUTO_TEST_CASE(the_first_failure_is_the_cause) {
-  const Outcome outcome = launch([](StatusWriter& status) {
+  const StartOutcome outcome = launch([](StatusWriter& status) {
     status.send_failure(Step::change_directory, ENOENT);
     status.send_failure(Step::run_service, ECANCELED, "consequence");
   });
-  BOOST_TEST((outcome.kind == Outcome::Kind::failed));
+  BOOST_TEST((outcome.kind == StartOutcome::Kind::failed));
   BOOST_TEST(text(outcome) ==
              "cannot change the working directory to \"/subject\": No such file or directory");
   BOOST_TEST(outcome.status.value() == 0);
@@ -67,16 +67,16 @@ BOOST_AUTO_TEST_CASE(an_end_without_a_word_is_a_failure_too) {
 }
 
 BOOST_AUTO_TEST_CASE(a_daemon_that_gives_its_descriptor_up_and_lives_on_is_ended) {
-  const Outcome outcome = launch([](StatusWriter& status) {
+  const StartOutcome outcome = launch([](StatusWriter& status) {
     status.close();
     for (;;) ::pause();
   });
-  BOOST_TEST((outcome.kind == Outcome::Kind::ended));
+  BOOST_TEST((outcome.kind == StartOutcome::Kind::ended));
   BOOST_TEST(WTERMSIG(outcome.status.value()) == SIGKILL);
 }
 
 BOOST_AUTO_TEST_CASE(a_daemon_that_is_not_ready_in_time_is_ended) {
-  const Outcome outcome = launch(
+  const StartOutcome outcome = launch(
       [](StatusWriter&) {
         posix::reset_all_dispositions();
         sigset_t none;
@@ -84,7 +84,7 @@ BOOST_AUTO_TEST_CASE(a_daemon_that_is_not_ready_in_time_is_ended) {
         for (;;) ::sigsuspend(&none);
       },
       20ms);
-  BOOST_TEST((outcome.kind == Outcome::Kind::timed_out));
+  BOOST_TEST((outcome.kind == StartOutcome::Kind::timed_out));
   BOOST_TEST(WTERMSIG(outcome.status.value()) == SIGTERM);
   BOOST_TEST(text(outcome) == "the daemon was not ready within 7 ms");
 }

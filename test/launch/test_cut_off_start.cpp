@@ -98,7 +98,7 @@ class Moments {
   void await() const { std::this_thread::sleep_for(moment_); }
 
  private:
-  int count_ = std::stoi(scene::argument(2));
+  int count_ = scene::rounds(std::stoi(scene::argument(2)));
   Clock::duration span_{};
   Clock::duration moment_{};
   std::mt19937 random_{4711};

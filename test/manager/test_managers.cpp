@@ -48,7 +48,10 @@ struct Stage {
   std::string log = scene.path("log");
   std::string config = scene.path("conf");
 
-  Stage() { scene::write_file(config, "message = one\ninterval = 0.05\n"); }
+  Stage() {
+    scene::write_file(config, "message = one\ninterval = 0.05\n");
+    ::setenv("XDG_STATE_HOME", scene.folder().c_str(), 1);  // another user's heartbeat makes a folder there
+  }
 
   std::string command() const {
     return heartbeat + " run --pidfile " + pidfile + " --log " + log + " --config " + config;
@@ -119,6 +122,7 @@ BOOST_FIXTURE_TEST_CASE(supervisord, Stage) {
   const std::string socket = scene.path("supervisor.sock");
   scene::write_file(
       setup, "[supervisord]\nnodaemon = true\nlogfile = " + scene.path("supervisord.log") +
+                 "\nchildlogdir = " + scene.folder().string() +
                  "\npidfile = " + scene.path("supervisord.pid") + "\n[unix_http_server]\nfile = " + socket +
                  "\n[rpcinterface:supervisor]\nsupervisor.rpcinterface_factory = "
                  "supervisor.rpcinterface:make_main_rpcinterface\n[supervisorctl]\nserverurl = unix://" +

@@ -9,10 +9,12 @@
 #include <ctime>
 #include <thread>
 
+#include "process/fork_handlers.hpp"
+
 #include "listener.hpp"
 #include "scene.hpp"
 
-using daemonctx::Notify;
+using daemonctx::SdNotify;
 using scene::Datagram;
 using scene::Listener;
 using namespace std::chrono_literals;
@@ -22,7 +24,7 @@ namespace {
 struct Stage {
   scene::Scene scene;
   Listener manager{scene.path("socket")};
-  Notify notify;
+  SdNotify notify;
 
   Stage() { BOOST_TEST(notify.open(manager.name()) == ""); }
 };
@@ -39,7 +41,7 @@ BOOST_AUTO_TEST_CASE(speaks_to_a_path_and_to_an_abstract_name_byte_for_byte) {
   const scene::Scene scene;
   for (const std::string& name : {scene.path("socket"), "@daemonctx-test-" + std::to_string(::getpid())}) {
     const Listener manager(name);
-    Notify notify;
+    SdNotify notify;
     BOOST_TEST(notify.open(name) == "");
     notify.ready(0);
     const Datagram first = manager.next();
@@ -116,17 +118,21 @@ BOOST_FIXTURE_TEST_CASE(a_manager_that_begins_anew_is_found_again, Stage) {
   BOOST_TEST(next.next().text == "STOPPING=1");
 }
 
-BOOST_FIXTURE_TEST_CASE(who_has_forgotten_it_says_nothing, Stage) {
-  notify.forget();
-  notify.stopping();
+BOOST_FIXTURE_TEST_CASE(a_forked_child_says_nothing, Stage) {
+  daemonctx::process::register_fork_handlers();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    notify.stopping();
+    ::_exit(notify.barrier(scene::patience) == ENOTCONN ? 0 : 1);
+  }
+  BOOST_TEST(scene::await_end(child).exited(0));
   BOOST_TEST(manager.next().text == "nothing");
-  BOOST_TEST(notify.barrier(scene::patience) == ENOTCONN);
 }
 
 BOOST_AUTO_TEST_CASE(a_ping_is_due_at_half_time) {
   const scene::Scene scene;
   const Listener manager(scene.path("socket"));
-  Notify notify;
+  SdNotify notify;
   BOOST_TEST(notify.open(manager.name()) == "");
   BOOST_TEST((notify.next_ping() == std::chrono::steady_clock::time_point::max()));
   notify.ping_if_due();
@@ -142,7 +148,7 @@ BOOST_AUTO_TEST_CASE(a_ping_is_due_at_half_time) {
 }
 
 BOOST_AUTO_TEST_CASE(what_is_no_address_is_refused_with_the_reason) {
-  const auto refusal = [](const std::string& name) { return Notify().open(name); };
+  const auto refusal = [](const std::string& name) { return SdNotify().open(name); };
   BOOST_TEST(refusal("") == "");
   BOOST_TEST(refusal("/nowhere/at/all") == "");  // nobody is there; that is no error
   BOOST_TEST(

@@ -13,8 +13,8 @@
 #include "listener.hpp"
 #include "scene.hpp"
 
-using daemonctx::LineSource;
-using daemonctx::SyslogPump;
+using daemonctx::LineReader;
+using daemonctx::SyslogForwarder;
 
 namespace {
 
@@ -31,12 +31,14 @@ std::string without_time(const std::string& record) {
   return std::regex_replace(record, time, "$1 ");
 }
 
-SyslogPump::Clock::time_point in_a_second() { return SyslogPump::Clock::now() + std::chrono::seconds(1); }
+SyslogForwarder::Clock::time_point in_a_second() {
+  return SyslogForwarder::Clock::now() + std::chrono::seconds(1);
+}
 
 struct Stage {
   scene::Scene scene;
   scene::Listener syslog{scene.path("log")};
-  SyslogPump pump{"probe", LOG_DAEMON, scene.path("log")};
+  SyslogForwarder pump{"probe", LOG_DAEMON, scene.path("log")};
   std::string own = std::to_string(::getpid());
 
   std::string next() const { return without_time(syslog.next().text); }
@@ -98,16 +100,16 @@ BOOST_FIXTURE_TEST_CASE(empty_lines_are_none_and_a_nul_does_not_end_one, Stage) 
 }
 
 BOOST_FIXTURE_TEST_CASE(the_facility_is_the_one_that_was_asked_for, Stage) {
-  SyslogPump local("other", LOG_LOCAL7, scene.path("log"));
+  SyslogForwarder local("other", LOG_LOCAL7, scene.path("log"));
   print(local.worker_end(), "<0>fire\n");
   local.pump(worker);
   BOOST_TEST(next() == "<184> other[4711]: fire");
 }
 
 BOOST_FIXTURE_TEST_CASE(a_line_that_is_too_long_comes_in_pieces_of_its_priority, Stage) {
-  const std::string start = "<4>" + std::string(LineSource::longest_line - 3, 'x');
+  const std::string start = "<4>" + std::string(LineReader::longest_line - 3, 'x');
   print(pump.worker_end(),
-        start + std::string(LineSource::longest_line, '\n').replace(0, 8, "<5>yyyyy") + "after\n");
+        start + std::string(LineReader::longest_line, '\n').replace(0, 8, "<5>yyyyy") + "after\n");
   for (int n = 0; n < 3; ++n) pump.pump(worker);
   BOOST_TEST(next() == "<28> probe[4711]: " + start.substr(3));
   BOOST_TEST(next() == "<28> probe[4711]: <5>yyyyy");
@@ -139,7 +141,7 @@ BOOST_FIXTURE_TEST_CASE(a_worker_that_ended_has_said_all, Stage) {
   std::thread syslogd([&] {
     while (records.size() <= count) records.push_back(without_time(syslog.await().text));
   });
-  pump.finish(worker, SyslogPump::Clock::now() + scene::patience);
+  pump.finish(worker, SyslogForwarder::Clock::now() + scene::patience);
   syslogd.join();
   for (int n = 0; n < count; ++n) BOOST_TEST(records[n] == "<30> probe[4711]: " + std::to_string(n) + part);
   BOOST_TEST(records.back() == "<30> probe[4711]: rest");
@@ -172,7 +174,7 @@ BOOST_FIXTURE_TEST_CASE(nothing_is_lost_while_the_syslog_service_is_started_anew
   std::vector<pollfd> events;
   pump.append_events(events);
   BOOST_TEST(events.empty());
-  BOOST_TEST((pump.next_attempt() <= SyslogPump::Clock::now() + std::chrono::seconds(1)));
+  BOOST_TEST((pump.next_attempt() <= SyslogForwarder::Clock::now() + std::chrono::seconds(1)));
   const scene::Listener anew(syslog.name());
   pump.pump(worker);
   BOOST_TEST(without_time(anew.next().text) == "<30> probe[4711]: one");
@@ -208,10 +210,11 @@ BOOST_FIXTURE_TEST_CASE(a_busy_syslog_service_is_waited_for, Stage) {
 
 BOOST_FIXTURE_TEST_CASE(what_it_does_not_take_for_long_is_lost_and_counted, Stage) {
   fill_syslog();
-  const auto begin = SyslogPump::Clock::now();
+  const auto begin = SyslogForwarder::Clock::now();
   const auto is_lost = [&] { return !pump.is_blocked(); };
   pump_until(is_lost);
-  BOOST_TEST((SyslogPump::Clock::now() - begin >= SyslogPump::patience - std::chrono::milliseconds(50)));
+  BOOST_TEST(
+      (SyslogForwarder::Clock::now() - begin >= SyslogForwarder::patience - std::chrono::milliseconds(50)));
   print(pump.worker_end(), "also lost\n");
   pump.pump(worker);  // no one waits any more
   BOOST_TEST(is_lost());
@@ -228,7 +231,7 @@ BOOST_FIXTURE_TEST_CASE(an_end_waits_no_longer_than_it_is_told, Stage) {
   for (int n = 0; n < 1000; ++n) print(pump.worker_end(), "more\n");
   const auto limit = in_a_second();
   pump.finish(worker, limit);
-  BOOST_TEST((SyslogPump::Clock::now() >= limit));
+  BOOST_TEST((SyslogForwarder::Clock::now() >= limit));
   BOOST_TEST(!pump.is_blocked());
   empty_syslog();
   print(pump.worker_end(), "here again\n");
@@ -251,7 +254,7 @@ BOOST_FIXTURE_TEST_CASE(a_worker_keeps_its_end_and_nothing_else, Stage) {
 BOOST_AUTO_TEST_CASE(without_a_syslog_service_there_is_no_pump) {
   const scene::Scene scene;
   try {
-    const SyslogPump pump("probe", LOG_DAEMON, scene.path("none"));
+    const SyslogForwarder pump("probe", LOG_DAEMON, scene.path("none"));
     BOOST_ERROR("it was made");
   } catch (const std::system_error& error) {
     BOOST_TEST((error.code() == std::errc::no_such_file_or_directory));

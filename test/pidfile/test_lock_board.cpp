@@ -155,7 +155,7 @@ BOOST_FIXTURE_TEST_CASE(a_refusal_that_is_too_long_is_cut_between_characters, Bo
 
 // A reader must never see one text under another's number.
 BOOST_FIXTURE_TEST_CASE(no_text_is_read_torn, Board) {
-  const int rounds = std::stoi(scene::argument(2)) * 5;
+  const int rounds = scene::rounds(std::stoi(scene::argument(2))) * 5;
   const pid_t reader = ::fork();
   if (reader == 0) {
     const int own = ::open(scene.path("file").c_str(), O_RDONLY | O_CLOEXEC);

@@ -37,7 +37,7 @@ bool says_already_running(const DaemonError& error) {
   return error.step() == daemonctx::Step::lock_pidfile && error.code() == std::errc::file_exists;
 }
 
-int rounds() { return std::stoi(scene::argument(2)); }
+int rounds() { return scene::rounds(std::stoi(scene::argument(2))); }
 
 // A daemon that says whether it is the only one, as somebody else than the pidfile sees it.
 scene::Words witnessed(const Scene& scene, const std::string& lock_timeout) {

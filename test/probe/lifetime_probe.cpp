@@ -129,8 +129,8 @@ void await_turn(const Actor& actor) {
   }
 }
 
-// By the clock: sleep_for() would not end in a storm of signals, each of which begins the rest of its time
-// anew.
+// By the clock, and by poll(2), which a signal ends: sleep_for() would not end in a storm of signals, each of
+// which begins the rest of its time anew.
 void linger_on() {
   const auto end = std::chrono::steady_clock::now() + linger;
   while (std::chrono::steady_clock::now() < end) ::poll(nullptr, 0, 1);

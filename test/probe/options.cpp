@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -27,6 +28,15 @@ daemonctx::SignalAction counting_action() {
     ++handled;
     say("signal " + std::to_string(info.number) + " value " + std::to_string(info.value) + " from " +
         std::to_string(info.sender_pid) + ' ' + std::to_string(info.sender_uid));
+  };
+}
+
+// One that never comes to an end.
+daemonctx::SignalAction flooding_action() {
+  return [](const daemonctx::SignalInfo& info) {
+    if (++handled == 1) say("flooded");
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    ::kill(::getpid(), info.number);
   };
 }
 
@@ -64,6 +74,7 @@ daemonctx::SignalAction signal_action(const std::string& name) {
       {"terminate", daemonctx::terminate},  {"reload", daemonctx::reload},
       {"reopen", daemonctx::reopen_output}, {"reap", daemonctx::reap_children}};
   if (name == "count") return counting_action();
+  if (name == "flood") return flooding_action();
   if (name.rfind("read ", 0) == 0) return reading_action(name.substr(5));
   if (name == "throw") return [](const daemonctx::SignalInfo&) { throw std::runtime_error("bad action"); };
   if (name == "exit") return [](const daemonctx::SignalInfo&) { std::exit(7); };

@@ -3,8 +3,8 @@
 """Checks that forked_members_probe has a row for every public member and free function of the library.
 
 Usage: check_members.py NM LIBRARY PROBE INCLUDE_DIRECTORY
-Exported functions are compared with their parameters, as `nm -DC` prints them. Inline members are found in the
-headers, and compared without parameters: overloads share a row. What has no row is named in EXEMPT or
+Exported functions are compared with their parameters, as `nm -DC` prints them. Inline members are found in
+the headers, and compared without parameters: overloads share a row. What has no row is named in EXEMPT or
 EXEMPT_INLINE, with the reason.
 """
 
@@ -21,6 +21,8 @@ HAS_A_ROW = "its exported form has a row"
 EXEMPT = {
     "daemonctx::DaemonContext::DaemonContext(daemonctx::DaemonOptions)": A_START,
     "daemonctx::run(daemonctx::DaemonOptions, std::function<int (daemonctx::DaemonContext&)> const&)": A_START,
+    "daemonctx::Cleanup::Cleanup(daemonctx::CleanupStack*, unsigned long)": "private: CleanupStack::push() calls it",
+    "daemonctx::Cleanup::finish(bool) const": "private: Cleanup::release() and run_now() call it",
     "daemonctx::CleanupStack::unlink(unsigned long)": "private: Cleanup::release() and run_now() call it",
     "daemonctx::detail::*": "not public: inline members call it, and those have rows",
 }

@@ -3,10 +3,15 @@
 
 // The example, as a new user types it.
 
+#include <grp.h>
+#include <signal.h>
+#include <unistd.h>
+
 #include <boost/filesystem/operations.hpp>
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
+#include <cstdlib>
 #include <regex>
 
 #include "scene.hpp"
@@ -15,6 +20,10 @@ using scene::Scene;
 
 namespace {
 
+constexpr uid_t nobody = 65534;
+
+std::string heartbeat() { return boost::filesystem::absolute(scene::argument(1)).string(); }
+
 struct Session {
   bool on_terminal;
   Scene scene = {};
@@ -22,10 +31,16 @@ struct Session {
   std::string log = scene.path("log");
   std::string config = scene.path("conf");
 
+  // Where another user's heartbeat keeps what no option names.
+  explicit Session(bool terminal) : on_terminal(terminal) {
+    ::setenv("XDG_STATE_HOME", scene.folder().c_str(), 1);
+    ::setenv("XDG_RUNTIME_DIR", scene.folder().c_str(), 1);
+  }
+
   // Types a command; `says` is what is printed, on either stream, with PID and TIME for what is never the same.
   void type(scene::Words words, int status, const std::string& says) const {
     const std::string typed = words.empty() ? "" : words[0];
-    words.insert(words.begin(), boost::filesystem::absolute(scene::argument(1)).string());
+    words.insert(words.begin(), heartbeat());
     const auto result = on_terminal ? Scene::run_on_terminal(words) : Scene::run(words);
     std::string printed = std::regex_replace(result.out + result.err, std::regex("pid [0-9]+"), "pid PID");
     printed = std::regex_replace(printed, std::regex("[0-9-]{10} [0-9:]{8}"), "TIME");
@@ -55,7 +70,7 @@ BOOST_DATA_TEST_CASE(a_whole_session_has_no_surprises, boost::unit_test::data::m
   const pid_t first = scene::pid_in(session.pidfile);
   session.command({"status"}, 0, "heartbeat: running, pid PID, since TIME\n");
   session.command(session.start("start"), 1, "heartbeat: Already running, pid PID\n");
-  session.command({"start", "--oknodo"}, 0, "heartbeat: Already running, pid PID\n");
+  session.command({"start", "--log", session.log, "--oknodo"}, 0, "heartbeat: Already running, pid PID\n");
   BOOST_TEST(session.logs("first\nfirst\n"));
 
   scene::write_file(session.config, "message = second\n");
@@ -105,8 +120,85 @@ BOOST_AUTO_TEST_CASE(a_wrong_setting_is_said_before_anything_is_started) {
   BOOST_TEST(scene::children().empty());
 }
 
+namespace {
+
+// A user with a home directory: nobody, if the test is root's.
+struct User {
+  Scene scene = {};
+  std::string home = scene.path("home");
+
+  User() {
+    boost::filesystem::create_directory(home);
+    if (::geteuid() != 0) return;
+    boost::filesystem::permissions(scene.folder(), boost::filesystem::perms(0755));
+    BOOST_REQUIRE(::chown(home.c_str(), nobody, nobody) == 0);
+  }
+
+  scene::Result type(const scene::Words& words, const std::map<std::string, std::string>& variables) const {
+    scene::Words command = {heartbeat()};
+    command.insert(command.end(), words.begin(), words.end());
+    return Scene::run(command, [&] {
+      for (const char* name : {"HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"}) ::unsetenv(name);
+      for (const auto& [name, value] : variables) ::setenv(name.c_str(), value.c_str(), 1);
+      if (::geteuid() != 0) return;
+      if (::setgroups(0, nullptr) != 0 || ::setgid(nobody) != 0 || ::setuid(nobody) != 0) ::_exit(126);
+    });
+  }
+
+  void expect_files(const std::string& pidfile, const std::string& log,
+                    const std::map<std::string, std::string>& variables) const {
+    const auto started = type({"start", "--interval", "0.01"}, variables);
+    BOOST_TEST(started.end.exited(0), started.err);
+    BOOST_TEST(scene::pid_in(pidfile) > 0);
+    BOOST_TEST(scene::eventually([&] { return scene::contents(log).find("beat\n") != std::string::npos; }));
+    BOOST_TEST(type({"stop"}, variables).end.exited(0));
+    BOOST_TEST(!scene::exists(pidfile));
+  }
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_CASE(a_users_files_lie_where_his_variables_say, User) {
+  const std::string state = home + "/state";
+  const std::string runtime = home + "/run";
+  const std::map<std::string, std::string> variables = {
+      {"HOME", home}, {"XDG_STATE_HOME", state}, {"XDG_RUNTIME_DIR", runtime}};
+  boost::filesystem::create_directory(runtime);
+  if (::geteuid() == 0) BOOST_REQUIRE(::chown(runtime.c_str(), nobody, nobody) == 0);
+  expect_files(runtime + "/heartbeat.pid", state + "/heartbeat/heartbeat.log", variables);
+}
+
+BOOST_FIXTURE_TEST_CASE(without_variables_a_users_files_lie_below_his_home, User) {
+  const std::string folder = home + "/.local/state/heartbeat";
+  expect_files(folder + "/heartbeat.pid", folder + "/heartbeat.log", {{"HOME", home}});
+  const auto mode = boost::filesystem::status(folder).permissions();
+  BOOST_TEST(mode == 0700);
+}
+
+BOOST_FIXTURE_TEST_CASE(in_the_foreground_a_user_without_a_home_needs_none, User) {
+  auto service = Scene::start({heartbeat(), "run", "--pidfile", home + "/pid"}, [&] {
+    for (const char* name : {"XDG_RUNTIME_DIR", "XDG_STATE_HOME"}) ::unsetenv(name);
+    ::setenv("HOME", "/", 1);
+    if (::geteuid() == 0 && (::setgroups(0, nullptr) != 0 || ::setuid(nobody) != 0)) ::_exit(126);
+  });
+  BOOST_TEST(scene::eventually([&] { return scene::pid_in(home + "/pid") == service.pid(); }));
+  ::kill(service.pid(), SIGTERM);
+  const auto result = service.finish();
+  BOOST_TEST(result.end.exited(0), result.err);
+}
+
+BOOST_AUTO_TEST_CASE(root_finds_the_files_where_administrators_look,
+                     *boost::unit_test::precondition([](auto) {
+                       return boost::test_tools::assertion_result(::geteuid() == 0);
+                     })) {
+  const auto plan = Scene::run({heartbeat(), "start", "--explain"});
+  BOOST_TEST(plan.end.exited(0), plan.err);
+  BOOST_TEST(plan.out.find("/run/heartbeat.pid") != std::string::npos, plan.out);
+  BOOST_TEST(plan.out.find("/var/log/heartbeat.log") != std::string::npos, plan.out);
+}
+
 BOOST_AUTO_TEST_CASE(help_names_every_action_and_option) {
-  const auto help = Scene::run({boost::filesystem::absolute(scene::argument(1)).string(), "help"});
+  const auto help = Scene::run({heartbeat(), "help"});
   BOOST_TEST(help.end.exited(0));
   for (const std::string word :
        {"start",    "stop",      "restart",      "reload",          "status",         "run",

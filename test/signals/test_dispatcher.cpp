@@ -10,6 +10,8 @@
 #include <future>
 #include <stdexcept>
 
+#include "process/owner.hpp"
+
 using namespace daemonctx;
 using namespace std::chrono_literals;
 
@@ -37,7 +39,10 @@ struct Fixture {
                               .reopen_output = [this] { ++reopens; },
                               .report = [this](const std::exception_ptr&, std::string_view) { ++reports; }}};
 
-  Fixture() { BOOST_REQUIRE(dispatcher.install(false) == 0); }
+  Fixture() {
+    process::become_owner();
+    BOOST_REQUIRE(dispatcher.install(false) == 0);
+  }
 };
 
 void queue(int value) {
@@ -45,6 +50,20 @@ void queue(int value) {
   given.sival_int = value;
   while (::sigqueue(::getpid(), SIGUSR1, given) == -1) std::this_thread::yield();
 }
+
+// SIGALRM comes again during each of its actions, up to a hundred times.
+struct Flooded : Fixture {
+  int floods = 0;
+  int stops_after = 0;
+
+  Flooded() {
+    dispatcher.map(SIGALRM, [this](const SignalInfo&) {
+      if (++floods == stops_after) ::raise(SIGTERM);
+      if (floods < 100) ::raise(SIGALRM);
+    });
+    ::raise(SIGALRM);
+  }
+};
 
 bool readable(int fd) {
   pollfd poll{fd, POLLIN, 0};
@@ -127,7 +146,7 @@ BOOST_FIXTURE_TEST_CASE(a_thread_of_its_own_runs_the_actions, Fixture) {
   BOOST_TEST(!dispatcher.wait_until(Clock::now() + 1ms));
   ::kill(::getpid(), SIGTERM);
   BOOST_TEST(dispatcher.wait_until(Clock::time_point::max()));
-  dispatcher.stop_thread(true);
+  BOOST_TEST(dispatcher.stop_thread(30s));
   BOOST_TEST(dispatcher.stop_token().stop_requested());
 }
 
@@ -140,7 +159,7 @@ BOOST_FIXTURE_TEST_CASE(signals_from_many_threads_reach_a_thread_of_its_own, Fix
     });
   }
   for (auto& sender : senders) sender.join();
-  dispatcher.stop_thread(true);
+  BOOST_TEST(dispatcher.stop_thread(30s));
   dispatcher.dispatch();
   BOOST_TEST(calls > 0);
   BOOST_TEST(reloads > 0);
@@ -211,4 +230,84 @@ BOOST_FIXTURE_TEST_CASE(a_map_entry_can_be_added_later, Fixture) {
   ::raise(SIGALRM);
   dispatcher.dispatch();
   BOOST_TEST(seen == SIGALRM);
+}
+
+// ---- A flood of signals, or actions slower than their signal.
+
+BOOST_FIXTURE_TEST_CASE(a_signal_that_keeps_coming_does_not_prolong_a_wait, Flooded) {
+  BOOST_TEST(!dispatcher.wait_until(Clock::now()));
+  BOOST_TEST(floods == 1);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_stop_gets_through_a_signal_that_keeps_coming, Flooded) {
+  stops_after = 5;
+  BOOST_TEST(dispatcher.wait_until(Clock::time_point::max()));
+  BOOST_TEST(floods == stops_after + 1);  // which came before the stop
+  BOOST_TEST(dispatcher.stop_token().stop_requested());
+}
+
+BOOST_FIXTURE_TEST_CASE(dispatch_returns_and_says_that_there_is_more, Flooded) {
+  for (int n = 1; n < 4; ++n) {
+    BOOST_TEST(readable(dispatcher.fd()));
+    dispatcher.dispatch();
+    BOOST_TEST(floods == n);
+  }
+}
+
+BOOST_FIXTURE_TEST_CASE(a_stop_wakes_a_waiting_thread_while_an_action_runs_on_a_thread_of_its_own, Fixture) {
+  std::promise<void> runs;
+  std::promise<void> may_end;
+  dispatcher.map(SIGALRM, [&](const SignalInfo&) {
+    runs.set_value();
+    may_end.get_future().wait();
+  });
+  dispatcher.start_thread();
+  ::kill(::getpid(), SIGALRM);
+  runs.get_future().wait();
+  auto waiter =
+      std::async(std::launch::async, [&] { return dispatcher.wait_until(Clock::time_point::max()); });
+  BOOST_TEST((waiter.wait_for(10ms) == std::future_status::timeout));
+  ::kill(::getpid(), SIGTERM);
+  BOOST_TEST((waiter.wait_for(10s) == std::future_status::ready));
+  may_end.set_value();
+  BOOST_TEST(waiter.get());
+}
+
+// ---- Actions that fork.
+
+BOOST_FIXTURE_TEST_CASE(a_child_that_comes_back_from_an_action_runs_no_other_and_stops_waiting, Fixture) {
+  pid_t child = -1;
+  dispatcher.map(SIGALRM, [&](const SignalInfo&) {
+    child = ::fork();
+    if (child == 0) throw std::runtime_error("in the child");
+  });
+  ::raise(SIGALRM);
+  ::raise(SIGWINCH);  // a later number
+  const bool stops = dispatcher.wait_until(Clock::now());
+  if (child == 0) ::_exit(stops && reopens == 0 && reports == 0 ? 7 : 1);
+  int status = 0;
+  BOOST_TEST(::waitpid(child, &status, 0) == child);
+  BOOST_TEST(WEXITSTATUS(status) == 7);
+  BOOST_TEST(!stops);
+  BOOST_TEST(reopens == 1);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_child_that_comes_back_from_an_action_ends_on_a_thread_of_its_own, Fixture) {
+  std::promise<pid_t> forked;
+  dispatcher.map(SIGALRM, [&](const SignalInfo&) {
+    const pid_t made = ::fork();
+    if (made != 0) forked.set_value(made);
+  });
+  dispatcher.start_thread();
+  ::kill(::getpid(), SIGALRM);
+  const pid_t child = forked.get_future().get();
+  siginfo_t end{};
+  for (const auto deadline = Clock::now() + 10s; end.si_pid == 0 && Clock::now() < deadline;) {
+    ::waitid(P_PID, static_cast<id_t>(child), &end, WEXITED | WNOHANG);
+    std::this_thread::sleep_for(1ms);
+  }
+  BOOST_TEST(end.si_pid == child);
+  if (end.si_pid != 0) return;
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
 }

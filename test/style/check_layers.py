@@ -9,7 +9,7 @@ import re
 
 from tree import ROOT, finish, sources
 
-FLOORS = ["base", "posix", "safe_path", "signals", "cleanup", "output", "manager", "pidfile", "launch", "supervise",
+FLOORS = ["base", "posix", "process", "safe_path", "signals", "cleanup", "output", "manager", "pidfile", "launch", "supervise",
           "context", "control", "confine", "service"]
 
 # Which folder a public header belongs to.
@@ -17,7 +17,7 @@ PUBLIC = {
     "base": ["error", "export", "progress", "respawn_policy"],
     "safe_path": ["directory"],
     "signals": ["signal_map"],
-    "cleanup": ["cleanup_stack", "detail/cleanup_entry"],
+    "cleanup": ["cleanup_stack", "detail/cleanup_entry", "detail/cleanup_visit"],
     "output": ["stdio"],
     "manager": ["service_manager"],
     "launch": ["launch_mode"],

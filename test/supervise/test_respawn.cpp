@@ -395,7 +395,7 @@ BOOST_FIXTURE_TEST_CASE(a_monitor_that_is_killed_leaves_no_worker, Stage) {
 
 BOOST_FIXTURE_TEST_CASE(a_stop_at_any_moment_of_a_respawn_leaves_nothing, Stage) {
   std::minstd_rand chance(static_cast<unsigned>(::getpid()));
-  const int rounds = std::stoi(scene::argument(2));
+  const int rounds = scene::rounds(std::stoi(scene::argument(2)));
   for (int round = 0; round < rounds; ++round) {
     start("first:0,most:1000000", {"_exit:1"});
     std::this_thread::sleep_for(std::chrono::microseconds(chance() % 3000));
@@ -596,6 +596,20 @@ BOOST_FIXTURE_TEST_CASE(passed_descriptors_are_given_to_each_worker, Stage) {
   for (int n = 0; n < 3; ++n) scene.expect("descriptors 3:web, 1 web");
   ::kill(service.pid(), SIGTERM);
   BOOST_TEST(service.finish().end.exited(0));
+}
+
+// ---- Signals in a worker.
+
+BOOST_FIXTURE_TEST_CASE(a_stop_gets_through_to_a_worker_whose_action_never_comes_to_an_end, Stage) {
+  for (const scene::Words& more : {scene::Words{}, scene::Words{"delivery=on_own_thread"}}) {
+    scene::Words actions = more;
+    actions.insert(actions.end(), {"signal=10:flood", "tell_worker", "wait"});
+    start("first:10", actions);
+    ::kill(worker().pid, SIGUSR1);
+    scene.expect("flooded");
+    BOOST_TEST(stop().exited(0));
+    scene.expect("stop");
+  }
 }
 
 // ---- The monitor itself.

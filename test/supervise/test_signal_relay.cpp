@@ -7,6 +7,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "process/owner.hpp"
 #include "scene.hpp"
 
 using daemonctx::SignalRelay;
@@ -34,19 +35,20 @@ BOOST_AUTO_TEST_CASE(a_signal_is_kept_while_there_is_no_worker) {
   const pid_t monitor = ::fork();
   if (monitor == 0) {
     ::setpgid(0, 0);
+    daemonctx::process::become_owner();
     const pid_t bystander = start_idler();
     const pid_t worker = start_idler();
     SignalRelay relay({}, [] {});
     bool good = relay.install(false) == 0;
-    relay.begin(bystander);
-    relay.add(SIGUSR1);
-    relay.begin(0);
+    relay.set_worker(bystander);
+    relay.worker_mapped(SIGUSR1);
+    relay.set_worker(0);
     ::raise(SIGUSR1);
     relay.dispatch();
-    relay.add(SIGUSR1);  // the last words of the one that was there
+    relay.worker_mapped(SIGUSR1);  // the last words of the one that was there
     good = good && end_of(bystander) == SIGTERM;
-    relay.begin(worker);
-    relay.add(SIGUSR1);
+    relay.set_worker(worker);
+    relay.worker_mapped(SIGUSR1);
     good = good && end_of(worker) == SIGUSR1;
     ::_exit(good ? 0 : 1);
   }

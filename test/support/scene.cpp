@@ -12,9 +12,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/filesystem/operations.hpp>
 #include <boost/test/unit_test.hpp>
+#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <sstream>
@@ -273,6 +275,11 @@ std::vector<pid_t> children() {
     if (parent_of(name) == ::getpid()) result.push_back(std::stoi(name));
   }
   return result;
+}
+
+int rounds(int by_default) {
+  const char* wanted = std::getenv("DAEMONCTX_ROUNDS");
+  return wanted == nullptr || *wanted == '\0' ? by_default : std::max(by_default, std::stoi(wanted));
 }
 
 std::string argument(int n) {

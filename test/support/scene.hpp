@@ -116,6 +116,10 @@ bool exists(const std::string& file);
 /// The processes whose parent is this one, zombies included.
 std::vector<pid_t> children();
 
+/// How many rounds a test that provokes a race should do: `by_default`, or more if the environment variable
+/// DAEMONCTX_ROUNDS asks for more (test/run sets it). It never lowers the number.
+int rounds(int by_default);
+
 /// The probe's path, from the test's command line.
 std::string probe();
 /// The n-th argument after "--" on the test's command line.

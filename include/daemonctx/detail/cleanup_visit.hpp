@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+
+#include "daemonctx/cleanup_stack.hpp"
+#include "daemonctx/export.hpp"
+
+namespace daemonctx {
+
+class DaemonContext;
+
+namespace detail {
+
+/// The cleanups of a context, as long as this lasts: no other thread takes them away meanwhile.
+class DAEMONCTX_EXPORT CleanupVisit {
+ public:
+  explicit CleanupVisit(const DaemonContext* context) noexcept;
+  ~CleanupVisit();
+  CleanupVisit(const CleanupVisit&) = delete;
+  CleanupVisit& operator=(const CleanupVisit&) = delete;
+
+  /// nullptr: the context has ended, or this is a forked child.
+  CleanupStack* cleanups() const noexcept { return cleanups_; }
+
+ private:
+  CleanupStack* cleanups_ = nullptr;
+  alignas(void*) std::byte visit_[2 * sizeof(void*)];
+};
+
+}  // namespace detail
+}  // namespace daemonctx

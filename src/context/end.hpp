@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <string_view>
+#include <thread>
+
+#include "cleanup/cleanup_timeout.hpp"
+#include "context/error_report.hpp"
+#include "context/readiness.hpp"
+#include "context/resources.hpp"
+#include "daemonctx/cleanup_stack.hpp"
+#include "signals/dispatcher.hpp"
+
+namespace daemonctx {
+
+/// The end of a context: which steps it has, and what becomes of one that takes too long. Who may run it decides
+/// process/end_of_process.hpp.
+class Ending {
+ public:
+  struct Parts {
+    const DaemonOptions& options;
+    CleanupStack& cleanups;
+    ReadinessState& readiness;
+    Resources& resources;
+    SignalDispatcher& signals;
+  };
+  explicit Ending(const Parts& parts) noexcept : parts_(parts) {}
+
+  /// How long a step may take where another thread waits for it: `cleanup_timeout`, or five seconds.
+  static std::chrono::milliseconds patience(const DaemonOptions& options) noexcept;
+
+  /// Tells the manager, runs the cleanups, removes the pidfile, puts dispositions and mask back.
+  /// \param is_first false: a cleanup of this end has called std::exit; goes on with the next one.
+  /// \param unwinds whether the stack of this thread will be unwound, so that other threads can be waited for.
+  void run(std::string_view reason, bool is_first, bool unwinds) noexcept;
+
+  /// A step takes too long: reports it, removes the pidfile and ends the process with status 1.
+  [[noreturn]] void give_up() noexcept;
+
+  /// Whether a thread of the library still runs an action of the user's, and was left alone.
+  bool left_thread() const noexcept { return left_thread_; }
+
+ private:
+  void watch_cleanups(bool unwinds) noexcept;
+  void run_cleanups() noexcept;
+  void report(const std::string& text) noexcept;
+
+  Parts parts_;
+  std::unique_ptr<CleanupTimeout> timeout_;
+  std::atomic<bool> gives_up_ = false;
+  bool left_thread_ = false;
+};
+
+}  // namespace daemonctx

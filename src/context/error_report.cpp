@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "context/error_report.hpp"
+
+#include <cerrno>
+#include <posix/syscalls.hpp>
+#include <utility>
+
+#include "base/one_line.hpp"
+#include "daemonctx/error.hpp"
+#include "posix/retry.hpp"
+#include "posix/signals.hpp"
+
+namespace daemonctx {
+namespace {
+
+thread_local bool is_in_handler = false;
+
+}  // namespace
+
+void report_error(const ErrorHandler& handler, const std::exception_ptr& error,
+                  std::string_view where) noexcept {
+  const bool is_nested = std::exchange(is_in_handler, true);
+  try {
+    if (handler && !is_nested) handler(error, where);
+    else write_to_stderr(error_line(where, describe(error)));
+  } catch (...) {  // there is nobody else to tell
+    static_cast<void>(0);
+  }
+  is_in_handler = is_nested;
+}
+
+std::string error_line(std::string_view where, const std::string& text) {
+  std::string result = ::program_invocation_short_name;
+  result += ": ";
+  if (!where.empty()) result.append(where).append(": ");
+  return one_line(result + text) + '\n';
+}
+
+void write_to_stderr(std::string_view text) noexcept {
+  posix::NoWriteSignal scope;
+  while (!text.empty()) {
+    const auto size = posix::retry([&] { return posix::write(STDERR_FILENO, text.data(), text.size()); });
+    if (size == -1) scope.failed(errno);
+    if (size <= 0) return;
+    text.remove_prefix(static_cast<std::size_t>(size));
+  }
+}
+
+}  // namespace daemonctx

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: BSL-1.0
+
+// What the process's exit and terminate handlers do with the open context.
+
+#include <stdexcept>
+
+#include <posix/syscalls.hpp>
+#include "context/daemon_context_impl.hpp"
+#include "process/end_of_process.hpp"
+#include "process/gate.hpp"
+
+namespace daemonctx {
+namespace {
+
+using Impl = DaemonContext::Impl;
+
+Impl& impl_of(void* state) noexcept { return *static_cast<Impl*>(state); }
+
+void run_end(void* state, bool is_first) noexcept {
+  impl_of(state).ending.run("the daemon called exit before it was ready", is_first, false);
+}
+
+void thread_exits(void* state) noexcept { impl_of(state).signals.note_thread_exits(); }
+
+// Other threads still run what the cleanups would destroy: only the context's own runs them.
+bool report_termination(void* state) noexcept {
+  Impl& impl = impl_of(state);
+  const auto error = std::current_exception();
+  const std::string what = error ? "uncaught exception: " + describe(error) : "std::terminate was called";
+  const bool is_told = static_cast<bool>(impl.readiness.status());
+  if (!is_told) impl.report(std::make_exception_ptr(std::runtime_error(what)), {});
+  impl.readiness.end(what);
+  const bool is_own = impl.owner_thread == std::this_thread::get_id();
+  if (!is_own) impl.resources.remove_pidfile();
+  return is_own;
+}
+
+void give_up(void* state) noexcept { impl_of(state).ending.give_up(); }
+
+constexpr process::EndHooks end_hooks{run_end, thread_exits, report_termination, give_up};
+
+}  // namespace
+
+void open_lifetime(Impl& impl) {
+  process::register_end_handlers(end_hooks, Ending::patience(impl.plan.options));
+  process::open_context(impl.context, &impl,
+                        {.mode = static_cast<int>(impl.plan.launch.mode),
+                         .pid = posix::getpid(),
+                         .worker_number = impl.resources.worker.number});
+}
+
+void close_lifetime() noexcept {
+  process::restore_terminate_handler();
+  static_cast<void>(process::close_context(std::chrono::milliseconds(0)));
+}
+
+}  // namespace daemonctx

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: BSL-1.0
+
+// What a start would find, without one.
+
+#include "context/caller_steps.hpp"
+#include "context/daemon_steps.hpp"
+#include "daemonctx/run.hpp"
+
+namespace daemonctx {
+
+void rehearse(DaemonOptions options) {
+  validate(options);
+  resolve_paths(options);
+  add_monitor(options);
+  const Surroundings surroundings = look_around(options);
+  const LaunchDecision launch = decide_launch(options.detach_process, surroundings);
+  DaemonContext::Impl impl(std::move(options), launch);
+  look_up_user(impl);
+  check_threads(impl);
+  try {
+    create_directories(impl);
+    prepare_restrictions(impl.plan.options);
+    open_stdio(impl);
+    if (!impl.plan.options.pidfile.empty()) Pidfile::check(impl.plan.options.pidfile);
+    check_working_directory(impl);
+  } catch (...) {
+    impl.resources.directories.undo();
+    throw;
+  }
+  impl.resources.directories.undo();
+}
+
+}  // namespace daemonctx

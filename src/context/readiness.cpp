@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "context/readiness.hpp"
+
+#include <posix/syscalls.hpp>
+#include <utility>
+
+#include "posix/flush_streams.hpp"
+#include "posix/retry.hpp"
+#include "posix/signals.hpp"
+#include "supervise/worker_protocol.hpp"
+
+namespace daemonctx {
+namespace {
+
+// For how long a start waits for a manager that is busy.
+constexpr std::chrono::seconds longest_barrier{5};
+
+}  // namespace
+
+void ReadinessState::become_ready() {
+  const posix::Turn::Scope turn(becoming_);
+  if (turn.is_nested() || is_ready()) return;
+  static_cast<void>(resources_.tie_to_monitor());  // the service's own set-up may have changed the user
+  if (has_failed()) {
+    throw DaemonError(Step::become_ready, std::make_error_code(std::errc::operation_canceled), {},
+                      "cannot become ready: the service has failed");
+  }
+  redirect_output();
+  tell_manager();
+  tell_caller();
+  tell_supervisor();
+  const std::lock_guard lock(mutex_);
+  ready_ = true;
+}
+
+void ReadinessState::redirect_output() {
+  flush_streams();
+  if (const int error = resources_.redirection.redirect_output()) {
+    throw DaemonError(Step::redirect_stdio, {error, std::generic_category()});
+  }
+  const bool marks = resources_.pidfile && !resources_.worker.is_worker();
+  if (const int error = marks ? resources_.pidfile.mark_ready() : 0) {
+    throw DaemonError(Step::write_pidfile, {error, std::generic_category()}, plan_.options.pidfile.string());
+  }
+}
+
+// Before the caller ends, which a manager takes for the service's end unless it has read who is the daemon.
+void ReadinessState::tell_manager() {
+  const bool is_worker = resources_.worker.is_worker();
+  const int error = resources_.manager.ready(plan_.detaches() && !is_worker ? posix::getpid() : 0);
+  if (is_worker && error != 0) {
+    throw DaemonError(Step::become_ready, {error, std::generic_category()}, {},
+                      "cannot tell the monitor: " + std::generic_category().message(error));
+  }
+  if (plan_.detaches() || is_worker) static_cast<void>(resources_.manager.barrier(longest_barrier));
+}
+
+void ReadinessState::tell_caller() {
+  const std::lock_guard lock(mutex_);
+  if (const int error = status_ ? status_.send_ready() : 0) {
+    if (resources_.worker.is_worker()) resources_.manager.send(cut_off_message);
+    throw DaemonError(Step::become_ready, {error, std::generic_category()}, {},
+                      "the start was cut off: nobody waits for this daemon any more");
+  }
+  status_.close();
+}
+
+void ReadinessState::tell_supervisor() noexcept {
+  const UniqueFd fd(std::exchange(resources_.notify_descriptor, -1));
+  if (!fd) return;
+  posix::NoWriteSignal scope;
+  scope.failed(posix::error_of(posix::retry([&] { return posix::write(fd.get(), "\n", 1); })));
+}
+
+bool ReadinessState::is_ready() const noexcept {
+  const std::lock_guard lock(mutex_);
+  return ready_;
+}
+
+bool ReadinessState::has_failed() const noexcept {
+  const std::lock_guard lock(mutex_);
+  return failed_;
+}
+
+bool ReadinessState::fail(std::string_view text) noexcept {
+  const std::lock_guard lock(mutex_);
+  failed_ = true;
+  return status_ && status_.send_failure(Step::run_service, ECANCELED, text) == 0;
+}
+
+void ReadinessState::end(std::string_view reason) noexcept {
+  const std::lock_guard lock(mutex_);
+  if (!failed_ && status_) status_.send_failure(Step::run_service, ECANCELED, reason);
+  failed_ = true;
+}
+
+}  // namespace daemonctx

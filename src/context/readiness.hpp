@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <mutex>
+#include <string_view>
+
+#include "context/plan.hpp"
+#include "context/resources.hpp"
+#include "launch/status_pipe.hpp"
+
+namespace daemonctx {
+
+/// Whether the daemon is ready, and who has been told. Thread-safe, but for `status`.
+class ReadinessState {
+ public:
+  ReadinessState(const Plan& plan, Resources& resources) noexcept : plan_(plan), resources_(resources) {}
+
+  /// Redirects the output, then tells the service manager, the caller and the supervisor. One thread at a time; further
+  /// calls do nothing. \throws DaemonError, as `DaemonContext::notify_ready` says.
+  void become_ready();
+
+  bool is_ready() const noexcept;
+
+  /// The service can't do its work. \return whether the caller was told.
+  bool fail(std::string_view text) noexcept;
+
+  /// The context ends: a caller that still waits is told why.
+  void end(std::string_view reason) noexcept;
+
+  /// The writing end of the pipe to the caller; closed once the daemon is ready. For the start.
+  StatusWriter& status() noexcept { return status_; }
+
+ private:
+  void redirect_output();
+  void tell_manager();
+  void tell_caller();
+  void tell_supervisor() noexcept;
+  bool has_failed() const noexcept;
+
+  const Plan& plan_;
+  Resources& resources_;
+  posix::Turn becoming_;  // user-defined streams are flushed, and the manager is waited for
+  mutable std::mutex mutex_;
+  StatusWriter status_;
+  bool ready_ = false;
+  bool failed_ = false;
+};
+
+}  // namespace daemonctx

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "context/reload.hpp"
+
+#include <cxxabi.h>
+
+#include <posix/syscalls.hpp>
+#include <utility>
+
+#include "process/owner.hpp"
+
+namespace daemonctx {
+
+// The function that was there before is destroyed outside the lock: what it holds is the user's.
+void ReloadState::offer(std::function<void()> reload) {
+  Function function = std::make_shared<const std::function<void()>>(std::move(reload));
+  const std::lock_guard lock(mutex_);
+  std::swap(reload_, function);
+}
+
+void ReloadState::show_offer() noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    if (notice_.running) return;
+  }
+  show(show_outcome);
+}
+
+void ReloadState::run() {
+  if (!begin()) return;
+  show(show_progress);
+  do {
+    run_once();
+  } while (process::is_owner() && begin_again());
+}
+
+bool ReloadState::begin() {
+  const std::lock_guard lock(mutex_);
+  runs_again_ = notice_.running;
+  if (!reload_ || runs_again_) return false;
+  notice_.running = true;
+  return true;
+}
+
+bool ReloadState::begin_again() {
+  bool again = false;
+  {
+    const std::lock_guard lock(mutex_);
+    again = std::exchange(runs_again_, false);
+    notice_.running = again;
+  }
+  show(show_progress);
+  return again;
+}
+
+void ReloadState::run_once() {
+  Function reload;
+  {
+    const std::lock_guard lock(mutex_);
+    reload = reload_;
+  }
+  const bool tells_manager = readiness_.is_ready();
+  if (tells_manager) resources_.manager.reloading();
+  std::exception_ptr error;
+  try {
+    call(reload, tells_manager);
+  } catch (const abi::__forced_unwind&) {  // the thread is cancelled, and must go on being so
+    throw;
+  } catch (...) {
+    error = std::current_exception();
+  }
+  if (!process::is_owner()) return;  // a child that the service forked in its reload, and that came back
+  if (error) {
+    report_(error);
+    resources_.manager.status("reload failed: " + describe(error));
+  }
+  if (tells_manager) resources_.manager.ready(0);
+  finish(error != nullptr, describe(error));
+}
+
+void ReloadState::call(const Function& reload, bool tells_manager) {
+  try {
+    (*reload)();
+  } catch (const abi::__forced_unwind&) {
+    if (tells_manager) resources_.manager.ready(0);
+    {
+      const std::lock_guard lock(mutex_);
+      runs_again_ = false;
+    }
+    finish(true, "the thread was cancelled");
+    throw;
+  }
+}
+
+void ReloadState::finish(bool is_refused, std::string text) noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    notice_ = {notice_.finished + 1, runs_again_, is_refused, std::move(text)};
+  }
+  show(show_outcome);
+}
+
+void ReloadState::show(int (*show)(int, const ReloadNotice&) noexcept) noexcept {
+  resources_.show_reload(show, [this] {
+    const std::lock_guard lock(mutex_);
+    return notice_;
+  });
+}
+
+}  // namespace daemonctx

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "context/reopen.hpp"
+
+#include <posix/syscalls.hpp>
+
+#include "posix/flush_streams.hpp"
+#include "posix/retry.hpp"
+#include "supervise/worker_protocol.hpp"
+
+namespace daemonctx {
+namespace {
+
+// Opened and closed again, the daemon's own pidfile would lose its locks.
+void check_is_not_pidfile(const StdioTarget& target) {
+  if (target.kind() != StdioTarget::Kind::file || Pidfile::own(target.path()) == Pidfile::Own::no) return;
+  throw DaemonError(Step::open_stdio, std::make_error_code(std::errc::invalid_argument),
+                    target.path().string());
+}
+
+void redirect(const UniqueFd& fd, int stream) {
+  if (!fd || posix::dup2(fd.get(), stream) != -1) return;
+  throw DaemonError(Step::redirect_stdio, posix::last_error());
+}
+
+}  // namespace
+
+void OutputReopening::run() {
+  const posix::Turn::Scope turn(reopening_);
+  if (turn.is_nested() || !readiness_.is_ready()) return;
+  flush_streams();
+  check_is_not_pidfile(plan_.options.stdio.out);
+  check_is_not_pidfile(plan_.options.stdio.err);
+  if (resources_.worker.is_worker()) return ask_monitor();
+  resources_.redirection.reopen(plan_.options.stdio, resources_.pidfile.fd());
+}
+
+void OutputReopening::ask_monitor() {
+  WorkerConnection connection = connect_worker();
+  resources_.manager.send(reopen_message, connection.monitor.get());
+  connection.monitor.reset();
+  const ReopenAnswer answer = await_reopen(connection.worker.get());
+  if (!answer.refusal.empty()) {
+    throw DaemonError(Step::open_stdio, std::make_error_code(std::errc::io_error), {}, answer.refusal);
+  }
+  redirect(answer.out, STDOUT_FILENO);
+  redirect(answer.err, STDERR_FILENO);
+}
+
+}  // namespace daemonctx

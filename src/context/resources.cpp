@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "context/resources.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <posix/syscalls.hpp>
+
+#include "signals/dispatcher.hpp"
+#include "supervise/worker_protocol.hpp"
+
+namespace daemonctx {
+
+std::vector<int> Resources::kept_descriptors(const Plan& plan, int status_fd) const {
+  std::vector<int> kept = plan.options.files_preserve;
+  redirection.append_descriptors(kept);
+  for (const auto& each : plan.options.restrictions) {
+    for (const int fd : each->descriptors()) kept.push_back(fd);
+  }
+  for (const ListenDescriptor& each : listen_descriptors) kept.push_back(each.fd);
+  pidfile.append_descriptors(kept);
+  // The last is there after an earlier context.
+  for (const int fd : {status_fd, manager.fd(), notify_descriptor, SignalDispatcher::fd()}) {
+    if (fd != -1) kept.push_back(fd);
+  }
+  std::sort(kept.begin(), kept.end());
+  return kept;
+}
+
+// PR_SET_PDEATHSIG speaks of the thread that forked, which is the monitor's only one.
+int Resources::tie_to_monitor() const noexcept {
+  if (!worker.is_worker()) return 0;
+#ifdef PR_SET_PDEATHSIG
+  if (posix::prctl(PR_SET_PDEATHSIG, static_cast<unsigned long>(SIGKILL), 0UL, 0UL, 0UL) == -1) return errno;
+#endif
+  if (posix::getppid() != worker.monitor) posix::_exit(EXIT_FAILURE);  // it was gone before that
+  return 0;
+}
+
+void Resources::remove_pidfile() noexcept {
+  const std::lock_guard lock(pidfile_mutex_);
+  pidfile.remove();
+}
+
+// If it can't be shown, whoever waits for it sees that nothing happens; the service is none the worse.
+void Resources::show_reload_now(int (*show)(int, const ReloadNotice&) noexcept,
+                                const ReloadNotice& notice) noexcept {
+  if (worker.is_worker()) return static_cast<void>(manager.send(reload_message(notice)));
+  const std::lock_guard lock(pidfile_mutex_);
+  if (!pidfile) return;
+  static_cast<void>(show(pidfile.fd(), notice));
+  pidfile.rewrite_pid();
+}
+
+}  // namespace daemonctx

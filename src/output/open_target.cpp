@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "output/open_target.hpp"
+
+#include <posix/syscalls.hpp>
+
+#include "posix/retry.hpp"
+#include "safe_path/directory_trust.hpp"
+
+namespace daemonctx {
+namespace {
+
+namespace fs = boost::filesystem;
+
+DaemonError unsafe(const fs::path& path, const std::string& why) {
+  return {Step::open_stdio, std::make_error_code(std::errc::operation_not_permitted), path.string(),
+          "cannot use the file \"" + path.string() + "\": " + why};
+}
+
+// The same by a hard link, where nobody else can put one it may be a backup's; or by a file or a FIFO of his own. The
+// monitor would wait for ever for who does not read a FIFO.
+void check_origin(const posix::Place& found, const fs::path& path, const UniqueFd& fd,
+                  std::optional<uid_t> user, bool writes) {
+  struct stat file {};
+  struct stat place {};
+  if (posix::fstat(fd.get(), &file) == -1 || posix::fstat(found.directory.get(), &place) == -1) {
+    throw cannot_open(path.string());
+  }
+  if (!S_ISREG(file.st_mode) && !S_ISFIFO(file.st_mode)) return;
+  const bool others_write = (place.st_mode & (S_IWGRP | S_IWOTH)) != 0;
+  const bool is_trusted = posix::is_trusted(file.st_uid);
+  const bool is_strange = !is_trusted && file.st_uid != place.st_uid && file.st_uid != user;
+  const std::string whose = "another user (uid " + std::to_string(file.st_uid) + ")";
+  if (is_strange && others_write) throw unsafe(path, "it belongs to " + whose);
+  const bool is_guarded = posix::is_trusted(place.st_uid) && !others_write;
+  if (writes && S_ISFIFO(file.st_mode) && !is_trusted && !is_guarded) {
+    throw unsafe(path, "it is a FIFO of " + whose);
+  }
+  if (file.st_nlink < 2 || (posix::is_guarded(place) && (place.st_mode & S_IWOTH) == 0)) return;
+  if (!is_trusted && file.st_uid == place.st_uid) return;  // his own, in his own folder
+  throw unsafe(path, "it has more than one link, and others could have made them");
+}
+
+// A new file gets exactly the mode that was asked for; an existing one keeps its own.
+UniqueFd open_or_create(const posix::Place& place, int flags, mode_t mode) {
+  constexpr int most_attempts = 10;  // somebody else may create or remove it in between
+  const int directory = place.directory.get();
+  const char* const name = place.name.data();
+  UniqueFd fd;
+  for (int attempt = 0; attempt < most_attempts; ++attempt) {
+    fd.reset(posix::retry([&] { return posix::openat(directory, name, flags); }));
+    if (fd || errno != ENOENT) return fd;
+    fd.reset(posix::retry([&] { return posix::openat(directory, name, flags | O_CREAT | O_EXCL, mode); }));
+    if (fd && posix::fchmod(fd.get(), mode) == -1) fd.reset();
+    if (fd || errno != EEXIST) return fd;
+  }
+  return fd;
+}
+
+}  // namespace
+
+DaemonError cannot_open(const std::string& name) { return {Step::open_stdio, posix::last_error(), name}; }
+
+// In its place a broken root directory may have a file, which would be filled and read. With errno.
+bool is_device(int fd) noexcept {
+  struct stat found {};
+  if (posix::fstat(fd, &found) == -1) return false;
+  if (!S_ISCHR(found.st_mode)) errno = ENODEV;
+  return S_ISCHR(found.st_mode);
+}
+
+UniqueFd open_null_device() {
+  UniqueFd fd(posix::retry([] { return posix::open("/dev/null", O_RDWR | O_CLOEXEC | O_NOCTTY); }));
+  if (!fd || !is_device(fd.get())) throw cannot_open("/dev/null");
+  return fd;
+}
+
+UniqueFd copy_of(int given) {
+  UniqueFd fd(posix::fcntl(given, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  if (!fd) throw cannot_open("descriptor " + std::to_string(given));
+  return fd;
+}
+
+// Another user's link would have a privileged start write into what he may not.
+posix::Place find_target(const fs::path& path) {
+  posix::Place place;
+  const int error = posix::find_place(path.c_str(), posix::LastName::followed, place);
+  const bool at_end = place.name[0] != '\0';
+  if (error == ELOOP && at_end) throw unsafe(path, "it is a symbolic link that others could have put there");
+  if (error == ELOOP)
+    throw unsafe(path, "a symbolic link on the way to it could have been put there by others");
+  if (error != 0) throw DaemonError(Step::open_stdio, {error, std::generic_category()}, path.string());
+  return place;
+}
+
+UniqueFd open_file(const StdioTarget& target, int stream, const posix::Place& place,
+                   std::optional<uid_t> user) {
+  // O_NONBLOCK only while opening: a FIFO that nobody reads is refused instead of waited for.
+  constexpr int common = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW;
+  const int flags = stream == STDIN_FILENO ? O_RDONLY : O_WRONLY | O_APPEND;
+  const fs::path& path = target.path();
+  UniqueFd fd = stream == STDIN_FILENO ? UniqueFd(posix::retry([&] {
+    return posix::openat(place.directory.get(), place.name.data(), common | flags);
+  }))
+                                       : open_or_create(place, common | flags, target.options().mode);
+  if (!fd && errno == ENXIO) {
+    throw DaemonError(
+        Step::open_stdio, posix::last_error(), path.string(),
+        "cannot open the file \"" + path.string() + "\": it is a FIFO that nobody reads, or a socket");
+  }
+  if (!fd || posix::fcntl(fd.get(), F_SETFL, flags) == -1) throw cannot_open(path.string());
+  check_origin(place, path, fd, user, stream != STDIN_FILENO);
+  return fd;
+}
+
+// A worker that may rename both could call the pidfile by the log's name.
+UniqueFd open_beside(int pidfile, const StdioTarget& target, int stream, const posix::Place& place,
+                     std::optional<uid_t> user) {
+  const auto is_pidfile = [pidfile](const struct stat& found) {
+    struct stat own {};
+    return pidfile != -1 && posix::fstat(pidfile, &own) == 0 && own.st_ino == found.st_ino &&
+           own.st_dev == found.st_dev;
+  };
+  struct stat found {};
+  const bool is_there =
+      posix::fstatat(place.directory.get(), place.name.data(), &found, AT_SYMLINK_NOFOLLOW) == 0;
+  if (is_there && is_pidfile(found)) throw unsafe(target.path(), "it is the pidfile");
+  UniqueFd fd = open_file(target, stream, place, user);
+  if (posix::fstat(fd.get(), &found) == 0 && !is_pidfile(found)) return fd;
+  static_cast<void>(fd.release());  // to close it would drop the locks
+  throw unsafe(target.path(), "it is the pidfile");
+}
+
+}  // namespace daemonctx

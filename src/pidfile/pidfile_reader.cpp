@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "pidfile/pidfile_reader.hpp"
+
+#include <posix/syscalls.hpp>
+#include <utility>
+
+#include "posix/retry.hpp"
+#include "process/pidfile_claim.hpp"
+#include "safe_path/trusted_path.hpp"
+
+namespace daemonctx {
+
+namespace fs = boost::filesystem;
+using process::pidfile_claim;
+
+PidfileReader::PidfileReader(const fs::path& path) noexcept : counts_(true) {
+  ++pidfile_claim
+        .open_readers;  // before the question: claim() publishes its claim first and then waits for 0
+  own_ = Pidfile::own(path);
+  if (own_ == Pidfile::Own::no) open(path);
+  if (fd_.get() == -1) close();
+}
+
+void PidfileReader::open(const fs::path& path) noexcept {
+  // O_NONBLOCK: a FIFO in its place must not hold us up.
+  constexpr int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+  posix::Place place;
+  error_ = posix::find_place(path.c_str(), posix::LastName::left, place);
+  if (error_ != 0) return;
+  fd_.reset(posix::retry([&] { return posix::openat(place.directory.get(), place.name.data(), flags); }));
+  struct stat file {};
+  if (!fd_ || posix::fstat(fd_.get(), &file) == -1)
+    error_ = errno == EAGAIN ? EBUSY : errno;  // a lease of somebody's
+  else if (!S_ISREG(file.st_mode)) error_ = S_ISDIR(file.st_mode) ? EISDIR : ENODEV;
+  else if (file.st_nlink > 1) error_ = EMLINK;  // another daemon's, by a name that somebody else gave it
+  if (error_ != 0) fd_.reset();
+}
+
+PidfileReader::PidfileReader(PidfileReader&& other) noexcept
+    : own_(other.own_),
+      error_(other.error_),
+      counts_(std::exchange(other.counts_, false)),
+      fd_(std::move(other.fd_)) {}
+
+PidfileReader& PidfileReader::operator=(PidfileReader&& other) noexcept {
+  if (this == &other) return *this;
+  close();
+  own_ = other.own_;
+  error_ = other.error_;
+  counts_ = std::exchange(other.counts_, false);
+  fd_ = std::move(other.fd_);
+  return *this;
+}
+
+void PidfileReader::close() noexcept {
+  fd_.reset();
+  if (std::exchange(counts_, false)) --pidfile_claim.open_readers;
+}
+
+}  // namespace daemonctx

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <boost/filesystem/path.hpp>
+
+#include "pidfile/pidfile.hpp"
+#include "posix/unique_fd.hpp"
+
+namespace daemonctx {
+
+/// Has a pidfile open to read its locks. This process's own pidfile is not opened at all: closing it would drop the
+/// locks. While a reader is open, no thread of this process claims a pidfile. Reentrant.
+class PidfileReader {
+ public:
+  PidfileReader() noexcept = default;
+  explicit PidfileReader(const boost::filesystem::path& path) noexcept;
+  PidfileReader(PidfileReader&& other) noexcept;
+  PidfileReader& operator=(PidfileReader&& other) noexcept;
+  PidfileReader(const PidfileReader&) = delete;
+  PidfileReader& operator=(const PidfileReader&) = delete;
+  ~PidfileReader() { close(); }
+
+  Pidfile::Own own() const noexcept { return own_; }
+
+  /// Open to be read. -1 if the file is this process's own, or could not be opened.
+  int fd() const noexcept { return fd_.get(); }
+
+  /// An errno, or 0. EISDIR or ENODEV: it is not a regular file. ELOOP: it is a symbolic link, or others could have put
+  /// one on the way to it. EMLINK: it has several links.
+  int error() const noexcept { return error_; }
+
+ private:
+  void open(const boost::filesystem::path& path) noexcept;
+  void close() noexcept;
+
+  Pidfile::Own own_ = Pidfile::Own::no;
+  int error_ = 0;
+  bool counts_ = false;
+  UniqueFd fd_;
+};
+
+}  // namespace daemonctx

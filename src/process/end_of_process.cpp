@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "process/end_of_process.hpp"
+
+#include <pthread.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <exception>
+#include <new>
+#include <utility>
+
+#include "posix/futex.hpp"
+#include "process/gate.hpp"
+#include "process/owner.hpp"
+
+namespace daemonctx::process {
+namespace {
+
+constexpr pthread_t nobody{};
+
+struct End {
+  std::atomic<const EndHooks*> hooks = nullptr;
+  std::atomic<std::chrono::milliseconds::rep> patience = 0;
+  std::atomic<std::terminate_handler> former_terminate_handler = nullptr;
+
+  // Of one context.
+  std::atomic<pthread_t> ending_thread = nobody;
+  std::atomic<bool> ended = false;
+  posix::FutexWord steps = 0;
+  std::atomic<unsigned> waiting = 0;
+  std::atomic<unsigned> life = 0;
+
+  // Of the process.
+  std::atomic<pthread_t> process_ender = nobody;  // the first thread in std::exit or std::terminate
+  std::atomic<bool> has_reported_termination = false;
+};
+
+constinit End the_end;
+thread_local bool has_waited_for_process = false;
+
+// Whether this thread is the first to end the process, or has been all the time.
+bool claim_process() noexcept {
+  pthread_t expected = nobody;
+  return the_end.process_ender.compare_exchange_strong(expected, ::pthread_self()) ||
+         expected == ::pthread_self();
+}
+
+bool process_ends_elsewhere() noexcept {
+  const pthread_t ender = the_end.process_ender;
+  return ender != nobody && ender != ::pthread_self();
+}
+
+bool end_runs_here() noexcept { return the_end.ending_thread == ::pthread_self() && !the_end.ended; }
+
+bool end_runs_elsewhere() noexcept {
+  const pthread_t by = the_end.ending_thread;
+  return by != nobody && by != ::pthread_self() && !the_end.ended;
+}
+
+// False: nothing has happened for too long.
+bool await_step(std::uint32_t seen) noexcept {
+  const auto deadline = posix::deadline_in(end_patience());
+  ++the_end.waiting;
+  while (the_end.steps == seen && posix::Clock::now() < deadline) {
+    posix::futex_wait(the_end.steps, seen, deadline);
+  }
+  --the_end.waiting;
+  return the_end.steps != seen;
+}
+
+void give_up_if_it_still_runs() noexcept {
+  const Visit visit(any_context);
+  if (visit && !the_end.ended) the_end.hooks.load()->give_up(visit.state());
+}
+
+void at_exit() noexcept;
+
+// A second thread that calls std::exit would cut short what the first one has not finished, and choose the status. Once
+// it has waited in vain it does what it would have done without us.
+void wait_behind_ender() noexcept {
+  has_waited_for_process = true;
+  await_end();
+}
+
+bool context_has_ended() noexcept {
+  const Visit visit(any_context);
+  return !visit || the_end.ended;
+}
+
+void run_end(void* state, EndRole role) noexcept { the_end.hooks.load()->run(state, role == EndRole::first); }
+
+// Whether another thread runs the end of the context, which this one has to wait for.
+bool run_end_unless_late() noexcept {
+  const Visit visit(any_context);
+  if (!visit || the_end.ended) return false;
+  const EndRole role = begin_end();
+  if (role != EndRole::late) run_end(visit.state(), role);
+  else the_end.hooks.load()->thread_exits(visit.state());
+  return role == EndRole::late;
+}
+
+void continue_end() noexcept {
+  const Visit visit(any_context);
+  if (visit) run_end(visit.state(), EndRole::again);
+}
+
+// Registered anew as long as there is an end to wait for: the next may be another thread, or a cleanup in this one.
+void at_exit() noexcept {
+  if (!is_owner()) return;
+  forget_visits_of_this_thread();
+  const bool is_first = claim_process();
+  if (is_first ? context_has_ended() : has_waited_for_process) return;
+  static_cast<void>(std::atexit(at_exit));
+  if (end_runs_here()) continue_end();
+  if (!is_first) wait_behind_ender();
+  else if (run_end_unless_late()) await_end();
+}
+
+// An exception that nobody catches. The thread that made the context runs the end; any other leaves it to whoever is at it
+// already.
+void end_by_terminate() noexcept {
+  const bool is_first = claim_process();
+  const bool is_late = end_runs_elsewhere() || !is_first;
+  {
+    const Visit visit(any_context);
+    if (visit && the_end.hooks.load()->report_termination(visit.state()) && !is_late) {
+      const EndRole role = begin_end();
+      if (role != EndRole::late) the_end.hooks.load()->run(visit.state(), role == EndRole::first);
+    }
+  }
+  if (is_late) await_end();
+}
+
+// The handler that libstdc++ installs would print the exception once more.
+bool says_what_it_was(std::terminate_handler handler) noexcept {
+#ifdef __GLIBCXX__
+  return handler == &__gnu_cxx::__verbose_terminate_handler;
+#else
+  return false;
+#endif
+}
+
+[[noreturn]] void at_terminate() noexcept {
+  const std::terminate_handler former = the_end.former_terminate_handler;
+  const bool reports = is_owner() && !the_end.has_reported_termination.exchange(true);
+  forget_visits_of_this_thread();
+  if (reports) end_by_terminate();
+  else await_end();
+  if (former != nullptr && !(reports && says_what_it_was(former))) former();
+  std::abort();
+}
+
+}  // namespace
+
+void register_end_handlers(const EndHooks& hooks, std::chrono::milliseconds patience) {
+  the_end.hooks = &hooks;
+  the_end.patience = patience.count();
+  // Each time anew: cleanups may use what was made before their context, but not before an earlier one.
+  if (std::atexit(at_exit) != 0) throw std::bad_alloc();
+  const std::terminate_handler former = std::set_terminate(at_terminate);
+  if (former != &at_terminate) the_end.former_terminate_handler = former;
+}
+
+void restore_terminate_handler() noexcept {
+  if (std::get_terminate() == &at_terminate) std::set_terminate(the_end.former_terminate_handler);
+}
+
+std::chrono::milliseconds end_patience() noexcept { return std::chrono::milliseconds(the_end.patience); }
+
+void begin_life() noexcept {
+  ++the_end.life;
+  the_end.ending_thread = nobody;
+  the_end.ended = false;
+}
+
+EndRole begin_end() noexcept {
+  pthread_t by = nobody;
+  if (the_end.ending_thread == nobody && process_ends_elsewhere()) return EndRole::late;
+  if (the_end.ending_thread.compare_exchange_strong(by, ::pthread_self())) return EndRole::first;
+  return by == ::pthread_self() ? EndRole::again : EndRole::late;
+}
+
+void note_end_progress() noexcept {
+  ++the_end.steps;
+  if (the_end.waiting != 0) posix::futex_wake(the_end.steps);
+}
+
+void finish_end() noexcept {
+  the_end.ended = true;
+  note_end_progress();
+}
+
+bool has_ended() noexcept { return the_end.ended; }
+
+void forget_end() noexcept {
+  the_end.process_ender = nobody;
+  the_end.has_reported_termination = false;
+}
+
+void await_end() noexcept {
+  if (!is_owner()) return;  // the thread that ends the parent is not here
+  const unsigned life = the_end.life;
+  for (;;) {
+    const std::uint32_t seen = the_end.steps;
+    const bool is_over = !end_runs_elsewhere() || the_end.life != life;
+    if (is_over && !process_ends_elsewhere()) return;
+    if (await_step(seen)) continue;
+    if (is_over) return;
+    give_up_if_it_still_runs();
+  }
+}
+
+}  // namespace daemonctx::process

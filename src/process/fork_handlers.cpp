@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "process/fork_handlers.hpp"
+
+#include <pthread.h>
+
+#include <array>
+#include <mutex>
+#include <new>
+#include <posix/syscalls.hpp>
+
+#include "process/gate.hpp"
+#include "process/owner.hpp"
+#include "process/pidfile_claim.hpp"
+#include "process/private_fd.hpp"
+
+namespace daemonctx::process {
+namespace {
+
+constinit std::mutex hooks_mutex;  // before every other lock of the library
+constinit std::array<ForkHook, static_cast<std::size_t>(ForkRank::count)> hooks = {};
+
+// Of each thread: two may fork at the same time.
+thread_local bool forks_for_library = false;
+thread_local sigset_t mask_before_fork;
+
+ForkHook& hook_of(ForkRank rank) noexcept { return hooks[static_cast<std::size_t>(rank)]; }
+
+// From the innermost lock to the outermost.
+void release_all(void (*ForkHook::*phase)(void*) noexcept) noexcept {
+  for (auto hook = hooks.rbegin(); hook != hooks.rend(); ++hook) {
+    if ((*hook).*phase != nullptr) ((*hook).*phase)(hook->object);
+  }
+}
+
+// The child must handle no signal before its dispositions are its own. The library's own forks have seen to that.
+void block_signals() noexcept {
+  if (forks_for_library) return;
+  sigset_t all;
+  sigfillset(&all);
+  posix::pthread_sigmask(SIG_SETMASK, &all, &mask_before_fork);
+}
+
+void let_signals_through() noexcept {
+  if (!forks_for_library) posix::pthread_sigmask(SIG_SETMASK, &mask_before_fork, nullptr);
+}
+
+void before_fork() noexcept {
+  block_signals();
+  hooks_mutex.lock();
+  for (const ForkHook& hook : hooks) {
+    if (hook.prepare != nullptr) hook.prepare(hook.object);
+  }
+}
+
+// The mask is put back whatever the context did meanwhile: it may have ended.
+void after_fork_in_parent() noexcept {
+  release_all(&ForkHook::in_parent);
+  hooks_mutex.unlock();
+  let_signals_through();
+}
+
+void after_fork_in_child() noexcept {
+  if (forks_for_library) {
+    become_owner();
+    forget_open_readers();
+    return after_fork_in_parent();
+  }
+  forget_owner();
+  release_all(&ForkHook::in_child);
+  hooks = {};
+  hooks_mutex.unlock();
+  close_private_descriptors();
+  forget_open_readers();
+  leave_context_to_parent();
+  let_signals_through();
+}
+
+void lock_descriptors(void*) noexcept { lock_private_descriptors(); }
+void unlock_descriptors(void*) noexcept { unlock_private_descriptors(); }
+
+}  // namespace
+
+ForkHookScope::ForkHookScope(ForkRank rank, ForkHook hook) noexcept : rank_(rank), object_(hook.object) {
+  const std::lock_guard lock(hooks_mutex);
+  hook_of(rank) = hook;
+}
+
+ForkHookScope::~ForkHookScope() {
+  const std::lock_guard lock(hooks_mutex);
+  if (hook_of(rank_).object == object_) hook_of(rank_) = {};
+}
+
+void register_fork_handlers() {
+  static const int error = ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+  if (error != 0) throw std::bad_alloc();
+  const std::lock_guard lock(hooks_mutex);
+  hook_of(ForkRank::descriptors) = {lock_descriptors, unlock_descriptors, unlock_descriptors, nullptr};
+}
+
+OwnFork::OwnFork() noexcept { forks_for_library = true; }
+
+OwnFork::~OwnFork() { forks_for_library = false; }
+
+}  // namespace daemonctx::process

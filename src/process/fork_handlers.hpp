@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+namespace daemonctx::process {
+
+/// The order in which fork(2) takes the library's locks, the outermost first. A thread that holds one may take only
+/// those further down. Only locks count whose data a forked child goes on to use; all else is inert there.
+enum class ForkRank { signals, descriptors, count };
+
+/// What one part of the library does around a fork of the user's. None may call user code, wait, or allocate.
+struct ForkHook {
+  void (*prepare)(void* object) noexcept = nullptr;  ///< before the fork: takes the lock
+  void (*in_parent)(void* object) noexcept =
+      nullptr;  ///< after it, or after a fork of the library's own: gives it back
+  void (*in_child)(void* object) noexcept = nullptr;  ///< gives the lock back, and makes the part inert
+  void* object = nullptr;
+};
+
+/// Registers a hook for the length of a scope. One of each rank at a time. Thread-safe.
+class ForkHookScope {
+ public:
+  ForkHookScope(ForkRank rank, ForkHook hook) noexcept;
+  ~ForkHookScope();
+  ForkHookScope(const ForkHookScope&) = delete;
+  ForkHookScope& operator=(const ForkHookScope&) = delete;
+
+ private:
+  ForkRank rank_;
+  void* object_;
+};
+
+/// Has fork(2) run the hooks from now on (pthread_atfork(3)). To be called before any user code can fork.
+/// \throws std::bad_alloc
+void register_fork_handlers();
+
+/// Within it a fork is the library's own: the child is no copy to be made inert, but becomes the owner.
+/// \pre all signals are blocked.
+class OwnFork {
+ public:
+  OwnFork() noexcept;
+  ~OwnFork();
+  OwnFork(const OwnFork&) = delete;
+  OwnFork& operator=(const OwnFork&) = delete;
+};
+
+}  // namespace daemonctx::process

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "process/private_fd.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstdlib>
+#include <mutex>
+#include <posix/syscalls.hpp>
+
+namespace daemonctx::process {
+namespace {
+
+constexpr int unused = 0;  // what constant initialisation makes of every place
+
+constinit std::mutex table_mutex;
+constinit std::array<std::atomic<int>, PrivateFd::most> table = {};  // each number plus one
+constinit std::atomic<unsigned> generation = 0;  // of processes: a forked child is the next
+
+std::size_t take_place(int fd) noexcept {
+  for (std::size_t place = 0; place < table.size(); ++place) {
+    int expected = unused;
+    if (table[place].compare_exchange_strong(expected, fd + 1)) return place;
+  }
+  std::abort();  // PrivateFd::most says why this can't be
+}
+
+}  // namespace
+
+bool PrivateFd::is_here() const noexcept { return place_ != none && generation_ == generation; }
+
+int PrivateFd::get() const noexcept { return is_here() ? table[place_] - 1 : -1; }
+
+void PrivateFd::reset() noexcept {
+  if (!is_here()) return;
+  const std::lock_guard lock(table_mutex);  // a child gets both the place and the descriptor, or neither
+  UniqueFd(table[std::exchange(place_, none)].exchange(unused) - 1).reset();
+}
+
+void PrivateFd::reset(UniqueFd fd) noexcept {
+  reset();
+  place_ = none;
+  if (!fd) return;
+  const std::lock_guard lock(table_mutex);
+  generation_ = generation;
+  place_ = take_place(fd.release());
+}
+
+void lock_private_descriptors() noexcept { table_mutex.lock(); }
+
+void unlock_private_descriptors() noexcept { table_mutex.unlock(); }
+
+void close_private_descriptors() noexcept {
+  ++generation;
+  for (auto& place : table) UniqueFd(place.exchange(unused) - 1).reset();
+}
+
+}  // namespace daemonctx::process

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <chrono>
+#include <exception>
+#include <functional>
+#include <string_view>
+
+#include "daemonctx/respawn_policy.hpp"
+#include "daemonctx/signal_map.hpp"
+#include "daemonctx/stdio.hpp"
+#include "launch/status_pipe.hpp"
+#include "manager/sd_notify.hpp"
+#include "output/redirection.hpp"
+#include "pidfile/pidfile.hpp"
+#include "supervise/worker_self.hpp"
+
+namespace daemonctx {
+
+/// What a monitor uses of the start that it is a part of. All that is referred to outlives it.
+struct MonitorResources {
+  const RespawnPolicy& policy;
+  SignalMap signal_map;  ///< of the service, with the defaults
+  bool detaches;
+  std::chrono::milliseconds ready_timeout;
+  const Stdio& stdio;
+
+  SdNotify& manager;
+  Pidfile& pidfile;
+  Redirection& redirection;
+  StatusWriter& status;    ///< to the caller, until the first worker is ready
+  int& notify_descriptor;  ///< to the supervisor, until then
+  WorkerSelf& worker;      ///< filled in for the worker that is forked next
+
+  std::function<void(const std::exception_ptr& error, std::string_view where)> report;
+};
+
+}  // namespace daemonctx

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: BSL-1.0
+# shellcheck shell=bash disable=SC2034,SC2154
+#
+# Sourced by test/run and test/debian13, which set `root` and `build_root`: the kinds of build, how to make one, how to
+# run its tests, and how to count what came of them.
+
+passed=0 failed=0 skipped=0
+declare -A compiler_of=([gcc]=g++ [clang]=clang++ [fallbacks]=g++ [asan]=g++ [tsan]=g++)
+declare -A options_of=(
+  [gcc]='-Dwerror=true'
+  [clang]='-Dwerror=true'
+  [fallbacks]='-Dwerror=true -Dfallbacks=true'
+  [asan]='-Db_sanitize=address,undefined -Db_lundef=false -Doptimization=0'
+  [tsan]='-Db_sanitize=thread -Db_lundef=false -Doptimization=1'
+)
+declare -A is_built=()
+
+# What every test needs, and what is compiled only to see that it compiles. Benchmarks are not among it.
+needed_targets=(meson-test-prereq doc/examples/first_daemon)
+
+directory_of() { echo "$build_root/build-test-$1"; }
+
+# logged LOG COMMAND...: what it prints is shown only if it fails.
+logged() {
+  "${@:2}" >>"$1" 2>&1 </dev/null && return
+  tail -n 60 "$1"
+  return 1
+}
+
+# configure KIND OPTION...
+configure() {
+  local dir options
+  dir=$(directory_of "$1")
+  read -ra options <<<"${options_of[$1]}"
+  mkdir -p "$dir"
+  [[ ! -e $dir/build.ninja ]] || options+=(--reconfigure)
+  : >"$dir/build.log"
+  CXX=${compiler_of[$1]} logged "$dir/build.log" meson setup "$dir" "$root" "${options[@]}" "${@:2}"
+}
+
+# build KIND NINJA-TARGET...: once in each run. A build that fails counts as a test that fails.
+build() {
+  local kind=$1 dir
+  dir=$(directory_of "$kind")
+  [[ -z ${is_built[$kind]-} ]] || return 0
+  echo "building, log: $dir/build.log"
+  if configure "$kind" && logged "$dir/build.log" ninja -C "$dir" "${@:2}"; then
+    is_built[$kind]=yes
+    return
+  fi
+  echo "$kind: the build failed"
+  failed=$((failed + 1))
+  return 1
+}
+
+# meson_test DIRECTORY OPTION...: what the sanitizers find goes to files, since a daemon's standard error may be the
+# null device.
+meson_test() {
+  local dir=$1 reports=$1/sanitizer prefix=()
+  rm -rf "$reports" "$dir/meson-logs/testlog.json"
+  mkdir -m 1777 "$reports"
+  # By default they forbid core files, which some tests are about.
+  local all=disable_coredump=0:log_path=$reports
+  # The sanitizers of this compiler can't cope with every address layout of newer kernels.
+  if [[ $dir == *san ]] && setarch -R true 2>/dev/null; then prefix=(setarch -R); fi
+  ASAN_OPTIONS=$all/asan \
+  UBSAN_OPTIONS=log_path=$reports/ubsan:print_stacktrace=1 \
+  TSAN_OPTIONS=$all/tsan \
+    "${prefix[@]}" meson test -C "$dir" --print-errorlogs "${@:2}" </dev/null
+}
+
+# count DIRECTORY RESULT...: how many tests ended so; none if they did not even begin.
+count() {
+  local pattern number
+  pattern=$(IFS='|'; echo "${*:2}")
+  number=$(grep -Ec "\"result\": \"($pattern)\"" "$1/meson-logs/testlog.json" 2>/dev/null || true)
+  echo "${number:-0}"
+}
+
+# run_tests KIND OPTION...
+run_tests() {
+  local kind=$1 dir status=0 report bad good
+  dir=$(directory_of "$kind")
+  meson_test "$dir" "${@:2}" || status=$?
+  good=$(count "$dir" OK EXPECTEDFAIL)
+  bad=$(count "$dir" FAIL ERROR TIMEOUT INTERRUPT UNEXPECTEDPASS)
+  if ((status != 0 && bad == 0)) || ((good + bad + $(count "$dir" SKIP) == 0)); then
+    echo "$kind: meson test ended with status $status, and no test to show for it"
+    bad=1
+  fi
+  for report in "$dir"/sanitizer/*; do
+    # There may be mere remarks, as when a process was killed while the leak sanitizer looked at it.
+    grep -qsE 'ERROR: |WARNING: ThreadSanitizer|FATAL: |runtime error: ' "$report" || continue
+    echo "$kind: a sanitizer's report, $report"
+    cat "$report"
+    bad=$((bad + 1))
+  done
+  passed=$((passed + good)) failed=$((failed + bad)) skipped=$((skipped + $(count "$dir" SKIP)))
+}
+
+# The last line of every run. Fails if a test failed, or none ran.
+sum_up() {
+  local summary="$passed passed, $failed failed"
+  ((skipped == 0)) || summary+=", $skipped skipped"
+  echo "$summary"
+  ((failed == 0 && passed > 0))
+}

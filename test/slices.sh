@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: BSL-1.0
+# shellcheck shell=bash disable=SC2034,SC2154
+#
+# Sourced by test/run: what takes too long for every run of --ci. That runs one slice, chosen by the commit. To add one,
+# write its name into the list and a function slice_NAME of about twelve minutes, which counts as run_tests does.
+
+slices=(debian13 races)
+
+# The tests of a daemon's life where glibc is newer.
+slice_debian13() {
+  local status=0 log=$build_root/debian13.log summary
+  # Without them it says so, and is skipped.
+  require debootstrap:debootstrap debian-archive-keyring:/usr/share/keyrings/debian-archive-keyring.gpg || true
+  mkdir -p "$build_root"
+  "$root/test/debian13" "${debian13_kinds[@]}" </dev/null 2>&1 | tee "$log" || status=${PIPESTATUS[0]}
+  summary=$(tail -n 1 "$log")
+  if ((status == 77)); then
+    skipped=$((skipped + 1))
+  elif [[ $summary =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)?$ ]]; then
+    passed=$((passed + BASH_REMATCH[1])) failed=$((failed + BASH_REMATCH[2]))
+    skipped=$((skipped + ${BASH_REMATCH[4]:-0}))
+  else
+    echo "debian13: ended with status $status, and no test to show for it"
+    failed=$((failed + 1))
+  fi
+}
+
+# Each race ten times as often as otherwise.
+slice_races() {
+  build gcc "${needed_targets[@]}" || return 0
+  DAEMONCTX_ROUNDS=2000 run_tests gcc --suite race -t 20
+}

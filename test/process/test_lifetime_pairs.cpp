@@ -403,6 +403,13 @@ std::string give_up_line(const Row& row) {
   return "lifetime_probe: cleanup: did not end within " + std::to_string(limit.count()) + " ms, given up";
 }
 
+// An exception that comes when the scope has been left meets the handler that was there before the context.
+bool is_said_after_scope(const std::string& line, const scene::Outcome& outcome) {
+  const bool of_libstdcxx =
+      line.rfind("terminate called after throwing", 0) == 0 || line.rfind("  what():", 0) == 0;
+  return of_libstdcxx && !with_prefix(outcome.out, "main: ").empty();
+}
+
 void check_log(const Row& row, const scene::Outcome& outcome, Lines& problems) {
   std::size_t given_up_lines = 0;
   std::size_t exceptions = 0;
@@ -410,7 +417,8 @@ void check_log(const Row& row, const scene::Outcome& outcome, Lines& problems) {
     const bool exception = line.rfind("lifetime_probe: uncaught exception: broken ", 0) == 0;
     exceptions += exception ? 1 : 0;
     given_up_lines += line == give_up_line(row) ? 1 : 0;
-    if (!exception && line != give_up_line(row)) problems.push_back("the log says \"" + line + '"');
+    const bool explained = exception || line == give_up_line(row) || is_said_after_scope(line, outcome);
+    if (!explained) problems.push_back("the log says \"" + line + '"');
   }
   if (given_up_lines != (row.has(Effect::hangs) ? 1 : 0)) {
     problems.push_back(std::to_string(given_up_lines) + " lines say that something was given up");

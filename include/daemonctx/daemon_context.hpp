@@ -137,7 +137,6 @@ class DAEMONCTX_EXPORT DaemonContext {
   /// Opens the files of standard output and error anew, for log rotation.
   /// \throws DaemonError (`open_stdio`, `redirect_stdio`); the old files stay in use.
   void reopen_output();
-
   LaunchMode mode() const noexcept;
   /// The daemon's process id; with `respawn` the worker's.
   pid_t pid() const noexcept;

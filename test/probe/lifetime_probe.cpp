@@ -33,12 +33,13 @@ using namespace std::chrono_literals;
 using daemonctx::DaemonContext;
 
 constexpr int most_ways = 3;
-constexpr auto linger = 20ms;           // how long a cleanup goes on after another way has begun
-constexpr auto slow = 100ms;            // how long a slow action takes
-constexpr int left_scope = 3;           // main's own exit status
-constexpr int caught = 4;               // the same after an exception
-constexpr int first_exit_status = 5;    // the others follow
-const std::string long_text(100, '.');  // too long to lie inside a std::string
+constexpr auto linger = 20ms;         // how long a cleanup goes on after another way has begun
+constexpr auto slow = 100ms;          // how long a slow action takes
+constexpr int left_scope = 3;         // main's own exit status
+constexpr int caught = 4;             // the same after an exception
+constexpr int first_exit_status = 5;  // the others follow
+const std::string& long_text =
+    *new std::string(100, '.');  // too long to lie inside the object; never destroyed
 
 class Gate {
  public:
@@ -129,8 +130,8 @@ void await_turn(const Actor& actor) {
   }
 }
 
-// By the clock: sleep_for() would not end in a storm of signals, each of which begins the rest of its time
-// anew.
+// By the clock, and by poll(2), which a signal ends: sleep_for() would not end in a storm of signals, each of
+// which begins the rest of its time anew.
 void linger_on() {
   const auto end = std::chrono::steady_clock::now() + linger;
   while (std::chrono::steady_clock::now() < end) ::poll(nullptr, 0, 1);

@@ -26,7 +26,7 @@
 // next start works.
 //
 // Usage: test_forked_members [BOOST OPTION...] -- PROBE
-//   DAEMONCTX_ROUNDS  how often each row runs while other threads hold the locks; 10 at least
+//   DAEMONCTX_ROUNDS  how often each row runs while other threads hold the locks; 5 at least
 
 #define BOOST_TEST_MODULE forked_members
 #include <fcntl.h>
@@ -186,11 +186,6 @@ std::optional<Verdict> verdict_in(const std::string& line) {
   return Verdict{line.substr(0, first), std::stoi(line.substr(first + 1)), line.substr(second + 1)};
 }
 
-int rounds(int least) {
-  const char* wanted = std::getenv("DAEMONCTX_ROUNDS");
-  return wanted == nullptr || *wanted == '\0' ? least : std::max(least, std::stoi(wanted));
-}
-
 std::size_t number_of_rows() {
   const std::string list = scene::Scene::run({scene::probe(), "--list"}, prepare_sanitizers).out;
   return static_cast<std::size_t>(std::count(list.begin(), list.end(), '\n'));
@@ -245,7 +240,7 @@ struct Daemon {
   }
 
   void run() {
-    const int times = site == "hammered" ? rounds(10) : 1;
+    const int times = site == "hammered" ? scene::rounds(5) : 1;
     Speaker probe({scene::probe(), "members", pidfile, site, std::to_string(times)}, scene.path("log"),
                   manager);
     pid = probe.pid();

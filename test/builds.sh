@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSL-1.0
 # shellcheck shell=bash disable=SC2034,SC2154
 #
-# Sourced by test/run and test/debian13, which set `root` and `build_root`: the kinds of build, how to make one, how to
-# run its tests, and how to count what came of them.
+# Sourced by test/run and test/debian13, which set `root` and `build_root`: the kinds of build, how to make one,
+# how to run its tests, and how to count what came of them.
 
 passed=0 failed=0 skipped=0
 declare -A compiler_of=([gcc]=g++ [clang]=clang++ [fallbacks]=g++ [asan]=g++ [tsan]=g++)
@@ -53,8 +53,8 @@ build() {
   return 1
 }
 
-# meson_test DIRECTORY OPTION...: what the sanitizers find goes to files, since a daemon's standard error may be the
-# null device.
+# meson_test DIRECTORY OPTION...: what the sanitizers find goes to files, since a daemon's standard error may be
+# the null device.
 meson_test() {
   local dir=$1 reports=$1/sanitizer prefix=()
   rm -rf "$reports" "$dir/meson-logs/testlog.json"

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSL-1.0
 # shellcheck shell=bash disable=SC2034
 #
-# Sourced by test/run, test/debian13 and doc/quickstart: which Debian packages are needed, and what shows that they are there.
+# Sourced by test/run, test/debian13 and doc/quickstart: which Debian packages are needed, and what shows that
+# they are there.
 
 build_packages=(
   g++:g++
@@ -31,6 +32,10 @@ ci_packages=(
   clang:clang++
   clang-tidy:clang-tidy
   cmake:cmake
+)
+debian13_packages=(
+  debootstrap:debootstrap
+  debian-archive-keyring:/usr/share/keyrings/debian-archive-keyring.gpg
 )
 
 # is_there EVIDENCE: a command, a file, or a library that the compiler finds.

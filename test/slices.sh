@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: BSL-1.0
 # shellcheck shell=bash disable=SC2034,SC2154
 #
-# Sourced by test/run: what takes too long for every run of --ci. That runs one slice, chosen by the commit. To add one,
-# write its name into the list and a function slice_NAME of about twelve minutes, which counts as run_tests does.
+# Sourced by test/run: what takes too long for every run of --ci. Each of these runs one slice, chosen by the
+# commit. To add a slice, write its name into the list and a function slice_NAME of about twelve minutes, which
+# counts as run_tests does.
 
 slices=(debian13 races)
 
 # The tests of a daemon's life where glibc is newer.
 slice_debian13() {
   local status=0 log=$build_root/debian13.log summary
-  # Without them it says so, and is skipped.
-  require debootstrap:debootstrap debian-archive-keyring:/usr/share/keyrings/debian-archive-keyring.gpg || true
+  require "${debian13_packages[@]}" || true  # without them it says so, and is skipped
   mkdir -p "$build_root"
   "$root/test/debian13" "${debian13_kinds[@]}" </dev/null 2>&1 | tee "$log" || status=${PIPESTATUS[0]}
   summary=$(tail -n 1 "$log")

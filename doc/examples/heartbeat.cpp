@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// A complete service: writes a line to its log every so often, reads its configuration again on `heartbeat reload`
-// and stops cleanly. `heartbeat help` says what else it understands.
+// A complete service: writes a line to its log every so often, reads its configuration again on
+// `heartbeat reload` and stops cleanly. `heartbeat help` says what else it understands.
 
 #include <unistd.h>
 
@@ -56,14 +56,14 @@ struct Places {
   std::vector<daemonctx::Directory> directories = {};  // to be created
 };
 
-// Root's files lie where administrators look for them. Those of other users lie in directories of their own, by the
-// XDG Base Directory Specification: in /tmp anybody could have been there first.
+// Root's files lie where administrators look for them. Those of other users lie in directories of their own,
+// by the XDG Base Directory Specification: in /tmp anybody could have been there first.
 Places default_places() {
   if (::geteuid() == 0) return {};
   const fs::path home = directory_in("HOME");
   fs::path state = directory_in("XDG_STATE_HOME");
-  const bool may_create =
-      !state.empty() || ::access(home.c_str(), W_OK) == 0;  // a system user's home may be "/"
+  // A system user's home may be "/".
+  const bool may_create = !state.empty() || ::access(home.c_str(), W_OK) == 0;
   if (state.empty()) state = home / ".local/state";
   state /= "heartbeat";
   const fs::path runtime = directory_in("XDG_RUNTIME_DIR");

@@ -15,7 +15,9 @@
 
 namespace daemonctx {
 
+namespace detail {
 class CleanupStack;
+}
 
 /// Names one registered cleanup. A plain value: copies name the same cleanup, and dropping it changes nothing.
 /// Its members are thread-safe. After the end of the `DaemonContext`, and in a forked child, they do nothing.
@@ -32,17 +34,19 @@ class DAEMONCTX_EXPORT Cleanup {
   bool run_now() const;
 
  private:
-  friend class CleanupStack;
-  Cleanup(CleanupStack* stack, std::uint64_t serial) noexcept;
+  friend class detail::CleanupStack;
+  Cleanup(detail::CleanupStack* stack, std::uint64_t serial) noexcept;
 
   bool finish(bool run) const;
 
   const void* context_ = nullptr;  // the stack is there as long as that is open
-  CleanupStack* stack_ = nullptr;
+  detail::CleanupStack* stack_ = nullptr;
   std::uint64_t serial_ = 0;
 };
 
-/// Callables to run once, last registered first. Small ones live in place, a larger one costs one allocation.
+namespace detail {
+
+/// Part of a context, not for use on its own: callables to run once, last registered first. Small ones live in place, a larger one costs one allocation.
 ///
 /// Thread-safe: any thread may push, release or run at any time, also from within a cleanup (one pushed there
 /// runs next). Not async-signal-safe.
@@ -59,16 +63,14 @@ class DAEMONCTX_EXPORT CleanupStack {
   Cleanup push(F&& callable) {
     using Callable = std::decay_t<F>;
     static_assert(std::is_invocable_v<Callable&>, "a cleanup is called without arguments");
-    if constexpr (detail::fits_in_place<Callable>) {
-      const Lock lock(mutex_);
-      if (Entry* entry = std::exchange(free_, free_ != nullptr ? free_->below : nullptr)) {
+    if constexpr (fits_in_place<Callable, F>) {
+      if (Entry* entry = take_place()) {
         ::new (static_cast<void*>(entry->place.data())) Callable(std::forward<F>(callable));
         return link(entry, &finish_in_place<Callable>);
       }
     }
-    auto apart = std::make_unique<detail::CleanupEntryApart<Callable>>(std::forward<F>(callable));
-    const Lock lock(mutex_);
-    return link(apart.release(), &detail::CleanupEntryApart<Callable>::run_and_free);
+    auto apart = std::make_unique<CleanupEntryApart<Callable>>(std::forward<F>(callable));
+    return link(apart.release(), &CleanupEntryApart<Callable>::run_and_free);
   }
 
   /// Runs and forgets the last one. What it throws is handed to `report(std::exception_ptr)`.
@@ -89,31 +91,25 @@ class DAEMONCTX_EXPORT CleanupStack {
   void set_context(const void* context) noexcept { context_ = context; }
 
  private:
-  friend class Cleanup;
+  friend class daemonctx::Cleanup;
 
-  using Entry = detail::CleanupEntry;
-  using Lock = detail::CleanupLock;
+  using Entry = CleanupEntry;
+  using Lock = CleanupLock;
 
   template <class F>
   static void finish_in_place(CleanupStack* stack, Entry* entry, bool run) {
-    class Return {
-     public:
-      Return(CleanupStack* owner, Entry* taken, F* made) : stack_(owner), entry_(taken), callable_(made) {}
-      ~Return() {
-        callable_->~F();
-        stack_->give_back(entry_);
-      }
-      Return(const Return&) = delete;
-      Return& operator=(const Return&) = delete;
-
-     private:
-      CleanupStack* stack_;
-      Entry* entry_;
-      F* callable_;
-    };
     F* callable = std::launder(reinterpret_cast<F*>(entry->place.data()));
-    const Return last(stack, entry, callable);
+    const detail::AtScopeEnd last([=] {
+      callable->~F();
+      stack->give_back(entry);
+    });
     if (run) static_cast<void>((*callable)());
+  }
+
+  // No code of the user's runs under the lock: a callable is made between take_place and link.
+  Entry* take_place() {  // null: all are taken
+    const Lock lock(mutex_);
+    return std::exchange(free_, free_ != nullptr ? free_->below : nullptr);
   }
 
   void give_back(Entry* entry) {
@@ -122,8 +118,8 @@ class DAEMONCTX_EXPORT CleanupStack {
     free_ = entry;
   }
 
-  // The lock is held.
   Cleanup link(Entry* entry, Entry::Finish finish) noexcept {
+    const Lock lock(mutex_);
     entry->finish = finish;
     entry->serial = ++serial_;
     entry->below = last_;
@@ -148,4 +144,5 @@ class DAEMONCTX_EXPORT CleanupStack {
   std::array<Entry, 16> places_;
 };
 
+}  // namespace detail
 }  // namespace daemonctx

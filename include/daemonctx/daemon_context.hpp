@@ -35,9 +35,8 @@ namespace daemonctx {
 ///
 /// In a child that the daemon forks the context is inert: no member does anything there, `wait*()` returns true at once
 /// and `stop_requested()` is false. The child holds no descriptor of the pidfile, and mapped signals have their default
-/// action. A call that comes after the context's end does nothing either; `stop_requested()` is then true. Until the end
-/// an object is there, whoever calls: the destructor waits for members that other threads are in, for at most
-/// `cleanup_timeout`, or five seconds where none is set.
+/// action. A call that comes after the context's end does nothing either; `stop_requested()` is then true. The destructor
+/// waits for members that other threads are in: at most `cleanup_timeout`, or five seconds where none is set.
 class DAEMONCTX_EXPORT DaemonContext {
  public:
   /// Becomes a daemon.
@@ -50,8 +49,8 @@ class DAEMONCTX_EXPORT DaemonContext {
   [[nodiscard]] explicit DaemonContext(DaemonOptions options = {});
 
   /// Ends the daemon's work: tells the service manager, runs the cleanups (last first), removes the pidfile,
-  /// puts the signal dispositions and the mask back. (A detached daemon that was told to stop goes on to ignore the
-  /// signals that would have told it so again, or asked it to reload, until it has ended.) The same happens, once, on
+  /// puts the signal dispositions and the mask back. (After a stop request a detached daemon ignores further SIGTERM,
+  /// SIGINT and SIGHUP until it exits.) The same happens, once, on
   /// `std::exit`, and on an uncaught exception in the thread that made the context. An uncaught exception in another
   /// thread is reported in one line and removes the pidfile, but runs no cleanups: other threads still use what they
   /// would destroy. On `_exit`, `quick_exit` and `abort` nothing runs, but the kernel drops the locks.
@@ -87,8 +86,8 @@ class DAEMONCTX_EXPORT DaemonContext {
     }
   }
 
-  /// Maps SIGHUP to `reload`, which may be replaced at any time, also by itself. If it throws, the text goes to `on_error` and to the service manager's status;
-  /// the service goes on as it was.
+  /// Maps SIGHUP to `reload`, which may be replaced at any time, also by itself. If it throws, the text goes to `on_error`
+  /// and to the service manager's status; the service goes on as it was.
   void on_reload(std::function<void()> reload);
 
   /// With `Readiness::when_notified`: redirects output and error, releases the caller, tells the service
@@ -129,7 +128,6 @@ class DAEMONCTX_EXPORT DaemonContext {
 
   /// Follows `stop_requested()` as soon as `wait*()`, `dispatch()` or the library's thread has seen a signal.
   std::stop_token stop_token() const noexcept;
-
   /// Readable while signals wait for `dispatch()`: for poll, epoll and event loops. Not to be read or closed.
   int signal_fd() const noexcept;
 
@@ -141,10 +139,8 @@ class DAEMONCTX_EXPORT DaemonContext {
   void reopen_output();
 
   LaunchMode mode() const noexcept;
-
   /// The daemon's process id; with `respawn` the worker's.
   pid_t pid() const noexcept;
-
   /// Which worker this is, from 1, and how the one before it ended. Without `respawn` 1 and nothing.
   unsigned incarnation() const noexcept;
   std::optional<WorkerEnd> last_exit() const noexcept;

@@ -88,13 +88,12 @@ struct DaemonOptions {
   ErrorHandler on_error = {};  ///< empty: one line on standard error
 
   /// How long a single cleanup may take. Then it is given up, the pidfile is removed, the fact is reported
-  /// through `on_error` and the process ends with status 1. Without it a cleanup may take as long as it likes, but keeps
-  /// another thread that ends meanwhile (see `~DaemonContext`) waiting for five seconds at most.
+  /// through `on_error` and the process ends with status 1. Without it another thread that ends meanwhile waits for a
+  /// cleanup for five seconds at most (see `~DaemonContext`).
   std::chrono::milliseconds cleanup_timeout = {};
 
   /// Told in the caller while it waits for a lock or for readiness.
   Progress on_wait = {};
-
   /// Called in the caller with the daemon's pid, when that is ready and before the caller ends; all signals are
   /// blocked. What it writes to C and C++ streams is flushed; what it throws is dropped. Not called in the foreground.
   std::function<void(pid_t daemon)> on_launched = {};

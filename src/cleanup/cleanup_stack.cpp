@@ -7,7 +7,7 @@
 
 namespace daemonctx {
 
-Cleanup::Cleanup(CleanupStack* stack, std::uint64_t serial) noexcept
+Cleanup::Cleanup(detail::CleanupStack* stack, std::uint64_t serial) noexcept
     : context_(stack->context_), stack_(stack), serial_(serial) {}
 
 bool Cleanup::release() const { return finish(false); }
@@ -23,6 +23,8 @@ bool Cleanup::finish(bool run) const {
   return true;
 }
 
+namespace detail {
+
 CleanupStack::CleanupStack() noexcept {
   for (Entry& entry : places_) {
     entry.below = free_;
@@ -34,7 +36,7 @@ CleanupStack::~CleanupStack() {
   while (Entry* entry = unlink_last()) entry->finish(this, entry, false);
 }
 
-detail::CleanupEntry* CleanupStack::unlink(std::uint64_t serial) noexcept {
+CleanupEntry* CleanupStack::unlink(std::uint64_t serial) noexcept {
   const Lock lock(mutex_);
   for (Entry** place = &last_; *place != nullptr; place = &(*place)->below) {
     Entry* entry = *place;
@@ -45,4 +47,5 @@ detail::CleanupEntry* CleanupStack::unlink(std::uint64_t serial) noexcept {
   return nullptr;
 }
 
+}  // namespace detail
 }  // namespace daemonctx

@@ -93,19 +93,19 @@ void look_up_user(Impl& impl) {
 }
 
 void check_threads(const Impl& impl) {
-  const long threads = posix::count_threads();
   const DaemonOptions& options = impl.plan.options;
-  if (threads <= 1) return;
   const bool forks =
       impl.plan.detaches() || impl.plan.is_supervised() || impl.plan.launch.mode == LaunchMode::init;
   const bool restricts = options.no_new_privileges || !options.restrictions.empty();
-  if (!forks && restricts) {
+  if (forks ? options.allow_threads : !restricts) return;
+  const long threads = posix::settled_threads(1);
+  if (threads <= 1) return;
+  if (!forks) {
     throw DaemonError(Step::check_threads, std::make_error_code(std::errc::operation_not_permitted), {},
                       "cannot restrict the process: " + std::to_string(threads) +
                           " threads run, and restrictions hold for one (start them after the context was "
                           "constructed)");
   }
-  if (!forks || options.allow_threads) return;
   throw DaemonError(Step::check_threads, std::make_error_code(std::errc::operation_not_permitted), {},
                     std::string(impl.plan.detaches()        ? "cannot detach: "
                                 : impl.plan.is_supervised() ? "cannot start a worker: "

@@ -36,7 +36,7 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
 
   Plan plan;
   Resources resources;
-  CleanupStack cleanups;
+  detail::CleanupStack cleanups;
   ReadinessState readiness;
   ReloadState reload;
   OutputReopening reopening;

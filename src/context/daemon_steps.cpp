@@ -64,10 +64,10 @@ int tie_to_monitor(Impl& impl) noexcept {
 int run_before_drop(Impl& impl) noexcept {
   if (!impl.plan.options.before_drop) return 0;
   try {
-    const long threads = posix::count_threads();
+    const long threads = impl.plan.is_restricted() ? posix::settled_threads(1) : 0;
     const posix::ChildTrap trap;
     impl.plan.options.before_drop();
-    if (!impl.plan.is_restricted() || posix::count_threads() <= threads) return 0;
+    if (!impl.plan.is_restricted() || posix::settled_threads(threads) <= threads) return 0;
     impl.refusal = "cannot restrict the daemon: before_drop started a thread, and restrictions hold for one";
     return ECANCELED;
   } catch (...) {

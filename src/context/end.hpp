@@ -22,7 +22,7 @@ class Ending {
  public:
   struct Parts {
     const DaemonOptions& options;
-    CleanupStack& cleanups;
+    detail::CleanupStack& cleanups;
     ReadinessState& readiness;
     Resources& resources;
     SignalDispatcher& signals;

@@ -23,9 +23,18 @@ struct CloseDirectory {
   void operator()(DIR* directory) const noexcept { ::closedir(directory); }
 };
 
+using Directory = std::unique_ptr<DIR, CloseDirectory>;
+
 std::array<char, 32> path_of(pid_t pid, const char* what) noexcept {
   std::array<char, 32> path{};
   if (std::snprintf(path.data(), path.size(), "/proc/%d/%s", static_cast<int>(pid), what) < 0) path[0] = '\0';
+  return path;
+}
+
+std::array<char, 48> descriptors_of_thread(pid_t pid, long thread) noexcept {
+  std::array<char, 48> path{};
+  if (std::snprintf(path.data(), path.size(), "/proc/%d/task/%ld/fd", static_cast<int>(pid), thread) < 0)
+    path[0] = '\0';
   return path;
 }
 
@@ -39,6 +48,42 @@ bool is_same(const struct statx& one, const struct statx& other) noexcept {
          one.stx_dev_minor == other.stx_dev_minor;
 }
 
+enum class Answer { yes, no, unknown, nothing_listed };
+
+Answer find_in(const char* path, const struct statx& wanted) noexcept {
+  const Directory entries(::opendir(path));
+  if (!entries) return Answer::unknown;
+  bool hidden = false;
+  int looks = 0;
+  errno = 0;
+  for (const dirent* entry = nullptr; looks < most_looks && (entry = ::readdir(entries.get())) != nullptr;) {
+    if (entry->d_name[0] == '.') continue;
+    ++looks;
+    struct statx found {};
+    const bool seen = look(::dirfd(entries.get()), entry->d_name, 0, found);
+    if (seen && is_same(found, wanted)) return Answer::yes;
+    hidden = hidden || (!seen && (errno == EACCES || errno == EPERM));
+    errno = 0;
+  }
+  if (errno != 0 || hidden) return Answer::unknown;
+  return looks == 0 ? Answer::nothing_listed : Answer::no;
+}
+
+// The threads of a process share their descriptors. The first thread that lists some knows them all.
+Answer ask_threads(pid_t pid, const struct statx& wanted) noexcept {
+  const Directory threads(::opendir(path_of(pid, "task").data()));
+  if (!threads) return Answer::unknown;
+  Answer answer = Answer::nothing_listed;
+  while (const dirent* thread = ::readdir(threads.get())) {
+    const long id = std::strtol(thread->d_name, nullptr, 10);
+    if (id <= 0 || id == pid) continue;
+    const Answer given = find_in(descriptors_of_thread(pid, id).data(), wanted);
+    if (given == Answer::yes || given == Answer::no) return given;
+    if (given == Answer::unknown) answer = given;
+  }
+  return answer;
+}
+
 }  // namespace
 
 bool shows_this_namespace() noexcept {
@@ -47,23 +92,15 @@ bool shows_this_namespace() noexcept {
   return size > 0 && std::strtol(shown.data(), nullptr, 10) == posix::getpid();
 }
 
+// A main thread that has ended before the others lists no descriptors, or nobody but root may see its list.
 std::optional<bool> has_open(pid_t pid, int fd) noexcept {
-  if (!shows_this_namespace()) return {};
-  const std::unique_ptr<DIR, CloseDirectory> entries(::opendir(path_of(pid, "fd").data()));
   struct statx wanted {};
-  if (!entries || !look(fd, "", AT_EMPTY_PATH, wanted)) return {};
-  bool hidden = false;
-  int looks = 0;
-  errno = 0;
-  for (const dirent* entry = nullptr; (entry = ::readdir(entries.get())) != nullptr && looks < most_looks;
-       ++looks) {
-    struct statx found {};
-    const bool seen = look(::dirfd(entries.get()), entry->d_name, 0, found);
-    if (seen && is_same(found, wanted)) return true;
-    hidden = hidden || (!seen && (errno == EACCES || errno == EPERM));
-    errno = 0;
-  }
-  if (errno != 0 || hidden) return {};
+  if (!shows_this_namespace() || !look(fd, "", AT_EMPTY_PATH, wanted)) return {};
+  const Answer first = find_in(path_of(pid, "fd").data(), wanted);
+  if (first == Answer::yes || first == Answer::no) return first == Answer::yes;
+  const Answer other = ask_threads(pid, wanted);
+  if (other == Answer::yes || other == Answer::no) return other == Answer::yes;
+  if (first == Answer::unknown || other == Answer::unknown) return {};
   return false;
 }
 

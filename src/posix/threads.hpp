@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <chrono>
 #include <posix/syscalls.hpp>
+
+#include "base/deadline.hpp"
 
 #if __has_include(<sys/single_threaded.h>)
 #include <sys/single_threaded.h>
@@ -24,6 +27,19 @@ inline long count_threads() noexcept {
   struct stat tasks {};
   if (posix::stat("/proc/self/task", &tasks) == -1 || tasks.st_nlink < 3) return 0;
   return static_cast<long>(tasks.st_nlink) - 2;
+}
+
+/// The same once it is at most `wanted`, or after a while at the latest: a thread that was joined is still listed for
+/// a moment. Where the C library knows of one thread, that is the answer.
+inline long settled_threads(long wanted) noexcept {
+  constexpr std::chrono::milliseconds patience{50};
+  if (is_single_threaded()) return 1;
+  long count = count_threads();
+  for (const auto deadline = deadline_in(patience); count > wanted && Clock::now() < deadline;) {
+    posix::poll(nullptr, 0, 1);
+    count = count_threads();
+  }
+  return count;
 }
 
 }  // namespace daemonctx::posix

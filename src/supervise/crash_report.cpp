@@ -2,10 +2,12 @@
 #include "supervise/crash_report.hpp"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <array>
 #include <new>
 #include <posix/syscalls.hpp>
+#include <span>
 
 namespace daemonctx::posix {
 namespace {
@@ -14,8 +16,18 @@ constexpr std::array crash_signals = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
 
 CrashNote* crash_note = nullptr;
 
-// Large enough for the handler and what the processor saves, small enough to be there always.
+// Every handler blocks all signals, so that no two lie on it at once.
 alignas(64) std::array<std::byte, 32UL * 1024> handler_stack;
+
+// For the handler itself, beside what the kernel saves of the processor's state there.
+constexpr std::size_t room_for_handler = 16UL * 1024;
+
+std::size_t saved_state_size() noexcept {
+#ifdef _SC_MINSIGSTKSZ
+  if (const long size = ::sysconf(_SC_MINSIGSTKSZ); size > 0) return static_cast<std::size_t>(size);
+#endif
+  return 0;
+}
 
 // The disposition is the default again (SA_RESETHAND): where an instruction raised the signal it does so once more.
 void leave_note(int number, siginfo_t* info, void*) noexcept {
@@ -28,12 +40,22 @@ void leave_note(int number, siginfo_t* info, void*) noexcept {
   crash_note->signal = number;
 }
 
+std::span<std::byte> stack_for_handler() noexcept {
+  const std::size_t needed = saved_state_size() + room_for_handler;
+  if (needed <= handler_stack.size()) return handler_stack;
+  void* const memory =
+      posix::mmap(nullptr, needed, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return handler_stack;
+  return {static_cast<std::byte*>(memory), needed};
+}
+
 void use_handler_stack() noexcept {
   stack_t former{};
   if (posix::sigaltstack(nullptr, &former) == -1 || (former.ss_flags & SS_DISABLE) == 0) return;
+  const std::span<std::byte> memory = stack_for_handler();
   stack_t stack{};
-  stack.ss_sp = handler_stack.data();
-  stack.ss_size = handler_stack.size();
+  stack.ss_sp = memory.data();
+  stack.ss_size = memory.size();
   posix::sigaltstack(&stack, nullptr);
 }
 
@@ -57,6 +79,7 @@ void note_crashes(CrashNote* note) noexcept {
     if (posix::sigaction(number, nullptr, &former) == -1 || former.sa_handler != SIG_DFL) continue;
     struct sigaction noting {};
     noting.sa_sigaction = leave_note;
+    sigfillset(&noting.sa_mask);
     noting.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND;
     posix::sigaction(number, &noting, nullptr);
   }

@@ -44,7 +44,7 @@ double intrusive_list() {
 }
 
 double cleanup_stack() {
-  daemonctx::CleanupStack stack;
+  daemonctx::detail::CleanupStack stack;
   return time_of([&stack] {
     for (unsigned i = 0; i < callbacks; ++i) stack.push([to = &count] { ++*to; });
     while (stack.run_last([](const std::exception_ptr&) {})) {

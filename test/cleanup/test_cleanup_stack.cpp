@@ -5,7 +5,10 @@
 #include <array>
 #include <atomic>
 #include <boost/test/unit_test.hpp>
+#include <chrono>
 #include <cstdlib>
+#include <functional>
+#include <future>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -14,7 +17,7 @@
 #include <vector>
 
 using daemonctx::Cleanup;
-using daemonctx::CleanupStack;
+using daemonctx::detail::CleanupStack;
 
 static_assert(!std::is_copy_constructible_v<CleanupStack> && !std::is_move_constructible_v<CleanupStack>);
 static_assert(std::is_trivially_copyable_v<Cleanup>);
@@ -26,6 +29,34 @@ std::atomic<int> allocations = 0;
 void run_all(CleanupStack& stack) {
   while (stack.run_last([](const std::exception_ptr&) {})) {
   }
+}
+
+// Uses the stack while it is moved into it, and while it is destroyed there.
+class Reentrant {
+ public:
+  Reentrant(CleanupStack& stack, std::atomic<int>& runs) : stack_(stack), runs_(runs) {}
+  Reentrant(Reentrant&& other) noexcept : stack_(other.stack_), runs_(other.runs_) { push_another(); }
+  Reentrant(const Reentrant&) = delete;
+  Reentrant& operator=(const Reentrant&) = delete;
+  ~Reentrant() { push_another(); }
+
+  void operator()() const { ++runs_; }
+
+ private:
+  void push_another() const {
+    stack_.push([&runs = runs_] { ++runs; });
+  }
+
+  CleanupStack& stack_;
+  std::atomic<int>& runs_;
+};
+
+// On a second thread: while the process has one, nothing is locked.
+bool ends_in_time(std::function<void()> work) {
+  std::packaged_task<void()> task(std::move(work));
+  const auto end = task.get_future();
+  std::thread(std::move(task)).detach();
+  return end.wait_for(std::chrono::seconds(10)) == std::future_status::ready;
 }
 
 }  // namespace
@@ -160,6 +191,22 @@ BOOST_AUTO_TEST_CASE(a_cleanup_may_register_release_and_run_others) {
   });
   run_all(stack);
   BOOST_TEST(order == "cad");
+}
+
+BOOST_AUTO_TEST_CASE(a_callable_may_use_the_stack_while_it_is_moved_in_and_destroyed) {
+  const auto stack = std::make_shared<CleanupStack>();  // left to the thread if that hangs
+  const auto runs = std::make_shared<std::atomic<int>>(0);
+  const bool ends = ends_in_time([stack, runs] {
+    stack->push(
+        Reentrant(*stack, *runs));  // pushes once more as it moves in, and as the one outside is destroyed
+    stack->run_last([](const std::exception_ptr&) {});
+    stack->run_last([](const std::exception_ptr&) {});  // and once again as the one inside is destroyed
+    stack->run_last([](const std::exception_ptr&) {});
+    stack->run_last([](const std::exception_ptr&) {});
+  });
+  BOOST_REQUIRE(ends);
+  BOOST_TEST(*runs == 4);
+  BOOST_TEST(!stack->run_last([](const std::exception_ptr&) {}));
 }
 
 BOOST_AUTO_TEST_CASE(a_callable_that_can_not_be_copied_in_leaves_nothing_behind) {

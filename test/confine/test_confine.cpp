@@ -217,7 +217,7 @@ BOOST_FIXTURE_TEST_CASE(what_the_rules_do_not_name_can_not_be_opened, Stage) {
 }
 
 BOOST_FIXTURE_TEST_CASE(what_may_be_written_can_not_be_executed, Stage) {
-  boost::filesystem::copy_file("/bin/true", folder + "/tool");
+  scene::copy_file("/bin/true", folder + "/tool");
   ::chmod((folder + "/tool").c_str(), 0755);
   pidfile = folder + "/pid";
   start({"landlock=ro:/usr,ro:/lib,ro:/lib64,rw:" + folder + ",rw:" + scene.path("channel"),

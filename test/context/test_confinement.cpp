@@ -289,7 +289,7 @@ BOOST_FIXTURE_TEST_CASE(new_privileges_are_ruled_out, Stage) {
 
 BOOST_FIXTURE_TEST_CASE(a_set_uid_program_gives_up_its_elevation, Stage) {
   const std::string copy = scene.path("probe");
-  boost::filesystem::copy_file(scene::argument(2), copy);  // the one that needs no library of ours
+  scene::copy_file(scene::argument(2), copy);  // the one that needs no library of ours
   BOOST_REQUIRE(::chown(copy.c_str(), 0, 0) == 0);
   BOOST_REQUIRE(::chmod(copy.c_str(), 06755) == 0);
   ::chmod(scene.folder().c_str(), 0755);

@@ -26,7 +26,7 @@ struct Fixture {
   daemonctx::Plan plan;
   daemonctx::Resources resources;
   daemonctx::ReadinessState readiness{plan, resources};
-  daemonctx::CleanupStack cleanups;
+  daemonctx::detail::CleanupStack cleanups;
   daemonctx::SignalDispatcher signals{{}, {}};
   Ending ending{{plan.options, cleanups, readiness, resources, signals}};
   std::string order;

@@ -695,6 +695,16 @@ BOOST_AUTO_TEST_CASE(where_its_directory_was_removed) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
+BOOST_AUTO_TEST_CASE(threads_that_were_joined_do_not_hinder_a_start) {
+  for (int n = 0; n < 20; ++n) {
+    Scene scene;
+    const auto result =
+        scene.run_probe({"raise_limit:4000", "join_threads:16", "daemon", "pidfile=" + scene.path("pid")});
+    BOOST_TEST(result.err == "");
+    BOOST_TEST(result.end.exited(0));
+  }
+}
+
 BOOST_AUTO_TEST_SUITE(an_interrupted_caller)
 
 BOOST_AUTO_TEST_CASE(takes_the_half_started_daemon_down_and_dies_of_its_signal) {

@@ -64,6 +64,18 @@ BOOST_AUTO_TEST_CASE(status_is_what_the_locks_say) {
   BOOST_TEST((age > -1s && age < scene::patience));
 }
 
+BOOST_AUTO_TEST_CASE(a_daemon_whose_main_thread_has_ended_is_known_and_stopped) {
+  Scene scene;
+  const Controller controller(scene.path("pid"));
+  const pid_t daemon = start(scene, {"end_main_thread"});
+  scene.expect("the main thread has ended");
+  BOOST_TEST((controller.status().state == DaemonState::running));
+  BOOST_TEST(controller.status().pid == daemon);
+  BOOST_TEST(controller.stop().pid == daemon);
+  scene.expect("stop");
+  BOOST_TEST(scene::await_end(daemon).exited(0));
+}
+
 BOOST_AUTO_TEST_CASE(a_daemon_is_starting_until_it_is_ready) {
   Scene scene;
   const Controller controller(scene.path("pid"));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -7,10 +8,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/filesystem/operations.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <thread>
+#include <vector>
 
 #include "probe.hpp"
 
@@ -30,6 +33,25 @@ void block(const std::string& signal) {
   sigemptyset(&set);
   sigaddset(&set, std::stoi(signal));
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
+// Each gives back descriptors of its own while it ends, and so is listed for long after it was joined.
+void join_threads(const std::string& count) {
+  std::vector<std::thread> threads;
+  for (int n = std::stoi(count); n > 0; --n) {
+    threads.emplace_back([] {
+      if (::unshare(CLONE_FILES) != 0) return;
+      while (::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0) != -1) continue;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+void raise_limit(const std::string& limit) {
+  rlimit wanted{};
+  ::getrlimit(RLIMIT_NOFILE, &wanted);
+  wanted.rlim_cur = std::min<rlim_t>(wanted.rlim_max, std::stoul(limit));
+  ::setrlimit(RLIMIT_NOFILE, &wanted);
 }
 
 void tell_limit(const std::string&) {
@@ -52,6 +74,8 @@ const std::map<std::string, CallerAction> caller_actions = {
            ::syscall(SYS_add_key, "user", name.c_str(), "secret", 6, -3 /* the session's */) != -1;
        say(made ? "has a key" : "there are no keys");
      }},
+    {"join_threads", join_threads},
+    {"raise_limit", raise_limit},
     {"lower", [](const std::string&) { say(::seteuid(::getuid()) == 0 ? "lowered" : "not lowered"); }},
     {"ignore", [](const std::string& signal) { ::signal(std::stoi(signal), SIG_IGN); }},
     {"open", open_descriptors_before},

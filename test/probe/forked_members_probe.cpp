@@ -42,7 +42,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using daemonctx::Cleanup;
-using daemonctx::CleanupStack;
 using daemonctx::Controller;
 using daemonctx::DaemonContext;
 using daemonctx::DaemonOptions;
@@ -66,8 +65,6 @@ struct World {
   int result = -1;    // in a child: to its parent
   DaemonContext* context = nullptr;
   std::optional<Cleanup> cleanup;  // of the context
-  CleanupStack& stack = *new CleanupStack;
-  std::optional<Cleanup> stacked;
   boost::asio::io_context* loop = nullptr;
   daemonctx::AsioSignals* asio = nullptr;
 };
@@ -319,37 +316,6 @@ const std::vector<Row> cleanup_rows = {
     {"daemonctx::Cleanup::release() const", [] { return unless(!world.cleanup->release(), "it is true"); }},
     {"daemonctx::Cleanup::run_now() const",
      [] { return unless(!world.cleanup->run_now(), "it is true") + inert(Cleanup()); }},
-    {"daemonctx::CleanupStack::push",
-     [] {
-       world.stack.push([] {});
-       world.stack.push([text = std::array<char, 200>()] { static_cast<void>(text); });
-       world.stacked->release();
-       return std::string();
-     }},
-    {"daemonctx::CleanupStack::run_last",
-     [] {
-       world.stack.run_last([](const std::exception_ptr&) {});
-       return std::string();
-     }},
-    {"daemonctx::CleanupStack::set_context",
-     [] {
-       CleanupStack own;
-       own.set_context(&context());
-       return inert(own.push([] { is_in_child("a cleanup of the child"); }));
-     }},
-    {"daemonctx::CleanupStack::~CleanupStack()",
-     [] {
-       world.stack.~CleanupStack();
-       return std::string();
-     }},
-    {"daemonctx::CleanupStack::CleanupStack()",
-     [] {
-       bool ran = false;
-       CleanupStack own;
-       own.push([&] { ran = true; });
-       own.run_last([](const std::exception_ptr&) {});
-       return unless(ran, "a child's own stack is dead");
-     }},
 };
 
 const std::vector<Row> manager_rows = {
@@ -721,7 +687,6 @@ const std::vector<Hammer> hammers = {
     [] { context().notify_ready(); },
     [] { context().notify_status("busy"); },
     [] { context().dispatch(); },
-    [] { world.stack.push([] {}).release(); },
     [] { static_cast<void>(context().stop_token().stop_requested()); },
 };
 
@@ -771,7 +736,6 @@ void enter_world(DaemonContext& context, const std::string& site) {
   world.cleanup = context.on_exit([] {
     if (!is_in_child("the parent's cleanup")) write_all(world.reports, "cleanup\n");
   });
-  world.stacked = world.stack.push([] {});
   context.on_reload([] { is_in_child("a reload"); });
   if (site == "own_thread") return;
   world.loop = new boost::asio::io_context;

@@ -136,6 +136,35 @@ void make_orphans(DaemonContext&, const std::string& count) {
   say("orphans reaped, own child " + std::to_string(WEXITSTATUS(status)));
 }
 
+// Not by pthread_exit(3), which would unwind the stack, and so end the context.
+void end_main_thread(DaemonContext& context, const std::string&) {
+  std::thread([&context] {
+    while (::syscall(SYS_tgkill, ::getpid(), ::getpid(), 0) == 0) {
+      std::ifstream stat("/proc/self/stat");
+      std::string text;
+      std::getline(stat, text);
+      if (text.find(") Z ") != std::string::npos) break;
+      std::this_thread::yield();
+    }
+    say("the main thread has ended");
+    context.wait();
+    say("stop");
+    std::exit(0);
+  }).detach();
+  ::syscall(SYS_exit, 0);
+}
+
+// Real-time signals, which all wait for the moment that they are let through.
+void raise_all_at_once(DaemonContext&, const std::string&) {
+  sigset_t all;
+  sigset_t former;
+  sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &former);
+  for (int number = SIGRTMIN; number <= SIGRTMAX; ++number) ::kill(::getpid(), number);
+  ::pthread_sigmask(SIG_SETMASK, &former, nullptr);
+  say("all have come");
+}
+
 void bind_port(DaemonContext&, const std::string& port) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
@@ -349,6 +378,8 @@ const std::map<std::string, ServiceAction> service_actions = {
        sigaddset(&set, std::stoi(signal));
        ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
      }},
+    {"end_main_thread", end_main_thread},
+    {"raise_all_at_once", raise_all_at_once},
     {"hang",
      [](DaemonContext&, const std::string&) {
        for (;;) ::pause();

@@ -612,6 +612,18 @@ BOOST_FIXTURE_TEST_CASE(a_stop_gets_through_to_a_worker_whose_action_never_comes
   }
 }
 
+BOOST_FIXTURE_TEST_CASE(all_signals_at_once_do_not_overflow_the_stack_of_the_handlers, Stage) {
+  scene::Words actions;
+  for (int number = SIGRTMIN; number <= SIGRTMAX; ++number)
+    actions.push_back("signal=" + std::to_string(number) + ":ignore");
+  actions.insert(actions.end(), {"raise_all_at_once", "tell_worker", "wait"});
+  start("first:10", actions);
+  scene.expect("all have come");
+  BOOST_TEST(worker().last == "none");
+  BOOST_TEST(stop().exited(0));
+  scene.expect("stop");
+}
+
 // ---- The monitor itself.
 
 BOOST_FIXTURE_TEST_CASE(a_monitor_is_never_woken, Stage) {

@@ -262,6 +262,12 @@ std::string contents(const std::string& file) {
 
 void write_file(const std::string& file, const std::string& text) { std::ofstream(file) << text; }
 
+void copy_file(const std::string& from, const std::string& to) {
+  write_file(to, contents(from));
+  fs::permissions(to, fs::status(from).permissions());
+  if (fs::file_size(to) != fs::file_size(from)) throw std::runtime_error("cannot copy " + from + " to " + to);
+}
+
 bool exists(const std::string& file) {
   struct stat found {};
   return ::lstat(file.c_str(), &found) == 0;

@@ -111,13 +111,15 @@ pid_t pid_in(const std::string& file);
 
 std::string contents(const std::string& file);
 void write_file(const std::string& file, const std::string& text);
+/// With its mode. Boost's function fails between file systems of some kernels, as from a disk to a tmpfs.
+void copy_file(const std::string& from, const std::string& to);
 bool exists(const std::string& file);
 
 /// The processes whose parent is this one, zombies included.
 std::vector<pid_t> children();
 
 /// How many rounds a test that provokes a race should do: `by_default`, or more if the environment variable
-/// DAEMONCTX_ROUNDS asks for more (test/run sets it). It never lowers the number.
+/// DAEMONCTX_ROUNDS asks for more, as in test/run --ci. It never lowers the number.
 int rounds(int by_default);
 
 /// The probe's path, from the test's command line.

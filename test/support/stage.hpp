@@ -70,7 +70,7 @@ struct Stage {
   /// A probe that needs no library of ours, and can be run from anywhere and by anybody.
   void use_probe_of_its_own() {
     program = scene.path("daemon_probe");
-    boost::filesystem::copy_file(argument(2), program);
+    copy_file(argument(2), program);
   }
 
   Running begin(Words words, const Surroundings& surroundings = {}) const {

@@ -15,9 +15,9 @@
 
 namespace daemonctx {
 
-class CleanupStack;
-
 namespace detail {
+
+class CleanupStack;
 
 /// One registered cleanup. A small callable lives in `place`, a larger one behind the entry.
 struct CleanupEntry {
@@ -42,15 +42,26 @@ struct CleanupEntryApart : CleanupEntry {
   F callable;
 };
 
-// A callable whose move may throw would leave a place taken.
-template <class F>
+// A callable whose construction may throw would leave a place taken.
+template <class F, class Given>
 inline constexpr bool fits_in_place =
     sizeof(F) <= sizeof(CleanupEntry::place) &&
-    alignof(F) <= alignof(std::max_align_t) && std::is_nothrow_move_constructible_v<F> &&
-    (!std::is_copy_constructible_v<F> || std::is_nothrow_copy_constructible_v<F>);
+    alignof(F) <= alignof(std::max_align_t) && std::is_nothrow_constructible_v<F, Given>;
+
+template <class F>
+class AtScopeEnd {
+ public:
+  explicit AtScopeEnd(F action) : action_(std::move(action)) {}
+  ~AtScopeEnd() { action_(); }
+  AtScopeEnd(const AtScopeEnd&) = delete;
+  AtScopeEnd& operator=(const AtScopeEnd&) = delete;
+
+ private:
+  F action_;
+};
 
 // While the process has one thread there is nobody to exclude, and two atomic operations for each call would cost
-// more than the call. No thread begins while the lock is held: all that runs under it is the move of a small callable.
+// more than the call. No thread begins while the lock is held: no code of the user's runs under it.
 class CleanupLock {
  public:
   explicit CleanupLock(std::mutex& mutex) : mutex_(is_single_threaded() ? nullptr : &mutex) {

@@ -89,6 +89,7 @@ MonitorResources DaemonContext::Impl::monitor_resources() {
       .status = readiness.status(),
       .notify_descriptor = resources.notify_descriptor,
       .worker = resources.worker,
+      .reload_notice = resources.reload_notice,
       .report = [this](const std::exception_ptr& error, std::string_view where) { report(error, where); }};
 }
 

@@ -20,7 +20,10 @@ class ReloadState {
 
   /// \param report gets what a reload throws.
   ReloadState(ReadinessState& readiness, Resources& resources, Report report)
-      : readiness_(readiness), resources_(resources), report_(std::move(report)) {}
+      : readiness_(readiness),
+        resources_(resources),
+        notice_(resources.reload_notice),
+        report_(std::move(report)) {}
 
   /// From now on this function is called, and others see that the daemon can be asked to reload.
   void offer(std::function<void()> reload);
@@ -42,11 +45,11 @@ class ReloadState {
 
   ReadinessState& readiness_;
   Resources& resources_;
+  ReloadNotice& notice_;
   Report report_;
   std::mutex mutex_;
   Function reload_;
   bool runs_again_ = false;  // asked for while one was under way
-  ReloadNotice notice_;
 };
 
 }  // namespace daemonctx

@@ -26,6 +26,7 @@ class Resources {
   std::vector<ListenDescriptor> listen_descriptors;
   Directories directories;
   WorkerSelf worker;
+  ReloadNotice reload_notice;  ///< a worker inherits the monitor's
   int notify_descriptor = -1;
   bool left_root = false;
 

@@ -118,8 +118,7 @@ void at_exit() noexcept {
 
 // An exception that nobody catches. The thread that made the context runs the end; any other leaves it to whoever is at it
 // already.
-void end_by_terminate() noexcept {
-  const bool is_first = claim_process();
+void end_by_terminate(bool is_first) noexcept {
   const bool is_late = end_runs_elsewhere() || !is_first;
   {
     const Visit visit(any_context);
@@ -142,9 +141,10 @@ bool says_what_it_was(std::terminate_handler handler) noexcept {
 
 [[noreturn]] void at_terminate() noexcept {
   const std::terminate_handler former = the_end.former_terminate_handler;
+  const bool is_first = is_owner() && claim_process();
   const bool reports = is_owner() && !the_end.has_reported_termination.exchange(true);
   forget_visits_of_this_thread();
-  if (reports) end_by_terminate();
+  if (reports) end_by_terminate(is_first);
   else await_end();
   if (former != nullptr && !(reports && says_what_it_was(former))) former();
   std::abort();
@@ -156,7 +156,11 @@ void register_end_handlers(const EndHooks& hooks, std::chrono::milliseconds pati
   the_end.hooks = &hooks;
   the_end.patience = patience.count();
   // Each time anew: cleanups may use what was made before their context, but not before an earlier one.
-  if (std::atexit(at_exit) != 0) throw std::bad_alloc();
+  // Several, since the C library takes one off its list before it calls it: a second thread in std::exit must find another.
+  constexpr int threads_at_once = 4;
+  for (int n = 0; n < threads_at_once; ++n) {
+    if (std::atexit(at_exit) != 0) throw std::bad_alloc();
+  }
   const std::terminate_handler former = std::set_terminate(at_terminate);
   if (former != &at_terminate) the_end.former_terminate_handler = former;
 }

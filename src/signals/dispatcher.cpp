@@ -213,9 +213,10 @@ void SignalDispatcher::deliver() {
 void SignalDispatcher::uninstall(bool process_ends) noexcept {
   constexpr std::chrono::seconds longest{5};  // for a start that fails; an end has stopped it before
   stop_thread(longest);
-  if (!std::exchange(installs_, false)) return;
+  if (!installs_.exchange(false)) return;
   forks_.reset();
   signal_inbox.receives = false;
+  const std::lock_guard lock(map_mutex_);
   for (const Installed& one : installed_) {
     const bool stays = stays_handled_after_stop(one.number) || (process_ends && !is_terminating(one.number));
     if (!stays) posix::sigaction(one.number, &one.former, nullptr);

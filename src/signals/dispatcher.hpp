@@ -120,7 +120,7 @@ class SignalDispatcher {
   std::mutex map_mutex_;
   std::map<int, Entry> map_;
   Hooks hooks_;
-  bool installs_ = false;
+  std::atomic<bool> installs_ = false;
   bool detached_ = false;
   bool has_thread_ = false;  // of its own
   std::stop_source stop_source_;

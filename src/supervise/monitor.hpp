@@ -81,7 +81,6 @@ class Monitor {
   Clock::time_point last_message_at_;
   Clock::time_point kill_at_ = Clock::time_point::max();
 
-  ReloadNotice reload_notice_;  // what others are shown
   bool was_ever_ready_ = false;
   bool stopping_ = false;
 };

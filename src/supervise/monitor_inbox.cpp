@@ -31,9 +31,10 @@ void Monitor::handle(WorkerMessage message) {
     return;
   }
   if (auto notice = told_reload(text)) {
-    if (notice->finished - reload_notice_.finished > 1) return;  // reloads are counted one by one
+    if (notice->finished - resources_.reload_notice.finished > 1) return;  // reloads are counted one by one
     offers_reload_ = true;
-    if (notice->running || notice->finished != reload_notice_.finished) signals_.acknowledge(SIGHUP);
+    if (notice->running || notice->finished != resources_.reload_notice.finished)
+      signals_.acknowledge(SIGHUP);
     return show_reload(std::move(*notice));
   }
   if (const auto number = mapped_signal(text)) {
@@ -77,17 +78,17 @@ void Monitor::reopen_output(UniqueFd asker) noexcept {
 }
 
 void Monitor::show_reload(ReloadNotice notice) noexcept {
-  reload_notice_ = std::move(notice);
+  resources_.reload_notice = std::move(notice);
   if (!resources_.pidfile) return;
-  show_outcome(resources_.pidfile.fd(), reload_notice_);
+  show_outcome(resources_.pidfile.fd(), resources_.reload_notice);
   resources_.pidfile.rewrite_pid();
 }
 
 // Whoever waits for the outcome of a reload that the worker did not survive, or has not begun.
 void Monitor::end_reload() {
   if (offers_reload_) signals_.requeue(SIGHUP);
-  if (!reload_notice_.running) return;
-  show_reload({reload_notice_.finished + 1, false, true, "the worker ended meanwhile"});
+  if (!resources_.reload_notice.running) return;
+  show_reload({resources_.reload_notice.finished + 1, false, true, "the worker ended meanwhile"});
 }
 
 void Monitor::show() noexcept {

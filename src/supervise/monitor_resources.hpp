@@ -13,6 +13,7 @@
 #include "manager/sd_notify.hpp"
 #include "output/redirection.hpp"
 #include "pidfile/pidfile.hpp"
+#include "pidfile/reload_status.hpp"
 #include "supervise/worker_self.hpp"
 
 namespace daemonctx {
@@ -28,9 +29,10 @@ struct MonitorResources {
   SdNotify& manager;
   Pidfile& pidfile;
   Redirection& redirection;
-  StatusWriter& status;    ///< to the caller, until the first worker is ready
-  int& notify_descriptor;  ///< to the supervisor, until then
-  WorkerSelf& worker;      ///< filled in for the worker that is forked next
+  StatusWriter& status;         ///< to the caller, until the first worker is ready
+  int& notify_descriptor;       ///< to the supervisor, until then
+  WorkerSelf& worker;           ///< filled in for the worker that is forked next
+  ReloadNotice& reload_notice;  ///< what others are shown; the next worker goes on counting from it
 
   std::function<void(const std::exception_ptr& error, std::string_view where)> report;
 };

@@ -147,8 +147,9 @@ def main():
         problems.extend(f"{name} {problem}" for name in sorted(names))
 
     known = set(rows)
-    note({name for name in exported - known if not is_exempt(name)}, "is exported and has no row")
-    note(inline - known - set(EXEMPT_INLINE), "is inline and has no row")
+    without_row = {name for name in (exported | inline) - known - set(EXEMPT_INLINE) if not is_exempt(name)}
+    note(without_row & exported, "is exported and has no row")
+    note(without_row - exported, "is inline and has no row")
     note(known - exported - inline, "has a row, and is neither exported nor inline")
     note({name for name in rows if rows.count(name) > 1}, "has two rows")
     whole = {name for name in EXEMPT if not name.endswith("*")}

@@ -29,7 +29,6 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <array>
 #include <boost/test/unit_test.hpp>
 #include <cstdlib>
 #include <iterator>
@@ -325,13 +324,6 @@ std::set<int> expected_ends(const Row& row) {
     if (row.together || leaves_scope || way.place == Place::cleanup) ends.insert(raw_end(way, place));
     // The cleanups, and with them the first way, wait for an action that runs: its exit comes before theirs.
     if (row.first().place == Place::cleanup && way.before) ends.insert(raw_end(way, place));
-  }
-  // After the end of a scope a signal does again what it did before the context.
-  constexpr std::array signals = {SIGUSR1, SIGUSR2, SIGALRM};
-  for (std::size_t place = 0; row.together && place < row.ways.size(); ++place) {
-    const bool raises = row.ways[place].place == Place::own_thread || row.ways[place].place == Place::wait;
-    const bool is_scope_there = row.has(Effect::scope) || row.has(Effect::thrown);
-    if (raises && is_scope_there) ends.insert(signals.at(place));
   }
   return ends;
 }

@@ -92,7 +92,7 @@ BOOST_FIXTURE_TEST_CASE(a_function_is_destroyed_outside_the_lock, Fixture) {
     }
   };
   int runs = 0;
-  reload.offer([offers = std::make_shared<Offers>(reload, runs)] {});
+  reload.offer([offers = std::shared_ptr<Offers>(new Offers{reload, runs})] {});
   reload.offer([] {});
   reload.run();
   BOOST_TEST(runs <= 1);  // either offer may be the last one

@@ -105,6 +105,10 @@ void DaemonContext::Impl::offer_reload(std::function<void()> function) {
   reload.offer(std::move(function));
   map_signal(SIGHUP, StandardAction::reload);
   reload.show_offer();
+  // Whoever is told of it by the service must find it shown: the monitor reads this after the offer.
+  if (resources.worker.is_worker()) {
+    static_cast<void>(resources.manager.barrier(longest_barrier, "X_DAEMONCTX_BARRIER=1"));
+  }
 }
 
 void DaemonContext::Impl::fail(std::string_view text) noexcept {
@@ -137,8 +141,8 @@ DaemonContext::~DaemonContext() {
 
 detail::CleanupVisit::CleanupVisit(const DaemonContext* context) noexcept {
   static_assert(sizeof(process::Visit) <= sizeof visit_ && alignof(process::Visit) <= alignof(void*));
-  const auto* visit = ::new (static_cast<void*>(visit_)) process::Visit(context);
-  if (*visit) cleanups_ = &static_cast<DaemonContext::Impl*>(visit->state())->cleanups;
+  const process::Visit& visit = *::new (static_cast<void*>(visit_)) process::Visit(context);
+  if (visit) cleanups_ = &static_cast<DaemonContext::Impl*>(visit.state())->cleanups;
 }
 
 detail::CleanupVisit::~CleanupVisit() { std::launder(reinterpret_cast<process::Visit*>(visit_))->~Visit(); }
@@ -248,7 +252,8 @@ int run(DaemonOptions options, const std::function<int(DaemonContext&)>& body) {
     DaemonContext context(std::move(options));
     return run(context, body);
   } catch (const std::exception& error) {
-    write_to_stderr(error_line({}, error.what()));
+    const std::string line = error_line({}, error.what());
+    write_to_stderr(line);
     return EXIT_FAILURE;
   }
 }

@@ -21,8 +21,9 @@ void report_error(const ErrorHandler& handler, const std::exception_ptr& error,
                   std::string_view where) noexcept {
   const bool is_nested = std::exchange(is_in_handler, true);
   try {
-    if (handler && !is_nested) handler(error, where);
-    else write_to_stderr(error_line(where, describe(error)));
+    const std::string line = handler && !is_nested ? std::string() : error_line(where, describe(error));
+    if (line.empty()) handler(error, where);
+    else write_to_stderr(line);
   } catch (...) {  // there is nobody else to tell
     static_cast<void>(0);
   }

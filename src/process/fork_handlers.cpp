@@ -80,7 +80,8 @@ void unlock_descriptors(void*) noexcept { unlock_private_descriptors(); }
 
 }  // namespace
 
-ForkHookScope::ForkHookScope(ForkRank rank, ForkHook hook) noexcept : rank_(rank), object_(hook.object) {
+ForkHookScope::ForkHookScope(ForkRank rank, const ForkHook& hook) noexcept
+    : rank_(rank), object_(hook.object) {
   const std::lock_guard lock(hooks_mutex);
   hook_of(rank) = hook;
 }

@@ -19,7 +19,7 @@ struct ForkHook {
 /// Registers a hook for the length of a scope. One of each rank at a time. Thread-safe.
 class ForkHookScope {
  public:
-  ForkHookScope(ForkRank rank, ForkHook hook) noexcept;
+  ForkHookScope(ForkRank rank, const ForkHook& hook) noexcept;
   ~ForkHookScope();
   ForkHookScope(const ForkHookScope&) = delete;
   ForkHookScope& operator=(const ForkHookScope&) = delete;

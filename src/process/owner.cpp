@@ -21,7 +21,8 @@ bool wipes_on_fork(void* page, std::size_t size) noexcept {
   return posix::madvise(page, size, impossible_advice) == -1 &&
          posix::madvise(page, size, MADV_WIPEONFORK) == 0;
 #else
-  static_cast<void>(page), static_cast<void>(size);
+  static_cast<void>(page);
+  static_cast<void>(size);
   return false;
 #endif
 }

@@ -37,13 +37,13 @@ std::string error_line(std::string_view where, const std::string& text) {
   return one_line(result + text) + '\n';
 }
 
-void write_to_stderr(std::string_view text) noexcept {
+void write_to_stderr(const std::string& text) noexcept {
   posix::NoWriteSignal scope;
-  while (!text.empty()) {
-    const auto size = posix::retry([&] { return posix::write(STDERR_FILENO, text.data(), text.size()); });
+  for (std::size_t at = 0; at < text.size();) {
+    const auto size = posix::retry([&] { return posix::write(STDERR_FILENO, &text[at], text.size() - at); });
     if (size == -1) scope.failed(errno);
     if (size <= 0) return;
-    text.remove_prefix(static_cast<std::size_t>(size));
+    at += static_cast<std::size_t>(size);
   }
 }
 

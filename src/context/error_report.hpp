@@ -18,6 +18,6 @@ void report_error(const ErrorHandler& handler, const std::exception_ptr& error,
 std::string error_line(std::string_view where, const std::string& text);
 
 /// Writes to standard error; a reader that is gone is no signal.
-void write_to_stderr(std::string_view text) noexcept;
+void write_to_stderr(const std::string& text) noexcept;
 
 }  // namespace daemonctx

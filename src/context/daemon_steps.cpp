@@ -64,7 +64,8 @@ int tie_to_monitor(Impl& impl) noexcept {
 int run_before_drop(Impl& impl) noexcept {
   if (!impl.plan.options.before_drop) return 0;
   try {
-    const long threads = impl.plan.is_restricted() ? posix::settled_threads(1) : 0;
+    // Not what the C library says: an emulator's thread is to count on both sides.
+    const long threads = impl.plan.is_restricted() ? posix::count_threads() : 0;
     const posix::ChildTrap trap;
     impl.plan.options.before_drop();
     if (!impl.plan.is_restricted() || posix::settled_threads(threads) <= threads) return 0;

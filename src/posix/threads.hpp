@@ -32,7 +32,8 @@ inline long count_threads() noexcept {
 /// The same once it is at most `wanted`, or after a while at the latest: a thread that was joined is still listed for
 /// a moment. Where the C library knows of one thread, that is the answer.
 inline long settled_threads(long wanted) noexcept {
-  constexpr std::chrono::milliseconds patience{50};
+  // On a busy machine. Only a start that is refused takes it all.
+  constexpr std::chrono::milliseconds patience{250};
   if (is_single_threaded()) return 1;
   long count = count_threads();
   for (const auto deadline = deadline_in(patience); count > wanted && Clock::now() < deadline;) {

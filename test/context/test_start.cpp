@@ -705,6 +705,20 @@ BOOST_AUTO_TEST_CASE(threads_that_were_joined_do_not_hinder_a_start) {
   }
 }
 
+// An emulator shows a second thread for ever.
+BOOST_AUTO_TEST_CASE(a_thread_that_the_c_library_does_not_know_refuses_no_start) {
+  Scene scene;
+  const auto detached = scene.run_probe({"foreign_thread", "daemon", "facts"});
+  BOOST_TEST(detached.err == "");
+  BOOST_TEST(detached.end.exited(0));
+  BOOST_TEST(scene.facts().at("threads") == "1");
+  const auto restricted =
+      scene.run_probe({"foreign_thread", "daemon", "detach=never", "no_new_privileges=yes",
+                       "before_drop=join_thread", "say:started"});
+  BOOST_TEST(restricted.err == "");
+  BOOST_TEST(restricted.end.exited(0));
+}
+
 BOOST_AUTO_TEST_SUITE(an_interrupted_caller)
 
 BOOST_AUTO_TEST_CASE(takes_the_half_started_daemon_down_and_dies_of_its_signal) {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/filesystem/operations.hpp>
 #include <cstdio>
 #include <cstdlib>
@@ -60,6 +61,17 @@ void tell_limit(const std::string&) {
   say("descriptors up to " + std::to_string(limit.rlim_cur));
 }
 
+__attribute__((no_sanitize("address", "thread"))) int sleep_for_ever(void*) {
+  for (;;) ::syscall(SYS_pause);
+}
+
+// One that the C library knows nothing of, as an emulator has.
+void start_foreign_thread(const std::string&) {
+  alignas(16) static std::array<char, 64UL * 1024> stack;
+  constexpr int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+  if (::clone(sleep_for_ever, stack.data() + stack.size(), flags, nullptr) == -1) std::exit(98);
+}
+
 }  // namespace
 
 const std::map<std::string, CallerAction> caller_actions = {
@@ -75,6 +87,7 @@ const std::map<std::string, CallerAction> caller_actions = {
        say(made ? "has a key" : "there are no keys");
      }},
     {"join_threads", join_threads},
+    {"foreign_thread", start_foreign_thread},
     {"raise_limit", raise_limit},
     {"lower", [](const std::string&) { say(::seteuid(::getuid()) == 0 ? "lowered" : "not lowered"); }},
     {"ignore", [](const std::string& signal) { ::signal(std::stoi(signal), SIG_IGN); }},

@@ -195,6 +195,7 @@ const std::map<std::string, OptionSetter> option_setters = {
          if (v.rfind("throw ", 0) == 0) throw std::runtime_error(v.substr(6));
          if (v == "fork" && ::fork() == 0) throw std::runtime_error("a child of the callback's");
          if (v == "thread") std::thread([] { ::pause(); }).detach();
+         if (v == "join_thread") std::thread([] {}).join();
          if (v == "become" && (::prctl(PR_SET_KEEPCAPS, 1) != 0 || ::setresgid(65534, 65534, 65534) != 0 ||
                                ::setresuid(65534, 65534, 65534) != 0))
            throw std::runtime_error("cannot become nobody");

@@ -2,7 +2,9 @@
 #define BOOST_TEST_MODULE dispatcher
 #include "signals/dispatcher.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,7 +12,9 @@
 #include <future>
 #include <stdexcept>
 
+#include "features.hpp"
 #include "process/owner.hpp"
+#include "signals/inbox.hpp"
 
 using namespace daemonctx;
 using namespace std::chrono_literals;
@@ -192,17 +196,6 @@ BOOST_AUTO_TEST_CASE(everything_is_put_back_as_it_was) {
   ::pthread_sigmask(SIG_SETMASK, &blocked, nullptr);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_child_made_by_vfork_does_not_write_into_the_parents_notes, Fixture) {
-  const pid_t child = ::vfork();
-  if (child == 0) {
-    ::kill(::getpid(), SIGTERM);  // the handler runs in the child, on shared memory
-    ::_exit(0);
-  }
-  ::waitpid(child, nullptr, 0);
-  BOOST_TEST(!dispatcher.stop_requested());
-  BOOST_TEST(!readable(dispatcher.fd()));
-}
-
 BOOST_FIXTURE_TEST_CASE(a_callback_of_the_token_may_wait_for_a_thread_that_waits_for_the_stop, Fixture) {
   std::thread waiter([&] { dispatcher.wait_until(Clock::time_point::max()); });
   const std::stop_callback joins(dispatcher.stop_token(), [&] { waiter.join(); });
@@ -230,6 +223,129 @@ BOOST_FIXTURE_TEST_CASE(a_map_entry_can_be_added_later, Fixture) {
   ::raise(SIGALRM);
   dispatcher.dispatch();
   BOOST_TEST(seen == SIGALRM);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_replaced_action_may_map_signals_while_it_is_destroyed, Fixture) {
+  int seen = 0;
+  const auto maps = [&](int*) { dispatcher.map(SIGALRM, [&](const SignalInfo&) { ++seen; }); };
+  dispatcher.map(SIGALRM, [held = std::shared_ptr<int>(nullptr, maps)](const SignalInfo&) {});
+  dispatcher.map(SIGALRM, [](const SignalInfo&) {});
+  ::raise(SIGALRM);
+  dispatcher.dispatch();
+  BOOST_TEST(seen == 1);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_thread_that_ends_in_its_action_leaves_the_other_signals_to_the_next, Fixture) {
+  dispatcher.map(SIGALRM, [](const SignalInfo&) { ::pthread_exit(nullptr); });
+  ::raise(SIGALRM);
+  ::raise(SIGWINCH);  // a later number
+  std::thread([&] { dispatcher.dispatch(); }).join();
+  BOOST_TEST(reopens == 0);
+  BOOST_TEST(readable(dispatcher.fd()));
+  dispatcher.dispatch();
+  BOOST_TEST(reopens == 1);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_stop_that_the_waiting_thread_is_told_of_wakes_others_at_once, Fixture) {
+  signal_inbox.waiter = ::pthread_self();
+  ::raise(SIGUSR1);
+  BOOST_TEST(!readable(dispatcher.fd()));
+  ::raise(SIGTERM);
+  BOOST_TEST(readable(dispatcher.fd()));
+  signal_inbox.waiter = pthread_t{};
+}
+
+// ---- Children that no fork handler has seen.
+
+namespace {
+
+// True if it died of SIGTERM.
+bool was_terminated(pid_t child) {
+  int status = 0;
+  BOOST_TEST(::waitpid(child, &status, 0) == child);
+  return WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM;
+}
+
+struct Childbed : Fixture {
+  ~Childbed() {
+    BOOST_TEST(!dispatcher.stop_requested());
+    BOOST_TEST(!readable(dispatcher.fd()));
+    ::raise(SIGUSR1);  // handlers and notes are as they were
+    dispatcher.dispatch();
+    BOOST_TEST(calls == 1);
+  }
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_CASE(a_child_made_by_clone_dies_of_its_signal, Childbed) {
+  const auto child = static_cast<pid_t>(::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr));
+  if (child == 0) {
+    ::kill(::getpid(), SIGTERM);
+    ::_exit(0);
+  }
+  BOOST_TEST(was_terminated(child));
+}
+
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
+BOOST_FIXTURE_TEST_CASE(a_child_made_without_fork_handlers_dies_of_its_signal, Childbed) {
+  const pid_t child = ::_Fork();
+  if (child == 0) {
+    ::kill(::getpid(), SIGTERM);
+    ::_exit(0);
+  }
+  BOOST_TEST(was_terminated(child));
+}
+#endif
+
+// The handler runs in the child, on memory that it shares with the parent.
+BOOST_FIXTURE_TEST_CASE(a_child_made_by_vfork_dies_of_its_signal, Childbed) {
+  const pid_t child = ::vfork();
+  if (child == 0) {
+    ::kill(::getpid(), SIGTERM);
+    ::_exit(0);
+  }
+  BOOST_TEST(was_terminated(child));
+}
+
+#if DAEMONCTX_USE_VFORK  // the thread sanitizer forks instead, and keeps signals from the child
+BOOST_FIXTURE_TEST_CASE(a_child_made_by_vfork_dies_of_a_signal_that_reaches_it_later, Childbed) {
+  int ends[2] = {};
+  BOOST_REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+  std::thread killer([&] {
+    pid_t waiting = 0;
+    if (::read(ends[0], &waiting, sizeof waiting) == sizeof waiting) ::kill(waiting, SIGTERM);
+  });
+  const pid_t child = ::vfork();
+  if (child == 0) {
+    const pid_t self = ::getpid();
+    if (::write(ends[1], &self, sizeof self) == -1) ::_exit(1);
+    for (int n = 0; n < 1000; ++n) ::poll(nullptr, 0, 10);
+    ::_exit(0);
+  }
+  killer.join();
+  BOOST_TEST(was_terminated(child));
+  for (const int end : ends) ::close(end);
+}
+#endif
+
+BOOST_AUTO_TEST_CASE(after_the_end_a_stopped_daemon_ignores_another_stop_and_its_children_do_not) {
+  struct sigaction former {};
+  ::sigaction(SIGTERM, nullptr, &former);
+  {
+    process::become_owner();
+    SignalDispatcher dispatcher(SignalMap{{SIGTERM, terminate}}, {});
+    BOOST_REQUIRE(dispatcher.install(true) == 0);
+    ::raise(SIGTERM);
+  }
+  ::raise(SIGTERM);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::kill(::getpid(), SIGTERM);
+    ::_exit(0);
+  }
+  BOOST_TEST(was_terminated(child));
+  ::sigaction(SIGTERM, &former, nullptr);
 }
 
 // ---- A flood of signals, or actions slower than their signal.

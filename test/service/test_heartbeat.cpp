@@ -122,6 +122,12 @@ BOOST_AUTO_TEST_CASE(a_wrong_setting_is_said_before_anything_is_started) {
 
 namespace {
 
+// In a new process, if it is root's.
+void become_nobody() {
+  if (::geteuid() != 0) return;
+  if (::setgroups(0, nullptr) != 0 || ::setgid(nobody) != 0 || ::setuid(nobody) != 0) ::_exit(126);
+}
+
 // A user with a home directory: nobody, if the test is root's.
 struct User {
   Scene scene = {};
@@ -140,8 +146,7 @@ struct User {
     return Scene::run(command, [&] {
       for (const char* name : {"HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"}) ::unsetenv(name);
       for (const auto& [name, value] : variables) ::setenv(name.c_str(), value.c_str(), 1);
-      if (::geteuid() != 0) return;
-      if (::setgroups(0, nullptr) != 0 || ::setgid(nobody) != 0 || ::setuid(nobody) != 0) ::_exit(126);
+      become_nobody();
     });
   }
 
@@ -179,7 +184,7 @@ BOOST_FIXTURE_TEST_CASE(in_the_foreground_a_user_without_a_home_needs_none, User
   auto service = Scene::start({heartbeat(), "run", "--pidfile", home + "/pid"}, [&] {
     for (const char* name : {"XDG_RUNTIME_DIR", "XDG_STATE_HOME"}) ::unsetenv(name);
     ::setenv("HOME", "/", 1);
-    if (::geteuid() == 0 && (::setgroups(0, nullptr) != 0 || ::setuid(nobody) != 0)) ::_exit(126);
+    become_nobody();
   });
   BOOST_TEST(scene::eventually([&] { return scene::pid_in(home + "/pid") == service.pid(); }));
   ::kill(service.pid(), SIGTERM);

@@ -12,7 +12,7 @@ slice_debian13() {
   local status=0 log=$build_root/debian13.log summary
   require "${debian13_packages[@]}" || true  # without them it says so, and is skipped
   mkdir -p "$build_root"
-  "$root/test/debian13" "${debian13_kinds[@]}" </dev/null 2>&1 | tee "$log" || status=${PIPESTATUS[0]}
+  more_rounds "$root/test/debian13" "${debian13_kinds[@]}" </dev/null 2>&1 | tee "$log" || status=${PIPESTATUS[0]}
   summary=$(tail -n 1 "$log")
   if ((status == 77)); then
     skipped=$((skipped + 1))

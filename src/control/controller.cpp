@@ -154,7 +154,7 @@ void check(const std::error_code& error, const std::string& task, const fs::path
 }  // namespace
 
 const char* to_string(DaemonState state) noexcept {
-  constexpr std::array names = {"running", "starting", "stopped", "stale", "unknown"};
+  constexpr auto names = std::to_array({"running", "starting", "stopped", "stale", "unknown"});
   return names.at(static_cast<std::size_t>(state));
 }
 

@@ -5,6 +5,7 @@
 
 #include "posix/futex.hpp"
 #include "posix/threads.hpp"
+#include "process/crash_note.hpp"
 #include "process/end_of_process.hpp"
 #include "process/fork_handlers.hpp"
 #include "process/interruption_note.hpp"
@@ -15,6 +16,7 @@ namespace daemonctx::process {
 
 constinit PidfileClaim pidfile_claim;
 constinit InterruptionNote interruption_note;
+constinit CrashState crash_state;
 
 namespace {
 

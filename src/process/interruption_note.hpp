@@ -14,6 +14,6 @@ struct InterruptionNote {
   std::atomic<int> wake_fd = -1;  ///< -1: nobody waits
 };
 
-extern InterruptionNote interruption_note;
+extern constinit InterruptionNote interruption_note;
 
 }  // namespace daemonctx::process

@@ -19,7 +19,7 @@ struct PidfileClaim {
   std::atomic<int> open_readers = 0;
 };
 
-extern PidfileClaim pidfile_claim;
+extern constinit PidfileClaim pidfile_claim;
 
 /// For a process that was just forked: the threads that read are not there.
 inline void forget_open_readers() noexcept { pidfile_claim.open_readers = 0; }

@@ -286,13 +286,13 @@ void SignalDispatcher::act(StandardAction action) {
 
 void SignalDispatcher::request_stop() noexcept {
   // Before the callbacks of the token: one of them may wait for a thread that waits here.
-  signal_inbox.note_stop();
+  note_stop();
   signal_inbox.wake.notify();
   stop_source_.request_stop();
 }
 
 void SignalDispatcher::end_waits() noexcept {
-  signal_inbox.end_waits();
+  end_all_waits();
   if (waiting_ > 0) signal_inbox.wake.notify();
 }
 

@@ -1,75 +1,26 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <pthread.h>
 #include <signal.h>
-#include <sys/types.h>
 
-#include <array>
-#include <atomic>
 #include <cstdint>
-#include <type_traits>
 
-#include "daemonctx/signal_map.hpp"
-#include "posix/futex.hpp"
-#include "posix/wake_fd.hpp"
+#include "process/signal_inbox.hpp"
 
 namespace daemonctx {
 
-static_assert(NSIG - 1 <= 64, "a bit for each signal");
-static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<pthread_t>::is_always_lock_free,
-              "what a signal handler touches must not lock");
+using process::signal_inbox;
 
 constexpr std::uint64_t signal_bit(int number) noexcept { return std::uint64_t{1} << (number - 1); }
 
-/// The last values that came with one signal. Handlers of the same signal may run in several threads at once; one of
-/// them writes, the others' signals are as good as simultaneous. A reader that is disturbed reads again.
-class SignalSlot {
- public:
-  void store(const siginfo_t& info) noexcept;  ///< async-signal-safe
-  SignalInfo load(int number) const noexcept;
-  void clear() noexcept;
+/// Remembers the stop, and ends the waits. Async-signal-safe.
+void note_stop() noexcept;
 
- private:
-  std::atomic<bool> writing_ = false;
-  std::atomic<unsigned> version_ = 0;
-  std::atomic<pid_t> pid_ = 0;
-  std::atomic<uid_t> uid_ = 0;
-  std::atomic<int> value_ = 0;
-  std::atomic<bool> by_kernel_ = false;
-};
+/// Wakes the threads that wait for `SignalInbox::waits_end` alone. Async-signal-safe.
+void end_all_waits() noexcept;
 
-/// All that the signal handler knows, and where it notes what arrived. There is one in a process.
-struct SignalInbox {
-  std::atomic<pid_t> owner = 0;  ///< a child made by vfork(2) shares this memory and must not write to it
-  std::atomic<bool> receives = false;  ///< there is a dispatcher
-  std::atomic<std::uint64_t> pending = 0;
-  std::atomic<std::uint64_t> terminating = 0;
-  std::atomic<bool> stop = false;
-  posix::FutexWord waits_end =
-      0;  ///< not 0: nobody is to wait any more, for a stop or the end of the context
-  std::atomic<pthread_t> waiter = {};  ///< inside ppoll(2), which a signal to this thread ends by itself
-  posix::LastingWakeFd wake;           ///< closed only in a child: a handler may be about to write to it
-  std::array<SignalSlot, NSIG> slots;
-
-  /// Forgets what a fork or an earlier dispatcher may have left, half done perhaps.
-  void clear() noexcept;
-
-  /// Remembers the stop, and ends the waits. Async-signal-safe.
-  void note_stop() noexcept;
-
-  /// Wakes the threads that wait for `waits_end` alone. Async-signal-safe.
-  void end_waits() noexcept;
-
-  /// Notes a signal of this process's. A child that no fork handler has seen has the handler too, and no dispatcher: there
-  /// the signal has its default action. Async-signal-safe.
-  void receive(int number, const siginfo_t& info) noexcept;
-};
-
-extern constinit SignalInbox signal_inbox;  // usable before main, and after exit
-static_assert(std::is_trivially_destructible_v<SignalInbox>);
-
-/// The handler, as sigaction(2) takes it.
+/// The handler, as sigaction(2) takes it: it notes a signal of this process. A child that no fork handler has seen has
+/// this handler and no dispatcher: there the signal has its default action.
 void note_signal(int number, siginfo_t* info, void* context) noexcept;
 
 }  // namespace daemonctx

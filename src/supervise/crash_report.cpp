@@ -9,15 +9,10 @@
 #include <posix/syscalls.hpp>
 #include <span>
 
-namespace daemonctx::posix {
+namespace daemonctx {
 namespace {
 
-constexpr std::array crash_signals = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
-
-CrashNote* crash_note = nullptr;
-
-// Every handler blocks all signals, so that no two lie on it at once.
-alignas(64) std::array<std::byte, 32UL * 1024> handler_stack;
+constexpr auto crash_signals = std::to_array({SIGSEGV, SIGBUS, SIGFPE, SIGILL});
 
 // For the handler itself, beside what the kernel saves of the processor's state there.
 constexpr std::size_t room_for_handler = 16UL * 1024;
@@ -35,12 +30,14 @@ void leave_note(int number, siginfo_t* info, void*) noexcept {
     posix::kill(posix::getpid(), number);
     return;
   }
-  crash_note->address = reinterpret_cast<std::uintptr_t>(info->si_addr);
-  crash_note->pid = posix::getpid();
-  crash_note->signal = number;
+  process::CrashNote& note = *process::crash_state.own.load();
+  note.address = reinterpret_cast<std::uintptr_t>(info->si_addr);
+  note.pid = posix::getpid();
+  note.signal = number;
 }
 
 std::span<std::byte> stack_for_handler() noexcept {
+  auto& handler_stack = process::crash_state.handler_stack;
   const std::size_t needed = saved_state_size() + room_for_handler;
   if (needed <= handler_stack.size()) return handler_stack;
   void* const memory =
@@ -61,18 +58,18 @@ void use_handler_stack() noexcept {
 
 }  // namespace
 
-CrashNote* share_crash_note() noexcept {
-  static void* memory = MAP_FAILED;  // stays: a worker's handler may use it at any time
-  if (memory == MAP_FAILED) {
-    memory =
-        posix::mmap(nullptr, sizeof(CrashNote), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  }
-  return memory == MAP_FAILED ? nullptr : new (memory) CrashNote;
+process::CrashNote* share_crash_note() noexcept {
+  auto& shared = process::crash_state.shared;
+  if (shared != nullptr) return new (shared.load()) process::CrashNote;
+  void* const memory = posix::mmap(nullptr, sizeof(process::CrashNote), PROT_READ | PROT_WRITE,
+                                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory != MAP_FAILED) shared = new (memory) process::CrashNote;
+  return shared;
 }
 
-void note_crashes(CrashNote* note) noexcept {
+void note_crashes(process::CrashNote* note) noexcept {
   if (note == nullptr) return;
-  crash_note = note;
+  process::crash_state.own = note;
   use_handler_stack();
   for (const int number : crash_signals) {
     struct sigaction former {};
@@ -85,4 +82,4 @@ void note_crashes(CrashNote* note) noexcept {
   }
 }
 
-}  // namespace daemonctx::posix
+}  // namespace daemonctx

@@ -43,7 +43,7 @@ Monitor::Monitor(MonitorResources resources)
       policy_(resources_.policy),
       backoff_(policy_),
       signals_(resources_.signal_map, [this] { request_stop(); }),
-      crash_note_(posix::share_crash_note()) {}
+      crash_note_(share_crash_note()) {}
 
 std::optional<StartOutcome> Monitor::supervise(const StatusReader* reports) {
   if (const int error = signals_.install(resources_.detaches)) {
@@ -132,7 +132,7 @@ void Monitor::become_worker(UniqueFd connection) noexcept {
   resources_.redirection.leave_to_worker();
   // The first one's output goes to the terminal until it is ready.
   if (was_ever_ready_) static_cast<void>(resources_.redirection.redirect_output());
-  posix::note_crashes(crash_note_);
+  note_crashes(crash_note_);
 }
 
 WorkerEnd Monitor::await_worker() {

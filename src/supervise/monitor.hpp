@@ -66,7 +66,7 @@ class Monitor {
   const RespawnPolicy& policy_;
   Backoff backoff_;
   SignalRelay signals_;
-  posix::CrashNote* crash_note_;
+  process::CrashNote* crash_note_;
 
   pid_t worker_ = 0;
   int wait_status_ = 0;

@@ -14,9 +14,8 @@ FLOORS = ["base", "posix", "process", "safe_path", "signals", "cleanup", "output
 
 # Which folder a public header belongs to.
 PUBLIC = {
-    "base": ["error", "export", "progress", "respawn_policy"],
+    "base": ["error", "export", "progress", "respawn_policy", "signal_map"],
     "safe_path": ["directory"],
-    "signals": ["signal_map"],
     "cleanup": ["cleanup_stack", "detail/cleanup_entry", "detail/cleanup_visit"],
     "output": ["stdio"],
     "manager": ["service_manager"],

@@ -39,7 +39,7 @@ class SignalSlot {
 
 /// All that the signal handler knows, and where it notes what arrived. There is one in a process.
 struct SignalInbox {
-  std::atomic<pid_t> owner = 0;        ///< a child made by vfork(2) shares this memory and must not write to it
+  std::atomic<pid_t> owner = 0;  ///< a child made by vfork(2) shares this memory and must not write to it
   std::atomic<bool> receives = false;  ///< there is a dispatcher
   std::atomic<std::uint64_t> pending = 0;
   std::atomic<std::uint64_t> terminating = 0;

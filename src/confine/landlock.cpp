@@ -56,8 +56,8 @@ UniqueFd open_inside(const fs::path& root, const fs::path& path) {
   const UniqueFd base = root.empty() ? UniqueFd() : posix::open_directory(root.c_str());
   if (!root.empty() && !base) throw failed('"' + root.string() + '"');
   const fs::path absolute = root.empty() ? fs::absolute(path) : fs::absolute(path, "/");
-  posix::Place place;
-  errno = posix::find_place(absolute.c_str(), posix::LastName::followed, place, AT_FDCWD,
+  posix::DirectoryEntry place;
+  errno = posix::find_entry(absolute.c_str(), posix::LastComponent::follow, place, AT_FDCWD,
                             base ? base.get() : AT_FDCWD);
   if (errno != 0) throw failed('"' + path.string() + '"');
   if (place.name[0] == '\0') return std::move(place.directory);

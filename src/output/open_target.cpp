@@ -18,33 +18,33 @@ DaemonError unsafe(const fs::path& path, const std::string& why) {
 
 // The same by a hard link, where nobody else can put one it may be a backup's; or by a file or a FIFO of his own. The
 // monitor would wait for ever for who does not read a FIFO.
-void check_origin(const posix::Place& found, const fs::path& path, const UniqueFd& fd,
+void check_origin(const posix::DirectoryEntry& found, const fs::path& path, const UniqueFd& fd,
                   std::optional<uid_t> user, bool writes) {
   struct stat file {};
-  struct stat place {};
-  if (posix::fstat(fd.get(), &file) == -1 || posix::fstat(found.directory.get(), &place) == -1) {
+  struct stat directory {};
+  if (posix::fstat(fd.get(), &file) == -1 || posix::fstat(found.directory.get(), &directory) == -1) {
     throw cannot_open(path.string());
   }
   if (!S_ISREG(file.st_mode) && !S_ISFIFO(file.st_mode)) return;
-  const bool others_write = (place.st_mode & (S_IWGRP | S_IWOTH)) != 0;
+  const bool others_write = (directory.st_mode & (S_IWGRP | S_IWOTH)) != 0;
   const bool is_trusted = posix::is_trusted(file.st_uid);
-  const bool is_strange = !is_trusted && file.st_uid != place.st_uid && file.st_uid != user;
+  const bool is_strange = !is_trusted && file.st_uid != directory.st_uid && file.st_uid != user;
   const std::string whose = "another user (uid " + std::to_string(file.st_uid) + ")";
   if (is_strange && others_write) throw unsafe(path, "it belongs to " + whose);
-  const bool is_guarded = posix::is_trusted(place.st_uid) && !others_write;
+  const bool is_guarded = posix::is_trusted(directory.st_uid) && !others_write;
   if (writes && S_ISFIFO(file.st_mode) && !is_trusted && !is_guarded) {
     throw unsafe(path, "it is a FIFO of " + whose);
   }
-  if (file.st_nlink < 2 || (posix::is_guarded(place) && (place.st_mode & S_IWOTH) == 0)) return;
-  if (!is_trusted && file.st_uid == place.st_uid) return;  // his own, in his own folder
+  if (file.st_nlink < 2 || (posix::is_guarded(directory) && (directory.st_mode & S_IWOTH) == 0)) return;
+  if (!is_trusted && file.st_uid == directory.st_uid) return;  // his own, in his own folder
   throw unsafe(path, "it has more than one link, and others could have made them");
 }
 
 // A new file gets exactly the mode that was asked for; an existing one keeps its own.
-UniqueFd open_or_create(const posix::Place& place, int flags, mode_t mode) {
+UniqueFd open_or_create(const posix::DirectoryEntry& entry, int flags, mode_t mode) {
   constexpr int most_attempts = 10;  // somebody else may create or remove it in between
-  const int directory = place.directory.get();
-  const char* const name = place.name.data();
+  const int directory = entry.directory.get();
+  const char* const name = entry.name.data();
   UniqueFd fd;
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
     fd.reset(posix::retry([&] { return posix::openat(directory, name, flags); }));
@@ -81,39 +81,39 @@ UniqueFd copy_of(int given) {
 }
 
 // Another user's link would have a privileged start write into what he may not.
-posix::Place find_target(const fs::path& path) {
-  posix::Place place;
-  const int error = posix::find_place(path.c_str(), posix::LastName::followed, place);
-  const bool at_end = place.name[0] != '\0';
+posix::DirectoryEntry find_target(const fs::path& path) {
+  posix::DirectoryEntry entry;
+  const int error = posix::find_entry(path.c_str(), posix::LastComponent::follow, entry);
+  const bool at_end = entry.name[0] != '\0';
   if (error == ELOOP && at_end) throw unsafe(path, "it is a symbolic link that others could have put there");
   if (error == ELOOP)
     throw unsafe(path, "a symbolic link on the way to it could have been put there by others");
   if (error != 0) throw DaemonError(Step::open_stdio, {error, std::generic_category()}, path.string());
-  return place;
+  return entry;
 }
 
-UniqueFd open_file(const StdioTarget& target, int stream, const posix::Place& place,
+UniqueFd open_file(const StdioTarget& target, int stream, const posix::DirectoryEntry& entry,
                    std::optional<uid_t> user) {
   // O_NONBLOCK only while opening: a FIFO that nobody reads is refused instead of waited for.
   constexpr int common = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW;
   const int flags = stream == STDIN_FILENO ? O_RDONLY : O_WRONLY | O_APPEND;
   const fs::path& path = target.path();
   UniqueFd fd = stream == STDIN_FILENO ? UniqueFd(posix::retry([&] {
-    return posix::openat(place.directory.get(), place.name.data(), common | flags);
+    return posix::openat(entry.directory.get(), entry.name.data(), common | flags);
   }))
-                                       : open_or_create(place, common | flags, target.options().mode);
+                                       : open_or_create(entry, common | flags, target.options().mode);
   if (!fd && errno == ENXIO) {
     throw DaemonError(
         Step::open_stdio, posix::last_error(), path.string(),
         "cannot open the file \"" + path.string() + "\": it is a FIFO that nobody reads, or a socket");
   }
   if (!fd || posix::fcntl(fd.get(), F_SETFL, flags) == -1) throw cannot_open(path.string());
-  check_origin(place, path, fd, user, stream != STDIN_FILENO);
+  check_origin(entry, path, fd, user, stream != STDIN_FILENO);
   return fd;
 }
 
 // A worker that may rename both could call the pidfile by the log's name.
-UniqueFd open_beside(int pidfile, const StdioTarget& target, int stream, const posix::Place& place,
+UniqueFd open_beside(int pidfile, const StdioTarget& target, int stream, const posix::DirectoryEntry& entry,
                      std::optional<uid_t> user) {
   const auto is_pidfile = [pidfile](const struct stat& found) {
     struct stat own {};
@@ -122,9 +122,9 @@ UniqueFd open_beside(int pidfile, const StdioTarget& target, int stream, const p
   };
   struct stat found {};
   const bool is_there =
-      posix::fstatat(place.directory.get(), place.name.data(), &found, AT_SYMLINK_NOFOLLOW) == 0;
+      posix::fstatat(entry.directory.get(), entry.name.data(), &found, AT_SYMLINK_NOFOLLOW) == 0;
   if (is_there && is_pidfile(found)) throw unsafe(target.path(), "it is the pidfile");
-  UniqueFd fd = open_file(target, stream, place, user);
+  UniqueFd fd = open_file(target, stream, entry, user);
   if (posix::fstat(fd.get(), &found) == 0 && !is_pidfile(found)) return fd;
   static_cast<void>(fd.release());  // to close it would drop the locks
   throw unsafe(target.path(), "it is the pidfile");

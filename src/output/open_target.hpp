@@ -28,15 +28,15 @@ UniqueFd open_null_device();
 UniqueFd copy_of(int given);
 
 /// The directory and the last name of a path, walked name by name.
-posix::Place find_target(const boost::filesystem::path& path);
+posix::DirectoryEntry find_target(const boost::filesystem::path& path);
 
 /// \param user whom the daemon becomes: he too may own a log where others may write.
-UniqueFd open_file(const StdioTarget& target, int stream, const posix::Place& place,
+UniqueFd open_file(const StdioTarget& target, int stream, const posix::DirectoryEntry& entry,
                    std::optional<uid_t> user);
 
 /// The same for a file that must not be the process's own pidfile: that is refused, and never closed.
 /// \param pidfile the descriptor of it, or -1.
-UniqueFd open_beside(int pidfile, const StdioTarget& target, int stream, const posix::Place& place,
+UniqueFd open_beside(int pidfile, const StdioTarget& target, int stream, const posix::DirectoryEntry& entry,
                      std::optional<uid_t> user);
 
 }  // namespace daemonctx

@@ -67,8 +67,8 @@ Redirection Redirection::open(const Stdio& stdio, bool detached, std::optional<u
 
 void Redirection::keep_place(const StdioTarget& target, int stream) {
   if (target.kind() != StdioTarget::Kind::file) return;
-  posix::Place place = find_target(target.path());
-  if (!posix::own_descriptor(place)) places_.at(stream) = std::move(place);
+  posix::DirectoryEntry entry = find_target(target.path());
+  if (!posix::own_descriptor(entry)) entries_.at(stream) = std::move(entry);
 }
 
 int Redirection::share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind kind) {
@@ -92,11 +92,11 @@ int Redirection::share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind
   } else if (kind == StdioTarget::Kind::journal) {
     owned_.push_back(open_journal(target.identifier()));
   } else {
-    const posix::Place place = find_target(target.path());
-    const auto number = posix::own_descriptor(place);
+    const posix::DirectoryEntry entry = find_target(target.path());
+    const auto number = posix::own_descriptor(entry);
     was_descriptor_.at(stream) = number.has_value();
     if (number) truncates_.at(stream) = false;
-    owned_.push_back(number ? copy_of(*number) : open_file(target, stream, place, user_));
+    owned_.push_back(number ? copy_of(*number) : open_file(target, stream, entry, user_));
   }
   return owned_.back().get();
 }
@@ -104,8 +104,8 @@ int Redirection::share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind
 void Redirection::append_descriptors(std::vector<int>& to) const {
   for (const UniqueFd& fd : owned_) to.push_back(fd.get());
   for (const auto& pump : pumps_) pump->append_descriptors(to);
-  for (const auto& place : places_) {
-    if (place) to.push_back(place->directory.get());
+  for (const auto& entry : entries_) {
+    if (entry) to.push_back(entry->directory.get());
   }
 }
 
@@ -169,7 +169,7 @@ void Redirection::reopen(const Stdio& stdio, int pidfile) const {
       fresh.sources_[STDERR_FILENO] = fresh.sources_[STDOUT_FILENO];
       continue;
     }
-    const auto& kept = places_.at(stream);
+    const auto& kept = entries_.at(stream);
     fresh.owned_.push_back(kept ? open_beside(pidfile, target, stream, *kept, user_)
                                 : open_beside(pidfile, target, stream, find_target(target.path()), user_));
     fresh.sources_.at(stream) = fresh.owned_.back().get();

@@ -79,7 +79,7 @@ class Redirection {
   int null_device_ = -1;  // one for all streams
   std::vector<UniqueFd> owned_;
   std::vector<std::unique_ptr<SyslogForwarder>> pumps_;
-  std::array<std::optional<posix::Place>, 3> places_;
+  std::array<std::optional<posix::DirectoryEntry>, 3> entries_;
 };
 
 }  // namespace daemonctx

@@ -23,10 +23,10 @@ void check(const fs::path& path, const struct stat& file) {
 }
 
 // Where others may rename files, one of root's that is anything else must not be opened to readers, nor emptied.
-void check_text(const posix::Place& place, const fs::path& path, const UniqueFd& fd) {
+void check_text(const posix::DirectoryEntry& entry, const fs::path& path, const UniqueFd& fd) {
   struct stat directory {};
   std::array<char, 64> text;
-  if (posix::fstat(place.directory.get(), &directory) == -1)
+  if (posix::fstat(entry.directory.get(), &directory) == -1)
     throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
   if (!posix::is_open_to_moves(directory)) return;
   const auto size = posix::pread(fd.get(), text.data(), text.size(), 0);
@@ -40,11 +40,11 @@ void check_text(const posix::Place& place, const fs::path& path, const UniqueFd&
 }
 
 // Those of others in a directory for all are refused by the kernel as a matter of permission. Leaves errno alone.
-bool is_link(const posix::Place& place) noexcept {
+bool is_link(const posix::DirectoryEntry& entry) noexcept {
   const int error = errno;
   struct stat found {};
   const bool is =
-      posix::fstatat(place.directory.get(), place.name.data(), &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+      posix::fstatat(entry.directory.get(), entry.name.data(), &found, AT_SYMLINK_NOFOLLOW) == 0 &&
       S_ISLNK(found.st_mode);
   errno = error;
   return is;
@@ -57,30 +57,30 @@ DaemonError unusable_pidfile(const boost::filesystem::path& path, const std::str
           "cannot use the pidfile \"" + path.string() + "\": " + why};
 }
 
-posix::Place find_pidfile(const boost::filesystem::path& path) {
-  posix::Place place;
-  const int error = posix::find_place(path.c_str(), posix::LastName::left, place);
+posix::DirectoryEntry find_pidfile(const boost::filesystem::path& path) {
+  posix::DirectoryEntry entry;
+  const int error = posix::find_entry(path.c_str(), posix::LastComponent::keep, entry);
   if (error == ELOOP)
     throw unusable_pidfile(path, "a symbolic link on the way to it could have been put there by others");
   if (error != 0) throw DaemonError(Step::open_pidfile, {error, std::generic_category()}, path.string());
-  if (place.name[0] == '\0') throw unusable_pidfile(path, "it is a directory");
-  return place;
+  if (entry.name[0] == '\0') throw unusable_pidfile(path, "it is a directory");
+  return entry;
 }
 
-UniqueFd open_pidfile(const posix::Place& place, const boost::filesystem::path& path, int flags,
+UniqueFd open_pidfile(const posix::DirectoryEntry& entry, const boost::filesystem::path& path, int flags,
                       mode_t mode) {
   // O_NONBLOCK: a FIFO must not hold the start up before it can be refused.
   flags |= O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
   UniqueFd fd(
-      posix::retry([&] { return posix::openat(place.directory.get(), place.name.data(), flags, mode); }));
-  if (!fd && (errno == ELOOP || is_link(place))) throw unusable_pidfile(path, "it is a symbolic link");
+      posix::retry([&] { return posix::openat(entry.directory.get(), entry.name.data(), flags, mode); }));
+  if (!fd && (errno == ELOOP || is_link(entry))) throw unusable_pidfile(path, "it is a symbolic link");
   if (!fd) throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
   struct stat file {};
   if (posix::fstat(fd.get(), &file) == -1) {
     throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
   }
   check(path, file);
-  check_text(place, path, fd);
+  check_text(entry, path, fd);
   return fd;
 }
 

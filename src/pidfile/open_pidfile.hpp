@@ -17,12 +17,13 @@ namespace daemonctx {
 DaemonError unusable_pidfile(const boost::filesystem::path& path, const std::string& why);
 
 /// \throws DaemonError (`open_pidfile`).
-posix::Place find_pidfile(const boost::filesystem::path& path);
+posix::DirectoryEntry find_pidfile(const boost::filesystem::path& path);
 
 /// Opens it to be read and written: a regular file with one link, owned by this user or root, that nobody else may write.
 /// Where others may rename files it holds a number, or nothing: another file of root's would lose its text.
 /// \param flags O_CREAT, or 0.
 /// \throws DaemonError (`open_pidfile`), with the system's error or the property that is wrong.
-UniqueFd open_pidfile(const posix::Place& place, const boost::filesystem::path& path, int flags, mode_t mode);
+UniqueFd open_pidfile(const posix::DirectoryEntry& entry, const boost::filesystem::path& path, int flags,
+                      mode_t mode);
 
 }  // namespace daemonctx

@@ -62,9 +62,9 @@ bool remove_from(int directory, const char* name, int fd) noexcept {
 }
 
 bool remove_by_path(const char* path, int fd) noexcept {
-  posix::Place place;
-  const int error = posix::find_place(path, posix::LastName::left, place);
-  if (error == 0) return remove_from(place.directory.get(), place.name.data(), fd);
+  posix::DirectoryEntry entry;
+  const int error = posix::find_entry(path, posix::LastComponent::keep, entry);
+  if (error == 0) return remove_from(entry.directory.get(), entry.name.data(), fd);
   // A process that has run out of descriptors should still leave nothing behind.
   return (error == EMFILE || error == ENFILE) && remove_from(AT_FDCWD, path, fd);
 }
@@ -136,15 +136,15 @@ Pidfile Pidfile::lock(const fs::path& path, mode_t mode, milliseconds timeout, T
   const auto deadline = posix::deadline_in(timeout);
   const auto naming_deadline = posix::deadline_in(identity_patience);
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
-    const posix::Place place = find_pidfile(path);
-    UniqueFd fd = open_pidfile(place, path, O_CREAT, mode);
+    const posix::DirectoryEntry entry = find_pidfile(path);
+    UniqueFd fd = open_pidfile(entry, path, O_CREAT, mode);
     const int error = posix::lock_exclusion(fd.get());
     if (error == EAGAIN) {
       wait_for_holder(path, fd.get(), deadline, naming_deadline, ticker, waiting_mask);
       attempt = 0;
     } else if (error != 0) {
       throw DaemonError(Step::lock_pidfile, {error, std::generic_category()}, path.string());
-    } else if (leads_to(place.directory.get(), place.name.data(), fd.get())) {
+    } else if (leads_to(entry.directory.get(), entry.name.data(), fd.get())) {
       if (const auto reader = posix::blocking_reader(fd.get())) throw blocked(path, *reader);
       wait_for_worker(path, fd.get(), std::max(deadline, naming_deadline), ticker, waiting_mask);
       if (posix::fchmod(fd.get(), mode) == -1) {
@@ -191,12 +191,12 @@ int Pidfile::mark_ready() noexcept {
 }
 
 void Pidfile::open_worker_handle() {
-  const posix::Place place = find_pidfile(path_);
+  const posix::DirectoryEntry entry = find_pidfile(path_);
   constexpr int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
   for_workers_.reset(
-      UniqueFd(posix::retry([&] { return posix::openat(place.directory.get(), place.name.data(), flags); })));
+      UniqueFd(posix::retry([&] { return posix::openat(entry.directory.get(), entry.name.data(), flags); })));
   if (!for_workers_) throw DaemonError(Step::open_pidfile, posix::last_error(), path_.string());
-  if (!daemonctx::leads_to(place.directory.get(), place.name.data(), fd_.get()))
+  if (!daemonctx::leads_to(entry.directory.get(), entry.name.data(), fd_.get()))
     throw unusable_pidfile(path_, "it was replaced");
 }
 

@@ -24,10 +24,10 @@ PidfileReader::PidfileReader(const fs::path& path) noexcept : counts_(true) {
 void PidfileReader::open(const fs::path& path) noexcept {
   // O_NONBLOCK: a FIFO in its place must not hold us up.
   constexpr int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-  posix::Place place;
-  error_ = posix::find_place(path.c_str(), posix::LastName::left, place);
+  posix::DirectoryEntry entry;
+  error_ = posix::find_entry(path.c_str(), posix::LastComponent::keep, entry);
   if (error_ != 0) return;
-  fd_.reset(posix::retry([&] { return posix::openat(place.directory.get(), place.name.data(), flags); }));
+  fd_.reset(posix::retry([&] { return posix::openat(entry.directory.get(), entry.name.data(), flags); }));
   struct stat file {};
   if (!fd_ || posix::fstat(fd_.get(), &file) == -1)
     error_ = errno == EAGAIN ? EBUSY : errno;  // a lease of somebody's

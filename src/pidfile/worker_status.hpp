@@ -9,7 +9,7 @@
 
 namespace daemonctx {
 
-/// Shows it on the board behind a monitor's pidfile (pidfile/lock_board.hpp), as `show_outcome` does (reload_notice.hpp). \return 0 or an errno.
+/// Shows the worker on the lock board of the monitor's pidfile (pidfile/lock_board.hpp). \return 0 or an errno.
 int show_worker(int fd, const WorkerStatus& notice) noexcept;
 
 /// What the process `author` shows. Empty: it is no monitor.

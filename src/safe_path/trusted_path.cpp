@@ -25,16 +25,16 @@ bool is_in_proc(const UniqueFd& directory) noexcept {
 
 class Walk {
  public:
-  Walk(Place& place, int here, int root) noexcept : place_(place), here_(here), root_(root) {}
+  Walk(DirectoryEntry& entry, int here, int root) noexcept : entry_(entry), here_(here), root_(root) {}
 
-  int go(const char* path, LastName last) noexcept {
+  int go(const char* path, LastComponent last) noexcept {
     if (const int error = prepend(path, "")) return error;
     if (const int error = begin()) return error;
     for (;;) {
       const std::string_view name = next_name();
-      place_.name[0] = '\0';
+      entry_.name[0] = '\0';
       if (name.empty()) return 0;
-      const bool ends = rest_[at_] == '\0' && last != LastName::entered;
+      const bool ends = rest_[at_] == '\0' && last != LastComponent::open_directory;
       if (const int error = ends ? finish(name, last) : enter(name)) return error;
       if (finished_) return 0;
     }
@@ -43,7 +43,7 @@ class Walk {
  private:
   int keep(UniqueFd directory) noexcept {
     if (!directory) return errno;
-    place_.directory = std::move(directory);
+    entry_.directory = std::move(directory);
     return 0;
   }
   UniqueFd open(int directory, const char* name) const noexcept {
@@ -75,16 +75,16 @@ class Walk {
   int enter(std::string_view name) noexcept {
     if (const int error = set_name(name)) return error;
     if (name == ".." && is_at_root()) return 0;
-    UniqueFd entered = open(place_.directory.get(), place_.name.data());
+    UniqueFd entered = open(entry_.directory.get(), entry_.name.data());
     if (entered || errno != ENOTDIR) return keep(std::move(entered));
     const int error = follow();
     if (error == EINVAL) return ENOTDIR;  // no link
-    place_.name[0] = '\0';
+    entry_.name[0] = '\0';
     return error;
   }
-  int finish(std::string_view name, LastName last) noexcept {
+  int finish(std::string_view name, LastComponent last) noexcept {
     if (const int error = set_name(name)) return error;
-    if (last == LastName::followed && !is_in_proc(place_.directory)) {
+    if (last == LastComponent::follow && !is_in_proc(entry_.directory)) {
       const int error = follow();
       if (error == 0 || (error != EINVAL && error != ENOENT)) return error;
     }
@@ -92,9 +92,9 @@ class Walk {
     return 0;
   }
   int set_name(std::string_view name) noexcept {
-    if (name.size() >= place_.name.size()) return ENAMETOOLONG;
-    name.copy(place_.name.data(), name.size());
-    place_.name[name.size()] = '\0';
+    if (name.size() >= entry_.name.size()) return ENAMETOOLONG;
+    name.copy(entry_.name.data(), name.size());
+    entry_.name[name.size()] = '\0';
     return 0;
   }
 
@@ -103,14 +103,14 @@ class Walk {
     std::array<char, PATH_MAX> target;
     constexpr int flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
     const UniqueFd link(
-        posix::retry([&] { return posix::openat(place_.directory.get(), place_.name.data(), flags); }));
+        posix::retry([&] { return posix::openat(entry_.directory.get(), entry_.name.data(), flags); }));
     struct stat found {};
     if (!link || posix::fstat(link.get(), &found) == -1) return errno;
     if (!S_ISLNK(found.st_mode)) return EINVAL;
     // By its descriptor: by its name another one could be there each time.
     const auto size = posix::readlinkat(link.get(), "", target.data(), target.size());
     if (size == -1) return errno;
-    if (!is_trusted_link(place_.directory, found) || ++links_ > most_links) return ELOOP;
+    if (!is_trusted_link(entry_.directory, found) || ++links_ > most_links) return ELOOP;
     const std::string_view tail(rest_.data() + at_);
     if (const int error = prepend({target.data(), static_cast<std::size_t>(size)}, tail)) return error;
     return rest_[0] == '/' ? begin() : 0;
@@ -119,11 +119,11 @@ class Walk {
   bool is_at_root() const noexcept {
     struct stat here {};
     struct stat top {};
-    return root_ != AT_FDCWD && posix::fstat(place_.directory.get(), &here) == 0 &&
+    return root_ != AT_FDCWD && posix::fstat(entry_.directory.get(), &here) == 0 &&
            posix::fstat(root_, &top) == 0 && here.st_ino == top.st_ino && here.st_dev == top.st_dev;
   }
 
-  Place& place_;
+  DirectoryEntry& entry_;
   int here_;
   int root_;
   int links_ = 0;
@@ -134,30 +134,30 @@ class Walk {
 
 }  // namespace
 
-int find_place(const char* path, LastName last, Place& place, int here, int root) noexcept {
-  return Walk(place, here, root).go(path, last);
+int find_entry(const char* path, LastComponent last, DirectoryEntry& entry, int here, int root) noexcept {
+  return Walk(entry, here, root).go(path, last);
 }
 
-std::optional<int> own_descriptor(const Place& place) noexcept {
+std::optional<int> own_descriptor(const DirectoryEntry& entry) noexcept {
   struct stat found {};
-  if (!is_in_proc(place.directory) || posix::fstat(place.directory.get(), &found) == -1) return {};
+  if (!is_in_proc(entry.directory) || posix::fstat(entry.directory.get(), &found) == -1) return {};
   const auto leads_there = [&found](const char* path) {
     struct stat own {};
     return posix::stat(path, &own) == 0 && found.st_ino == own.st_ino && found.st_dev == own.st_dev;
   };
   if (!leads_there("/proc/self/fd") && !leads_there("/proc/thread-self/fd")) return {};
   int number = -1;
-  const std::string_view name = place.name.data();
+  const std::string_view name = entry.name.data();
   const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
   if (error != std::errc() || end != name.data() + name.size()) return {};
   return number;
 }
 
 UniqueFd open_directory(const char* path, int here) noexcept {
-  Place place;
-  errno = find_place(path, LastName::entered, place, here);
-  if (errno != 0) place.directory.reset();
-  return std::move(place.directory);
+  DirectoryEntry entry;
+  errno = find_entry(path, LastComponent::open_directory, entry, here);
+  if (errno != 0) entry.directory.reset();
+  return std::move(entry.directory);
 }
 
 }  // namespace daemonctx::posix

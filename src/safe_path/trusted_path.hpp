@@ -11,15 +11,15 @@
 
 namespace daemonctx::posix {
 
-/// What to do with the last name of a path.
-enum class LastName {
-  left,      ///< it is not looked at
-  followed,  ///< if it is a link, to where that leads, though there be nothing; one of proc(5) is left
-  entered,   ///< it is a directory
+/// What `find_entry` does with the last component of a path.
+enum class LastComponent {
+  keep,           ///< only splits it off; it need not exist
+  follow,         ///< follows it if it is a symbolic link, even a dangling one; links of proc(5) are kept
+  open_directory  ///< opens it as a directory
 };
 
-/// Where a path leads: a directory, for openat(2) and the like with O_NOFOLLOW, and a name in it.
-struct Place {
+/// A directory, and a name in it: for openat(2) and the like with O_NOFOLLOW.
+struct DirectoryEntry {
   UniqueFd directory;
   std::array<char, NAME_MAX + 1> name = {};  ///< empty: the directory itself
 };
@@ -28,14 +28,14 @@ struct Place {
 /// where it leads is walked in the same way.
 /// \param here where a relative path begins.
 /// \param root where an absolute one begins, and beyond which `..` does not lead; AT_FDCWD: the process's.
-/// \return 0 or an errno; ELOOP for a link that others could have put there, with `place.name` if it is the last.
+/// \return 0 or an errno; ELOOP for a link that others could have put there, with `entry.name` if it is the last.
 /// \note Neither allocates nor throws.
-int find_place(const char* path, LastName last, Place& place, int here = AT_FDCWD,
+int find_entry(const char* path, LastComponent last, DirectoryEntry& entry, int here = AT_FDCWD,
                int root = AT_FDCWD) noexcept;
 
-/// The descriptor of this process that a place stands for, as what /dev/stdout leads to: what that is can't be reached by
+/// The descriptor of this process that an entry stands for, as what /dev/stdout leads to: what that is can't be reached by
 /// a path. Empty if it is none.
-std::optional<int> own_descriptor(const Place& place) noexcept;
+std::optional<int> own_descriptor(const DirectoryEntry& entry) noexcept;
 
 /// The directory itself. Empty with errno.
 UniqueFd open_directory(const char* path, int here = AT_FDCWD) noexcept;

@@ -141,11 +141,11 @@ DaemonContext::~DaemonContext() {
 
 detail::CleanupVisit::CleanupVisit(const DaemonContext* context) noexcept {
   static_assert(sizeof(process::Visit) <= sizeof visit_ && alignof(process::Visit) <= alignof(void*));
-  const process::Visit& visit = *::new (static_cast<void*>(visit_)) process::Visit(context);
+  const process::Visit& visit = *::new (static_cast<void*>(visit_.data())) process::Visit(context);
   if (visit) cleanups_ = &static_cast<DaemonContext::Impl*>(visit.state())->cleanups;
 }
 
-detail::CleanupVisit::~CleanupVisit() { std::launder(reinterpret_cast<process::Visit*>(visit_))->~Visit(); }
+detail::CleanupVisit::~CleanupVisit() { std::launder(reinterpret_cast<process::Visit*>(visit_.data()))->~Visit(); }
 
 void DaemonContext::on_reload(std::function<void()> reload) {
   if (const Call call(this); call) call->offer_reload(std::move(reload));

@@ -22,13 +22,13 @@ namespace daemonctx {
 
 /// The parts of a context, and what belongs to none of them alone.
 struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
-  /// \param context the object that this belongs to; nullptr: it is only a plan.
-  Impl(DaemonOptions options, LaunchDecision launch, const void* context = nullptr);
+  /// \param of the object that this belongs to; nullptr: it is only a plan.
+  Impl(DaemonOptions options, LaunchDecision launch, const void* of = nullptr);
 
   MonitorResources monitor_resources();
 
   void map_signal(int number, SignalAction action);
-  void offer_reload(std::function<void()> reload);
+  void offer_reload(std::function<void()> function);
   void fail(std::string_view text) noexcept;
   void report(const std::exception_ptr& error, std::string_view where) const noexcept {
     report_error(plan.options.on_error, error, where);

@@ -37,7 +37,7 @@ int Resources::tie_to_monitor() const noexcept {
 }
 
 void Resources::remove_pidfile() noexcept {
-  const std::lock_guard lock(pidfile_mutex_);
+  const std::lock_guard lock(pidfile_mutex);
   pidfile.remove();
 }
 
@@ -45,7 +45,7 @@ void Resources::remove_pidfile() noexcept {
 void Resources::show_reload_now(int (*show)(int, const ReloadNotice&) noexcept,
                                 const ReloadNotice& notice) noexcept {
   if (worker.is_worker()) return static_cast<void>(manager.send(reload_message(notice)));
-  const std::lock_guard lock(pidfile_mutex_);
+  const std::lock_guard lock(pidfile_mutex);
   if (!pidfile) return;
   static_cast<void>(show(pidfile.fd(), notice));
   pidfile.rewrite_pid();

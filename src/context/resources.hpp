@@ -18,8 +18,7 @@ namespace daemonctx {
 
 /// What a start opens, and the end gives back. The members are for the start, which has one thread; the functions are
 /// thread-safe.
-class Resources {
- public:
+struct Resources {
   Redirection redirection;
   Pidfile pidfile;
   SdNotify manager;
@@ -29,6 +28,8 @@ class Resources {
   ReloadNotice reload_notice;  ///< a worker inherits the monitor's
   int notify_descriptor = -1;
   bool left_root = false;
+  posix::Turn showing;       ///< of `show_reload`
+  std::mutex pidfile_mutex;  ///< of `remove_pidfile`
 
   /// Every descriptor that a detaching daemon goes on to use, sorted.
   std::vector<int> kept_descriptors(const Plan& plan, int status_fd) const;
@@ -43,15 +44,11 @@ class Resources {
   /// this thread's turn: so the last call shows the last state.
   template <class Latest>
   void show_reload(int (*show)(int, const ReloadNotice&) noexcept, Latest&& latest) noexcept {
-    const posix::Turn::Scope turn(showing_);
+    const posix::Turn::Scope turn(showing);
     show_reload_now(show, latest());
   }
 
- private:
   void show_reload_now(int (*show)(int, const ReloadNotice&) noexcept, const ReloadNotice& notice) noexcept;
-
-  posix::Turn showing_;
-  std::mutex pidfile_mutex_;
 };
 
 }  // namespace daemonctx

@@ -13,8 +13,6 @@
 namespace daemonctx {
 namespace {
 
-namespace fs = boost::filesystem;
-
 const StdioTarget& target_of(const Stdio& stdio, int stream) noexcept {
   if (stream == STDIN_FILENO) return stdio.in;
   return stream == STDOUT_FILENO ? stdio.out : stdio.err;

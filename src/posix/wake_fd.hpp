@@ -15,6 +15,7 @@ class LastingWakeFd {
   constexpr LastingWakeFd() noexcept = default;
   LastingWakeFd(const LastingWakeFd&) = delete;
   LastingWakeFd& operator=(const LastingWakeFd&) = delete;
+  ~LastingWakeFd() = default;
 
   /// \return 0 or an errno. \note Runs in the daemon before it may allocate.
   int open() noexcept;

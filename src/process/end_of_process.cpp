@@ -158,7 +158,7 @@ void register_end_handlers(const EndHooks& hooks, std::chrono::milliseconds pati
   // Each time anew: cleanups may use what was made before their context, but not before an earlier one.
   // Several, since the C library takes one off its list before it calls it: a second thread in std::exit must find another.
   constexpr int threads_at_once = 4;
-  for (int n = 0; n < threads_at_once; ++n) {
+  for (int count = 0; count < threads_at_once; ++count) {
     if (std::atexit(at_exit) != 0) throw std::bad_alloc();
   }
   const std::terminate_handler former = std::set_terminate(at_terminate);

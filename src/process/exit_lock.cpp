@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <span>
 
 namespace daemonctx::process {
 namespace {
@@ -58,7 +59,7 @@ void search_segment(std::uintptr_t begin, std::uintptr_t end, Search& search) no
   constexpr std::uintptr_t step = alignof(RecursiveLock);
   begin = (begin + step - 1) / step * step;
   for (; search.found == nullptr && begin + sizeof(RecursiveLock) <= end; begin += step) {
-    const auto* lock = reinterpret_cast<const RecursiveLock*>(begin);
+    const auto* lock = reinterpret_cast<const RecursiveLock*>(begin);  // NOLINT(performance-no-int-to-ptr)
     if (is_held(*lock, search.owner)) search.found = lock;
   }
 }
@@ -66,17 +67,18 @@ void search_segment(std::uintptr_t begin, std::uintptr_t end, Search& search) no
 int search_object(dl_phdr_info* object, std::size_t, void* data) noexcept {
   auto& search = *static_cast<Search*>(data);
   bool is_library = false;
-  for (int n = 0; n < object->dlpi_phnum; ++n) {
-    is_library = is_library || contains(*object, object->dlpi_phdr[n], search.in_library);
+  const std::span segments(object->dlpi_phdr, object->dlpi_phnum);
+  for (const auto& segment : segments) {
+    is_library = is_library || contains(*object, segment, search.in_library);
   }
-  for (int n = 0; is_library && n < object->dlpi_phnum; ++n) {
-    const auto& segment = object->dlpi_phdr[n];
+  if (!is_library) return 0;
+  for (const auto& segment : segments) {
     const auto begin = object->dlpi_addr + segment.p_vaddr;
     if (segment.p_type == PT_LOAD && (segment.p_flags & PF_W) != 0) {
       search_segment(begin, begin + segment.p_memsz, search);
     }
   }
-  return is_library ? 1 : 0;
+  return 1;
 }
 
 #ifdef __GLIBC__
@@ -95,6 +97,7 @@ ExitLock ExitLock::held_by_this_thread() noexcept {
   ExitLock lock;
 #ifdef __GLIBC__
   if (!has_exit_lock()) return lock;
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): pthread_t is a number in glibc, and the lock holds it as a pointer
   Search search{reinterpret_cast<std::uintptr_t>(stdout), reinterpret_cast<const void*>(::pthread_self())};
   ::dl_iterate_phdr(search_object, &search);
   if (search.found != nullptr) lock.word_ = &search.found->word;

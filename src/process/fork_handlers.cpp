@@ -27,8 +27,9 @@ ForkHook& hook_of(ForkRank rank) noexcept { return hooks[static_cast<std::size_t
 
 // From the innermost lock to the outermost.
 void release_all(void (*ForkHook::*phase)(void*) noexcept) noexcept {
-  for (auto hook = hooks.rbegin(); hook != hooks.rend(); ++hook) {
-    if ((*hook).*phase != nullptr) ((*hook).*phase)(hook->object);
+  for (std::size_t rank = hooks.size(); rank-- > 0;) {
+    const ForkHook& hook = hooks[rank];
+    if (hook.*phase != nullptr) (hook.*phase)(hook.object);
   }
 }
 

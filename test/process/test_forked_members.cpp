@@ -256,8 +256,21 @@ struct Daemon {
   }
 };
 
-const std::vector<std::string> sites = {"starting", "ready",  "action",  "own_thread",
-                                        "cleanup",  "worker", "hammered"};
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool is_address_sanitized = true;
+#elif defined(__has_feature)
+constexpr bool is_address_sanitized = __has_feature(address_sanitizer);
+#else
+constexpr bool is_address_sanitized = false;
+#endif
+
+// The allocator of AddressSanitizer does not take its locks for a fork: beside threads that allocate, its children may
+// hang in it.
+std::vector<std::string> sites() {
+  std::vector<std::string> all = {"starting", "ready", "action", "own_thread", "cleanup", "worker"};
+  if (!is_address_sanitized) all.emplace_back("hammered");
+  return all;
+}
 
 // --- Children that outlive their daemon
 
@@ -341,7 +354,9 @@ const std::vector<std::string> failing_hooks = {
 
 }  // namespace
 
-BOOST_DATA_TEST_CASE(every_member_is_inert_in_a_child_forked_in, data::make(sites)) { Daemon(sample).run(); }
+BOOST_DATA_TEST_CASE(every_member_is_inert_in_a_child_forked_in, data::make(sites())) {
+  Daemon(sample).run();
+}
 
 BOOST_DATA_TEST_CASE(a_child_may_outlive_a_daemon_that_left_it_in, data::make(hooks)) {
   const Outlived daemon;

@@ -407,7 +407,9 @@ std::string give_up_line(const Row& row) {
 bool is_said_after_scope(const std::string& line, const scene::Outcome& outcome) {
   const bool of_libstdcxx =
       line.rfind("terminate called after throwing", 0) == 0 || line.rfind("  what():", 0) == 0;
-  return of_libstdcxx && !with_prefix(outcome.out, "main: ").empty();
+  const bool has_left_scope =
+      !with_prefix(outcome.out, "main: ").empty() || with_prefix(outcome.out, "cleanup ").size() == 4;
+  return of_libstdcxx && has_left_scope;
 }
 
 void check_log(const Row& row, const scene::Outcome& outcome, Lines& problems) {

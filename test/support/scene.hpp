@@ -115,6 +115,10 @@ void write_file(const std::string& file, const std::string& text);
 void copy_file(const std::string& from, const std::string& to);
 bool exists(const std::string& file);
 
+/// For surroundings. The leak sanitizer traces from a process of its own, with the help of /proc and the main thread;
+/// where it can't, it fails.
+void forgo_leak_check();
+
 /// The processes whose parent is this one, zombies included.
 std::vector<pid_t> children();
 

@@ -47,13 +47,6 @@ inline void have_private_mounts() {
   std::exit(77);
 }
 
-/// For surroundings. The leak sanitizer traces from a process of its own, with the help of /proc; where it can't, it
-/// fails.
-inline void forgo_leak_check() {
-  const char* options = std::getenv("ASAN_OPTIONS");
-  ::setenv("ASAN_OPTIONS", (std::string(options == nullptr ? "" : options) + ":detect_leaks=0").c_str(), 1);
-}
-
 /// A scene with the paths that most tests use, and what is true of every start.
 struct Stage {
   Scene scene;

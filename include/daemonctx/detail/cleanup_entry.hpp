@@ -13,9 +13,7 @@
 #include <sys/single_threaded.h>
 #endif
 
-namespace daemonctx {
-
-namespace detail {
+namespace daemonctx::detail {
 
 class CleanupStack;
 
@@ -85,5 +83,4 @@ class CleanupLock {
   std::mutex* mutex_;
 };
 
-}  // namespace detail
-}  // namespace daemonctx
+}  // namespace daemonctx::detail

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <array>
 #include <cstddef>
 
 #include "daemonctx/cleanup_stack.hpp"
@@ -25,7 +26,7 @@ class DAEMONCTX_EXPORT CleanupVisit {
 
  private:
   CleanupStack* cleanups_ = nullptr;
-  alignas(void*) std::byte visit_[2 * sizeof(void*)];
+  alignas(void*) std::array<std::byte, 2 * sizeof(void*)> visit_;
 };
 
 }  // namespace detail

@@ -63,6 +63,7 @@ struct World {
   int reports = -1;   // the standard output that the probe began with
   int notified = -1;  // where readiness can be read
   int result = -1;    // in a child: to its parent
+  pid_t (*fork)() = ::fork;
   DaemonContext* context = nullptr;
   std::optional<Cleanup> cleanup;  // of the context
   boost::asio::io_context* loop = nullptr;
@@ -141,9 +142,10 @@ class Output {
   int fd_;
 };
 
+// A child that no fork handler has seen keeps descriptors and handlers until it executes another program.
 std::string surroundings_of_child(const Output& output, const std::string& mask) {
-  return output.changes() + descriptors_of_pidfile() + handled_signals() +
-         unless(mask_text() == mask, "the signal mask has changed");
+  const std::string inherited = world.fork == ::fork ? descriptors_of_pidfile() + handled_signals() : "";
+  return output.changes() + inherited + unless(mask_text() == mask, "the signal mask has changed");
 }
 
 // --- The rows
@@ -592,15 +594,21 @@ std::string end_of(pid_t child) {
          std::to_string(WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status)) + "; ";
 }
 
-// What a child did to its parent, as far as the parent can see it.
-std::string harm_to_parent(const std::string& mask) {
+using Handler = void (*)(int);
+
+Handler handler_of_sigterm() {
   struct sigaction current {};
   ::sigaction(SIGTERM, nullptr, &current);
+  return current.sa_handler;
+}
+
+// What a child did to its parent, as far as the parent can see it.
+std::string harm_to_parent(const std::string& mask, Handler handler) {
   int size = 0;
   ::ioctl(world.notified, FIONREAD, &size);
   std::string told(static_cast<std::size_t>(size), ' ');
   if (size > 0 && ::read(world.notified, told.data(), told.size()) == -1) told = "unreadable";
-  return unless(current.sa_handler != SIG_DFL, "the parent handles no SIGTERM any more") +
+  return unless(handler_of_sigterm() == handler, "the parent handles SIGTERM in another way") +
          unless(mask_text() == mask, "the parent's mask has changed") +
          unless(size == 0, "readiness was told");
 }
@@ -609,8 +617,9 @@ Verdict call_in_child(const Row& row) {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) == -1) ::_exit(97);
   const std::string mask = mask_text();
+  const Handler handler = handler_of_sigterm();
   Verdict verdict;
-  verdict.child = ::fork();
+  verdict.child = world.fork();
   if (verdict.child == 0) be_child(row, ends[1], mask);
   ::close(ends[1]);
   std::string text;
@@ -621,7 +630,7 @@ Verdict call_in_child(const Row& row) {
   ::close(ends[0]);
   const bool done = !text.empty() && text.back() == '.';
   if (done) text.pop_back();
-  verdict.problem += text + end_of(verdict.child) + harm_to_parent(mask);
+  verdict.problem += text + end_of(verdict.child) + harm_to_parent(mask, handler);
   return verdict;
 }
 
@@ -705,14 +714,18 @@ void call_all_under_hammers(int rounds) {
   for (std::thread& thread : threads) thread.join();
 }
 
-// The parent becomes ready, as it could before its children were there.
-void become_ready() {
-  context().notify_ready();
+void await_readiness() {
   char byte = 0;
   pollfd readable{world.notified, POLLIN, 0};
   ::poll(&readable, 1, 1000);
   if (::read(world.notified, &byte, 1) != 1 || byte != '\n')
     write_all(world.reports, "readiness\t0\tnot told\n");
+}
+
+// The parent becomes ready, as it could before its children were there.
+void become_ready() {
+  context().notify_ready();
+  await_readiness();
 }
 
 DaemonOptions options_of(const std::string& site, int notify_descriptor) {
@@ -729,10 +742,33 @@ DaemonOptions options_of(const std::string& site, int notify_descriptor) {
   return options;
 }
 
+// Callbacks that run before the constructor returns, or in another process than the service.
+void set_callback(DaemonOptions& options, const std::string& site) {
+  const auto call = [] {
+    world.owner = ::getpid();
+    call_all(1);
+  };
+  if (site == "before_drop") options.before_drop = call;
+  if (site == "on_worker_end") {
+    options.respawn.emplace().first_delay = 1ms;
+    options.respawn->on_worker_end = [=](const daemonctx::WorkerEnd& end) {
+      if (end.incarnation == 1) call();
+    };
+  }
+  if (site == "on_launched") {
+    options.detach_process = daemonctx::DetachProcess::always;
+    options.on_launched = [=](pid_t daemon) {
+      await_readiness();
+      call();
+      ::kill(daemon, SIGTERM);
+    };
+  }
+}
+
 // Of the worker, if there is one: its parent is the daemon.
 void enter_world(DaemonContext& context, const std::string& site) {
-  world.context = &context;
   world.owner = ::getpid();
+  if (site == "on_launched") return;  // it has lost the output of the probe
   world.cleanup = context.on_exit([] {
     if (!is_in_child("the parent's cleanup")) write_all(world.reports, "cleanup\n");
   });
@@ -743,8 +779,13 @@ void enter_world(DaemonContext& context, const std::string& site) {
 }
 
 void call_all_at(const std::string& site, int rounds) {
+  if (site == "before_drop") return;
+  if (site == "on_launched") return context().notify_ready(), static_cast<void>(context().wait());
+  if (context().incarnation() == 2) return context().notify_ready();
   if (site != "starting") become_ready();
-  if (site == "starting" || site == "ready" || site == "worker") return call_all(rounds);
+  if (site == "on_worker_end") ::_exit(9);
+  if (site == "unseen") world.fork = ::_Fork;
+  if (site == "starting" || site == "ready" || site == "worker" || site == "unseen") return call_all(rounds);
   if (site == "hammered") return call_all_under_hammers(rounds);
   if (site == "cleanup") return static_cast<void>(context().on_exit([=] { call_all(rounds); }));
   context().map_signal(SIGUSR1, [=](const daemonctx::SignalInfo&) {
@@ -755,13 +796,24 @@ void call_all_at(const std::string& site, int rounds) {
   context().wait();
 }
 
+/// The address of the context is known before its constructor returns.
+struct Guarded {
+  explicit Guarded(const DaemonOptions& options) : address(world.context = &context), context(options) {}
+
+  DaemonContext* address;
+  DaemonContext context;
+};
+
 int call_members(const std::string& site, int rounds) {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) == -1) return 97;
   world.reports = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 10);
   world.notified = ends[0];
-  DaemonContext context(options_of(site, ends[1]));
-  enter_world(context, site);
+  DaemonOptions options = options_of(site, ends[1]);
+  set_callback(options, site);
+  world.cleanup.emplace();  // of no context yet
+  Guarded guarded(options);
+  enter_world(guarded.context, site);
   call_all_at(site, rounds);
   return 0;
 }

@@ -20,7 +20,7 @@ void run_end(void* state, bool is_first) noexcept {
   impl_of(state).ending.run("the daemon called exit before it was ready", is_first, false);
 }
 
-void thread_exits(void* state) noexcept { impl_of(state).signals.note_thread_exits(); }
+void thread_waits(void* state) noexcept { impl_of(state).signals.note_thread_waits(); }
 
 // Other threads still run what the cleanups would destroy: only the context's own runs them.
 bool report_termination(void* state) noexcept {
@@ -37,7 +37,7 @@ bool report_termination(void* state) noexcept {
 
 void give_up(void* state) noexcept { impl_of(state).ending.give_up(); }
 
-constexpr process::EndHooks end_hooks{run_end, thread_exits, report_termination, give_up};
+constexpr process::EndHooks end_hooks{run_end, thread_waits, report_termination, give_up};
 
 }  // namespace
 

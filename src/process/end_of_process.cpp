@@ -73,6 +73,12 @@ void give_up_if_it_still_runs() noexcept {
   if (visit && !the_end.ended) the_end.hooks.load()->give_up(visit.state());
 }
 
+// The thread that runs the end must not wait for this one, which waits for that.
+void leave_end_to_others() noexcept {
+  const Visit visit(any_context);
+  if (visit) the_end.hooks.load()->thread_waits(visit.state());
+}
+
 void at_exit() noexcept;
 
 // A second thread that calls std::exit would cut short what the first one has not finished, and choose the status. Once
@@ -95,7 +101,6 @@ bool run_end_unless_late() noexcept {
   if (!visit || the_end.ended) return false;
   const EndRole role = begin_end();
   if (role != EndRole::late) run_end(visit.state(), role);
-  else the_end.hooks.load()->thread_exits(visit.state());
   return role == EndRole::late;
 }
 
@@ -203,6 +208,7 @@ void forget_end() noexcept {
 
 void await_end() noexcept {
   if (!is_owner()) return;  // the thread that ends the parent is not here
+  leave_end_to_others();
   const unsigned life = the_end.life;
   for (;;) {
     const std::uint32_t seen = the_end.steps;

@@ -14,8 +14,8 @@ struct EndHooks {
   /// cleanup has called std::exit.
   void (*run)(void* state, bool is_first) noexcept;
 
-  /// This thread has called std::exit while another runs the end: nobody may wait for it.
-  void (*thread_exits)(void* state) noexcept;
+  /// This thread waits from now on for the one that runs the end, which must not wait for it.
+  void (*thread_waits)(void* state) noexcept;
 
   /// An exception was not caught in this thread. \return whether it is the thread that made the context.
   bool (*report_termination)(void* state) noexcept;

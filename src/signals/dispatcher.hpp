@@ -55,12 +55,12 @@ class SignalDispatcher {
   void start_thread();
 
   /// Has the thread end after the actions that it is about to run.
-  /// \param longest how long to wait for that; not at all where the thread has called std::exit.
+  /// \param longest how long to wait for that; not at all where the thread waits for the end of the process.
   /// \return false: it is left alone, and goes on.
   bool stop_thread(std::chrono::milliseconds longest) noexcept;
 
-  /// For a thread that has called std::exit: if it is this object's own, nobody waits for it any more.
-  void note_thread_exits() noexcept;
+  /// For a thread that waits for the end of the process: if it is this object's own, `stop_thread` does not wait for it.
+  void note_thread_waits() noexcept;
 
   /// Puts dispositions and mask back as `install` found them. Further calls do nothing.
   /// \param process_ends a mapped signal that terminates nothing stays handled: it must not decide how the process ends.
@@ -94,7 +94,7 @@ class SignalDispatcher {
   using Entry =
       std::shared_ptr<const SignalAction>;  // lives as long as it runs, though it be replaced meanwhile
 
-  enum ThreadState : std::uint32_t { runs, has_ended, exits };
+  enum ThreadState : std::uint32_t { runs, has_ended, waits_for_end };
 
   struct Installed {
     int number;

@@ -38,8 +38,8 @@ bool SignalDispatcher::stop_thread(std::chrono::milliseconds longest) noexcept {
   return thread_state_ != runs;
 }
 
-void SignalDispatcher::note_thread_exits() noexcept {
-  if (thread_.get_id() == std::this_thread::get_id()) note_thread(exits);
+void SignalDispatcher::note_thread_waits() noexcept {
+  if (thread_.get_id() == std::this_thread::get_id()) note_thread(waits_for_end);
 }
 
 void SignalDispatcher::note_thread(ThreadState state) noexcept {

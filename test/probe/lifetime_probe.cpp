@@ -27,6 +27,14 @@
 #include <thread>
 #include <vector>
 
+#if defined(__SANITIZE_THREAD__)
+constexpr bool loses_signals = true;
+#elif defined(__has_feature)
+constexpr bool loses_signals = __has_feature(thread_sanitizer);
+#else
+constexpr bool loses_signals = false;
+#endif
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -80,6 +88,7 @@ Gate go;
 Gate in_end;      // the end is under way
 Gate scope_over;  // the scope has been left
 std::array<Gate, most_ways> arrived;
+std::array<Gate, most_ways> begun;  // by an action
 std::array<Gate, most_ways> done;
 
 bool is_child() { return ::getpid() != self; }
@@ -122,7 +131,10 @@ void await_turn(const Actor& actor) {
     if (comes_before(each.way)) arrived[each.place].await();
   }
   if (plan.together) {
-    if (++ready == static_cast<int>(plan.actors.size())) go.open();
+    if (++ready == std::count_if(plan.actors.begin(), plan.actors.end(),
+                                 [](const Actor& each) { return !comes_before(each.way); })) {
+      go.open();
+    }
     go.await();
   } else if (actor.place > 0) {
     in_end.await();
@@ -287,10 +299,22 @@ void throw_on_thread(const Actor& actor) {
   throw std::runtime_error("broken thread");
 }
 
+// ThreadSanitizer drops a signal that the system gives to a thread which is just beginning or ending.
+void raise_signal(const Actor& actor) {
+  ::kill(self, actor.signal());
+  if (!loses_signals) return;
+  std::thread([&actor] {
+    for (int tries = 0; tries < 10 && !begun[actor.place].is_open(); ++tries) {
+      std::this_thread::sleep_for(200ms);
+      if (!begun[actor.place].is_open()) ::kill(self, actor.signal());
+    }
+  }).detach();
+}
+
 // The action ends the process: on the library's thread, or on one in wait().
 void raise_on_thread(const Actor& actor) {
   await_turn(actor);
-  ::kill(self, actor.signal());
+  raise_signal(actor);
   while (has_pending_signals()) std::this_thread::sleep_for(1ms);
   arrived[actor.place].open();
 }
@@ -302,7 +326,7 @@ void exit_in_wait(const Actor& actor) {
 
 // Here too, and the action says that it has begun.
 void raise_slow_action(const Actor& actor) {
-  ::kill(self, actor.signal());
+  raise_signal(actor);
   if (is_on_own_thread(actor.way)) done[actor.place].await();
   else context().wait();
 }
@@ -346,10 +370,16 @@ void act_slowly(const Actor& actor, const std::string& text) {
 
 daemonctx::SignalAction action_for(const Actor& actor) {
   if (actor.way.rfind("slow_", 0) == 0) {
-    return [&actor, text = long_text](const daemonctx::SignalInfo&) { act_slowly(actor, text); };
+    return [&actor, text = long_text](const daemonctx::SignalInfo&) {
+      begun[actor.place].open();
+      act_slowly(actor, text);
+    };
   }
   if (is_one_of(actor.way, {"exit_action", "exit_own_thread", "exit_wait_thread"})) {
-    return [&actor](const daemonctx::SignalInfo&) { std::exit(actor.status()); };
+    return [&actor](const daemonctx::SignalInfo&) {
+      begun[actor.place].open();
+      std::exit(actor.status());
+    };
   }
   return [](const daemonctx::SignalInfo&) {};
 }
@@ -360,7 +390,7 @@ void throw_broken(const char* text) { throw std::runtime_error(text); }
 void throw_uncaught() noexcept { throw_broken("broken main"); }
 
 void exit_in_action(const Actor& actor) {
-  ::kill(self, actor.signal());
+  raise_signal(actor);
   context().wait();
   for (;;) ::pause();  // the action runs on another thread
 }

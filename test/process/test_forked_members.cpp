@@ -66,7 +66,7 @@ void append_to_variable(const char* name, const std::string& options) {
 // A child that ends in the middle of everything may leave memory.
 void prepare_sanitizers() {
   append_to_variable("ASAN_OPTIONS", "detect_leaks=0");
-  append_to_variable("TSAN_OPTIONS", "atexit_sleep_ms=0:die_after_fork=0");
+  append_to_variable("TSAN_OPTIONS", "atexit_sleep_ms=0:die_after_fork=0:report_thread_leaks=0");
 }
 
 // --- A conversation with the probe

@@ -201,11 +201,15 @@ std::vector<Row> pairs(const std::vector<Way>& seconds) {
   return rows;
 }
 
+// An action that is under way may end the process while one thread ends the scope, and another has called std::exit.
 std::vector<Row> pairs_together() {
   std::vector<Row> rows;
+  const Way exits{"exit_thread", Effect::exits, Place::thread};
+  const Way slow_exit_own{"slow_exit_own", Effect::exits, Place::thread, true};
   for (const Way& first : begins) {
     if (first.place == Place::cleanup) continue;
     for (const Way& second : late_enders) add(rows, {.ways = {first, second}, .together = true});
+    add(rows, {.ways = {first, exits, slow_exit_own}, .together = true});
   }
   return rows;
 }
@@ -465,7 +469,7 @@ void append_to_variable(const char* name, const std::string& options) {
 // refer to it.
 void prepare_sanitizers() {
   append_to_variable("ASAN_OPTIONS", "detect_leaks=0");
-  append_to_variable("TSAN_OPTIONS", "atexit_sleep_ms=0:die_after_fork=0");
+  append_to_variable("TSAN_OPTIONS", "atexit_sleep_ms=0:die_after_fork=0:report_thread_leaks=0");
 }
 
 void keep_chosen(std::vector<Row>& rows) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// A TCP server on Boost.Asio with coroutines: echoes what it gets, counts connections on SIGUSR1, and stops cleanly with
-// connections open. The socket may come from the service manager.
+// A TCP server on Boost.Asio with coroutines: echoes what it gets, counts connections on SIGUSR1, and stops
+// cleanly with connections open. The socket may come from the service manager.
 
 #include <utility>  // Boost 1.74 forgets it
 

@@ -18,13 +18,13 @@
 
 namespace daemonctx {
 
-/// Waits for the signals of a context in Asio's event loop. Signal actions (reload, your own), and the watchdog's pings, are
-/// done by the loop while an operation of this is under way: keep one pending, as a rule `async_wait_stop`. Not for
-/// `SignalDelivery::on_own_thread`, whose thread runs them instead.
+/// Waits for the signals of a context in Asio's event loop. Signal actions (reload, your own), and the
+/// watchdog's pings, are done by the loop while an operation of this is under way: keep one pending, as a
+/// rule `async_wait_stop`. Not for `SignalDelivery::on_own_thread`, whose thread runs them instead.
 ///
-/// The operations are ordinary asynchronous ones: callbacks, futures, coroutines. Thread-safety: as of Asio's I/O objects;
-/// with several threads in the loop, the executor and those of the handlers are one strand. The io_context and this object
-/// end before the daemon context.
+/// The operations are ordinary asynchronous ones: callbacks, futures, coroutines. Thread-safety: as of Asio's
+/// I/O objects; with several threads in the loop, the executor and those of the handlers are one strand. The
+/// io_context and this object end before the daemon context.
 class AsioSignals {
  public:
   /// \throws boost::system::system_error when there are no descriptors left.
@@ -45,8 +45,9 @@ class AsioSignals {
         std::forward<Token>(token));
   }
 
-  /// Completes when the signal has arrived since the last time; of a burst with the last one. From the first call on it is
-  /// mapped to this, instead of what it was mapped to. Signature: `void(boost::system::error_code, SignalInfo)`.
+  /// Completes when the signal has arrived since the last time; of a burst with the last one. From the first
+  /// call on it is mapped to this, instead of what it was mapped to. Signature:
+  /// `void(boost::system::error_code, SignalInfo)`.
   /// \throws std::invalid_argument, std::system_error if it can't be mapped.
   template <class Token>
   auto async_wait_signal(int number, Token&& token) {
@@ -89,9 +90,9 @@ class AsioSignals {
   std::shared_ptr<Pump> pump_;
 };
 
-/// Becomes a daemon with an io_context that is there already, and tells it of the fork (`notify_fork`). It must not be
-/// running, nor have threads. No descriptor is closed, whatever `close_descriptors` says: which of them the loop needs is
-/// not known. Better make the loop afterwards.
+/// Becomes a daemon with an io_context that is there already, and tells it of the fork (`notify_fork`). It
+/// must not be running, nor have threads. No descriptor is closed, whatever `close_descriptors` says: which
+/// of them the loop needs is not known. Better make the loop afterwards.
 /// \throws what `DaemonContext` throws.
 inline DaemonContext become_daemon(boost::asio::execution_context& loop, DaemonOptions options) {
   using Context = boost::asio::execution_context;

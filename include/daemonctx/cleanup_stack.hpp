@@ -19,8 +19,9 @@ namespace detail {
 class CleanupStack;
 }
 
-/// Names one registered cleanup. A plain value: copies name the same cleanup, and dropping it changes nothing.
-/// Its members are thread-safe. After the end of the `DaemonContext`, and in a forked child, they do nothing.
+/// Names one registered cleanup. A plain value: copies name the same cleanup, and dropping it changes
+/// nothing. Its members are thread-safe. After the end of the `DaemonContext`, and in a forked child, they do
+/// nothing.
 class DAEMONCTX_EXPORT Cleanup {
  public:
   /// Names none.
@@ -46,7 +47,8 @@ class DAEMONCTX_EXPORT Cleanup {
 
 namespace detail {
 
-/// Part of a context, not for use on its own: callables to run once, last registered first. Small ones live in place, a larger one costs one allocation.
+/// Part of a context, not for use on its own: callables to run once, last registered first. Small ones live
+/// in place, a larger one costs one allocation.
 ///
 /// Thread-safe: any thread may push, release or run at any time, also from within a cleanup (one pushed there
 /// runs next). Not async-signal-safe.

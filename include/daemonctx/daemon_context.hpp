@@ -33,31 +33,33 @@ namespace daemonctx {
 /// `request_stop`, `stop_token`, `reopen_output`, `mode` and `pid` are thread-safe, the others reentrant.
 /// Nothing here is async-signal-safe.
 ///
-/// In a child that the daemon forks the context is inert: no member does anything there, `wait*()` returns true at once
-/// and `stop_requested()` is false. The child holds no descriptor of the pidfile, and mapped signals have their default
-/// action. A call that comes after the context's end does nothing either; `stop_requested()` is then true. The destructor
-/// waits for members that other threads are in: at most `cleanup_timeout`, or five seconds where none is set.
+/// In a child that the daemon forks the context is inert: no member does anything there, `wait*()` returns
+/// true at once and `stop_requested()` is false. The child holds no descriptor of the pidfile, and mapped
+/// signals have their default action. A call that comes after the context's end does nothing either;
+/// `stop_requested()` is then true. The destructor waits for members that other threads are in: at most
+/// `cleanup_timeout`, or five seconds where none is set.
 class DAEMONCTX_EXPORT DaemonContext {
  public:
   /// Becomes a daemon.
   ///
   /// \throws std::invalid_argument naming the option at fault; nothing has been changed.
   /// \throws std::logic_error if a context is already open in this process.
-  /// \throws DaemonError in the caller, for a failure on either side; no process of the daemon's process group, no
-  ///         pidfile and no lock is left. In the foreground, after a change of user that may not write there, the
-  ///         pidfile is left empty.
+  /// \throws DaemonError in the caller, for a failure on either side; no process of the daemon's process
+  ///   group, no pidfile and no lock is left. In the foreground, after a change of user that may not write
+  ///   there, the pidfile is left empty.
   [[nodiscard]] explicit DaemonContext(DaemonOptions options = {});
 
   /// Ends the daemon's work: tells the service manager, runs the cleanups (last first), removes the pidfile,
-  /// puts the signal dispositions and the mask back. (After a stop request a detached daemon ignores further SIGTERM,
-  /// SIGINT and SIGHUP until it exits.) The same happens, once, on
-  /// `std::exit`, and on an uncaught exception in the thread that made the context. An uncaught exception in another
-  /// thread is reported in one line and removes the pidfile, but runs no cleanups: other threads still use what they
-  /// would destroy. On `_exit`, `quick_exit` and `abort` nothing runs, but the kernel drops the locks.
+  /// puts the signal dispositions and the mask back. (After a stop request a detached daemon ignores further
+  /// SIGTERM, SIGINT and SIGHUP until it exits.) The same happens, once, on `std::exit`, and on an uncaught
+  /// exception in the thread that made the context. An uncaught exception in another thread is reported in
+  /// one line and removes the pidfile, but runs no cleanups: other threads still use what they would destroy.
+  /// On `_exit`, `quick_exit` and `abort` nothing runs, but the kernel drops the locks.
   ///
-  /// One thread runs the end. Another that comes late (it leaves the scope, calls `std::exit`, dies of an exception) waits
-  /// for the running cleanup, at most `cleanup_timeout`, or five seconds where none is set. Then the rest is given up, as
-  /// for a cleanup that hangs: see `DaemonOptions::cleanup_timeout`. The first who ends the process decides its status.
+  /// One thread runs the end. Another that comes late (it leaves the scope, calls `std::exit`, dies of an
+  /// exception) waits for the running cleanup, at most `cleanup_timeout`, or five seconds where none is set.
+  /// Then the rest is given up, as for a cleanup that hangs: see `DaemonOptions::cleanup_timeout`. The first
+  /// who ends the process decides its status.
   ~DaemonContext();
 
   DaemonContext(const DaemonContext&) = delete;
@@ -86,22 +88,23 @@ class DAEMONCTX_EXPORT DaemonContext {
     }
   }
 
-  /// Maps SIGHUP to `reload`, which may be replaced at any time, also by itself. If it throws, the text goes to `on_error`
-  /// and to the service manager's status; the service goes on as it was.
+  /// Maps SIGHUP to `reload`, which may be replaced at any time, also by itself. If it throws, the text goes
+  /// to `on_error` and to the service manager's status; the service goes on as it was.
   void on_reload(std::function<void()> reload);
 
   /// With `Readiness::when_notified`: redirects output and error, releases the caller, tells the service
   /// manager. Further calls do nothing.
   /// \throws DaemonError (`become_ready`, `broken_pipe`) if the caller is gone: the start was cut off, and
-  /// nobody knows of this daemon; (`become_ready`, `operation_canceled`) after `fail()`; (`redirect_stdio`) with
-  /// the system's error.
+  ///   nobody knows of this daemon; (`become_ready`, `operation_canceled`) after `fail()`; (`redirect_stdio`)
+  ///   with the system's error.
   void notify_ready();
 
   /// A line for the service manager to show. Nothing happens without one.
   void notify_status(std::string_view text) noexcept;
 
-  /// Tells the service manager's watchdog that the service is alive. Nothing happens without one. `wait*()` does it
-  /// when half of the watchdog's time has passed; a service with an event loop of its own does it there.
+  /// Tells the service manager's watchdog that the service is alive. Nothing happens without one. `wait*()`
+  /// does it when half of the watchdog's time has passed; a service with an event loop of its own does it
+  /// there.
   void keep_alive() noexcept;
 
   /// What else can be said to the service manager, and what it passed on. Not to be used after the context.
@@ -110,8 +113,8 @@ class DAEMONCTX_EXPORT DaemonContext {
   /// Adds or replaces an entry of the signal map. \throws std::invalid_argument, std::system_error
   void map_signal(int number, SignalAction action);
 
-  /// Reports that the service can't do its work, and requests the stop. Before the daemon is ready the text is
-  /// thrown in the caller (as `DaemonError`, step `run_service`), afterwards it goes to `on_error`.
+  /// Reports that the service can't do its work, and requests the stop. Before the daemon is ready the text
+  /// is thrown in the caller (as `DaemonError`, step `run_service`), afterwards it goes to `on_error`.
   void fail(std::string_view text) noexcept;
 
   /// Runs signal actions until a stop is requested.

@@ -77,7 +77,8 @@ struct DaemonOptions {
 
   Readiness readiness = Readiness::when_constructed;
 
-  /// How long the caller waits for readiness; then the half-started daemon is taken down and the caller throws.
+  /// How long the caller waits for readiness; then the half-started daemon is taken down and the caller
+  /// throws.
   std::chrono::milliseconds ready_timeout = {};
 
   SignalDelivery signal_delivery = SignalDelivery::in_wait;
@@ -88,37 +89,39 @@ struct DaemonOptions {
   ErrorHandler on_error = {};  ///< empty: one line on standard error
 
   /// How long a single cleanup may take. Then it is given up, the pidfile is removed, the fact is reported
-  /// through `on_error` and the process ends with status 1. Without it another thread that ends meanwhile waits for a
-  /// cleanup for five seconds at most (see `~DaemonContext`).
+  /// through `on_error` and the process ends with status 1. Without it another thread that ends meanwhile
+  /// waits for a cleanup for five seconds at most (see `~DaemonContext`).
   std::chrono::milliseconds cleanup_timeout = {};
 
   /// Told in the caller while it waits for a lock or for readiness.
   Progress on_wait = {};
-  /// Called in the caller with the daemon's pid, when that is ready and before the caller ends; all signals are
-  /// blocked. What it writes to C and C++ streams is flushed; what it throws is dropped. Not called in the foreground.
+  /// Called in the caller with the daemon's pid, when that is ready and before the caller ends; all signals
+  /// are blocked. What it writes to C and C++ streams is flushed; what it throws is dropped. Not called in
+  /// the foreground.
   std::function<void(pid_t daemon)> on_launched = {};
 
-  /// Whom the daemon becomes before it enters its working directory: names or numbers, looked up in the caller.
-  /// Empty: nobody else; a user's own group. Root's supplementary groups are always given up, the change is
-  /// verified, and HOME, USER and LOGNAME follow. Who is not root can only name himself, and keeps the groups
-  /// and capabilities that he has. Pidfile and log files are opened before, and a pidfile
-  /// whose directory the new user may not write is emptied at the end instead of removed.
+  /// Whom the daemon becomes before it enters its working directory: names or numbers, looked up in the
+  /// caller. Empty: nobody else; a user's own group. Root's supplementary groups are always given up, the
+  /// change is verified, and HOME, USER and LOGNAME follow. Who is not root can only name himself, and keeps
+  /// the groups and capabilities that he has. Pidfile and log files are opened before, and a pidfile whose
+  /// directory the new user may not write is emptied at the end instead of removed.
   std::string user = {};
   std::string group = {};
 
   /// Whether the daemon gets the groups that `user` is a member of.
   bool initgroups = true;
 
-  /// Whoever may read the pidfile can ask after the daemon, and hear why it refused a reload; and he can hold a start
-  /// and a reload's outcome up with a read lock. 0600 keeps other users from all of it.
+  /// Whoever may read the pidfile can ask after the daemon, and hear why it refused a reload; and he can hold
+  /// a start and a reload's outcome up with a read lock. 0600 keeps other users from all of it.
   mode_t pidfile_mode = 0644;
 
-  /// The daemon's root directory; needs root. Users are looked up and all files of these options are opened before;
-  /// `working_directory` lies inside. The pidfile is out of reach from there: at the end it is emptied, not removed.
+  /// The daemon's root directory; needs root. Users are looked up and all files of these options are opened
+  /// before; `working_directory` lies inside. The pidfile is out of reach from there: at the end it is
+  /// emptied, not removed.
   boost::filesystem::path chroot_directory = {};
 
-  /// Called in the daemon before it changes its root directory and its user: to bind port 80, to open the key file.
-  /// What it throws is thrown in the caller.
+  /// Called in the daemon before it changes its root directory and its user: to bind port 80, to open the key
+  /// file. What it throws is thrown in the caller.
   std::function<void()> before_drop = {};
 
   /// No program that the daemon executes can gain privileges (PR_SET_NO_NEW_PRIVS).
@@ -127,16 +130,18 @@ struct DaemonOptions {
   /// The daemon's environment, instead of the inherited one. HOME, USER and LOGNAME are added for `user`.
   std::optional<std::map<std::string, std::string>> environment = {};
 
-  /// Made in the caller, in this order, before pidfile and log are opened. If the start fails, those that were not
-  /// there before are removed.
+  /// Made in the caller, in this order, before pidfile and log are opened. If the start fails, those that
+  /// were not there before are removed.
   std::vector<Directory> create_directories = {};
 
   /// What the daemon gives up for good, in this order: all capabilities but some, files, system calls; see
-  /// `daemonctx/confine.hpp`. They hold for one thread: in the foreground too there must be no other, in any case.
+  /// `daemonctx/confine.hpp`. They hold for one thread: in the foreground too there must be no other, in any
+  /// case.
   std::vector<std::shared_ptr<Restriction>> restrictions = {};
 
   /// An open descriptor to which a line end is written when the daemon is ready, and that is then closed: the
-  /// protocol of s6 (notification-fd) and OpenRC (ready=fd:N). With it `automatic` stays in the foreground. -1: none.
+  /// protocol of s6 (notification-fd) and OpenRC (ready=fd:N). With it `automatic` stays in the foreground.
+  /// -1: none.
   int notify_descriptor = -1;
 
   /// Starts the service anew when it has crashed or hangs. No other thread may run, also in the foreground.

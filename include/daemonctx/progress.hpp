@@ -6,8 +6,8 @@
 
 namespace daemonctx {
 
-/// Called every half second while something is waited for, with the time that has passed, in the thread that waits:
-/// to show the user that something is going on. What it throws is dropped.
+/// Called every half second while something is waited for, with the time that has passed, in the thread that
+/// waits: to show the user that something is going on. What it throws is dropped.
 using Progress = std::function<void(std::chrono::milliseconds passed)>;
 
 }  // namespace daemonctx

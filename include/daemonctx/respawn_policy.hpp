@@ -43,19 +43,20 @@ struct WorkerStatus {
 
 /// When and how often a service that has ended is started anew.
 ///
-/// With it the daemon is two processes. The **monitor** has the pidfile and its locks, the descriptors that were open when
-/// the context was made, and the service manager; it forks the **worker** from its memory as that was, and so the
-/// constructor of the context returns in each worker anew. The monitor hands mapped signals on. When the first worker ends
-/// before it is ready, the start has failed; later ones follow this policy. The monitor ends with the last worker's status,
-/// and no worker outlives it.
+/// With it the daemon is two processes. The **monitor** has the pidfile and its locks, the descriptors that
+/// were open when the context was made, and the service manager; it forks the **worker** from its memory as
+/// that was, and so the constructor of the context returns in each worker anew. The monitor hands mapped
+/// signals on. When the first worker ends before it is ready, the start has failed; later ones follow this
+/// policy. The monitor ends with the last worker's status, and no worker outlives it.
 ///
-/// In a user namespace the tie by which a worker dies with its monitor is undone when the service itself changes its user after
-/// it is ready: let `DaemonOptions::user` do that. SIGTERM always stops the service, also where it is mapped to a function.
+/// In a user namespace the tie by which a worker dies with its monitor is undone when the service itself
+/// changes its user after it is ready: let `DaemonOptions::user` do that. SIGTERM always stops the service,
+/// also where it is mapped to a function.
 ///
 /// When detached, the monitor's working directory is `/`, and with it that of `DaemonOptions::before_drop`.
 ///
-/// Each worker is a fork: what should outlive one (listening sockets) is opened before the context, and named in
-/// `DaemonOptions::files_preserve`.
+/// Each worker is a fork: what should outlive one (listening sockets) is opened before the context, and named
+/// in `DaemonOptions::files_preserve`.
 struct RespawnPolicy {
   /// Before the first restart, and how it grows with each that follows.
   std::chrono::milliseconds first_delay{100};
@@ -65,7 +66,8 @@ struct RespawnPolicy {
   /// Makes each delay longer or shorter by up to this part of it, by chance: 0 to 1.
   double jitter = 0;
 
-  /// The monitor gives up when a worker ends after so many restarts within the window. 0: there are none, it only watches.
+  /// The monitor gives up when a worker ends after so many restarts within the window. 0: there are none, it
+  /// only watches.
   unsigned most_restarts = 5;
   std::chrono::milliseconds window{10'000};
 
@@ -76,16 +78,17 @@ struct RespawnPolicy {
   std::vector<int> final_statuses = {0};
   std::vector<int> immediate_statuses = {};
 
-  /// How long a worker may take to end when it is told to; then it is killed. Let it be shorter than the patience of who
-  /// tells (`Controller::stop`: 10 s), who would otherwise kill the monitor.
+  /// How long a worker may take to end when it is told to; then it is killed. Let it be shorter than the
+  /// patience of who tells (`Controller::stop`: 10 s), who would otherwise kill the monitor.
   std::chrono::milliseconds stop_timeout{8'000};
 
-  /// A worker that is ready and says nothing for so long is aborted, and, if that takes more than two seconds, killed.
-  /// `wait*()` and `AsioSignals` say something by themselves; others call `keep_alive()`. Zero: no limit.
+  /// A worker that is ready and says nothing for so long is aborted, and, if that takes more than two
+  /// seconds, killed. `wait*()` and `AsioSignals` say something by themselves; others call `keep_alive()`.
+  /// Zero: no limit.
   std::chrono::milliseconds hang_timeout = {};
 
-  /// Called in the monitor after each worker's end, as the user that started the daemon: for a report of one's own. Signals
-  /// and the next worker wait for it; what it throws goes to `DaemonOptions::on_error`.
+  /// Called in the monitor after each worker's end, as the user that started the daemon: for a report of
+  /// one's own. Signals and the next worker wait for it; what it throws goes to `DaemonOptions::on_error`.
   std::function<void(const WorkerEnd& end)> on_worker_end = {};
 };
 

@@ -10,12 +10,12 @@ namespace daemonctx {
 
 struct DaemonOptions;
 
-/// Something that a daemon gives up for good before its service begins. `daemonctx/confine.hpp` makes those for
-/// capabilities, Landlock and seccomp; a program may write one of its own.
+/// Something that a daemon gives up for good before its service begins. `daemonctx/confine.hpp` makes those
+/// for capabilities, Landlock and seccomp; a program may write one of its own.
 ///
-/// The functions are called in this order. All but the first run in the daemon, in its only thread, where they must
-/// neither allocate nor lock; they return 0 or an errno, and the start fails with that. A restriction belongs to one
-/// start at a time.
+/// The functions are called in this order. All but the first run in the daemon, in its only thread, where
+/// they must neither allocate nor lock; they return 0 or an errno, and the start fails with that. A
+/// restriction belongs to one start at a time.
 class DAEMONCTX_EXPORT Restriction {
  public:
   Restriction() = default;
@@ -26,8 +26,8 @@ class DAEMONCTX_EXPORT Restriction {
   /// As in the message "cannot apply the system call filter: Operation not permitted".
   virtual const char* name() const noexcept = 0;
 
-  /// Makes ready whatever can be, and finds out what is wrong. Called in the caller, when `create_directories` are
-  /// there, again for each start.
+  /// Makes ready whatever can be, and finds out what is wrong. Called in the caller, when
+  /// `create_directories` are there, again for each start.
   /// \param options with absolute paths.
   /// \throws std::exception, whose text is shown.
   virtual void prepare(const DaemonOptions& options) = 0;

@@ -18,20 +18,20 @@ struct ListenDescriptor {
   int fd = -1;
 };
 
-/// What a service can say to the manager that started it, and got from it, as sd_notify(3), sd_listen_fds(3) and
-/// sd_watchdog_enabled(3) describe; without libsystemd. Without a manager nothing happens. The manager's variables
-/// ($NOTIFY_SOCKET, $WATCHDOG_*, $LISTEN_*) are taken out of the environment, so that programs that the service starts
-/// don't believe they are meant.
+/// What a service can say to the manager that started it, and got from it, as sd_notify(3), sd_listen_fds(3)
+/// and sd_watchdog_enabled(3) describe; without libsystemd. Without a manager nothing happens. The manager's
+/// variables ($NOTIFY_SOCKET, $WATCHDOG_*, $LISTEN_*) are taken out of the environment, so that programs that
+/// the service starts don't believe they are meant.
 ///
-/// That the service is ready, reloads and stops, and which process it is, the context tells by itself. Thread-safe. After
-/// the context's end, and in a forked child, there is no manager: nothing happens.
+/// That the service is ready, reloads and stops, and which process it is, the context tells by itself.
+/// Thread-safe. After the context's end, and in a forked child, there is no manager: nothing happens.
 class DAEMONCTX_EXPORT ServiceManager {
  public:
   /// Whether there is one that can be told something.
   bool is_there() const noexcept;
 
-  /// Those from $LISTEN_FDS, in their order. They are close-on-exec, stay open when the process detaches, and are the
-  /// service's to close. A datagram or a listening socket can be used as it is.
+  /// Those from $LISTEN_FDS, in their order. They are close-on-exec, stay open when the process detaches, and
+  /// are the service's to close. A datagram or a listening socket can be used as it is.
   std::vector<ListenDescriptor> listen_descriptors() const;
 
   /// Those of one name.
@@ -45,8 +45,8 @@ class DAEMONCTX_EXPORT ServiceManager {
 
   /// Has the manager keep a copy of a descriptor over a restart of the service (`FileDescriptorStoreMax=`).
   /// \param name up to 255 characters without control characters and ':'.
-  /// \throws std::invalid_argument for a name that the manager would not take; std::system_error if it could not be
-  ///         sent. That the manager keeps it is not known.
+  /// \throws std::invalid_argument for a name that the manager would not take; std::system_error if it could
+  ///   not be sent. That the manager keeps it is not known.
   void store(const std::string& name, int fd);
   /// Has it give up all of that name.
   void remove_stored(const std::string& name);
@@ -55,8 +55,8 @@ class DAEMONCTX_EXPORT ServiceManager {
   /// \throws std::system_error
   bool barrier(std::chrono::milliseconds longest);
 
-  /// After which time without `keep_alive()` the manager kills the service; zero: it has no watchdog. `wait*()` tells it
-  /// in half that time by itself.
+  /// After which time without `keep_alive()` the manager kills the service; zero: it has no watchdog.
+  /// `wait*()` tells it in half that time by itself.
   std::chrono::microseconds watchdog_timeout() const noexcept;
 
  private:

@@ -10,8 +10,8 @@
 namespace daemonctx {
 
 /// What is known of a signal that arrived. Signals of one number that arrive before the first of them was
-/// handled are handled once, with the last one's values, as the system does with its own pending signals. Where
-/// several threads are hit at the same moment, the values are one of theirs.
+/// handled are handled once, with the last one's values, as the system does with its own pending signals.
+/// Where several threads are hit at the same moment, the values are one of theirs.
 struct SignalInfo {
   int number = 0;
   pid_t sender_pid = 0;  ///< 0 if the kernel sent it

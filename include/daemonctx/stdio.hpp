@@ -39,9 +39,9 @@ class StdioTarget {
   /// A file, opened by the caller, so that a failure is thrown there. A relative path is resolved in the
   /// caller's working directory. The same path for output and error is opened once and shared.
   ///
-  /// What /dev/stdout, /dev/fd/N and the like lead to is copied, as by `descriptor`, and not opened anew by a rotation.
-  /// A file that others could have put in its place is refused: a link of theirs, a file of theirs where they may write
-  /// (but for `DaemonOptions::user`), a FIFO of theirs there.
+  /// What /dev/stdout, /dev/fd/N and the like lead to is copied, as by `descriptor`, and not opened anew by a
+  /// rotation. A file that others could have put in its place is refused: a link of theirs, a file of theirs
+  /// where they may write (but for `DaemonOptions::user`), a FIFO of theirs there.
   static StdioTarget file(boost::filesystem::path path, FileOptions options = {}) {
     StdioTarget target(Kind::file);
     target.path_ = std::move(path);
@@ -49,18 +49,19 @@ class StdioTarget {
     return target;
   }
 
-  /// The systemd journal, where the lines have this name. A line that begins with `<N>` has that priority (syslog(3), 0 to
-  /// 7), any other is `info`. What is written stays, also of a process that crashes.
+  /// The systemd journal, where the lines have this name. A line that begins with `<N>` has that priority
+  /// (syslog(3), 0 to 7), any other is `info`. What is written stays, also of a process that crashes.
   static StdioTarget journal(std::string identifier) {
     StdioTarget target(Kind::journal);
     target.identifier_ = std::move(identifier);
     return target;
   }
 
-  /// The local syslog service (/dev/log), line by line, with this name and the writer's pid; priorities as for the journal,
-  /// and the monitor's own lines, of crashes, are `err`. A monitor passes the lines on (without `DaemonOptions::respawn` it
-  /// is one that never restarts), a crash's last words too. Lines that the syslog service does not take within two seconds
-  /// are lost, and counted. A process that the service leaves behind has no output any more (SIGPIPE).
+  /// The local syslog service (/dev/log), line by line, with this name and the writer's pid; priorities as
+  /// for the journal, and the monitor's own lines, of crashes, are `err`. A monitor passes the lines on
+  /// (without `DaemonOptions::respawn` it is one that never restarts), a crash's last words too. Lines that
+  /// the syslog service does not take within two seconds are lost, and counted. A process that the service
+  /// leaves behind has no output any more (SIGPIPE).
   /// \param facility as for openlog(3): LOG_DAEMON, LOG_LOCAL0.
   static StdioTarget syslog(std::string identifier, int facility = LOG_DAEMON) {
     StdioTarget target(Kind::syslog);

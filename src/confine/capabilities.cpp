@@ -75,8 +75,8 @@ class KeptCapabilities final : public Restriction {
     return kept;
   }
 
-  // The bounding set first: who has become another user may not touch it any more. Where it may not be touched now,
-  // programs that are executed must not gain anything by it.
+  // The bounding set first: who has become another user may not touch it any more. Where it may not be
+  // touched now, programs that are executed must not gain anything by it.
   int before_change_of_user() noexcept override {
     for (cap_value_t each = 0; CAP_IS_SUPPORTED(each); ++each) {
       const bool kept = std::find(values_.begin(), values_.end(), each) != values_.end();

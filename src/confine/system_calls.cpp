@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// The system call filter, by libseccomp. That makes the program for the kernel in the caller; the daemon only has to
-// hand it over.
+// The system call filter, by libseccomp. That makes the program for the kernel in the caller; the daemon only
+// has to hand it over.
 
 #include <algorithm>
 #include <iterator>
@@ -71,8 +71,8 @@ void allow_where(const Filter& filter, int call, const scmp_arg_cmp& condition) 
   check(::seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, call, 1, condition), "the filter");
 }
 
-// What is basic for some arguments only. Threads are no new processes. With clone3 they can't be told apart, since its
-// flags are in memory; where that is not there the C library takes clone.
+// What is basic for some arguments only. Threads are no new processes. With clone3 they can't be told apart,
+// since its flags are in memory; where that is not there the C library takes clone.
 void allow_some(const Filter& filter, bool clone3_too) {
   allow_where(filter, SCMP_SYS(socket), {0, SCMP_CMP_EQ, AF_UNIX, 0});             // the service manager's
   allow_where(filter, SCMP_SYS(openat), {2, SCMP_CMP_MASKED_EQ, O_PATH, O_PATH});  // the way to the pidfile

@@ -145,7 +145,9 @@ detail::CleanupVisit::CleanupVisit(const DaemonContext* context) noexcept {
   if (visit) cleanups_ = &static_cast<DaemonContext::Impl*>(visit.state())->cleanups;
 }
 
-detail::CleanupVisit::~CleanupVisit() { std::launder(reinterpret_cast<process::Visit*>(visit_.data()))->~Visit(); }
+detail::CleanupVisit::~CleanupVisit() {
+  std::launder(reinterpret_cast<process::Visit*>(visit_.data()))->~Visit();
+}
 
 void DaemonContext::on_reload(std::function<void()> reload) {
   if (const Call call(this); call) call->offer_reload(std::move(reload));

@@ -53,7 +53,8 @@ int set_umask(Impl& impl) noexcept {
 
 int write_pidfile(Impl& impl) noexcept { return impl.resources.pidfile ? impl.resources.pidfile.claim() : 0; }
 
-// The lifeline is not touched once the service runs, which may have closed it and have a file of its own by that number.
+// The lifeline is not touched once the service runs, which may have closed it and have a file of its own by
+// that number.
 int tie_to_monitor(Impl& impl) noexcept {
   const int error = impl.resources.worker.is_worker()
                         ? posix::kill_me_when_closed(impl.resources.worker.lifeline.get())
@@ -97,7 +98,8 @@ int restrict(Impl& impl, int (Restriction::*phase)() noexcept) noexcept {
   return 0;
 }
 
-// What the program, or a library of its, has set before would keep them all. It can't be set anew where it is locked.
+// What the program, or a library of its, has set before would keep them all. It can't be set anew where it is
+// locked.
 int keep_privileges(Impl& impl) noexcept {
   posix::prctl(PR_SET_KEEPCAPS, 0UL, 0UL, 0UL, 0UL);
   return restrict(impl, &Restriction::before_change_of_user);

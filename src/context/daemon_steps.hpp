@@ -13,11 +13,12 @@ struct FailedStep {
   int error;
 };
 
-/// What the daemon does between the fork and its own set-up, in order. In the foreground it is less: what the starter gave
-/// stays (dispositions, descriptors), and last comes what can't be put back if the start fails. Stops at the first
-/// failure, whose text, if it has one, is `impl.refusal`.
+/// What the daemon does between the fork and its own set-up, in order. In the foreground it is less: what the
+/// starter gave stays (dispositions, descriptors), and last comes what can't be put back if the start fails.
+/// Stops at the first failure, whose text, if it has one, is `impl.refusal`.
 ///
-/// Between the two parts a monitor comes to be, where there is one, and starts workers: the second part is theirs.
+/// Between the two parts a monitor comes to be, where there is one, and starts workers: the second part is
+/// theirs.
 /// \note Runs in the daemon. No step but the user's `before_drop` allocates, locks or throws.
 std::optional<FailedStep> run_monitor_steps(DaemonContext::Impl& impl) noexcept;
 std::optional<FailedStep> run_worker_steps(DaemonContext::Impl& impl) noexcept;

@@ -38,8 +38,8 @@ void Ending::run(std::string_view reason, bool is_first, bool unwinds) noexcept 
   process::finish_end();
 }
 
-// Without `cleanup_timeout` only a thread that waits for this one limits it. One that has called std::exit may wait in
-// the C library, where no hook of ours has seen it.
+// Without `cleanup_timeout` only a thread that waits for this one limits it. One that has called std::exit
+// may wait in the C library, where no hook of ours has seen it.
 void Ending::watch_cleanups(bool unwinds) noexcept {
   if (timeout_) return;
   const auto limit = patience(parts_.options);

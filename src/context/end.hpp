@@ -16,8 +16,8 @@
 
 namespace daemonctx {
 
-/// The end of a context: which steps it has, and what becomes of one that takes too long. Who may run it decides
-/// process/end_of_process.hpp.
+/// The end of a context: which steps it has, and what becomes of one that takes too long. Who may run it
+/// decides process/end_of_process.hpp.
 class Ending {
  public:
   struct Parts {
@@ -34,7 +34,8 @@ class Ending {
 
   /// Tells the manager, runs the cleanups, removes the pidfile, puts dispositions and mask back.
   /// \param is_first false: a cleanup of this end has called std::exit; goes on with the next one.
-  /// \param unwinds whether the stack of this thread will be unwound, so that other threads can be waited for.
+  /// \param unwinds whether the stack of this thread will be unwound, so that other threads can be waited
+  ///   for.
   void run(std::string_view reason, bool is_first, bool unwinds) noexcept;
 
   /// A step takes too long: reports it, removes the pidfile and ends the process with status 1.

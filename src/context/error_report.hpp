@@ -9,8 +9,9 @@
 
 namespace daemonctx {
 
-/// Hands what was thrown where no caller can catch it to `DaemonOptions::on_error`, or writes a line to standard error
-/// where that is empty. What the handler itself reports meanwhile is only written. Thread-safe.
+/// Hands what was thrown where no caller can catch it to `DaemonOptions::on_error`, or writes a line to
+/// standard error where that is empty. What the handler itself reports meanwhile is only written.
+/// Thread-safe.
 void report_error(const ErrorHandler& handler, const std::exception_ptr& error,
                   std::string_view where) noexcept;
 

@@ -15,8 +15,8 @@ class ReadinessState {
  public:
   ReadinessState(const Plan& plan, Resources& resources) noexcept : plan_(plan), resources_(resources) {}
 
-  /// Redirects the output, then tells the service manager, the caller and the supervisor. One thread at a time; further
-  /// calls do nothing. \throws DaemonError, as `DaemonContext::notify_ready` says.
+  /// Redirects the output, then tells the service manager, the caller and the supervisor. One thread at a
+  /// time; further calls do nothing. \throws DaemonError, as `DaemonContext::notify_ready` says.
   void become_ready();
 
   bool is_ready() const noexcept;

@@ -13,7 +13,8 @@
 
 namespace daemonctx {
 
-/// The service's reload: which function it is, whether one is under way, and what others are told of it. Thread-safe.
+/// The service's reload: which function it is, whether one is under way, and what others are told of it.
+/// Thread-safe.
 class ReloadState {
  public:
   using Report = std::function<void(const std::exception_ptr&)>;
@@ -29,8 +30,8 @@ class ReloadState {
   void offer(std::function<void()> reload);
   void show_offer() noexcept;
 
-  /// Runs it. One thread at a time: whoever asks meanwhile, in another thread or in a reload that dispatches signals
-  /// itself, does not wait, and the one under way is followed by another.
+  /// Runs it. One thread at a time: whoever asks meanwhile, in another thread or in a reload that dispatches
+  /// signals itself, does not wait, and the one under way is followed by another.
   void run();
 
  private:

@@ -16,8 +16,8 @@
 
 namespace daemonctx {
 
-/// What a start opens, and the end gives back. The members are for the start, which has one thread; the functions are
-/// thread-safe.
+/// What a start opens, and the end gives back. The members are for the start, which has one thread; the
+/// functions are thread-safe.
 struct Resources {
   Redirection redirection;
   Pidfile pidfile;
@@ -40,8 +40,8 @@ struct Resources {
   /// Removes the pidfile, or empties it where that is not permitted. Further calls do nothing.
   void remove_pidfile() noexcept;
 
-  /// Shows others a reload: on the pidfile's board, or by the monitor. `latest` is asked for what to show, when it is
-  /// this thread's turn: so the last call shows the last state.
+  /// Shows others a reload: on the pidfile's board, or by the monitor. `latest` is asked for what to show,
+  /// when it is this thread's turn: so the last call shows the last state.
   template <class Latest>
   void show_reload(int (*show)(int, const ReloadNotice&) noexcept, Latest&& latest) noexcept {
     const posix::Turn::Scope turn(showing);

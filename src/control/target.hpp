@@ -19,22 +19,23 @@ enum class HolderCheck {
   changed,  ///< it holds the lock no longer
 };
 
-/// Whether a process that the kernel names as the holder of a pidfile's lock can be the daemon. Locks outlive a process
-/// whose open files another one shares, and then name whoever got its number; and a file of somebody else's can be
-/// one that is locked by others for reasons of their own. So the holder must have the file open, and where that is
-/// not root's, be a process of its owner. It held the lock before and after all that was seen.
+/// Whether a process that the kernel names as the holder of a pidfile's lock can be the daemon. Locks outlive
+/// a process whose open files another one shares, and then name whoever got its number; and a file of
+/// somebody else's can be one that is locked by others for reasons of their own. So the holder must have the
+/// file open, and where that is not root's, be a process of its owner. It held the lock before and after all
+/// that was seen.
 HolderCheck check_holder(pid_t holder, int pidfile) noexcept;
 
-/// The daemon that held the identity lock of a pidfile at one moment. Nothing done through this reaches another
-/// process.
+/// The daemon that held the identity lock of a pidfile at one moment. Nothing done through this reaches
+/// another process.
 class Target {
  public:
   /// How long a start may take until it has a pid, and a chance to offer a reload.
   static constexpr std::chrono::milliseconds naming_patience{2000};
 
   /// \param error `no_such_process`: none holds it; `not_supported`: it has no number in this pid namespace;
-  ///        `bad_message`: the one that holds it can't be the daemon (see `check_holder`);
-  ///        `resource_unavailable_try_again`: a start is under way and has no pid even after 2 s; or the system's.
+  ///   `bad_message`: the one that holds it can't be the daemon (see `check_holder`);
+  ///   `resource_unavailable_try_again`: a start is under way and has no pid even after 2 s; or the system's.
   static Target find(const boost::filesystem::path& pidfile, Ticker& ticker, std::error_code& error) noexcept;
 
   pid_t pid() const noexcept { return pid_; }

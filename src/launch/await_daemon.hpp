@@ -36,16 +36,17 @@ class StartInProgress {
 
   /// Waits for readiness, or for the end of the attempt.
   /// \param timeout zero: none.
-  /// \param mask the signals blocked while waiting. One of SIGINT, SIGTERM, SIGHUP and SIGQUIT that is neither
-  ///        blocked nor ignored ends the wait; it is raised again, for when the caller unblocks its signals.
+  /// \param mask the signals blocked while waiting. One of SIGINT, SIGTERM, SIGHUP and SIGQUIT that is
+  ///   neither blocked nor ignored ends the wait; it is raised again, for when the caller unblocks its
+  ///   signals.
   /// \param ticker told while that lasts.
   StartOutcome await(std::chrono::milliseconds timeout, const sigset_t& mask, Ticker& ticker);
 
   /// Leaves no zombie behind for a process 1 that reaps none. After this `take_down` must not be called.
   void reap_intermediate() const noexcept;
 
-  /// Ends whatever was started and is still there: SIGTERM, after a while SIGKILL, to the whole process group.
-  /// On return no process of it is left. Completes `outcome`.
+  /// Ends whatever was started and is still there: SIGTERM, after a while SIGKILL, to the whole process
+  /// group. On return no process of it is left. Completes `outcome`.
   void take_down(StartOutcome& outcome) noexcept;
 
  private:

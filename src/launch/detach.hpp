@@ -10,19 +10,20 @@ namespace daemonctx {
 
 /// Starts the intermediate, which creates a session, starts the daemon and ends.
 ///
-/// With vfork(2) the intermediate borrows the caller's memory, so that its page tables are copied once, for the
-/// daemon, and not twice. Nothing relies on that: `start_by_fork` does the same with a copy for each.
+/// With vfork(2) the intermediate borrows the caller's memory, so that its page tables are copied once, for
+/// the daemon, and not twice. Nothing relies on that: `start_by_fork` does the same with a copy for each.
 /// \pre all signals are blocked.
 /// \return in the caller the intermediate's pid, or -1 with errno; in the daemon 0.
 pid_t start_by_vfork(const StatusWriter& status) noexcept;
 pid_t start_by_fork(const StatusWriter& status) noexcept;
 
 /// The one of them that this build uses. With several threads it is always the second: fork handlers of other
-/// libraries (pthread_atfork(3)) run in the intermediate too, and may start threads in what they take for theirs.
+/// libraries (pthread_atfork(3)) run in the intermediate too, and may start threads in what they take for
+/// theirs.
 pid_t start_intermediate(const StatusWriter& status) noexcept;
 
-/// Within it the caller learns how its descendants end: orphans among them become its children, and SIGCHLD is
-/// neither ignored nor handled.
+/// Within it the caller learns how its descendants end: orphans among them become its children, and SIGCHLD
+/// is neither ignored nor handled.
 /// \pre all signals are blocked.
 class ParentScope {
  public:

@@ -11,7 +11,8 @@ namespace {
 
 using process::interruption_note;
 
-// A child that was forked while the caller waits has the handler, but nobody who waits. One of vfork(2) shares the note.
+// A child that was forked while the caller waits has the handler, but nobody who waits. One of vfork(2)
+// shares the note.
 void pass_to_default(int signal) noexcept {
   struct sigaction standard {};
   standard.sa_handler = SIG_DFL;

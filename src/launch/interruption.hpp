@@ -9,9 +9,10 @@
 
 namespace daemonctx {
 
-/// While it lasts, SIGINT, SIGTERM, SIGHUP and SIGQUIT are noted instead of ending or diverting the caller, unless they
-/// are ignored. Afterwards the one that came last is raised. It may hit another thread than the one that waits, hence the
-/// descriptor. One at a time in a process. In a child that somebody forks meanwhile they have their effect.
+/// While it lasts, SIGINT, SIGTERM, SIGHUP and SIGQUIT are noted instead of ending or diverting the caller,
+/// unless they are ignored. Afterwards the one that came last is raised. It may hit another thread than the
+/// one that waits, hence the descriptor. One at a time in a process. In a child that somebody forks meanwhile
+/// they have their effect.
 class Interruption {
  public:
   Interruption() noexcept;

@@ -27,8 +27,8 @@ LaunchDecision decide_by_surroundings(const Surroundings& surroundings) {
   return {LaunchMode::detached, "no service manager started this process"};
 }
 
-// As inetd gives it: one that was accepted or bound, and so has an address. The ends of a socketpair, which some
-// programs give to their children in place of pipes, have none.
+// As inetd gives it: one that was accepted or bound, and so has an address. The ends of a socketpair, which
+// some programs give to their children in place of pipes, have none.
 bool is_socket_with_address(int fd) noexcept {
   sockaddr_storage address{};
   socklen_t size = sizeof address;

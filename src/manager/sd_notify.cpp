@@ -19,7 +19,8 @@ using posix::Clock;
 
 constexpr std::size_t longest_message = 1024;
 
-// A message of one line, without allocation: what does not fit is cut, and what would begin another line is a blank.
+// A message of one line, without allocation: what does not fit is cut, and what would begin another line is a
+// blank.
 class Message {
  public:
   explicit Message(std::string_view text) noexcept { add(text); }

@@ -15,8 +15,9 @@
 
 namespace daemonctx {
 
-/// Speaks to the service manager as sd_notify(3) describes: datagrams to the socket in $NOTIFY_SOCKET. Without
-/// that variable nothing happens; a manager that can't be reached is no error. Thread-safe once opened.
+/// Speaks to the service manager as sd_notify(3) describes: datagrams to the socket in $NOTIFY_SOCKET.
+/// Without that variable nothing happens; a manager that can't be reached is no error. Thread-safe once
+/// opened.
 class SdNotify {
  public:
   /// \param socket $NOTIFY_SOCKET. \return empty, or why nothing can be sent there.
@@ -59,7 +60,8 @@ class SdNotify {
   int store(std::string_view name, int fd) const noexcept;
   int remove_stored(std::string_view name) const noexcept;
 
-  /// BARRIER=1: waits until the manager has read all that was sent before; or, with another message, until that is done.
+  /// BARRIER=1: waits until the manager has read all that was sent before; or, with another message, until
+  /// that is done.
   /// \return 0 or an errno; ETIMEDOUT; ENOTCONN without a manager.
   int barrier(std::chrono::milliseconds longest, std::string_view message = "BARRIER=1") const noexcept;
 

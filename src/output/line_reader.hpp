@@ -21,10 +21,12 @@ class LineReader {
     bool begins_line;
   };
 
-  /// A pipe: for other processes, which wait for the reader. Descriptors are close-on-exec. \throws std::system_error
+  /// A pipe: for other processes, which wait for the reader. Descriptors are close-on-exec. \throws
+  /// std::system_error
   static LineReader pipe();
 
-  /// A file in memory: for the reader's own process, which could not wait for itself. \throws std::system_error
+  /// A file in memory: for the reader's own process, which could not wait for itself. \throws
+  /// std::system_error
   static LineReader memory();
 
   /// What is to be printed into.
@@ -35,7 +37,8 @@ class LineReader {
 
   void close() noexcept;
 
-  /// In a forked process that prints: only the writer stays open, and waits, whatever the last one has made of it.
+  /// In a forked process that prints: only the writer stays open, and waits, whatever the last one has made
+  /// of it.
   void leave_to_writer() noexcept;
 
   /// How much there is to be read.

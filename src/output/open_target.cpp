@@ -16,8 +16,8 @@ DaemonError unsafe(const fs::path& path, const std::string& why) {
           "cannot use the file \"" + path.string() + "\": " + why};
 }
 
-// The same by a hard link, where nobody else can put one it may be a backup's; or by a file or a FIFO of his own. The
-// monitor would wait for ever for who does not read a FIFO.
+// The same by a hard link, where nobody else can put one it may be a backup's; or by a file or a FIFO of his
+// own. The monitor would wait for ever for who does not read a FIFO.
 void check_origin(const posix::DirectoryEntry& found, const fs::path& path, const UniqueFd& fd,
                   std::optional<uid_t> user, bool writes) {
   struct stat file {};

@@ -13,8 +13,8 @@
 
 namespace daemonctx {
 
-/// Opens what a standard stream is to lead to. A file that others could have put in its place is refused. All throw
-/// DaemonError (`open_stdio`).
+/// Opens what a standard stream is to lead to. A file that others could have put in its place is refused. All
+/// throw DaemonError (`open_stdio`).
 
 /// With the system's last error.
 DaemonError cannot_open(const std::string& name);

@@ -15,8 +15,8 @@
 
 namespace daemonctx {
 
-/// Makes descriptors 0 to 2 valid: closed ones become the null device, so that no file opened later gets their
-/// numbers and is written to by mistake.
+/// Makes descriptors 0 to 2 valid: closed ones become the null device, so that no file opened later gets
+/// their numbers and is written to by mistake.
 /// \throws DaemonError (`fill_standard_descriptors`).
 void fill_standard_descriptors();
 
@@ -28,8 +28,9 @@ class Redirection {
   /// Opens the targets. Paths are absolute.
   /// \param detached what `StdioTarget::Kind::automatic` means: the null device, or the stream as it is.
   /// \param user whom the daemon becomes: he too may own a log where others may write.
-  /// \param keeps_places whether `reopen` is to find the files when another user can't walk their paths: the directories of
-  ///        output and error are kept open for that. Behind another root directory they would be a way out.
+  /// \param keeps_places whether `reopen` is to find the files when another user can't walk their paths: the
+  ///   directories of output and error are kept open for that. Behind another root directory they would be a
+  ///   way out.
   /// \throws DaemonError (`open_stdio`).
   /// \note Runs in the caller.
   static Redirection open(const Stdio& stdio, bool detached, std::optional<uid_t> user = {},
@@ -44,8 +45,8 @@ class Redirection {
   /// Redirects descriptor 0. \return 0 or an errno. \note Runs in the daemon before it may allocate.
   int redirect_input() noexcept { return redirect(0); }
 
-  /// Redirects descriptors 1 and 2, emptying the files that are to be emptied, and closes what was held open for
-  /// that. Only now, since a start that is refused must not touch the log of the daemon that runs.
+  /// Redirects descriptors 1 and 2, emptying the files that are to be emptied, and closes what was held open
+  /// for that. Only now, since a start that is refused must not touch the log of the daemon that runs.
   /// \return 0 or an errno.
   int redirect_output() noexcept;
 
@@ -59,12 +60,13 @@ class Redirection {
   void leave_to_worker() noexcept;
 
   /// Opens the files of 1 and 2 anew, appending, and puts them in place of the old ones at once.
-  /// \param pidfile this process's descriptor of it, or -1. One of its name by now is refused, and never closed: that would
-  ///        drop the locks.
+  /// \param pidfile this process's descriptor of it, or -1. One of its name by now is refused, and never
+  ///   closed: that would drop the locks.
   /// \throws DaemonError (`open_stdio`, `redirect_stdio`); the old files stay in use.
   void reopen(const Stdio& stdio, int pidfile = -1) const;
 
-  /// Whether a stream is a file that `reopen` opens: not what a path such as /dev/stdout stood for at the start.
+  /// Whether a stream is a file that `reopen` opens: not what a path such as /dev/stdout stood for at the
+  /// start.
   bool reopens(const Stdio& stdio, int stream) const noexcept;
 
  private:

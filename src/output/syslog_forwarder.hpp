@@ -13,11 +13,11 @@
 
 namespace daemonctx {
 
-/// Brings what a service prints to the local syslog service, line by line. Workers print into a pipe. The monitor, which reads
-/// that, prints into memory: it would otherwise wait for itself.
+/// Brings what a service prints to the local syslog service, line by line. Workers print into a pipe. The
+/// monitor, which reads that, prints into memory: it would otherwise wait for itself.
 ///
-/// A syslog service that is slow is waited for, in the end by the worker. What one that is gone or hangs does not take
-/// within `patience` is counted as lost, so that the service goes on without its log.
+/// A syslog service that is slow is waited for, in the end by the worker. What one that is gone or hangs does
+/// not take within `patience` is counted as lost, so that the service goes on without its log.
 class SyslogForwarder {
  public:
   using Clock = posix::Clock;
@@ -49,7 +49,8 @@ class SyslogForwarder {
   /// \param worker the process that the lines are said to be of. 0: none is named.
   void pump(pid_t worker);
 
-  /// The same after the worker's end, also with a line that has none. Waits for the syslog service, but not beyond `limit`.
+  /// The same after the worker's end, also with a line that has none. Waits for the syslog service, but not
+  /// beyond `limit`.
   void finish(pid_t worker, Clock::time_point limit);
 
  private:

@@ -44,7 +44,8 @@ struct Stretch {
   off_t end;
 };
 
-// The system tells only one lock of those in the way: if it is a stranger's, the author's may lie on either side.
+// The system tells only one lock of those in the way: if it is a stranger's, the author's may lie on either
+// side.
 std::optional<std::uint64_t> value_at(int fd, pid_t author, off_t place) noexcept {
   const off_t begin = place * place_size;
   std::array<Stretch, most_strangers + 1> left{{{begin, begin + place_size}}};

@@ -22,8 +22,8 @@ int lock_identity(int fd) noexcept;
 /// \return 0 or an errno.
 int lock_readiness(int fd) noexcept;
 
-/// Takes the lock by which others know that a worker lives: an open-file-description lock for reading, on byte 3. Several
-/// can have it, and `fd` need not be writable.
+/// Takes the lock by which others know that a worker lives: an open-file-description lock for reading, on
+/// byte 3. Several can have it, and `fd` need not be writable.
 /// \return 0 or an errno; EINVAL where the system has no such locks.
 int lock_as_worker(int fd) noexcept;
 
@@ -34,18 +34,18 @@ struct IdentityHolder {
   int error = 0;  ///< an errno if that could not be asked
 };
 
-/// Each asks the kernel, and takes and changes nothing. `fd` may be read-only. Not seen: this process's own locks,
-/// and read locks, which whoever may read the file can take.
+/// Each asks the kernel, and takes and changes nothing. `fd` may be read-only. Not seen: this process's own
+/// locks, and read locks, which whoever may read the file can take.
 IdentityHolder identity_holder(int fd) noexcept;
 bool is_marked_ready(int fd) noexcept;
 bool has_worker(int fd) noexcept;
 
-/// A process with a read lock on one of the three bytes, which no daemon takes, but which keeps one from taking its
-/// own; 0 if the system does not tell who. Empty: there is none.
+/// A process with a read lock on one of the three bytes, which no daemon takes, but which keeps one from
+/// taking its own; 0 if the system does not tell who. Empty: there is none.
 std::optional<pid_t> blocking_reader(int fd) noexcept;
 
-/// Whether somebody holds the exclusion lock. Where the system has no open-file-description locks that can't be
-/// asked, and the answer is no.
+/// Whether somebody holds the exclusion lock. Where the system has no open-file-description locks that can't
+/// be asked, and the answer is no.
 bool is_excluded(int fd) noexcept;
 
 }  // namespace daemonctx::posix

@@ -22,7 +22,8 @@ void check(const fs::path& path, const struct stat& file) {
   if (file.st_nlink > 1) throw unusable_pidfile(path, "it has more than one link");
 }
 
-// Where others may rename files, one of root's that is anything else must not be opened to readers, nor emptied.
+// Where others may rename files, one of root's that is anything else must not be opened to readers, nor
+// emptied.
 void check_text(const posix::DirectoryEntry& entry, const fs::path& path, const UniqueFd& fd) {
   struct stat directory {};
   std::array<char, 64> text;
@@ -39,7 +40,8 @@ void check_text(const posix::DirectoryEntry& entry, const fs::path& path, const 
     throw unusable_pidfile(path, "it holds more than a number, and others could have put it there");
 }
 
-// Those of others in a directory for all are refused by the kernel as a matter of permission. Leaves errno alone.
+// Those of others in a directory for all are refused by the kernel as a matter of permission. Leaves errno
+// alone.
 bool is_link(const posix::DirectoryEntry& entry) noexcept {
   const int error = errno;
   struct stat found {};

@@ -14,8 +14,8 @@
 namespace daemonctx {
 
 /// The file that admits one daemon at a time and names it. Kernel locks decide, never the text (locks.hpp):
-/// the exclusion lock is taken by the caller and inherited, the identity lock is taken by the daemon. A forked child
-/// has no descriptor of the file, and keeps no lock.
+/// the exclusion lock is taken by the caller and inherited, the identity lock is taken by the daemon. A
+/// forked child has no descriptor of the file, and keeps no lock.
 class Pidfile {
  public:
   /// None.
@@ -23,14 +23,14 @@ class Pidfile {
 
   /// Opens or creates the file and takes the exclusion lock. What the file holds is left alone.
   ///
-  /// Accepted is a regular file with one link, owned by this user or root, that nobody else may write; its mode
-  /// becomes the given one. A symbolic link is not followed.
+  /// Accepted is a regular file with one link, owned by this user or root, that nobody else may write; its
+  /// mode becomes the given one. A symbolic link is not followed.
   /// \param timeout how long to wait for a lock that somebody else holds.
   /// \param ticker told while that lasts.
   /// \param waiting_mask the signal mask during that; nullptr: the one in force.
-  /// \throws DaemonError: `open_pidfile`, with the system's error or the property that is wrong; `lock_pidfile`
-  ///         with `std::errc::file_exists` if somebody else has the lock, and that process's pid if it has
-  ///         one yet.
+  /// \throws DaemonError: `open_pidfile`, with the system's error or the property that is wrong;
+  ///   `lock_pidfile` with `std::errc::file_exists` if somebody else has the lock, and that process's pid if
+  ///   it has one yet.
   /// \note Runs in the caller.
   static Pidfile lock(const boost::filesystem::path& path, mode_t mode, std::chrono::milliseconds timeout,
                       Ticker& ticker, const sigset_t* waiting_mask = nullptr);
@@ -39,8 +39,8 @@ class Pidfile {
   /// \throws DaemonError (`open_pidfile`).
   static void check(const boost::filesystem::path& path);
 
-  /// Takes the identity lock and writes the pid. \return 0 or an errno; EBUSY if another thread of this process
-  /// goes on looking at the file.
+  /// Takes the identity lock and writes the pid. \return 0 or an errno; EBUSY if another thread of this
+  /// process goes on looking at the file.
   /// \note Runs in the daemon before it may allocate.
   int claim() noexcept;
 
@@ -57,8 +57,9 @@ class Pidfile {
   /// For `leave_to_monitor`. \throws DaemonError (`open_pidfile`). \note Runs in the caller.
   void open_worker_handle();
 
-  /// In a worker that was just forked: from now on the file is its monitor's, and `remove` only closes. The worker keeps
-  /// the next start waiting as long as it lives, by a descriptor that is not the monitor's, and can't give its locks up.
+  /// In a worker that was just forked: from now on the file is its monitor's, and `remove` only closes. The
+  /// worker keeps the next start waiting as long as it lives, by a descriptor that is not the monitor's, and
+  /// can't give its locks up.
   void leave_to_monitor() noexcept;
 
   /// Whether this process is a worker whose monitor, which claims a pidfile, is that one. Thread-safe.

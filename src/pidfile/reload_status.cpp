@@ -16,7 +16,8 @@ constexpr std::uint64_t refused_bit = 2;
 constexpr std::uint64_t running_bit = 4;
 constexpr unsigned count_shift = 3;
 
-// How often a writer may get in between before the reader gives up for now. A hostile one can make each attempt long.
+// How often a writer may get in between before the reader gives up for now. A hostile one can make each
+// attempt long.
 constexpr int most_attempts = 3;
 
 std::uint64_t encode(const ReloadNotice& notice) noexcept {

@@ -20,9 +20,9 @@ struct ReloadNotice {
   std::uint64_t next() const noexcept { return finished + (running ? 2 : 1); }
 };
 
-/// Show it to those who can open the pidfile; `fd` is this process's own descriptor of it. A long text is cut to what
-/// the board holds. One thread at a time. \return 0 or an errno.
-/// `show_progress` is for a notice whose outcome and text are shown already.
+/// Show it to those who can open the pidfile; `fd` is this process's own descriptor of it. A long text is cut
+/// to what the board holds. One thread at a time. \return 0 or an errno. `show_progress` is for a notice
+/// whose outcome and text are shown already.
 int show_progress(int fd, const ReloadNotice& notice) noexcept;
 int show_outcome(int fd, const ReloadNotice& notice) noexcept;
 

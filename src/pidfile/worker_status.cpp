@@ -21,7 +21,8 @@ constexpr std::uint64_t changing_bit = 1;
 constexpr std::uint64_t running_bit = 2;
 constexpr unsigned incarnation_shift = 2;
 
-// In the number of an end, from the lowest bit: there is one, its flags, 8 bits for the status, then the signal.
+// In the number of an end, from the lowest bit: there is one, its flags, 8 bits for the status, then the
+// signal.
 constexpr std::uint64_t there_bit = 1;
 constexpr std::uint64_t core_bit = 2;
 constexpr std::uint64_t hung_bit = 4;

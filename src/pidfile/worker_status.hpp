@@ -9,7 +9,8 @@
 
 namespace daemonctx {
 
-/// Shows the worker on the lock board of the monitor's pidfile (pidfile/lock_board.hpp). \return 0 or an errno.
+/// Shows the worker on the lock board of the monitor's pidfile (pidfile/lock_board.hpp). \return 0 or an
+/// errno.
 int show_worker(int fd, const WorkerStatus& notice) noexcept;
 
 /// What the process `author` shows. Empty: it is no monitor.

@@ -6,8 +6,8 @@
 
 namespace daemonctx::posix {
 
-/// Around a function of the user's: a child that it forks, and that comes back from it, would take itself for this process.
-/// It ends with the scope.
+/// Around a function of the user's: a child that it forks, and that comes back from it, would take itself for
+/// this process. It ends with the scope.
 class ChildTrap {
  public:
   ChildTrap() noexcept : owner_(posix::getpid()) {}

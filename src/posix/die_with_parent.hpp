@@ -10,8 +10,9 @@
 
 namespace daemonctx::posix {
 
-/// A pipe by which one process dies with another. PR_SET_PDEATHSIG is taken away by a change of user, and needs the
-/// permission to signal; this needs it only of the moment when `kill_me_when_closed` was called (fcntl(2), F_SETOWN).
+/// A pipe by which one process dies with another. PR_SET_PDEATHSIG is taken away by a change of user, and
+/// needs the permission to signal; this needs it only of the moment when `kill_me_when_closed` was called
+/// (fcntl(2), F_SETOWN).
 struct Lifeline {
   UniqueFd holder;     ///< close-on-exec; when its last copy is closed, the other process is killed
   UniqueFd dependent;  ///< close-on-exec
@@ -24,7 +25,8 @@ inline Lifeline make_lifeline() {
   return {UniqueFd(ends[1]), UniqueFd(ends[0])};
 }
 
-/// In the process that is to die, for as long as it has `dependent` open. If the other one has died before, nothing happens.
+/// In the process that is to die, for as long as it has `dependent` open. If the other one has died before,
+/// nothing happens.
 /// \return 0 or an errno.
 inline int kill_me_when_closed(int dependent) noexcept {
 #ifdef F_SETSIG

@@ -12,8 +12,8 @@
 
 namespace daemonctx::posix {
 
-/// A descriptor that is readable when somebody has written to the file. Empty, with errno, where there is none: then
-/// one has to look from time to time, and also where the file system tells of no changes.
+/// A descriptor that is readable when somebody has written to the file. Empty, with errno, where there is
+/// none: then one has to look from time to time, and also where the file system tells of no changes.
 inline UniqueFd watch_writes(const char* path) noexcept {
 #if DAEMONCTX_HAVE_INOTIFY
   UniqueFd watch(static_cast<int>(posix::syscall(SYS_inotify_init1, IN_CLOEXEC | IN_NONBLOCK)));

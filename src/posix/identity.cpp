@@ -82,8 +82,8 @@ bool has_ids(const Identity& identity) noexcept {
          std::count(gids.begin(), gids.end(), identity.gid) == 3;
 }
 
-// Each of either is one of the other: the system may sort them, and leave one out that was given twice. More than
-// were given don't fit, which is an error.
+// Each of either is one of the other: the system may sort them, and leave one out that was given twice. More
+// than were given don't fit, which is an error.
 bool has_groups(Identity& identity) noexcept {
   auto& found = identity.read_back;
   const int count = posix::getgroups(static_cast<int>(found.size()), found.data());
@@ -97,7 +97,8 @@ bool has_groups(Identity& identity) noexcept {
                      [&](gid_t each) { return std::find(found.begin(), end, each) != end; });
 }
 
-// What lies unused in the permitted or the inheritable set could be taken up again: it goes, and that is read back.
+// What lies unused in the permitted or the inheritable set could be taken up again: it goes, and that is read
+// back.
 int limit_capabilities(std::uint64_t kept) noexcept {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
@@ -129,7 +130,8 @@ bool can_be_root_again(const Identity& identity) noexcept {
 int leave_session_keyring() noexcept {
   constexpr unsigned join = 1;  // KEYCTL_JOIN_SESSION_KEYRING, a new one
   if (posix::syscall(SYS_keyctl, join, nullptr, 0UL, 0UL, 0UL) != -1) return 0;
-  // There are none, or it is forbidden to use them; or it is the root of a user namespace, whose number is limited.
+  // There are none, or it is forbidden to use them; or it is the root of a user namespace, whose number is
+  // limited.
   return errno == ENOSYS || errno == EPERM || errno == EDQUOT ? 0 : errno;
 }
 

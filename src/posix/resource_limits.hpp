@@ -11,7 +11,8 @@ int prevent_core() noexcept;
 /// The same, so that this process can take it back. \return 0 or an errno.
 int prevent_core_for_now() noexcept;
 
-/// Does it another way where the hard limit of core files is 0 and can't be raised: then the process is not dumpable.
+/// Does it another way where the hard limit of core files is 0 and can't be raised: then the process is not
+/// dumpable.
 /// \return 0 or an errno. \note Runs in the daemon after the change of user, which sets that anew.
 int forbid_dumps() noexcept;
 

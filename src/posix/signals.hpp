@@ -31,7 +31,8 @@ class SignalBlock final {
   bool restores_ = true;
 };
 
-/// Within it a write to a pipe that nobody reads, or beyond the limit of file sizes, is an error and no signal.
+/// Within it a write to a pipe that nobody reads, or beyond the limit of file sizes, is an error and no
+/// signal.
 class NoWriteSignal final {
  public:
   NoWriteSignal() noexcept {

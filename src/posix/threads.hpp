@@ -29,8 +29,8 @@ inline long count_threads() noexcept {
   return static_cast<long>(tasks.st_nlink) - 2;
 }
 
-/// The same once it is at most `wanted`, or after a while at the latest: a thread that was joined is still listed for
-/// a moment. Where the C library knows of one thread, that is the answer.
+/// The same once it is at most `wanted`, or after a while at the latest: a thread that was joined is still
+/// listed for a moment. Where the C library knows of one thread, that is the answer.
 inline long settled_threads(long wanted) noexcept {
   // On a busy machine. Only a start that is refused takes it all.
   constexpr std::chrono::milliseconds patience{250};

@@ -9,8 +9,9 @@
 
 namespace daemonctx::posix {
 
-/// Lets one thread after the other do what may take long or call user code. No lock: fork(2) need not wait for it, since
-/// a forked child has no turn to take. A thread that comes back to it from within does not wait for itself.
+/// Lets one thread after the other do what may take long or call user code. No lock: fork(2) need not wait
+/// for it, since a forked child has no turn to take. A thread that comes back to it from within does not wait
+/// for itself.
 class Turn {
  public:
   /// The length of a turn; waits for another thread's.

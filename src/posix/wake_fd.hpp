@@ -8,8 +8,9 @@
 
 namespace daemonctx::posix {
 
-/// A descriptor that becomes readable when somebody calls `notify`: an eventfd(2), or a pipe without it. It stays open until
-/// `close`. Constant-initialised and trivially destructible, so that a signal handler may use it at any time.
+/// A descriptor that becomes readable when somebody calls `notify`: an eventfd(2), or a pipe without it. It
+/// stays open until `close`. Constant-initialised and trivially destructible, so that a signal handler may
+/// use it at any time.
 class LastingWakeFd {
  public:
   constexpr LastingWakeFd() noexcept = default;
@@ -21,7 +22,8 @@ class LastingWakeFd {
   int open() noexcept;
   void close() noexcept;
 
-  /// Async-signal-safe and thread-safe. Any number of calls before a `drain` count as one. Does nothing while closed.
+  /// Async-signal-safe and thread-safe. Any number of calls before a `drain` count as one. Does nothing while
+  /// closed.
   void notify() const noexcept { notify(writer()); }
   /// The same by the number of `writer`. A negative one is none.
   static void notify(int writer) noexcept;

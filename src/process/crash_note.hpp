@@ -8,8 +8,8 @@
 
 namespace daemonctx::process {
 
-/// What a crashing process leaves for another one, in memory that they share: wait(2) tells the signal, but not the
-/// address. Only for signals that an instruction of the process raised.
+/// What a crashing process leaves for another one, in memory that they share: wait(2) tells the signal, but
+/// not the address. Only for signals that an instruction of the process raised.
 struct CrashNote {
   std::atomic<int> signal = 0;
   std::atomic<int> pid = 0;  ///< whose; forked children leave theirs too

@@ -81,8 +81,8 @@ void leave_end_to_others() noexcept {
 
 void at_exit() noexcept;
 
-// A second thread that calls std::exit would cut short what the first one has not finished, and choose the status. Once
-// it has waited in vain it does what it would have done without us.
+// A second thread that calls std::exit would cut short what the first one has not finished, and choose the
+// status. Once it has waited in vain it does what it would have done without us.
 void wait_behind_ender() noexcept {
   has_waited_for_process = true;
   await_end();
@@ -109,7 +109,8 @@ void continue_end() noexcept {
   if (visit) run_end(visit.state(), EndRole::again);
 }
 
-// Registered anew as long as there is an end to wait for: the next may be another thread, or a cleanup in this one.
+// Registered anew as long as there is an end to wait for: the next may be another thread, or a cleanup in
+// this one.
 void at_exit() noexcept {
   if (!is_owner()) return;
   forget_visits_of_this_thread();
@@ -121,8 +122,8 @@ void at_exit() noexcept {
   else if (run_end_unless_late()) await_end();
 }
 
-// An exception that nobody catches. The thread that made the context runs the end; any other leaves it to whoever is at it
-// already.
+// An exception that nobody catches. The thread that made the context runs the end; any other leaves it to
+// whoever is at it already.
 void end_by_terminate(bool is_first) noexcept {
   const bool is_late = end_runs_elsewhere() || !is_first;
   {
@@ -161,7 +162,8 @@ void register_end_handlers(const EndHooks& hooks, std::chrono::milliseconds pati
   the_end.hooks = &hooks;
   the_end.patience = patience.count();
   // Each time anew: cleanups may use what was made before their context, but not before an earlier one.
-  // Several, since the C library takes one off its list before it calls it: a second thread in std::exit must find another.
+  // Several, since the C library takes one off its list before it calls it: a second thread in std::exit must
+  // find another.
   constexpr int threads_at_once = 4;
   for (int count = 0; count < threads_at_once; ++count) {
     if (std::atexit(at_exit) != 0) throw std::bad_alloc();

@@ -5,13 +5,14 @@
 
 namespace daemonctx::process {
 
-/// The end of a context, on the ways that its destructor sees and those that it does not: std::exit and std::terminate.
-/// One thread runs it. Another that comes meanwhile waits for it, but not for ever. All of this is thread-safe.
+/// The end of a context, on the ways that its destructor sees and those that it does not: std::exit and
+/// std::terminate. One thread runs it. Another that comes meanwhile waits for it, but not for ever. All of
+/// this is thread-safe.
 
 /// What an end does, as the context knows it. `state` is that of the gate.
 struct EndHooks {
-  /// Runs what is left of the end, and does not unwind. \param is_first false: this thread was at it before, and a
-  /// cleanup has called std::exit.
+  /// Runs what is left of the end, and does not unwind. \param is_first false: this thread was at it before,
+  /// and a cleanup has called std::exit.
   void (*run)(void* state, bool is_first) noexcept;
 
   /// This thread waits from now on for the one that runs the end, which must not wait for it.
@@ -54,8 +55,8 @@ void note_end_progress() noexcept;
 void finish_end() noexcept;
 bool has_ended() noexcept;
 
-/// Waits until another thread has finished the end. Where that one ends the process, waits for this too; if that takes
-/// longer than the patience, returns.
+/// Waits until another thread has finished the end. Where that one ends the process, waits for this too; if
+/// that takes longer than the patience, returns.
 void await_end() noexcept;
 
 }  // namespace daemonctx::process

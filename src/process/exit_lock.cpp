@@ -91,13 +91,13 @@ bool has_exit_lock() noexcept {
 
 }  // namespace
 
-// Found by what it must look like: the C library has no name for it. In an exit handler a thread holds no other lock of
-// this kind there.
+// Found by what it must look like: the C library has no name for it. In an exit handler a thread holds no
+// other lock of this kind there.
 ExitLock ExitLock::held_by_this_thread() noexcept {
   ExitLock lock;
 #ifdef __GLIBC__
   if (!has_exit_lock()) return lock;
-  // NOLINTNEXTLINE(performance-no-int-to-ptr): pthread_t is a number in glibc, and the lock holds it as a pointer
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): glibc has a number for pthread_self, and a pointer in the lock
   Search search{reinterpret_cast<std::uintptr_t>(stdout), reinterpret_cast<const void*>(::pthread_self())};
   ::dl_iterate_phdr(search_object, &search);
   if (search.found != nullptr) lock.word_ = &search.found->word;

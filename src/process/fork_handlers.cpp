@@ -33,7 +33,8 @@ void release_all(void (*ForkHook::*phase)(void*) noexcept) noexcept {
   }
 }
 
-// The child must handle no signal before its dispositions are its own. The library's own forks have seen to that.
+// The child must handle no signal before its dispositions are its own. The library's own forks have seen to
+// that.
 void block_signals() noexcept {
   if (forks_for_library) return;
   sigset_t all;

@@ -3,8 +3,9 @@
 
 namespace daemonctx::process {
 
-/// The order in which fork(2) takes the library's locks, the outermost first. A thread that holds one may take only
-/// those further down. Only locks count whose data a forked child goes on to use; all else is inert there.
+/// The order in which fork(2) takes the library's locks, the outermost first. A thread that holds one may
+/// take only those further down. Only locks count whose data a forked child goes on to use; all else is inert
+/// there.
 enum class ForkRank { signals, descriptors, count };
 
 /// What one part of the library does around a fork of the user's. None may call user code, wait, or allocate.

@@ -38,7 +38,8 @@ struct Gate {
 constinit Gate gate;
 thread_local unsigned visits_of_this_thread = 0;
 
-// While the process has one thread there is nobody to exclude, and an atomic addition would cost more than most calls.
+// While the process has one thread there is nobody to exclude, and an atomic addition would cost more than
+// most calls.
 std::uint32_t add_visits(std::uint32_t count) noexcept {
   if (!posix::is_single_threaded()) return gate.visits.fetch_add(count) + count;
   const std::uint32_t sum = gate.visits.load(std::memory_order_relaxed) + count;

@@ -9,8 +9,8 @@
 
 namespace daemonctx::process {
 
-/// The gate before the one context of a process. Every public member asks here before it reads anything of its object:
-/// the memory of the gate is never freed, that of the object may be. All of it is thread-safe.
+/// The gate before the one context of a process. Every public member asks here before it reads anything of
+/// its object: the memory of the gate is never freed, that of the object may be. All of it is thread-safe.
 
 /// Admits one context at a time: from before its start until `close_context`, or until the claim is dropped.
 class ContextClaim {
@@ -36,7 +36,8 @@ struct ContextFacts {
 /// \param context the object whose members ask; \param state what they use of it.
 void open_context(const void* context, void* state, const ContextFacts& facts) noexcept;
 
-/// From now on every member finds the end. Waits until no other thread is inside one, so that `state` may be freed.
+/// From now on every member finds the end. Waits until no other thread is inside one, so that `state` may be
+/// freed.
 /// \return false: after `limit` there still was one; then `state` has to stay.
 bool close_context(std::chrono::milliseconds limit) noexcept;
 

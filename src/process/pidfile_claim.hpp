@@ -7,9 +7,9 @@
 
 namespace daemonctx::process {
 
-/// Which pidfile this process claims, and how many pidfiles it has open to read. Closing a second descriptor of the
-/// claimed file would drop its locks (fcntl(2)), so that every reader asks here first. The pid tells the claimant from
-/// a child that has inherited the memory, but not the locks.
+/// Which pidfile this process claims, and how many pidfiles it has open to read. Closing a second descriptor
+/// of the claimed file would drop its locks (fcntl(2)), so that every reader asks here first. The pid tells
+/// the claimant from a child that has inherited the memory, but not the locks.
 struct PidfileClaim {
   std::atomic<pid_t> pid = 0;
   std::atomic<dev_t> device = 0;

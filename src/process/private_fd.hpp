@@ -8,11 +8,12 @@
 
 namespace daemonctx::process {
 
-/// Owns a descriptor that no forked child gets: the pidfile's would keep it locked as long as the child lives, a
-/// connection's would keep its other end waiting. The fork handler closes the child's copy, and there `get()` is -1.
+/// Owns a descriptor that no forked child gets: the pidfile's would keep it locked as long as the child
+/// lives, a connection's would keep its other end waiting. The fork handler closes the child's copy, and
+/// there `get()` is -1.
 ///
-/// The number itself lies in a table of the process; this object knows only its place. Thread-safe towards fork(2), not
-/// for two threads that use one object.
+/// The number itself lies in a table of the process; this object knows only its place. Thread-safe towards
+/// fork(2), not for two threads that use one object.
 class PrivateFd final {
  public:
   /// How many there can be in a process; the library needs less than half of it.

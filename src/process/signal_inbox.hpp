@@ -20,8 +20,9 @@ static_assert(NSIG - 1 <= 64, "a bit for each signal");
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<pthread_t>::is_always_lock_free,
               "what a signal handler touches must not lock");
 
-/// The last values that came with one signal. Handlers of the same signal may run in several threads at once; one of
-/// them writes, the others' signals are as good as simultaneous. A reader that is disturbed reads again.
+/// The last values that came with one signal. Handlers of the same signal may run in several threads at once;
+/// one of them writes, the others' signals are as good as simultaneous. A reader that is disturbed reads
+/// again.
 class SignalSlot {
  public:
   void store(const siginfo_t& info) noexcept;  ///< async-signal-safe

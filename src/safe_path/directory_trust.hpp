@@ -22,8 +22,8 @@ inline bool is_open_to_moves(const struct stat& directory) noexcept {
   return !is_guarded(directory) && (!is_own || (directory.st_mode & S_IWOTH) != 0);
 }
 
-/// Whether a symbolic link in an open directory was put there by somebody trusted. Where others may write, one with
-/// several names may have been put there by them.
+/// Whether a symbolic link in an open directory was put there by somebody trusted. Where others may write,
+/// one with several names may have been put there by them.
 inline bool is_trusted_link(const UniqueFd& directory, const struct stat& link) noexcept {
   struct stat place {};
   if (!is_trusted(link.st_uid) || posix::fstat(directory.get(), &place) == -1 || !is_guarded(place))

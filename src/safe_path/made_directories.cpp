@@ -49,8 +49,8 @@ bool is_empty(const UniqueFd& directory, const Directory& wanted) {
   return true;
 }
 
-// Who may write the parent can have moved another directory of root's there, to have it given to him. One that holds
-// nothing is no loss.
+// Who may write the parent can have moved another directory of root's there, to have it given to him. One
+// that holds nothing is no loss.
 void check_that_it_is_not_moved(const UniqueFd& parent, const UniqueFd& directory, const Directory& wanted) {
   struct stat place {};
   if (posix::fstat(parent.get(), &place) == -1) throw failed(wanted, posix::last_error());

@@ -24,17 +24,18 @@ struct DirectoryEntry {
   std::array<char, NAME_MAX + 1> name = {};  ///< empty: the directory itself
 };
 
-/// Walks a path name by name. A symbolic link is followed only if nobody but root and this user could have put it there;
-/// where it leads is walked in the same way.
+/// Walks a path name by name. A symbolic link is followed only if nobody but root and this user could have
+/// put it there; where it leads is walked in the same way.
 /// \param here where a relative path begins.
 /// \param root where an absolute one begins, and beyond which `..` does not lead; AT_FDCWD: the process's.
-/// \return 0 or an errno; ELOOP for a link that others could have put there, with `entry.name` if it is the last.
+/// \return 0 or an errno; ELOOP for a link that others could have put there, with `entry.name` if it is the
+///   last.
 /// \note Neither allocates nor throws.
 int find_entry(const char* path, LastComponent last, DirectoryEntry& entry, int here = AT_FDCWD,
                int root = AT_FDCWD) noexcept;
 
-/// The descriptor of this process that an entry stands for, as what /dev/stdout leads to: what that is can't be reached by
-/// a path. Empty if it is none.
+/// The descriptor of this process that an entry stands for, as what /dev/stdout leads to: what that is can't
+/// be reached by a path. Empty if it is none.
 std::optional<int> own_descriptor(const DirectoryEntry& entry) noexcept;
 
 /// The directory itself. Empty with errno.

@@ -29,9 +29,9 @@ bool is_section(const std::string& line) {
 
 constexpr std::uintmax_t largest_file = 16U << 20U;
 
-// What the file holds. Boost does not say in which line an error lies: so the lines are given to it one by one. Errors
-// that only show when options are stored (a value of the wrong type, a second value for the same name) are looked
-// for among the first so many options; where one shows, it shows with all that follow, too.
+// What the file holds. Boost does not say in which line an error lies: so the lines are given to it one by
+// one. Errors that only show when options are stored (a value of the wrong type, a second value for the same
+// name) are looked for among the first so many options; where one shows, it shows with all that follow, too.
 class FileReader {
  public:
   FileReader(const fs::path& file, const po::options_description& options, Reading reading)
@@ -135,7 +135,8 @@ void check_required(const po::variables_map& values, const po::options_descripti
   }
 }
 
-// An empty path or name says nothing, and the library's own message would speak of a member instead of an option.
+// An empty path or name says nothing, and the library's own message would speak of a member instead of an
+// option.
 void check_not_empty(const po::variables_map& values) {
   for (const char* name : {"pidfile", "chdir", "user", "group", "log"}) {
     if (values.count(name) != 0 && values[name].as<std::string>().empty()) {

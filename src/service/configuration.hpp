@@ -18,8 +18,8 @@ enum class Reading {
   lenient,  ///< lines that can't be understood are passed over
 };
 
-/// The values of all options: from the command line, else from the configuration file, else the defaults. Variables
-/// that options are bound to are not set yet.
+/// The values of all options: from the command line, else from the configuration file, else the defaults.
+/// Variables that options are bound to are not set yet.
 /// \param file_options what the file may hold.
 /// \throws ConfigurationError; Usage if a required option is missing.
 boost::program_options::variables_map read_values(

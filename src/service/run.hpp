@@ -15,13 +15,14 @@
 
 namespace daemonctx {
 
-/// One command line of a service, carried out. The values of its options are in settings.cpp, what is done with
-/// them in run.cpp.
+/// One command line of a service, carried out. The values of its options are in settings.cpp, what is done
+/// with them in run.cpp.
 class ServiceRun {
  public:
   explicit ServiceRun(Service& service);
 
-  /// Puts the options together. \throws std::logic_error if one of the program's own has a name of the library's.
+  /// Puts the options together. \throws std::logic_error if one of the program's own has a name of the
+  /// library's.
   void prepare();
 
   /// \return the exit status. \throws whatever is wrong, for `report`.

@@ -96,8 +96,8 @@ void ServiceRun::reconfigure() const {
   accept(values);
 }
 
-// Where the running daemon is concerned, it does not matter what else is wrong with the file; and if the command line
-// says all that is needed, nor whether there is one.
+// Where the running daemon is concerned, it does not matter what else is wrong with the file; and if the
+// command line says all that is needed, nor whether there is one.
 void ServiceRun::look_up_pidfile() {
   try {
     values_ = read_values(invocation_, file_options_, Reading::lenient);

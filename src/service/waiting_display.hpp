@@ -9,8 +9,8 @@
 
 namespace daemonctx {
 
-/// A line on the terminal that says what is waited for, and for how long already. Nothing is shown where standard
-/// error is no terminal, or a dumb one. A forked daemon's copy does nothing.
+/// A line on the terminal that says what is waited for, and for how long already. Nothing is shown where
+/// standard error is no terminal, or a dumb one. A forked daemon's copy does nothing.
 class WaitingDisplay {
  public:
   /// \param text what is shown before the time: "heartbeat: starting".

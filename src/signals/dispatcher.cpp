@@ -49,8 +49,8 @@ void reap_all_children() noexcept {
   }
 }
 
-// This thread is the waiter, and handles mapped signals only inside ppoll(2), until the end of the scope; also if
-// the thread is cancelled there.
+// This thread is the waiter, and handles mapped signals only inside ppoll(2), until the end of the scope;
+// also if the thread is cancelled there.
 class WaiterScope {
  public:
   explicit WaiterScope(const sigset_t& mapped) noexcept {
@@ -84,8 +84,8 @@ class Counted {
   std::atomic<int>& count_;
 };
 
-// What is still pending keeps the descriptor readable: the handler does not notify while the waiting thread is inside
-// ppoll(2), and a cancelled thread leaves the rest of its pass.
+// What is still pending keeps the descriptor readable: the handler does not notify while the waiting thread
+// is inside ppoll(2), and a cancelled thread leaves the rest of its pass.
 class KeepsReadable {
  public:
   KeepsReadable() noexcept = default;
@@ -183,8 +183,8 @@ void SignalDispatcher::leave_to_child() noexcept {
   signal_inbox.wake.close();
 }
 
-// A daemon that was told to stop, and does, must not be killed on its last steps by who tells it again, or asks it to
-// reload: destructors and unwritten output come after the context. Its handler stays.
+// A daemon that was told to stop, and does, must not be killed on its last steps by who tells it again, or
+// asks it to reload: destructors and unwritten output come after the context. Its handler stays.
 bool SignalDispatcher::stays_handled_after_stop(int number) noexcept {
   const auto found = map_.find(number);
   return detached_ && signal_inbox.stop && found != map_.end() &&
@@ -231,8 +231,9 @@ void SignalDispatcher::dispatch() {
   static_cast<void>(run_pending());
 }
 
-// One pass over what has arrived before it: signals that keep coming must not keep the caller from its deadline, nor
-// from a stop. False: this is a child that an action has forked, and that came back from the action.
+// One pass over what has arrived before it: signals that keep coming must not keep the caller from its
+// deadline, nor from a stop. False: this is a child that an action has forked, and that came back from the
+// action.
 bool SignalDispatcher::run_pending() {
   const KeepsReadable rest;
   for (std::uint64_t arrived = signal_inbox.pending; arrived != 0; arrived &= arrived - 1) {
@@ -245,8 +246,8 @@ bool SignalDispatcher::run_pending() {
   return true;
 }
 
-// A signal that stops the service may come after the last pass began. What came before it still has its action run, and
-// the token its request.
+// A signal that stops the service may come after the last pass began. What came before it still has its
+// action run, and the token its request.
 bool SignalDispatcher::run_pending_stop() {
   return (signal_inbox.pending & signal_inbox.terminating) == 0 || run_pending();
 }

@@ -59,19 +59,22 @@ class SignalDispatcher {
   /// \return false: it is left alone, and goes on.
   bool stop_thread(std::chrono::milliseconds longest) noexcept;
 
-  /// For a thread that waits for the end of the process: if it is this object's own, `stop_thread` does not wait for it.
+  /// For a thread that waits for the end of the process: if it is this object's own, `stop_thread` does not
+  /// wait for it.
   void note_thread_waits() noexcept;
 
   /// Puts dispositions and mask back as `install` found them. Further calls do nothing.
-  /// \param process_ends a mapped signal that terminates nothing stays handled: it must not decide how the process ends.
+  /// \param process_ends a mapped signal that terminates nothing stays handled: it must not decide how the
+  ///   process ends.
   void uninstall(bool process_ends = false) noexcept;
 
-  /// In a child that is to be another process's worker: dispositions as `install` found them, and what was shared is
-  /// closed; the mask is left alone.
+  /// In a child that is to be another process's worker: dispositions as `install` found them, and what was
+  /// shared is closed; the mask is left alone.
   void leave_to_child() noexcept;
 
-  /// Runs actions until a stop is requested or the deadline has passed; `time_point::max()` waits without limit. Signals
-  /// that keep coming do not prolong it: only the actions of signals that came before are awaited.
+  /// Runs actions until a stop is requested or the deadline has passed; `time_point::max()` waits without
+  /// limit. Signals that keep coming do not prolong it: only the actions of signals that came before are
+  /// awaited.
   /// \return true: a stop is requested, or this is a forked child.
   bool wait_until(std::chrono::steady_clock::time_point deadline);
 
@@ -86,8 +89,8 @@ class SignalDispatcher {
   static bool stop_requested() noexcept;
   std::stop_token stop_token() const noexcept { return stop_source_.get_token(); }
 
-  /// -1 before `install`, in a forked child, and in a process that had no dispatcher yet. The descriptor outlives the
-  /// dispatcher: a handler on another thread may still be about to write to it.
+  /// -1 before `install`, in a forked child, and in a process that had no dispatcher yet. The descriptor
+  /// outlives the dispatcher: a handler on another thread may still be about to write to it.
   static int fd() noexcept;
 
  private:

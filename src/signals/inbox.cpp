@@ -9,8 +9,8 @@
 namespace daemonctx {
 namespace {
 
-// A child of vfork(2) has dispositions of its own, though it shares the memory. The signal is blocked until the handler
-// returns.
+// A child of vfork(2) has dispositions of its own, though it shares the memory. The signal is blocked until
+// the handler returns.
 void pass_to_default(int number) noexcept {
   struct sigaction standard {};
   standard.sa_handler = SIG_DFL;

@@ -19,8 +19,8 @@ void note_stop() noexcept;
 /// Wakes the threads that wait for `SignalInbox::waits_end` alone. Async-signal-safe.
 void end_all_waits() noexcept;
 
-/// The handler, as sigaction(2) takes it: it notes a signal of this process. A child that no fork handler has seen has
-/// this handler and no dispatcher: there the signal has its default action.
+/// The handler, as sigaction(2) takes it: it notes a signal of this process. A child that no fork handler has
+/// seen has this handler and no dispatcher: there the signal has its default action.
 void note_signal(int number, siginfo_t* info, void* context) noexcept;
 
 }  // namespace daemonctx

@@ -24,7 +24,8 @@ std::size_t saved_state_size() noexcept {
   return 0;
 }
 
-// The disposition is the default again (SA_RESETHAND): where an instruction raised the signal it does so once more.
+// The disposition is the default again (SA_RESETHAND): where an instruction raised the signal it does so once
+// more.
 void leave_note(int number, siginfo_t* info, void*) noexcept {
   if (info->si_code <= 0) {
     posix::kill(posix::getpid(), number);

@@ -24,7 +24,8 @@ constexpr milliseconds abort_grace{2000};
 // After the time that the caller gives it; it may be gone.
 constexpr milliseconds caller_grace{5000};
 
-// For the lines of a worker that has ended, and at the monitor's own end: who stops the service waits for both.
+// For the lines of a worker that has ended, and at the monitor's own end: who stops the service waits for
+// both.
 constexpr milliseconds last_words_patience{1000};
 constexpr milliseconds own_words_patience{500};
 
@@ -201,7 +202,8 @@ void Monitor::enforce_deadlines() {
   if (waits_for_log()) last_message_at_ = now;
   const auto silence = now - last_message_at_;
   if (!may_hang() || silence < policy_.hang_timeout) return;
-  // This process has not run either, both were stopped perhaps: the worker has had no chance to say something.
+  // This process has not run either, both were stopped perhaps: the worker has had no chance to say
+  // something.
   if (silence > policy_.hang_timeout * 3 / 2) {
     last_message_at_ = now;
     return;

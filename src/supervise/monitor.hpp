@@ -13,15 +13,15 @@
 
 namespace daemonctx {
 
-/// The process between who started the service and the service: it keeps the pidfile and starts workers, one after the
-/// other, as the policy says. One thread, asleep unless something happens.
+/// The process between who started the service and the service: it keeps the pidfile and starts workers, one
+/// after the other, as the policy says. One thread, asleep unless something happens.
 class Monitor {
  public:
   /// \pre In the thread and with the signal mask that the program had.
   explicit Monitor(MonitorResources resources);
 
-  /// Returns in each worker with nothing. In the monitor only if the first worker ended before it was ready, and this is
-  /// no detached daemon, with how that came; otherwise the process ends here.
+  /// Returns in each worker with nothing. In the monitor only if the first worker ended before it was ready,
+  /// and this is no detached daemon, with how that came; otherwise the process ends here.
   /// \param reports where the first worker reports to, unless that is another process.
   /// \throws std::system_error if the first worker can't be started.
   std::optional<StartOutcome> supervise(const StatusReader* reports);

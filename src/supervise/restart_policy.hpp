@@ -10,7 +10,8 @@
 
 namespace daemonctx {
 
-/// \throws std::invalid_argument naming what is wrong; with the arithmetic for a policy that could never give up.
+/// \throws std::invalid_argument naming what is wrong; with the arithmetic for a policy that could never give
+///   up.
 void validate(const RespawnPolicy& policy);
 
 /// Applies a policy to the ends of workers.

@@ -11,13 +11,13 @@
 
 namespace daemonctx {
 
-/// A monitor's signals: hands those that a service maps on to its worker. What comes while there is none, or before it has
-/// mapped them, is kept until one has: the default action would end it.
+/// A monitor's signals: hands those that a service maps on to its worker. What comes while there is none, or
+/// before it has mapped them, is kept until one has: the default action would end it.
 class SignalRelay {
  public:
   /// \param map of the service, with the defaults.
-  /// \param on_stop called for a signal that terminates, and for SIGTERM whatever the service does about it, before the
-  ///        worker gets it.
+  /// \param on_stop called for a signal that terminates, and for SIGTERM whatever the service does about it,
+  ///   before the worker gets it.
   SignalRelay(const SignalMap& map, std::function<void()> on_stop);
 
   int install(bool detached) noexcept { return signals_.install(detached); }

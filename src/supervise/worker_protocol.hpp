@@ -10,8 +10,8 @@
 
 namespace daemonctx {
 
-/// A worker speaks to its monitor as a service does to its manager, by sd_notify(3), and beside that tells it what the
-/// monitor has to know. The monitor passes on what is not for itself.
+/// A worker speaks to its monitor as a service does to its manager, by sd_notify(3), and beside that tells it
+/// what the monitor has to know. The monitor passes on what is not for itself.
 
 /// Both ends of a connection for datagrams, one for each worker. \throws std::system_error
 struct WorkerConnection {
@@ -28,8 +28,9 @@ struct WorkerMessage {
 /// Never waits. Empty: there is none.
 std::optional<WorkerMessage> receive_message(int fd);
 
-/// What of a worker's message its manager may hear from the monitor: what a service has to say. The manager believes the
-/// monitor, which may be root, more than it would the worker; by MAINPID it would go on to watch, and stop, any process.
+/// What of a worker's message its manager may hear from the monitor: what a service has to say. The manager
+/// believes the monitor, which may be root, more than it would the worker; by MAINPID it would go on to
+/// watch, and stop, any process.
 std::string for_manager(std::string_view text);
 
 /// What is said beside sd_notify(3), and how it is understood.
@@ -42,8 +43,8 @@ std::optional<ReloadNotice> told_reload(std::string_view text);
 /// Who started the service is gone and never heard that it is ready: there is to be no other worker.
 inline constexpr std::string_view cut_off_message = "X_DAEMONCTX_CUT_OFF=1";
 
-/// The monitor is to open the output files anew: it may where a worker may not, and sees them where a worker has another
-/// root directory. The answer goes to the descriptor that comes with it.
+/// The monitor is to open the output files anew: it may where a worker may not, and sees them where a worker
+/// has another root directory. The answer goes to the descriptor that comes with it.
 inline constexpr std::string_view reopen_message = "X_DAEMONCTX_REOPEN=1";
 
 /// Opened anew: output, error, where they are files. Or the text why not.
@@ -52,7 +53,8 @@ struct ReopenAnswer {
   UniqueFd err;
   std::string refusal;
 };
-/// \param output, error whether descriptor 1 and 2 are files, which are passed on. Others are the monitor's own.
+/// \param output, error whether descriptor 1 and 2 are files, which are passed on. Others are the monitor's
+///   own.
 void answer_reopen(UniqueFd asker, const std::string& refusal, bool output, bool error) noexcept;
 ReopenAnswer await_reopen(int fd);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// The limit: the least that plain C can do for a daemon with a locked pidfile and a caller that knows when it is
-// ready. Double fork, or one fork with single=1.
+// The limit: the least that plain C can do for a daemon with a locked pidfile and a caller that knows when it
+// is ready. Double fork, or one fork with single=1.
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// Registering and running clean-up callbacks, sixteen at a time; the figure is for one of them. Each callback adds
-// one to a number it refers to, which shows that all have run.
+// Registering and running clean-up callbacks, sixteen at a time; the figure is for one of them. Each callback
+// adds one to a number it refers to, which shows that all have run.
 
 #include <cxxabi.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// A daemon stopped from outside, through its pidfile: from its end to that of the program which stops it, when
-// whoever called that goes on.
+// A daemon stopped from outside, through its pidfile: from its end to that of the program which stops it,
+// when whoever called that goes on.
 //
 // The daemon's clean-up takes a while, drawn at random, so that the end meets those who poll at any moment
 // between two looks. The draws are the same for each contender.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// What a daemon costs that has nothing to do: memory that is its own alone, threads, and how often it wakes up.
+// What a daemon costs that has nothing to do: memory that is its own alone, threads, and how often it wakes
+// up.
 
 #include <unistd.h>
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// Many at once: 64 starts against one pidfile, and starts while the old daemon leaves. What counts is who lives.
+// Many at once: 64 starts against one pidfile, and starts while the old daemon leaves. What counts is who
+// lives.
 
 #include <fcntl.h>
 #include <signal.h>
@@ -136,9 +137,9 @@ void count_round(Tally& tally, unsigned successes, const std::vector<pid_t>& dae
 
 bool is_killed_in(unsigned round) { return round % 2 == 1; }
 
-// Starts come one after the other while the old daemon is told to stop: before, during and after its leaving, at
-// distances that change from round to round. A single one comes at a moment that wanders over the leaving. Every
-// other old daemon is killed, and leaves its pidfile behind.
+// Starts come one after the other while the old daemon is told to stop: before, during and after its leaving,
+// at distances that change from round to round. A single one comes at a moment that wanders over the leaving.
+// Every other old daemon is killed, and leaves its pidfile behind.
 std::vector<pid_t> start_while_leaving(const Command& command, unsigned starters, pid_t old, unsigned round) {
   const NullDevice nowhere;
   std::vector<pid_t> callers;

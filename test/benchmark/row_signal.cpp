@@ -2,11 +2,11 @@
 
 // From kill(2) to the first instruction of the user's action, on one CPU.
 //
-// Each contender is a process that waits for SIGUSR1, pinned to the CPU on which the sender runs. The sender has
-// the policy SCHED_IDLE, so the one it signals takes the CPU from it at once, acts, and waits again before the
-// sender goes on: every signal meets a process that is asleep, and nobody else's work is in the figure. The
-// action writes the time into shared memory. One figure is the median of a block of signals; blocks of all
-// contenders take turns, and their ratios are paired.
+// Each contender is a process that waits for SIGUSR1, pinned to the CPU on which the sender runs. The sender
+// has the policy SCHED_IDLE, so the one it signals takes the CPU from it at once, acts, and waits again
+// before the sender goes on: every signal meets a process that is asleep, and nobody else's work is in the
+// figure. The action writes the time into shared memory. One figure is the median of a block of signals;
+// blocks of all contenders take turns, and their ratios are paired.
 
 #include <sched.h>
 #include <signal.h>

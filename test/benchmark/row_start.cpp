@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// From exec of the program to the exit of its caller, who then knows that the daemon is ready; and the way back.
+// From exec of the program to the exit of its caller, who then knows that the daemon is ready; and the way
+// back.
 
 #include "daemons.hpp"
 #include "paths.hpp"
@@ -17,8 +18,8 @@ constexpr unsigned inherited = 10'000;
 const std::string statically = ", C++ runtime linked statically";
 const std::string shared = ", shared libraries";
 
-// The callers of python-daemon know nothing: what counts is its pidfile, the last thing it does. With daemon(3)
-// there is nothing at all to wait for.
+// The callers of python-daemon know nothing: what counts is its pidfile, the last thing it does. With
+// daemon(3) there is nothing at all to wait for.
 double time_to_start(const std::string& name, const Command& command, const std::string& pidfile) {
   const double result = name == names::python ? start_until_pidfile(command, pidfile) : start(command);
   stop_only_daemon();

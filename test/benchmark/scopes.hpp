@@ -27,8 +27,8 @@ class Scratch {
 std::string take_contents(const std::string& file);
 std::string contents(const std::string& file);
 
-/// RLIMIT_NOFILE for what is started while it lasts. Raises fs.nr_open, for as long, where that is allowed and
-/// needed; otherwise what is started is told of the limit by a preloaded shim.
+/// RLIMIT_NOFILE for what is started while it lasts. Raises fs.nr_open, for as long, where that is allowed
+/// and needed; otherwise what is started is told of the limit by a preloaded shim.
 class NofileScope {
  public:
   explicit NofileScope(rlim_t limit);
@@ -61,8 +61,8 @@ class NullDevice {
   int fd_;
 };
 
-/// So many open descriptors, for what is started while it lasts to inherit. The numbers that select(2) can handle
-/// stay free: libdaemon needs them.
+/// So many open descriptors, for what is started while it lasts to inherit. The numbers that select(2) can
+/// handle stay free: libdaemon needs them.
 class DescriptorScope {
  public:
   explicit DescriptorScope(unsigned number);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// What every measured daemon does besides becoming one: a few lines, the same for library, reference and peers.
+// What every measured daemon does besides becoming one: a few lines, the same for library, reference and
+// peers.
 
 #include <stddef.h>
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE confine
 
-// Capabilities, Landlock and system call filters. Without root it exits with 77: skipped.
-// Command line: the probe, one that needs no library of ours, then what the library was built with (libcap, landlock, libseccomp).
+// Capabilities, Landlock and system call filters. Without root it exits with 77: skipped. Command line: the
+// probe, one that needs no library of ours, then what the library was built with (libcap, landlock,
+// libseccomp).
 
 #include <linux/capability.h>
 #include <linux/filter.h>

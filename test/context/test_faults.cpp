@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE faults
 
-// Every system call of a start fails once, one after the other, in whichever process it is made. Then either the
-// daemon runs all the same, or the caller says what is wrong and nothing is left.
+// Every system call of a start fails once, one after the other, in whichever process it is made. Then either
+// the daemon runs all the same, or the caller says what is wrong and nothing is left.
 
 #include <signal.h>
 #include <sys/stat.h>

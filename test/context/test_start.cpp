@@ -144,7 +144,8 @@ BOOST_AUTO_TEST_CASE(inherits_no_descriptor_but_the_preserved) {
   BOOST_TEST(contains(fds, "7:/dev/zero "));
   BOOST_TEST(contains(fds, "10:/dev/zero "));
   BOOST_TEST(contains(fds, ":" + scene.path("pid") + " "));
-  // Standard streams, two preserved, pidfile, and what wakes: an eventfd, or the two ends of a pipe. Nothing else.
+  // Standard streams, two preserved, pidfile, and what wakes: an eventfd, or the two ends of a pipe. Nothing
+  // else.
   const int all = contains(fds, "[eventfd]") ? 7 : 8;
   BOOST_TEST(std::count(fds.begin(), fds.end(), ' ') == all, fds);
 }

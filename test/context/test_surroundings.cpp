@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE surroundings
 
-// Wherever a start may find itself: it ends with a daemon that works, or with one line that says why not, and then
-// nothing of it is left. Without root it exits with 77: skipped.
+// Wherever a start may find itself: it ends with a daemon that works, or with one line that says why not, and
+// then nothing of it is left. Without root it exits with 77: skipped.
 
 #include <fcntl.h>
 #include <grp.h>
@@ -646,7 +646,8 @@ BOOST_FIXTURE_TEST_CASE(initgroups_gives_the_groups_of_the_user_and_no_others, S
   stop(alone);
 }
 
-// Each of the three steps, and the attempt to be root again, answered with success by a system that has done nothing.
+// Each of the three steps, and the attempt to be root again, answered with success by a system that has done
+// nothing.
 BOOST_FIXTURE_TEST_CASE(what_only_seems_to_be_given_up_fails_the_start, Stage) {
   // Half dropped, a process in the foreground can remove its pidfile nowhere else.
   const std::string folder = scene.path("run");

@@ -2,8 +2,9 @@
 #define BOOST_TEST_MODULE control_race
 #define BOOST_TEST_NO_MAIN
 
-// Two operators race over one service. The first process of a pid namespace of their own looks on: it adopts every
-// daemon, sees it end, and gives its number at once to a bystander, whom nobody has any business to signal.
+// Two operators race over one service. The first process of a pid namespace of their own looks on: it adopts
+// every daemon, sees it end, and gives its number at once to a bystander, whom nobody has any business to
+// signal.
 
 #include <fcntl.h>
 #include <sched.h>
@@ -54,7 +55,8 @@ bool settle_in() {
          ::mount("proc", "/proc", "proc", nothing_special, nullptr) == 0 && choose_next_number(1000);
 }
 
-// Forks the first process of a namespace; all others in it end when it does. -1, with errno, if not permitted.
+// Forks the first process of a namespace; all others in it end when it does. -1, with errno, if not
+// permitted.
 pid_t fork_into_namespace(const std::function<int()>& life) {
   const int own = ::open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
   pid_t first = -1;
@@ -136,7 +138,8 @@ class Play {
 
 using Random = std::mt19937;
 
-// Each action once in each cycle. Daemons take their time to start and to end, so that others can get in between.
+// Each action once in each cycle. Daemons take their time to start and to end, so that others can get in
+// between.
 void operate(const Play& play, Random random, int cycles) {
   const auto up_to = [&](const std::string& wish) { return wish + std::to_string(random() % 8); };
   std::array<std::string, 5> actions = {"start", "reload", "restart", "stop", "status"};
@@ -217,8 +220,8 @@ class HeldUp {
   bool exits_ = false;
 };
 
-// The first process. It blocks all signals, and so do the bystanders from their first moment: what they are sent
-// stays.
+// The first process. It blocks all signals, and so do the bystanders from their first moment: what they are
+// sent stays.
 class Stage {
  public:
   explicit Stage(const Play& play) : play_(play) {
@@ -414,7 +417,8 @@ class Tally {
     for (const auto& [kind, count] : counts_) std::cout << count << " x " << kind << std::endl;
   }
 
-  // No daemon that nobody has started, and none that was lost; and each has as many descriptors as the others.
+  // No daemon that nobody has started, and none that was lost; and each has as many descriptors as the
+  // others.
   void check() const {
     BOOST_TEST(started_ == ended_, boost::test_tools::per_element());
     BOOST_TEST(descriptors_.size() <= 1U);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE cut_off_start
 
-// The caller is killed, interrupted, stopped or loses its terminal while the daemon is starting. There is either a
-// whole daemon afterwards or none, and the next start knows which.
+// The caller is killed, interrupted, stopped or loses its terminal while the daemon is starting. There is
+// either a whole daemon afterwards or none, and the next start knows which.
 
 #include <fcntl.h>
 #include <pty.h>

@@ -15,7 +15,8 @@ void must(bool done) {
   if (!done) ::_exit(126);
 }
 
-// The probe is process 1 of a pid namespace, and sees that namespace's /proc. The one in front of it ends as it does.
+// The probe is process 1 of a pid namespace, and sees that namespace's /proc. The one in front of it ends as
+// it does.
 void as_process_1() {
   scene::forgo_leak_check();
   must(::unshare(CLONE_NEWPID | CLONE_NEWNS) == 0);

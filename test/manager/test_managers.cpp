@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE managers
 
-// The same heartbeat, unchanged, under service managers as they are installed: each starts it, asks it to reload and
-// stops it. Which of them are not there is said, and skipped.
+// The same heartbeat, unchanged, under service managers as they are installed: each starts it, asks it to
+// reload and stops it. Which of them are not there is said, and skipped.
 
 #include <netinet/in.h>
 #include <signal.h>

@@ -135,7 +135,8 @@ BOOST_FIXTURE_TEST_CASE(its_watchdog_hears_nothing_of_a_service_that_hangs, Stag
   ::kill(service.pid(), SIGKILL);
 }
 
-// It has one thread, and besides pidfile and standard streams the descriptor that signals wake it by, and the socket.
+// It has one thread, and besides pidfile and standard streams the descriptor that signals wake it by, and the
+// socket.
 BOOST_FIXTURE_TEST_CASE(a_service_that_waits_is_never_woken, Stage) {
   auto service = scene.start_probe({"daemon", "pidfile=" + pidfile, "facts", "wait"}, surroundings());
   expect("READY=1", service.pid());

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE rotation
 
-// Log files that are rotated under a service, as one that has given its privileges up. Without root it exits with 77.
+// Log files that are rotated under a service, as one that has given its privileges up. Without root it exits
+// with 77.
 
 #include <sstream>
 

@@ -189,7 +189,8 @@ void keep_trying(const Stage& stage, pid_t victim) {
   }
 }
 
-// A lock of a process that has ended, in the hands of one that lives; and one that lets it go again and again.
+// A lock of a process that has ended, in the hands of one that lives; and one that lets it go again and
+// again.
 void refuse_outlived_lock(Stage& stage, bool toggles) {
   const std::string& file = stage.file;
   const std::string& folder = stage.folder;

@@ -157,7 +157,8 @@ BOOST_AUTO_TEST_CASE(a_waiting_start_takes_over_from_a_daemon_that_leaves) {
 
 BOOST_AUTO_TEST_CASE(a_lock_on_a_file_that_was_replaced_is_no_lock) {
   Scene scene;
-  // The file is unlinked and made anew all the time while starts go on: whoever succeeds holds the present one.
+  // The file is unlinked and made anew all the time while starts go on: whoever succeeds holds the present
+  // one.
   for (int round = 0; round < 200; ++round) {
     ::unlink(scene.path("pid").c_str());
     const pid_t unlinker = ::fork();

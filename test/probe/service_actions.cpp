@@ -93,7 +93,8 @@ int exhaust_stack(int depth) {
   return depth == 0 ? 0 : exhaust_stack(depth + 1) + page[0];
 }
 
-// Ten in a millisecond, each at once, with signals in between: COUNT, or as many more as it takes until FILE exists.
+// Ten in a millisecond, each at once, with signals in between: COUNT, or as many more as it takes until FILE
+// exists.
 void write_lines(DaemonContext& context, const std::string& text) {
   const int count = std::stoi(text);
   const auto comma = text.find(',');
@@ -271,7 +272,9 @@ const std::map<std::string, ServiceAction> service_actions = {
        say(path + (::access(path.c_str(), F_OK) == 0 ? " is there" : " is not there"));
      }},
     {"read",
-     [](DaemonContext&, const std::string& path) { say_outcome("read", ::open(path.c_str(), O_RDONLY | O_CLOEXEC)); }},
+     [](DaemonContext&, const std::string& path) {
+       say_outcome("read", ::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+     }},
     {"create",
      [](DaemonContext&, const std::string& path) {
        say_outcome("create", ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
@@ -320,8 +323,8 @@ const std::map<std::string, ServiceAction> service_actions = {
        if (context.incarnation() >= std::stoul(text)) return;
        const std::string action = text.substr(comma + 1);
        const auto colon = action.find(':');
-       service_actions.at(action.substr(0, colon))(context,
-                                                   colon == std::string::npos ? "" : action.substr(colon + 1));
+       const std::string argument = colon == std::string::npos ? "" : action.substr(colon + 1);
+       service_actions.at(action.substr(0, colon))(context, argument);
      }},
     {"statuses",
      [](DaemonContext& context, const std::string& count) {

@@ -269,8 +269,8 @@ constexpr bool is_address_sanitized = __has_feature(address_sanitizer);
 constexpr bool is_address_sanitized = false;
 #endif
 
-// The allocator of AddressSanitizer does not take its locks for a fork: beside threads that allocate, its children may
-// hang in it.
+// The allocator of AddressSanitizer does not take its locks for a fork: beside threads that allocate, its
+// children may hang in it.
 std::vector<std::string> sites() {
   std::vector<std::string> all = {"before_drop", "on_launched", "starting", "ready",         "action",
                                   "own_thread",  "cleanup",     "worker",   "on_worker_end", "unseen"};

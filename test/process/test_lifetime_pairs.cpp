@@ -201,7 +201,8 @@ std::vector<Row> pairs(const std::vector<Way>& seconds) {
   return rows;
 }
 
-// An action that is under way may end the process while one thread ends the scope, and another has called std::exit.
+// An action that is under way may end the process while one thread ends the scope, and another has called
+// std::exit.
 std::vector<Row> pairs_together() {
   std::vector<Row> rows;
   const Way exits{"exit_thread", Effect::exits, Place::thread};

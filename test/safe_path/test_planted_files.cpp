@@ -133,7 +133,8 @@ BOOST_FIXTURE_TEST_CASE(a_directory_is_no_file, Stage) {
   });
 }
 
-// Who may write the folder can call any file of root's by that name: to have it opened to readers, and its text gone.
+// Who may write the folder can call any file of root's by that name: to have it opened to readers, and its
+// text gone.
 BOOST_FIXTURE_TEST_CASE(a_file_of_roots_that_he_could_have_moved_there_is_no_pidfile, Stage) {
   in_each_place([&](const std::string& file) {
     const bool is_his = status_of(fs::path(file).parent_path().string()).st_uid == nobody;

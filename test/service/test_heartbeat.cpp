@@ -37,7 +37,8 @@ struct Session {
     ::setenv("XDG_RUNTIME_DIR", scene.folder().c_str(), 1);
   }
 
-  // Types a command; `says` is what is printed, on either stream, with PID and TIME for what is never the same.
+  // Types a command; `says` is what is printed, on either stream, with PID and TIME for what is never the
+  // same.
   void type(scene::Words words, int status, const std::string& says) const {
     const std::string typed = words.empty() ? "" : words[0];
     words.insert(words.begin(), heartbeat());

@@ -52,7 +52,8 @@ struct Probe {
   }
 };
 
-// Kills the first worker of a service that is being started, and waits for the second. Then what `status` says.
+// Kills the first worker of a service that is being started, and waits for the second. Then what `status`
+// says.
 std::string Probe::see_it_come_back() const {
   std::string text;
   const auto shows = [&](const std::string& worker) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE hostile_worker
 
-// A worker that was taken over, as another user, and its monitor, which is root. Without root it exits with 77: skipped.
+// A worker that was taken over, as another user, and its monitor, which is root. Without root it exits with
+// 77: skipped.
 
 #include <fcntl.h>
 

@@ -96,8 +96,9 @@ class Scene {
   std::string unread_;
 };
 
-/// For a process that a test forks itself, before exec. Whoever started the test may have left anything: ignored
-/// signals, open descriptors, variables of a service manager. A program under test begins like a user's.
+/// For a process that a test forks itself, before exec. Whoever started the test may have left anything:
+/// ignored signals, open descriptors, variables of a service manager. A program under test begins like a
+/// user's.
 void begin_afresh();
 
 /// Waits for the end of a child or adopted daemon. \throws std::runtime_error after `patience`.
@@ -115,8 +116,8 @@ void write_file(const std::string& file, const std::string& text);
 void copy_file(const std::string& from, const std::string& to);
 bool exists(const std::string& file);
 
-/// For surroundings. The leak sanitizer traces from a process of its own, with the help of /proc and the main thread;
-/// where it can't, it fails.
+/// For surroundings. The leak sanitizer traces from a process of its own, with the help of /proc and the main
+/// thread; where it can't, it fails.
 void forgo_leak_check();
 
 /// The processes whose parent is this one, zombies included.

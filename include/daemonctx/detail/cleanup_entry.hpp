@@ -58,8 +58,8 @@ class AtScopeEnd {
   F action_;
 };
 
-// While the process has one thread there is nobody to exclude, and two atomic operations for each call would cost
-// more than the call. No thread begins while the lock is held: no code of the user's runs under it.
+// While the process has one thread there is nobody to exclude, and two atomic operations for each call would
+// cost more than the call. No thread begins while the lock is held: no code of the user's runs under it.
 class CleanupLock {
  public:
   explicit CleanupLock(std::mutex& mutex) : mutex_(is_single_threaded() ? nullptr : &mutex) {

@@ -21,8 +21,9 @@ namespace daemonctx::detail {
 
 /// Runs the actions of a context's signals in Asio's loop while operations of `AsioSignals` are under way.
 //
-// The descriptor tells one of several who wait for it, and who dispatches takes what the others wait for. So one wait for
-// it serves all operations, and these wait for a timer that never expires but is cancelled after each dispatch.
+// The descriptor tells one of several who wait for it, and who dispatches takes what the others wait for. So
+// one wait for it serves all operations, and these wait for a timer that never expires but is cancelled after
+// each dispatch.
 struct SignalPump : std::enable_shared_from_this<SignalPump> {
   SignalPump(const boost::asio::any_io_executor& executor, DaemonContext& daemon)
       : context(daemon),

@@ -800,6 +800,20 @@ BOOST_AUTO_TEST_CASE(tells_that_it_waits_for_readiness) {
   scene.expect("waiting");
 }
 
+// Otherwise the child would take itself for the caller, and end a daemon that it cannot wait for.
+BOOST_AUTO_TEST_CASE(keeps_no_child_that_comes_back_from_on_wait) {
+  Scene scene;
+  const auto result = scene.run_probe({"daemon", "pidfile=" + scene.path("pid"), "readiness=notified",
+                                       "on_wait=fork", "facts", "wait_for:700", "ready", "wait"});
+  BOOST_TEST(result.end.exited(0));
+  const pid_t daemon = std::stoi(scene.facts().at("pid"));
+  for (const pid_t pid : scene::children()) {
+    if (pid != daemon) scene::await_end(pid);
+  }
+  ::kill(daemon, SIGTERM);
+  BOOST_TEST(scene::await_end(daemon).exited(0));
+}
+
 BOOST_AUTO_TEST_CASE(tells_that_it_waits_for_a_lock) {
   Scene scene;
   BOOST_TEST(scene.run_probe({"daemon", "pidfile=" + scene.path("pid"), "wait"}).end.exited(0));

@@ -232,7 +232,11 @@ const std::map<std::string, OptionSetter> option_setters = {
     {"respawn", set_respawn},
     {"on_error", set_on_error},
     {"on_wait",
-     [](DaemonOptions& o, const std::string&) {
+     [](DaemonOptions& o, const std::string& how) {
+       if (how == "fork") {  // and the child comes back
+         o.on_wait = [](std::chrono::milliseconds) { say(::fork() == 0 ? "child" : "parent"); };
+         return;
+       }
        o.on_wait = [](std::chrono::milliseconds passed) {
          say(passed >= std::chrono::milliseconds(500) ? "waiting" : "waiting, too early");
          throw 1;  // has no effect

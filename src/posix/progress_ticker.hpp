@@ -5,6 +5,7 @@
 
 #include "base/deadline.hpp"
 #include "daemonctx/progress.hpp"
+#include "posix/child_trap.hpp"
 
 namespace daemonctx {
 
@@ -26,6 +27,7 @@ class Ticker {
     const auto now = Clock::now();
     if (now < next_) return;
     next_ = now + interval;
+    const posix::ChildTrap trap;
     try {
       (*tell_)(std::chrono::duration_cast<std::chrono::milliseconds>(now - begin_));
     } catch (...) {  // what is waited for is more important

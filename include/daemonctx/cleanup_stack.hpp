@@ -89,6 +89,10 @@ class DAEMONCTX_EXPORT CleanupStack {
     return true;
   }
 
+  /// Around a fork: in the child nothing is half registered, and the lock is free.
+  void lock() noexcept { mutex_.lock(); }
+  void unlock() noexcept { mutex_.unlock(); }
+
   /// Says that it is there as long as that context is open.
   void set_context(const void* context) noexcept { context_ = context; }
 

@@ -3,8 +3,8 @@
 
 #include <signal.h>
 
-#include "base/progress_ticker.hpp"
 #include "context/daemon_context_impl.hpp"
+#include "posix/progress_ticker.hpp"
 
 namespace daemonctx {
 

@@ -136,7 +136,7 @@ DaemonContext::~DaemonContext() {
     left_thread = call->ending.left_thread();
   }
   const auto limit = left_thread ? std::chrono::milliseconds(0) : process::end_patience();
-  if (process::close_context(limit)) delete impl;
+  if (process::close_context(limit, left_thread)) delete impl;
 }
 
 detail::CleanupVisit::CleanupVisit(const DaemonContext* context) noexcept {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -15,6 +16,7 @@
 #include "context/resources.hpp"
 #include "daemonctx/cleanup_stack.hpp"
 #include "daemonctx/daemon_context.hpp"
+#include "process/fork_handlers.hpp"
 #include "signals/dispatcher.hpp"
 #include "supervise/monitor.hpp"
 
@@ -47,6 +49,7 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   int exceptions_at_start = 0;
   SignalDispatcher signals;
   Ending ending;
+  std::optional<process::ForkHookScope> cleanup_forks = {};  // while the context is open
 };
 
 /// Goes through a start, from validation to the installed guard. Returns in the daemon.

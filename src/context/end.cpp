@@ -7,7 +7,7 @@
 #include <stdexcept>
 #include <system_error>
 
-#include "posix/threads.hpp"
+#include "posix/cancel_block.hpp"
 #include "process/end_of_process.hpp"
 #include "process/exit_lock.hpp"
 #include "process/owner.hpp"
@@ -22,20 +22,26 @@ std::chrono::milliseconds Ending::patience(const DaemonOptions& options) noexcep
 // A child that a cleanup has forked, and that comes back from it, is not the one that ends.
 void Ending::run(std::string_view reason, bool is_first, bool unwinds) noexcept {
   if (process::has_ended()) return;
+  const posix::CancelBlock no_cancel;
+  if (is_first) begin(reason, unwinds);
   watch_cleanups(unwinds);
-  if (is_first) {
-    parts_.resources.manager.stopping();
-    parts_.readiness.end(reason);
-    parts_.signals.end_waits();
-    left_thread_ =
-        !parts_.signals.stop_thread(unwinds ? patience(parts_.options) : std::chrono::milliseconds(0));
-  }
   run_cleanups();
   if (!process::is_owner()) return;
   parts_.resources.remove_pidfile();
   parts_.signals.uninstall(!unwinds);
   timeout_.reset();
   process::finish_end();
+}
+
+// The library's thread has less time than those who wait for this one: an action that takes too long is left
+// alone, and the end goes on.
+void Ending::begin(std::string_view reason, bool unwinds) noexcept {
+  parts_.resources.manager.stopping();
+  parts_.readiness.end(reason);
+  parts_.signals.end_waits();
+  process::note_end_progress();
+  const auto limit = unwinds ? patience(parts_.options) * 3 / 4 : std::chrono::milliseconds(0);
+  left_thread_ = !parts_.signals.stop_thread(limit);
 }
 
 // Without `cleanup_timeout` only a thread that waits for this one limits it. One that has called std::exit
@@ -47,7 +53,7 @@ void Ending::watch_cleanups(bool unwinds) noexcept {
     timeout_ = std::make_unique<CleanupTimeout>(limit, [this] { give_up(); });
     return;
   }
-  if (unwinds || posix::is_single_threaded()) return;
+  if (unwinds) return;
   const process::ExitLock lock = process::ExitLock::held_by_this_thread();
   if (!lock) return;
   timeout_ = std::make_unique<CleanupTimeout>(limit, [this, lock] {

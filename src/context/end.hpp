@@ -45,6 +45,7 @@ class Ending {
   bool left_thread() const noexcept { return left_thread_; }
 
  private:
+  void begin(std::string_view reason, bool unwinds) noexcept;
   void watch_cleanups(bool unwinds) noexcept;
   void run_cleanups() noexcept;
   void report(const std::string& text) noexcept;

@@ -37,12 +37,26 @@ bool report_termination(void* state) noexcept {
 
 void give_up(void* state) noexcept { impl_of(state).ending.give_up(); }
 
+detail::CleanupStack& cleanups_of(void* object) noexcept {
+  return *static_cast<detail::CleanupStack*>(object);
+}
+
+// A child that comes back from a cleanup gives the place of that cleanup back.
+process::ForkHook fork_hook(detail::CleanupStack& cleanups) noexcept {
+  const auto unlock = [](void* object) noexcept { cleanups_of(object).unlock(); };
+  return {.prepare = [](void* object) noexcept { cleanups_of(object).lock(); },
+          .in_parent = unlock,
+          .in_child = unlock,
+          .object = &cleanups};
+}
+
 constexpr process::EndHooks end_hooks{run_end, thread_waits, report_termination, give_up};
 
 }  // namespace
 
 void open_lifetime(Impl& impl) {
   process::register_end_handlers(end_hooks, Ending::patience(impl.plan.options));
+  impl.cleanup_forks.emplace(process::ForkRank::cleanups, fork_hook(impl.cleanups));
   process::open_context(impl.context, &impl,
                         {.mode = static_cast<int>(impl.plan.launch.mode),
                          .pid = posix::getpid(),

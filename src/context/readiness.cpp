@@ -38,8 +38,7 @@ void ReadinessState::redirect_output() {
   if (const int error = resources_.redirection.redirect_output()) {
     throw DaemonError(Step::redirect_stdio, {error, std::generic_category()});
   }
-  const bool marks = resources_.pidfile && !resources_.worker.is_worker();
-  if (const int error = marks ? resources_.pidfile.mark_ready() : 0) {
+  if (const int error = resources_.mark_ready()) {
     throw DaemonError(Step::write_pidfile, {error, std::generic_category()}, plan_.options.pidfile.string());
   }
 }

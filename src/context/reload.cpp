@@ -71,6 +71,7 @@ void ReloadState::run_once() {
   if (!process::is_owner()) return;  // a child that the service forked in its reload, and that came back
   if (error) {
     report_(error);
+    if (!process::is_owner()) return;  // the same in `on_error`
     resources_.manager.status("reload failed: " + describe(error));
   }
   if (tells_manager) resources_.manager.ready(0);

@@ -36,6 +36,11 @@ int Resources::tie_to_monitor() const noexcept {
   return 0;
 }
 
+int Resources::mark_ready() noexcept {
+  const std::lock_guard lock(pidfile_mutex);
+  return pidfile && !worker.is_worker() ? pidfile.mark_ready() : 0;
+}
+
 void Resources::remove_pidfile() noexcept {
   const std::lock_guard lock(pidfile_mutex);
   pidfile.remove();

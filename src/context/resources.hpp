@@ -29,13 +29,16 @@ struct Resources {
   int notify_descriptor = -1;
   bool left_root = false;
   posix::Turn showing;       ///< of `show_reload`
-  std::mutex pidfile_mutex;  ///< of `remove_pidfile`
+  std::mutex pidfile_mutex;  ///< the pidfile may be removed while another thread becomes ready
 
   /// Every descriptor that a detaching daemon goes on to use, sorted.
   std::vector<int> kept_descriptors(const Plan& plan, int status_fd) const;
 
   /// Has this worker die with its monitor; the tie is lost with a change of user. \return 0 or an errno.
   int tie_to_monitor() const noexcept;
+
+  /// Shows on the pidfile that the daemon is ready; the monitor does it for a worker. \return 0 or an errno.
+  int mark_ready() noexcept;
 
   /// Removes the pidfile, or empties it where that is not permitted. Further calls do nothing.
   void remove_pidfile() noexcept;

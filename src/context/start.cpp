@@ -147,6 +147,7 @@ class Rollback {
   ~Rollback() {
     if (succeeded_) return;
     close_lifetime();
+    impl_.resources.remove_pidfile();  // before a signal may end the process
     impl_.signals.uninstall();
     posix::umask(umask_);
     static_cast<void>(posix::setrlimit(RLIMIT_CORE, &core_));

@@ -7,8 +7,8 @@
 #include <chrono>
 #include <system_error>
 
-#include "base/progress_ticker.hpp"
 #include "pidfile/pidfile_reader.hpp"
+#include "posix/progress_ticker.hpp"
 #include "posix/unique_fd.hpp"
 
 namespace daemonctx {

@@ -8,9 +8,9 @@
 #include <optional>
 #include <string>
 
-#include "base/progress_ticker.hpp"
 #include "daemonctx/error.hpp"
 #include "launch/status_pipe.hpp"
+#include "posix/progress_ticker.hpp"
 
 namespace daemonctx {
 

@@ -8,7 +8,7 @@
 #include <chrono>
 #include <vector>
 
-#include "base/progress_ticker.hpp"
+#include "posix/progress_ticker.hpp"
 #include "process/private_fd.hpp"
 
 namespace daemonctx {

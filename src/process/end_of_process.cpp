@@ -145,7 +145,10 @@ bool says_what_it_was(std::terminate_handler handler) noexcept {
 #endif
 }
 
+// A handler that the program has set may call the one that was there before, which may be this one.
 [[noreturn]] void at_terminate() noexcept {
+  thread_local bool is_inside = false;
+  if (std::exchange(is_inside, true)) std::abort();
   const std::terminate_handler former = the_end.former_terminate_handler;
   const bool is_first = is_owner() && claim_process();
   const bool reports = is_owner() && !the_end.has_reported_termination.exchange(true);

@@ -98,7 +98,8 @@ ExitLock ExitLock::held_by_this_thread() noexcept {
 #ifdef __GLIBC__
   if (!has_exit_lock()) return lock;
   // NOLINTNEXTLINE(performance-no-int-to-ptr): glibc has a number for pthread_self, and a pointer in the lock
-  Search search{reinterpret_cast<std::uintptr_t>(stdout), reinterpret_cast<const void*>(::pthread_self())};
+  Search search{reinterpret_cast<std::uintptr_t>(::gnu_get_libc_version()),
+                reinterpret_cast<const void*>(::pthread_self())};
   ::dl_iterate_phdr(search_object, &search);
   if (search.found != nullptr) lock.word_ = &search.found->word;
 #endif

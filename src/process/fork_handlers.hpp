@@ -6,7 +6,7 @@ namespace daemonctx::process {
 /// The order in which fork(2) takes the library's locks, the outermost first. A thread that holds one may
 /// take only those further down. Only locks count whose data a forked child goes on to use; all else is inert
 /// there.
-enum class ForkRank { signals, descriptors, count };
+enum class ForkRank { signals, cleanups, descriptors, count };
 
 /// What one part of the library does around a fork of the user's. None may call user code, wait, or allocate.
 struct ForkHook {

@@ -76,7 +76,7 @@ void open_context(const void* context, void* state, const ContextFacts& facts) n
   gate.context = context;
 }
 
-bool close_context(std::chrono::milliseconds limit) noexcept {
+bool close_context(std::chrono::milliseconds limit, bool is_in_use) noexcept {
   gate.context = nullptr;
   gate.awaits_visitors = true;
   const auto deadline = posix::deadline_in(limit);
@@ -86,7 +86,8 @@ bool close_context(std::chrono::milliseconds limit) noexcept {
   }
   gate.awaits_visitors = false;
   void* const state = gate.state.exchange(nullptr);
-  const bool is_left = inside <= visits_of_this_thread;
+  // A visit of this thread's is an action or a cleanup that ends its own context, and goes on in it.
+  const bool is_left = inside == 0 && !is_in_use;
   if (!is_left) gate.unfreed = state;
   gate.claimed = false;
   return is_left;
@@ -126,9 +127,9 @@ void Visit::enter(const void* context) noexcept {
   state_ = gate.state;
 }
 
-// In a child that was forked inside, the visit was forgotten.
+// In a child that was forked inside, the visit was forgotten; so it was by a thread that ends the process.
 Visit::~Visit() {
-  if (state_ == nullptr || generation_ != gate.generation) return;
+  if (state_ == nullptr || generation_ != gate.generation || visits_of_this_thread == 0) return;
   --visits_of_this_thread;
   leave(1);
 }

@@ -28,7 +28,11 @@ std::size_t take_place(int fd) noexcept {
 
 bool PrivateFd::is_here() const noexcept { return place_ != none && generation_ == generation; }
 
-int PrivateFd::get() const noexcept { return is_here() ? table[place_] - 1 : -1; }
+// The end of a context may reset it while another thread asks.
+int PrivateFd::get() const noexcept {
+  const std::size_t place = place_;
+  return place != none && generation_ == generation ? table[place] - 1 : -1;
+}
 
 void PrivateFd::reset() noexcept {
   if (!is_here()) return;

@@ -49,12 +49,14 @@ void reap_all_children() noexcept {
   }
 }
 
-// This thread is the waiter, and handles mapped signals only inside ppoll(2), until the end of the scope;
-// also if the thread is cancelled there.
+// This thread is the waiter, and handles signals only inside ppoll(2), until the end of the scope; also if
+// the thread is cancelled there. All signals: another one may be mapped meanwhile.
 class WaiterScope {
  public:
-  explicit WaiterScope(const sigset_t& mapped) noexcept {
-    posix::pthread_sigmask(SIG_BLOCK, &mapped, &former_);
+  WaiterScope() noexcept {
+    sigset_t all;
+    sigfillset(&all);
+    posix::pthread_sigmask(SIG_SETMASK, &all, &former_);
     signal_inbox.waiter = ::pthread_self();
   }
   ~WaiterScope() {
@@ -143,6 +145,7 @@ void SignalDispatcher::map(int number, SignalAction action) {
   auto entry = std::make_shared<const SignalAction>(std::move(action));
   {
     const std::lock_guard lock(map_mutex_);
+    if (!installs_) return;  // the end came in between
     installed_.reserve(installed_.size() + 1);
     Entry& place = map_[number];
     place.swap(entry);
@@ -214,7 +217,7 @@ bool SignalDispatcher::wait_and_dispatch(Clock::time_point deadline) {
 
 void SignalDispatcher::sleep_until(Clock::time_point deadline) {
   pollfd readable{fd(), POLLIN, 0};
-  const WaiterScope scope(mapped_);
+  const WaiterScope scope;
   if (signal_inbox.pending != 0 || signal_inbox.waits_end != 0) return;
   const timespec left = posix::time_left(deadline);
   if (posix::ppoll(&readable, 1, &left, &scope.former()) > 0) signal_inbox.wake.drain();
@@ -226,9 +229,11 @@ bool SignalDispatcher::wait_for_stop(Clock::time_point deadline) {
   return ends != 0;
 }
 
+// What has woken this thread may have been meant for those that wait, too.
 void SignalDispatcher::dispatch() {
   signal_inbox.wake.drain();
   static_cast<void>(run_pending());
+  if (waiting_ > 0 && signal_inbox.waits_end != 0) signal_inbox.wake.notify();
 }
 
 // One pass over what has arrived before it: signals that keep coming must not keep the caller from its

@@ -30,6 +30,10 @@ void SignalDispatcher::start_thread() {
 bool SignalDispatcher::stop_thread(std::chrono::milliseconds longest) noexcept {
   if (!thread_.joinable()) return true;
   quits_ = true;
+  if (thread_.get_id() == std::this_thread::get_id()) {  // an action ends the context
+    thread_.detach();
+    return false;
+  }
   signal_inbox.wake.notify();
   const auto deadline = posix::deadline_in(longest);
   while (thread_state_ == runs && Clock::now() < deadline) posix::futex_wait(thread_state_, runs, deadline);

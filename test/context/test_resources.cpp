@@ -7,8 +7,8 @@
 #include <thread>
 #include <vector>
 
-#include "base/progress_ticker.hpp"
 #include "pidfile/locks.hpp"
+#include "posix/progress_ticker.hpp"
 #include "posix/unique_fd.hpp"
 #include "scene.hpp"
 

@@ -81,11 +81,13 @@ struct Plan {
   std::string pidfile;
   std::vector<Actor> actors;
   bool together = false;
+  bool is_chained = false;
   int scopes = 1;
   daemonctx::DaemonOptions options;
 };
 Plan& plan = *new Plan;
 pid_t self = 0;
+std::unique_ptr<DaemonContext>& owned = *new std::unique_ptr<DaemonContext>;
 std::atomic<DaemonContext*> current = nullptr;  // not cleared: late callers keep the address
 std::atomic<int> ready = 0;                     // ways that wait for `go`
 Gate go;
@@ -116,10 +118,10 @@ bool comes_before(const std::string& way) {
          way.rfind("slow_", 0) == 0;
 }
 bool is_in_cleanup(const std::string& way) {
-  return is_one_of(way, {"exit_cleanup", "join_exit", "hang", "fork_return"});
+  return is_one_of(way, {"exit_cleanup", "reset_cleanup", "join_exit", "hang", "fork_return"});
 }
 bool is_on_own_thread(const std::string& way) {
-  return is_one_of(way, {"exit_own_thread", "slow_action_own", "slow_exit_own"});
+  return is_one_of(way, {"exit_own_thread", "slow_action_own", "slow_exit_own", "reset_own"});
 }
 // Their turn is over when a thread has taken the signal.
 bool raises_signal(const std::string& way) { return is_one_of(way, {"exit_own_thread", "exit_wait_thread"}); }
@@ -194,6 +196,7 @@ void fork_and_return() {
 }
 
 void act_in_cleanup(const Actor& actor, int number) {
+  if (actor.way == "reset_cleanup") owned.reset();
   if (actor.way == "exit_cleanup") {
     say("cleanup " + std::to_string(number));
     std::exit(actor.status());
@@ -385,6 +388,13 @@ daemonctx::SignalAction action_for(const Actor& actor) {
       std::exit(actor.status());
     };
   }
+  if (actor.way == "reset_action" || actor.way == "reset_own") {
+    return [&actor](const daemonctx::SignalInfo&) {
+      begun[actor.place].open();
+      owned.reset();
+      done[actor.place].open();
+    };
+  }
   return [](const daemonctx::SignalInfo&) {};
 }
 
@@ -399,6 +409,12 @@ void exit_in_action(const Actor& actor) {
   for (;;) ::pause();  // the action runs on another thread
 }
 
+// The action destroys the context in which it runs.
+void leave_after_action(const Actor& actor) {
+  raise_signal(actor);
+  current.load()->wait();
+}
+
 void leave_after_sigterm() {
   ::kill(self, SIGTERM);
   context().wait();
@@ -410,14 +426,25 @@ void act_on_main(const Actor& actor) {
   if (actor.way == "exit_main") std::exit(actor.status());
   if (actor.way == "uncaught_main") throw_uncaught();
   if (actor.way == "exit_action") exit_in_action(actor);
+  if (actor.way == "reset_action") leave_after_action(actor);
   if (actor.way == "wait_scope") leave_after_sigterm();
+  if (actor.way == "reset_own") raise_signal(actor), done[actor.place].await();
 }
 
 // What nobody else does, the main thread does: a cleanup that ends the process needs a scope that ends.
 bool is_on_main(const Actor& actor) {
-  return is_one_of(actor.way,
-                   {"scope", "throw", "exit_main", "uncaught_main", "exit_action", "wait_scope"}) ||
+  return is_one_of(actor.way, {"scope", "throw", "exit_main", "uncaught_main", "exit_action", "wait_scope",
+                               "reset_action", "reset_cleanup", "reset_own"}) ||
          (actor.place == 0 && is_in_cleanup(actor.way));
+}
+
+// A terminate handler of the program's that goes on with the one it has found, which is that of an earlier
+// context.
+std::terminate_handler found_handler = nullptr;
+
+void chain_terminate_handler() {
+  const DaemonContext short_lived(plan.options);
+  found_handler = std::set_terminate([] { found_handler(); });
 }
 
 void act_in_scope() {
@@ -428,7 +455,10 @@ void act_in_scope() {
 }
 
 void live_in_scope() {
-  const auto owned = std::make_unique<DaemonContext>(plan.options);
+  owned = std::make_unique<DaemonContext>(plan.options);
+  const struct Scope {
+    ~Scope() { owned.reset(); }
+  } scope;
   current = owned.get();
   for (int number = 1; number <= 4; ++number) owned->on_exit([number] { run_cleanup(number); });
   for (const Actor& each : plan.actors) begin_on_thread(each);
@@ -484,6 +514,7 @@ void read_words(const std::vector<std::string>& words) {
   for (std::size_t at = 1; at < words.size(); ++at) {
     const std::string& word = words[at];
     if (word == "together") plan.together = true;
+    else if (word == "chained") plan.is_chained = true;
     else if (word.rfind("timeout=", 0) == 0)
       plan.options.cleanup_timeout = std::chrono::milliseconds(std::stoi(word.substr(8)));
     else if (word.rfind("scopes=", 0) == 0) plan.scopes = std::stoi(word.substr(7));
@@ -499,6 +530,7 @@ int main(int argc, char** argv) {
   outlive_signals();
   prepare_options();
   int status = left_scope;
+  if (plan.is_chained) chain_terminate_handler();
   try {
     live_in_scope();
   } catch (const Thrown&) {

@@ -110,12 +110,19 @@ BOOST_AUTO_TEST_CASE(closing_does_not_wait_for_a_thread_that_never_comes_back) {
   visitor.join();
 }
 
+BOOST_AUTO_TEST_CASE(what_this_thread_is_inside_of_is_not_waited_for_and_has_to_stay) {
+  const Open open;
+  const process::Visit visit(&context);
+  BOOST_TEST(!process::close_context(20s));
+}
+
 BOOST_AUTO_TEST_CASE(a_forked_child_finds_no_context_and_may_open_its_own) {
   const Open open;
   BOOST_TEST(holds_in_child([] {
     const bool is_inert = !process::Visit(&context) && !process::is_open(&context);
     const Open own;
-    return is_inert && process::Visit(&context) && process::close_context(1ms);
+    const bool is_open = static_cast<bool>(process::Visit(&context));
+    return is_inert && is_open && process::close_context(1ms);
   }));
   BOOST_TEST(static_cast<bool>(process::Visit(&context)));
 }

@@ -123,6 +123,7 @@ struct Row {
   bool together = false;
   Milliseconds timeout = {};  // cleanup_timeout
   int scopes = 1;
+  bool chained = false;  // the program's terminate handler calls that of an earlier context
 
   const Way& first() const { return ways.front(); }
   bool has(const std::string& way) const {
@@ -134,6 +135,7 @@ struct Row {
   scene::Words words() const {
     scene::Words result;
     if (together) result.push_back("together");
+    if (chained) result.push_back("chained");
     if (timeout != 0ms) result.push_back("timeout=" + std::to_string(timeout.count()));
     if (scopes != 1) result.push_back("scopes=" + std::to_string(scopes));
     for (const Way& each : ways) result.push_back(each.name);
@@ -187,6 +189,11 @@ std::vector<Row> alone() {
     add(rows, {.ways = {first}});
     add(rows, {.ways = {first}, .timeout = 10s});
   }
+  // What runs in the context destroys it, and goes on.
+  add(rows, {.ways = {{"reset_action", Effect::scope, Place::main}}});
+  add(rows, {.ways = {{"reset_own", Effect::scope, Place::main}}});
+  add(rows, {.ways = {{"reset_cleanup", Effect::scope, Place::main}}});
+  add(rows, {.ways = {{"uncaught_main", Effect::aborts, Place::main}}, .chained = true});
   return rows;
 }
 

@@ -76,6 +76,26 @@ bool readable(int fd) {
 
 }  // namespace
 
+// Whoever calls dispatch() may take the wake-up that was meant for wait().
+BOOST_AUTO_TEST_CASE(a_stop_reaches_who_waits_beside_a_thread_that_dispatches) {
+  for (int round = 0; round < 200; ++round) {
+    Fixture fixture;
+    std::atomic<bool> over = false;
+    std::thread dispatching([&] {
+      while (!over) fixture.dispatcher.dispatch();
+    });
+    auto waiting = std::async(std::launch::async,
+                              [&] { return fixture.dispatcher.wait_until(Clock::time_point::max()); });
+    std::this_thread::yield();
+    fixture.dispatcher.request_stop();
+    const bool is_woken = waiting.wait_for(20s) == std::future_status::ready;
+    over = true;
+    dispatching.join();
+    if (!is_woken) fixture.dispatcher.request_stop();
+    BOOST_REQUIRE(is_woken);
+  }
+}
+
 BOOST_FIXTURE_TEST_CASE(actions_run_in_dispatch_and_not_before, Fixture) {
   BOOST_TEST(!readable(dispatcher.fd()));
   for (const int signal : {SIGUSR1, SIGUSR2, SIGHUP, SIGWINCH}) ::raise(signal);

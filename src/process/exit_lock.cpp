@@ -97,9 +97,9 @@ ExitLock ExitLock::held_by_this_thread() noexcept {
   ExitLock lock;
 #ifdef __GLIBC__
   if (!has_exit_lock()) return lock;
-  // NOLINTNEXTLINE(performance-no-int-to-ptr): glibc has a number for pthread_self, and a pointer in the lock
-  Search search{reinterpret_cast<std::uintptr_t>(::gnu_get_libc_version()),
-                reinterpret_cast<const void*>(::pthread_self())};
+  // pthread_t is a number, and in the lock a pointer.
+  const auto* self = reinterpret_cast<const void*>(::pthread_self());  // NOLINT(performance-no-int-to-ptr)
+  Search search{reinterpret_cast<std::uintptr_t>(::gnu_get_libc_version()), self};
   ::dl_iterate_phdr(search_object, &search);
   if (search.found != nullptr) lock.word_ = &search.found->word;
 #endif

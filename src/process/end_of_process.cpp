@@ -136,6 +136,11 @@ void end_by_terminate(bool is_first) noexcept {
   if (is_late) await_end();
 }
 
+// Another thread has an uncaught exception too, reports it, and aborts.
+void await_abort() noexcept {
+  while (is_owner() && await_step(the_end.steps)) continue;
+}
+
 // The handler that libstdc++ installs would print the exception once more.
 bool says_what_it_was(std::terminate_handler handler) noexcept {
 #ifdef __GLIBCXX__
@@ -150,11 +155,10 @@ bool says_what_it_was(std::terminate_handler handler) noexcept {
   thread_local bool is_inside = false;
   if (std::exchange(is_inside, true)) std::abort();
   const std::terminate_handler former = the_end.former_terminate_handler;
-  const bool is_first = is_owner() && claim_process();
   const bool reports = is_owner() && !the_end.has_reported_termination.exchange(true);
   forget_visits_of_this_thread();
-  if (reports) end_by_terminate(is_first);
-  else await_end();
+  if (reports) end_by_terminate(claim_process());
+  else await_abort();
   if (former != nullptr && !(reports && says_what_it_was(former))) former();
   std::abort();
 }

@@ -31,9 +31,12 @@ void CleanupTimeout::rearm() noexcept {
   posix::futex_wake(rearmed_);
 }
 
+// `watch` reads the count before `over_`. The destructor sets `over_` before it counts, so `watch` sees one
+// of both.
 void CleanupTimeout::watch() {
-  while (!over_) {
+  for (;;) {
     const std::uint32_t seen = rearmed_;
+    if (over_) return;
     const auto deadline = posix::deadline_in(timeout_);
     while (rearmed_ == seen && posix::Clock::now() < deadline) posix::futex_wait(rearmed_, seen, deadline);
     if (rearmed_ == seen) give_up_();

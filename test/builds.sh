@@ -5,6 +5,14 @@
 # how to run its tests, and how to count what came of them.
 
 passed=0 failed=0 skipped=0
+failures=()  # a paragraph each, shown again before the last line: the middle of a long log is easily lost
+
+# fail NAME WORD...: one more that failed.
+fail() {
+  failed=$((failed + 1))
+  failures+=("$*")
+}
+
 declare -A compiler_of=([gcc]=g++ [clang]=clang++ [fallbacks]=g++ [asan]=g++ [tsan]=g++)
 declare -A options_of=(
   [gcc]='-Dwerror=true'
@@ -49,7 +57,7 @@ build() {
     return
   fi
   echo "$kind: the build failed"
-  failed=$((failed + 1))
+  fail "$kind: the build failed:" "$(tail -n 40 "$dir/build.log")"
   return 1
 }
 
@@ -77,6 +85,22 @@ count() {
   echo "${number:-0}"
 }
 
+# failing_tests DIRECTORY: a line each, and what Boost.Test or the script said of it.
+failing_tests() {
+  [[ -e $1/meson-logs/testlog.json ]] || return 0
+  python3 - "$1/meson-logs/testlog.json" <<'END'
+import json, re, sys
+for line in open(sys.argv[1], encoding='utf-8', errors='replace'):
+    test = json.loads(line)
+    if test['result'] in ('OK', 'EXPECTEDFAIL', 'SKIP'):
+        continue
+    said = (test.get('stdout') or '').splitlines() + (test.get('stderr') or '').splitlines()
+    errors = [text for text in said if re.search(r'error[: ]', text)] or said[-20:]
+    print(f"{test['name']}: {test['result']} after {test['duration']:.0f} s")
+    print(*(f'  {text}' for text in errors[:20]), sep='\n')
+END
+}
+
 # run_tests KIND OPTION...
 run_tests() {
   local kind=$1 dir status=0 report bad good
@@ -88,11 +112,13 @@ run_tests() {
     echo "$kind: meson test ended with status $status, and no test to show for it"
     bad=1
   fi
+  ((bad == 0)) || failures+=("$kind: $(failing_tests "$dir")")
   for report in "$dir"/sanitizer/*; do
     # There may be mere remarks, as when a process was killed while the leak sanitizer looked at it.
     grep -qsE 'ERROR: |WARNING: ThreadSanitizer|FATAL: |runtime error: ' "$report" || continue
     echo "$kind: a sanitizer's report, $report"
     cat "$report"
+    failures+=("$kind: $(head -n 40 "$report")")
     bad=$((bad + 1))
   done
   passed=$((passed + good)) failed=$((failed + bad)) skipped=$((skipped + $(count "$dir" SKIP)))
@@ -100,6 +126,7 @@ run_tests() {
 
 # The last line of every run. Fails if a test failed, or none ran.
 sum_up() {
+  ((${#failures[@]} == 0)) || printf '\n%s\n' "What failed:" "${failures[@]}"
   local summary="$passed passed, $failed failed"
   ((skipped == 0)) || summary+=", $skipped skipped"
   echo "$summary"

@@ -19,9 +19,10 @@ slice_debian13() {
   elif [[ $summary =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+)\ skipped)?$ ]]; then
     passed=$((passed + BASH_REMATCH[1])) failed=$((failed + BASH_REMATCH[2]))
     skipped=$((skipped + ${BASH_REMATCH[4]:-0}))
+    ((BASH_REMATCH[2] == 0)) || failures+=("debian13: $(sed -n '/^What failed:/,$p' "$log")")
   else
     echo "debian13: ended with status $status, and no test to show for it"
-    failed=$((failed + 1))
+    fail "debian13: ended with status $status"
   fi
 }
 

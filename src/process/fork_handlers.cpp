@@ -13,6 +13,12 @@
 #include "process/pidfile_claim.hpp"
 #include "process/private_fd.hpp"
 
+#ifdef __GLIBC__
+// The Linux Standard Base (Core) describes it; no header declares it.
+// NOLINTNEXTLINE(bugprone-reserved-identifier)
+extern "C" int __register_atfork(void (*prepare)(), void (*parent)(), void (*child)(), void* lib) noexcept;
+#endif
+
 namespace daemonctx::process {
 namespace {
 
@@ -77,6 +83,17 @@ void after_fork_in_child() noexcept {
   let_signals_through();
 }
 
+// At the end of the process glibc takes back what a library has given to pthread_atfork(3). If another thread
+// is in fork() meanwhile, glibc finds its list shorter than before and aborts the process. Handlers without a
+// library's handle stay. The link option "nodelete" keeps the library, too.
+int add_fork_handlers() noexcept {
+#ifdef __GLIBC__
+  return ::__register_atfork(before_fork, after_fork_in_parent, after_fork_in_child, nullptr);
+#else
+  return ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+#endif
+}
+
 void lock_descriptors(void*) noexcept { lock_private_descriptors(); }
 void unlock_descriptors(void*) noexcept { unlock_private_descriptors(); }
 
@@ -94,7 +111,7 @@ ForkHookScope::~ForkHookScope() {
 }
 
 void register_fork_handlers() {
-  static const int error = ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+  static const int error = add_fork_handlers();
   if (error != 0) throw std::bad_alloc();
   const std::lock_guard lock(hooks_mutex);
   hook_of(ForkRank::descriptors) = {lock_descriptors, unlock_descriptors, unlock_descriptors, nullptr};

@@ -14,6 +14,10 @@
 
 namespace process = daemonctx::process;
 
+// Of the Itanium C++ ABI; no header declares them.
+extern "C" void __cxa_finalize(void* library);
+extern "C" void* __dso_handle;
+
 namespace {
 
 struct Handlers {
@@ -51,6 +55,26 @@ int status_of(pid_t child) {
 }  // namespace
 
 BOOST_TEST_GLOBAL_FIXTURE(Handlers);
+
+// At the end of the process glibc takes back the fork handlers of each library (__cxa_finalize), even while
+// another thread is in fork(), which then aborts the process.
+BOOST_AUTO_TEST_CASE(the_handlers_stay_when_their_library_is_finalized) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    int prepared = 0;
+    const process::ForkHookScope scope(process::ForkRank::signals,
+                                       {.prepare = [](void* count) noexcept { ++*static_cast<int*>(count); },
+                                        .in_parent = [](void*) noexcept {},
+                                        .in_child = [](void*) noexcept {},
+                                        .object = &prepared});
+    ::__cxa_finalize(__dso_handle);
+    const pid_t grandchild = ::fork();
+    if (grandchild == 0) ::_exit(0);
+    ::waitpid(grandchild, nullptr, 0);
+    ::_exit(prepared == 1 ? 0 : 1);
+  }
+  BOOST_TEST(status_of(child) == 0);
+}
 
 BOOST_AUTO_TEST_CASE(a_child_finds_no_lock_taken_by_a_thread_that_is_not_there) {
   Part part;

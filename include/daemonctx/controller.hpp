@@ -15,6 +15,7 @@
 #include "daemonctx/export.hpp"
 #include "daemonctx/progress.hpp"
 #include "daemonctx/respawn_policy.hpp"
+#include "daemonctx/timeout.hpp"
 
 namespace daemonctx {
 
@@ -41,7 +42,7 @@ struct DaemonStatus {
 /// One step of a stop: the signal to send, and how long to wait for the end.
 struct StopStep {
   int signal = SIGTERM;
-  std::chrono::milliseconds wait = {};
+  Timeout wait = {};
 };
 
 /// Taken in order until the daemon has ended.
@@ -117,8 +118,8 @@ class DAEMONCTX_EXPORT Controller {
   /// \param longest_wait zero: the signal is sent, and the outcome not waited for.
   /// \throws ControlError, also with `invalid_argument`: it refused; `operation_canceled`: it ended
   ///   meanwhile; `operation_not_supported`: it does not reload; `timed_out`: no outcome yet.
-  ReloadResult reload(std::chrono::milliseconds longest_wait = std::chrono::seconds(30)) const;
-  ReloadResult reload(std::chrono::milliseconds longest_wait, std::error_code& error) const noexcept;
+  ReloadResult reload(Timeout longest_wait = std::chrono::seconds(30)) const;
+  ReloadResult reload(Timeout longest_wait, std::error_code& error) const noexcept;
 
   /// Stops the daemon if it runs, and calls `start`, which is to construct a `DaemonContext` with the same
   /// pidfile. It is told what the stop took; the pid is 0 if there was nothing to stop. Between the two

@@ -19,6 +19,7 @@
 #include "daemonctx/launch_mode.hpp"
 #include "daemonctx/run.hpp"
 #include "daemonctx/service_manager.hpp"
+#include "daemonctx/timeout.hpp"
 
 namespace daemonctx {
 
@@ -121,8 +122,11 @@ class DAEMONCTX_EXPORT DaemonContext {
   void wait();
 
   /// The same, for so long at most. True if a stop is requested.
-  bool wait_for(std::chrono::nanoseconds duration);
-  bool wait_until(std::chrono::steady_clock::time_point time);
+  bool wait_for(Timeout timeout);
+  template <class Duration>
+  bool wait_until(std::chrono::time_point<std::chrono::steady_clock, Duration> time) {
+    return wait_until_since_epoch(time.time_since_epoch());
+  }
 
   bool stop_requested() const noexcept;
 
@@ -148,6 +152,9 @@ class DAEMONCTX_EXPORT DaemonContext {
   std::optional<WorkerEnd> last_exit() const noexcept;
 
   struct [[gnu::visibility("hidden")]] Impl;
+
+ private:
+  bool wait_until_since_epoch(Timeout time);  ///< of the steady clock
 };
 
 }  // namespace daemonctx

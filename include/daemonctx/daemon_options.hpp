@@ -4,7 +4,6 @@
 #include <sys/types.h>
 
 #include <boost/filesystem/path.hpp>
-#include <chrono>
 #include <exception>
 #include <functional>
 #include <map>
@@ -22,6 +21,7 @@
 #include "daemonctx/restriction.hpp"
 #include "daemonctx/signal_map.hpp"
 #include "daemonctx/stdio.hpp"
+#include "daemonctx/timeout.hpp"
 
 namespace daemonctx {
 
@@ -40,7 +40,7 @@ enum class SignalDelivery {
 using ErrorHandler = std::function<void(std::exception_ptr error, std::string_view where)>;
 
 /// What `DaemonContext` is told. Every member has a default; name those you change, in this order.
-/// In all durations zero means "none".
+/// In every `Timeout` zero means "at once".
 struct DaemonOptions {
   /// Entered by the daemon. A relative one is resolved in the caller's working directory.
   boost::filesystem::path working_directory = "/";
@@ -73,13 +73,13 @@ struct DaemonOptions {
   DetachProcess detach_process = DetachProcess::automatic;
 
   /// How long a start waits for the lock of a daemon that is just leaving before it says "already running".
-  std::chrono::milliseconds lock_timeout = {};
+  Timeout lock_timeout = {};
 
   Readiness readiness = Readiness::when_constructed;
 
   /// How long the caller waits for readiness; then the half-started daemon is taken down and the caller
   /// throws.
-  std::chrono::milliseconds ready_timeout = {};
+  Timeout ready_timeout = forever;
 
   SignalDelivery signal_delivery = SignalDelivery::in_wait;
 
@@ -91,7 +91,7 @@ struct DaemonOptions {
   /// How long a single cleanup may take. Then it is given up, the pidfile is removed, the fact is reported
   /// through `on_error` and the process ends with status 1. Without it another thread that ends meanwhile
   /// waits for a cleanup for five seconds at most (see `~DaemonContext`).
-  std::chrono::milliseconds cleanup_timeout = {};
+  Timeout cleanup_timeout = forever;
 
   /// Told in the caller while it waits for a lock or for readiness.
   Progress on_wait = {};

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "daemonctx/export.hpp"
+#include "daemonctx/timeout.hpp"
 
 namespace daemonctx {
 
@@ -59,9 +60,9 @@ struct WorkerStatus {
 /// in `DaemonOptions::files_preserve`.
 struct RespawnPolicy {
   /// Before the first restart, and how it grows with each that follows.
-  std::chrono::milliseconds first_delay{100};
+  Timeout first_delay = std::chrono::milliseconds(100);
   double factor = 2;
-  std::chrono::milliseconds longest_delay{30'000};
+  Timeout longest_delay = std::chrono::seconds(30);
 
   /// Makes each delay longer or shorter by up to this part of it, by chance: 0 to 1.
   double jitter = 0;
@@ -69,10 +70,10 @@ struct RespawnPolicy {
   /// The monitor gives up when a worker ends after so many restarts within the window. 0: there are none, it
   /// only watches.
   unsigned most_restarts = 5;
-  std::chrono::milliseconds window{10'000};
+  Timeout window = std::chrono::seconds(10);
 
   /// A worker that ran so long was well: delay and count begin anew.
-  std::chrono::milliseconds stable_after{60'000};
+  Timeout stable_after = std::chrono::seconds(60);
 
   /// Exit statuses after which there is no restart, and those after which there is one without delay.
   std::vector<int> final_statuses = {0};
@@ -80,12 +81,11 @@ struct RespawnPolicy {
 
   /// How long a worker may take to end when it is told to; then it is killed. Let it be shorter than the
   /// patience of who tells (`Controller::stop`: 10 s), who would otherwise kill the monitor.
-  std::chrono::milliseconds stop_timeout{8'000};
+  Timeout stop_timeout = std::chrono::seconds(8);
 
   /// A worker that is ready and says nothing for so long is aborted, and, if that takes more than two
   /// seconds, killed. `wait*()` and `AsioSignals` say something by themselves; others call `keep_alive()`.
-  /// Zero: no limit.
-  std::chrono::milliseconds hang_timeout = {};
+  Timeout hang_timeout = forever;
 
   /// Called in the monitor after each worker's end, as the user that started the daemon: for a report of
   /// one's own. Signals and the next worker wait for it; what it throws goes to `DaemonOptions::on_error`.

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <chrono>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "daemonctx/export.hpp"
+#include "daemonctx/timeout.hpp"
 
 namespace daemonctx {
 
@@ -38,7 +38,7 @@ class DAEMONCTX_EXPORT ServiceManager {
   std::vector<int> listen_descriptors(std::string_view name) const;
 
   /// For how long from now the manager shall wait for what it waits for: the start, a reload, the stop.
-  void extend_timeout(std::chrono::microseconds duration) noexcept;
+  void extend_timeout(Timeout duration) noexcept;
 
   /// Why the service is not well: an errno and a line to show.
   void tell_failure(int error, std::string_view text) noexcept;
@@ -53,11 +53,11 @@ class DAEMONCTX_EXPORT ServiceManager {
 
   /// Waits until the manager has read all that was said before. False: it did not within `longest`.
   /// \throws std::system_error
-  bool barrier(std::chrono::milliseconds longest);
+  bool barrier(Timeout longest);
 
-  /// After which time without `keep_alive()` the manager kills the service; zero: it has no watchdog.
+  /// After which time without `keep_alive()` the manager kills the service; `forever`: it has no watchdog.
   /// `wait*()` tells it in half that time by itself.
-  std::chrono::microseconds watchdog_timeout() const noexcept;
+  Timeout watchdog_timeout() const noexcept;
 
  private:
   friend class DaemonContext;

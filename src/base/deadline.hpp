@@ -4,22 +4,25 @@
 #include <algorithm>
 #include <chrono>
 #include <ctime>
-#include <limits>
+
+#include "daemonctx/timeout.hpp"
 
 namespace daemonctx::posix {
 
+// All arithmetic on time points is here, and saturates: `time_point::max()` is never.
+
+/// For deadlines: a clock that nobody can set, and that stops while the machine sleeps.
 using Clock = std::chrono::steady_clock;
 
-/// The moment that is so far ahead; the clock's end for what it cannot hold.
-template <class Rep, class Period>
-Clock::time_point deadline_in(std::chrono::duration<Rep, Period> duration) noexcept {
-  const auto now = Clock::now();
-  const auto longest = std::chrono::floor<std::chrono::milliseconds>(Clock::time_point::max() - now);
-  if (duration >= longest) return Clock::time_point::max();
-  return now + std::chrono::duration_cast<Clock::duration>(std::max(duration, duration.zero()));
+inline Clock::time_point later(Clock::time_point time, Timeout timeout) noexcept {
+  const auto length = std::max(timeout.length(), std::chrono::nanoseconds::zero());
+  const auto left = Clock::time_point::max() - std::max(time, Clock::time_point());
+  return length >= left ? Clock::time_point::max() : time + length;
 }
 
-/// For poll(2): what is left, rounded up, and no more than `longest`. Zero once the deadline has passed.
+inline Clock::time_point deadline_in(Timeout timeout) noexcept { return later(Clock::now(), timeout); }
+
+/// For poll(2): what is left, rounded up, and at most `longest`. Zero once the deadline has passed.
 inline int poll_timeout(Clock::time_point deadline,
                         std::chrono::milliseconds longest = std::chrono::hours(24)) {
   const auto left = std::clamp(deadline - Clock::now(), Clock::duration::zero(), Clock::duration(longest));
@@ -32,6 +35,14 @@ inline timespec time_left(Clock::time_point deadline) noexcept {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
   return {static_cast<time_t>(seconds.count()),
           static_cast<long>(std::chrono::nanoseconds(left - seconds).count())};
+}
+
+/// For elapsed times that people read: CLOCK_BOOTTIME, which nobody can set, and which goes on while the
+/// machine sleeps.
+inline std::chrono::milliseconds since_boot() noexcept {
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return std::chrono::seconds(now.tv_sec) + std::chrono::milliseconds(now.tv_nsec / 1'000'000);
 }
 
 }  // namespace daemonctx::posix

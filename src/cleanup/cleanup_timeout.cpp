@@ -9,7 +9,7 @@
 namespace daemonctx {
 
 // The thread takes no signals: a handler may belong to the thread that runs the cleanups.
-CleanupTimeout::CleanupTimeout(std::chrono::milliseconds timeout, std::function<void()> give_up)
+CleanupTimeout::CleanupTimeout(Timeout timeout, std::function<void()> give_up)
     : timeout_(timeout), give_up_(std::move(give_up)) {
   const posix::SignalBlock blocked;
   try {
@@ -37,8 +37,10 @@ void CleanupTimeout::watch() {
   for (;;) {
     const std::uint32_t seen = rearmed_;
     if (over_) return;
-    const auto deadline = posix::deadline_in(timeout_);
-    while (rearmed_ == seen && posix::Clock::now() < deadline) posix::futex_wait(rearmed_, seen, deadline);
+    HangWatch watch(timeout_);
+    while (rearmed_ == seen && !watch.has_expired(posix::Clock::now())) {
+      posix::futex_wait(rearmed_, seen, watch.next_look(posix::Clock::now()));
+    }
     if (rearmed_ == seen) give_up_();
   }
 }

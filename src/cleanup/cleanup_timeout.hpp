@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <chrono>
 #include <functional>
 #include <thread>
 
+#include "base/hang_watch.hpp"
 #include "posix/futex.hpp"
 
 namespace daemonctx {
 
-/// Calls `give_up`, on a thread of its own, whenever `rearm` was not called in time.
+/// Calls `give_up`, on a thread of its own, whenever `rearm` was not called in time. A pause of the process
+/// does not count.
 class CleanupTimeout {
  public:
   /// Where no thread can be had, nothing is watched: an end without a watch is better than none.
-  CleanupTimeout(std::chrono::milliseconds timeout, std::function<void()> give_up);
+  CleanupTimeout(Timeout timeout, std::function<void()> give_up);
   ~CleanupTimeout();
   CleanupTimeout(const CleanupTimeout&) = delete;
   CleanupTimeout& operator=(const CleanupTimeout&) = delete;
@@ -24,7 +25,7 @@ class CleanupTimeout {
  private:
   void watch();
 
-  std::chrono::milliseconds timeout_;
+  Timeout timeout_;
   std::function<void()> give_up_;
   std::atomic<bool> over_ = false;
   posix::FutexWord rearmed_ = 0;

@@ -48,7 +48,7 @@ void resolve_paths(DaemonOptions& options) {
 void add_monitor(DaemonOptions& options) {
   const auto needs_one = [](const StdioTarget& target) { return target.kind() == StdioTarget::Kind::syslog; };
   if (options.respawn || (!needs_one(options.stdio.out) && !needs_one(options.stdio.err))) return;
-  options.respawn = RespawnPolicy{.most_restarts = 0, .stop_timeout = std::chrono::milliseconds::max()};
+  options.respawn = RespawnPolicy{.most_restarts = 0, .stop_timeout = forever};
 }
 
 Surroundings look_around(const DaemonOptions& options) {

@@ -135,7 +135,7 @@ DaemonContext::~DaemonContext() {
     impl = call.operator->();
     left_thread = call->ending.left_thread();
   }
-  const auto limit = left_thread ? std::chrono::milliseconds(0) : process::end_patience();
+  const Timeout limit = left_thread ? Timeout() : process::end_patience();
   if (process::close_context(limit, left_thread)) delete impl;
 }
 
@@ -180,13 +180,14 @@ void DaemonContext::fail(std::string_view text) noexcept {
   if (const Call call(this); call) call->fail(text);
 }
 
-void DaemonContext::wait() { wait_until(posix::Clock::time_point::max()); }
+void DaemonContext::wait() { wait_until_since_epoch(forever); }
 
-bool DaemonContext::wait_for(std::chrono::nanoseconds duration) {
-  return wait_until(posix::deadline_in(duration));
+bool DaemonContext::wait_for(Timeout timeout) {
+  return wait_until_since_epoch(posix::deadline_in(timeout).time_since_epoch());
 }
 
-bool DaemonContext::wait_until(std::chrono::steady_clock::time_point time) {
+bool DaemonContext::wait_until_since_epoch(Timeout since_epoch) {
+  const posix::Clock::time_point time(since_epoch.length());
   const Call call(this);
   while (call && process::is_owner()) {
     SdNotify& manager = call->resources.manager;

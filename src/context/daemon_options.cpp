@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "base/timeout_text.hpp"
 #include "supervise/restart_policy.hpp"
 
 namespace daemonctx {
@@ -18,13 +19,14 @@ void require(bool condition, const std::string& member, const std::string& reaso
 bool is_open(int fd) noexcept { return posix::fcntl(fd, F_GETFD) != -1; }
 
 void check_durations(const DaemonOptions& options) {
-  const auto check = [](std::chrono::milliseconds duration, const char* member) {
-    require(duration >= std::chrono::milliseconds::zero(), member,
-            "must not be negative, is " + std::to_string(duration.count()) + " ms");
+  const auto check = [](Timeout timeout, const char* member) {
+    require(timeout >= Timeout(), member, "must not be negative, is " + to_text(timeout));
   };
   check(options.lock_timeout, "lock_timeout");
   check(options.ready_timeout, "ready_timeout");
   check(options.cleanup_timeout, "cleanup_timeout");
+  require(options.cleanup_timeout > Timeout(), "cleanup_timeout",
+          "must be longer than zero: each cleanup would be given up at once");
 }
 
 // LOG_KERN, which is 0, is the kernel's.

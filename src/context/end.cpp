@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "base/timeout_text.hpp"
 #include "posix/cancel_block.hpp"
 #include "process/end_of_process.hpp"
 #include "process/exit_lock.hpp"
@@ -14,9 +15,9 @@
 
 namespace daemonctx {
 
-std::chrono::milliseconds Ending::patience(const DaemonOptions& options) noexcept {
+Timeout Ending::patience(const DaemonOptions& options) noexcept {
   constexpr std::chrono::seconds where_none_is_set{5};
-  return options.cleanup_timeout.count() > 0 ? options.cleanup_timeout : where_none_is_set;
+  return options.cleanup_timeout.is_forever() ? where_none_is_set : options.cleanup_timeout;
 }
 
 // A child that a cleanup has forked, and that comes back from it, is not the one that ends.
@@ -40,7 +41,7 @@ void Ending::begin(std::string_view reason, bool unwinds) noexcept {
   parts_.readiness.end(reason);
   parts_.signals.end_waits();
   process::note_end_progress();
-  const auto limit = unwinds ? patience(parts_.options) * 3 / 4 : std::chrono::milliseconds(0);
+  const Timeout limit = unwinds ? patience(parts_.options).length() / 4 * 3 : Timeout();
   left_thread_ = !parts_.signals.stop_thread(limit);
 }
 
@@ -49,7 +50,7 @@ void Ending::begin(std::string_view reason, bool unwinds) noexcept {
 void Ending::watch_cleanups(bool unwinds) noexcept {
   if (timeout_) return;
   const auto limit = patience(parts_.options);
-  if (parts_.options.cleanup_timeout.count() > 0) {
+  if (!parts_.options.cleanup_timeout.is_forever()) {
     timeout_ = std::make_unique<CleanupTimeout>(limit, [this] { give_up(); });
     return;
   }
@@ -79,7 +80,7 @@ void Ending::run_cleanups() noexcept {
 void Ending::give_up() noexcept {
   while (gives_up_.exchange(true)) ::pause();  // another thread is about to end the process
   const auto limit = patience(parts_.options);
-  const auto text = "did not end within " + std::to_string(limit.count()) + " ms, given up";
+  const auto text = "did not end within " + to_text(limit) + ", given up";
   std::promise<void> reported;
   const auto done = reported.get_future();
   try {
@@ -87,7 +88,7 @@ void Ending::give_up() noexcept {
       report(text);
       reported.set_value();
     }).detach();
-    done.wait_for(limit);
+    done.wait_until(posix::deadline_in(limit));
   } catch (const std::system_error&) {  // no thread to be had
     static_cast<void>(0);
   }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <memory>
 #include <string_view>
 #include <thread>
@@ -30,7 +29,7 @@ class Ending {
   explicit Ending(const Parts& parts) noexcept : parts_(parts) {}
 
   /// How long a step may take where another thread waits for it: `cleanup_timeout`, or five seconds.
-  static std::chrono::milliseconds patience(const DaemonOptions& options) noexcept;
+  static Timeout patience(const DaemonOptions& options) noexcept;
 
   /// Tells the manager, runs the cleanups, removes the pidfile, puts dispositions and mask back.
   /// \param is_first false: a cleanup of this end has called std::exit; goes on with the next one.

@@ -6,6 +6,7 @@
 #include <array>
 #include <sstream>
 
+#include "base/timeout_text.hpp"
 #include "context/caller_steps.hpp"
 #include "context/daemon_steps.hpp"
 #include "daemonctx/run.hpp"
@@ -86,10 +87,9 @@ class Explanation {
     const std::string ready =
         options_.readiness == Readiness::when_constructed ? "at once" : "when the service says so";
     say("become ready " + ready);
-    const auto timeout =
-        std::chrono::duration_cast<std::chrono::milliseconds>(surroundings_.watchdog_timeout());
-    say_if(timeout.count() > 0, "while waiting, tell the service manager's watchdog every " +
-                                    std::to_string(timeout.count() / 2) + " ms");
+    const Timeout timeout = surroundings_.watchdog_timeout();
+    say_if(!timeout.is_forever(),
+           "while waiting, tell the service manager's watchdog every " + to_text(timeout.length() / 2));
     const auto& stdio = options_.stdio;
     say("standard output: " + name_of(stdio.out, detaches()) +
         ", standard error: " + name_of(stdio.err, detaches()));

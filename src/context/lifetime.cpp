@@ -65,7 +65,7 @@ void open_lifetime(Impl& impl) {
 
 void close_lifetime() noexcept {
   process::restore_terminate_handler();
-  static_cast<void>(process::close_context(std::chrono::milliseconds(0)));
+  static_cast<void>(process::close_context(Timeout()));
 }
 
 }  // namespace daemonctx

@@ -104,7 +104,7 @@ std::optional<ReloadNotice> await_outcome(const Target& target, const ReloadNoti
   }
 }
 
-ReloadResult reload_target(const Target& target, const fs::path& pidfile, milliseconds longest_wait,
+ReloadResult reload_target(const Target& target, const fs::path& pidfile, Timeout longest_wait,
                            Ticker& ticker, std::error_code& error) {
   bool settled = false;  // the counts will do
   const auto before = read_reload_notice(target.file(), target.pid(), settled);
@@ -119,7 +119,7 @@ ReloadResult reload_target(const Target& target, const fs::path& pidfile, millis
   const auto deadline = posix::deadline_in(longest_wait);
   if (const int failure = target.send(SIGHUP)) error.assign(failure, std::generic_category());
   ReloadResult result{target.pid()};
-  if (error || longest_wait == milliseconds::zero()) return result;
+  if (error || longest_wait <= Timeout()) return result;
   const auto notice = await_outcome(target, *before, watch, deadline, ticker, error);
   if (!notice || !notice->refused) return result;
   error = std::make_error_code(std::errc::invalid_argument);
@@ -204,7 +204,7 @@ StopResult Controller::stop(const StopPolicy& policy, std::error_code& error) co
   return {};
 }
 
-ReloadResult Controller::reload(milliseconds longest_wait, std::error_code& error) const noexcept {
+ReloadResult Controller::reload(Timeout longest_wait, std::error_code& error) const noexcept {
   Ticker ticker(on_wait_);
   try {
     const auto deadline = posix::deadline_in(Target::naming_patience);
@@ -266,7 +266,7 @@ StopResult Controller::stop(const StopPolicy& policy) const {
   return result;
 }
 
-ReloadResult Controller::reload(milliseconds longest_wait) const {
+ReloadResult Controller::reload(Timeout longest_wait) const {
   std::error_code error;
   ReloadResult result = reload(longest_wait, error);
   if (error == std::errc::invalid_argument) throw ControlError(error, result.refusal);

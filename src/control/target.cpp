@@ -97,7 +97,7 @@ int Target::send(int signal) const noexcept {
   return is_self() || holds_lock() ? posix::error_of(posix::kill(pid_, signal)) : ESRCH;
 }
 
-bool Target::await_end(milliseconds longest, Ticker& ticker) const noexcept {
+bool Target::await_end(Timeout longest, Ticker& ticker) const noexcept {
   const auto deadline = posix::deadline_in(longest);
   for (;;) {
     const auto wake_up = ticker.wake_up(deadline);

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <system_error>
 
+#include "daemonctx/timeout.hpp"
 #include "pidfile/pidfile_reader.hpp"
 #include "posix/progress_ticker.hpp"
 #include "posix/unique_fd.hpp"
@@ -57,7 +58,7 @@ class Target {
   int send(int signal) const noexcept;
 
   /// True if it ended in time.
-  bool await_end(std::chrono::milliseconds longest, Ticker& ticker) const noexcept;
+  bool await_end(Timeout longest, Ticker& ticker) const noexcept;
 
  private:
   static Target find_once(const boost::filesystem::path& pidfile, std::error_code& error) noexcept;

@@ -8,6 +8,7 @@
 #include "base/deadline.hpp"
 #include "base/one_line.hpp"
 #include "base/signal_name.hpp"
+#include "base/timeout_text.hpp"
 #include "launch/interruption.hpp"
 #include "posix/pidfd.hpp"
 #include "posix/retry.hpp"
@@ -57,9 +58,8 @@ void read_what_is_left(const StatusReader& status, StartOutcome& outcome) {
   outcome.gone = true;
 }
 
-StartOutcome StartInProgress::await(milliseconds timeout, const sigset_t& mask, Ticker& ticker) {
-  const auto deadline =
-      timeout == milliseconds::zero() ? Clock::time_point::max() : posix::deadline_in(timeout);
+StartOutcome StartInProgress::await(Timeout timeout, const sigset_t& mask, Ticker& ticker) {
+  const auto deadline = posix::deadline_in(timeout);
   const Interruption interruption;
   await_intermediate();
   StartOutcome outcome;
@@ -123,7 +123,7 @@ void StartInProgress::await_end(pid_t daemon, milliseconds grace) const noexcept
   }
 }
 
-DaemonError to_error(const StartOutcome& outcome, const std::string& subject, milliseconds timeout) {
+DaemonError to_error(const StartOutcome& outcome, const std::string& subject, Timeout timeout) {
   const auto canceled = std::make_error_code(std::errc::operation_canceled);
   switch (outcome.kind) {
     case StartOutcome::Kind::failed:
@@ -131,7 +131,7 @@ DaemonError to_error(const StartOutcome& outcome, const std::string& subject, mi
       return {outcome.step, {outcome.error, std::generic_category()}, subject, outcome.text, outcome.daemon};
     case StartOutcome::Kind::timed_out:
       return {Step::become_ready, std::make_error_code(std::errc::timed_out), subject,
-              "the daemon was not ready within " + std::to_string(timeout.count()) + " ms", outcome.daemon};
+              "the daemon was not ready within " + to_text(timeout), outcome.daemon};
     case StartOutcome::Kind::interrupted:
       return {Step::become_ready, std::make_error_code(std::errc::interrupted), subject,
               "the start was interrupted by " + posix::signal_name(outcome.signal), outcome.daemon};

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "daemonctx/error.hpp"
+#include "daemonctx/timeout.hpp"
 #include "launch/status_pipe.hpp"
 #include "posix/progress_ticker.hpp"
 
@@ -40,7 +41,7 @@ class StartInProgress {
   ///   neither blocked nor ignored ends the wait; it is raised again, for when the caller unblocks its
   ///   signals.
   /// \param ticker told while that lasts.
-  StartOutcome await(std::chrono::milliseconds timeout, const sigset_t& mask, Ticker& ticker);
+  StartOutcome await(Timeout timeout, const sigset_t& mask, Ticker& ticker);
 
   /// Leaves no zombie behind for a process 1 that reaps none. After this `take_down` must not be called.
   void reap_intermediate() const noexcept;
@@ -61,7 +62,6 @@ class StartInProgress {
 void read_what_is_left(const StatusReader& status, StartOutcome& outcome);
 
 /// What the caller throws for it, after `take_down`.
-DaemonError to_error(const StartOutcome& outcome, const std::string& subject,
-                     std::chrono::milliseconds timeout);
+DaemonError to_error(const StartOutcome& outcome, const std::string& subject, Timeout timeout);
 
 }  // namespace daemonctx

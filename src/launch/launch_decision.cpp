@@ -57,13 +57,13 @@ void Surroundings::clear_environment() noexcept {
   }
 }
 
-std::chrono::microseconds Surroundings::watchdog_timeout() const noexcept {
-  if (!watchdog_pid.empty() && watchdog_pid != std::to_string(pid)) return {};
-  long long timeout = 0;
+Timeout Surroundings::watchdog_timeout() const noexcept {
+  if (!watchdog_pid.empty() && watchdog_pid != std::to_string(pid)) return forever;
+  std::chrono::microseconds::rep timeout = 0;
   const auto [end, error] =
       std::from_chars(watchdog_usec.data(), watchdog_usec.data() + watchdog_usec.size(), timeout);
   const bool is_number = error == std::errc() && end == watchdog_usec.data() + watchdog_usec.size();
-  return std::chrono::microseconds(is_number && timeout > 0 ? timeout : 0);
+  return is_number && timeout > 0 ? std::chrono::microseconds(timeout) : Timeout(forever);
 }
 
 LaunchDecision decide_launch(DetachProcess wish, const Surroundings& surroundings) {

@@ -3,10 +3,10 @@
 
 #include <sys/types.h>
 
-#include <chrono>
 #include <string>
 
 #include "daemonctx/launch_mode.hpp"
+#include "daemonctx/timeout.hpp"
 
 namespace daemonctx {
 
@@ -25,7 +25,7 @@ struct Surroundings {
   std::string watchdog_usec = {};
 
   /// Zero: the manager has no watchdog, or it watches another process.
-  std::chrono::microseconds watchdog_timeout() const noexcept;
+  Timeout watchdog_timeout() const noexcept;
 
   /// LISTEN_FDS speaks of this process.
   bool passes_descriptors() const { return listen_pid == std::to_string(pid) && !listen_fds.empty(); }

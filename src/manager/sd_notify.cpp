@@ -79,7 +79,7 @@ void SdNotify::adopt(UniqueFd connection) noexcept {
   socket_.reset(std::move(connection));
 }
 
-void SdNotify::watch(std::chrono::microseconds timeout) noexcept {
+void SdNotify::watch(Timeout timeout) noexcept {
   timeout_ = timeout;
   last_ping_ = Clock::now().time_since_epoch();
 }
@@ -103,8 +103,10 @@ void SdNotify::failure(int error, std::string_view text) const noexcept {
   send(Message("ERRNO=").add(error).add("\nSTATUS=").add_line(text));
 }
 
-void SdNotify::extend_timeout(std::chrono::microseconds duration) const noexcept {
-  send(Message("EXTEND_TIMEOUT_USEC=").add(duration.count()));
+void SdNotify::extend_timeout(Timeout timeout) const noexcept {
+  using std::chrono::microseconds;
+  const auto length = std::max(timeout.length(), std::chrono::nanoseconds::zero());
+  send(Message("EXTEND_TIMEOUT_USEC=").add(std::chrono::duration_cast<microseconds>(length).count()));
 }
 
 int SdNotify::store(std::string_view name, int fd) const noexcept {
@@ -115,7 +117,7 @@ int SdNotify::remove_stored(std::string_view name) const noexcept {
   return send(Message("FDSTOREREMOVE=1\nFDNAME=").add_line(name));
 }
 
-int SdNotify::barrier(std::chrono::milliseconds longest, std::string_view message) const noexcept {
+int SdNotify::barrier(Timeout longest, std::string_view message) const noexcept {
   std::array<int, 2> ends{};
   if (!is_open()) return ENOTCONN;
   if (posix::pipe2(ends.data(), O_CLOEXEC) == -1) return errno;
@@ -143,8 +145,8 @@ void SdNotify::ping_if_due() noexcept {
 }
 
 Clock::time_point SdNotify::next_ping() const noexcept {
-  if (timeout_ == std::chrono::microseconds::zero()) return Clock::time_point::max();
-  return Clock::time_point(last_ping_) + timeout_ / 2;
+  if (timeout_.is_forever()) return Clock::time_point::max();
+  return posix::later(Clock::time_point(last_ping_), timeout_.length() / 2);
 }
 
 int SdNotify::send(std::string_view message, int fd) const noexcept {

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "daemonctx/timeout.hpp"
 #include "posix/unique_fd.hpp"
 #include "process/private_fd.hpp"
 
@@ -33,7 +34,7 @@ class SdNotify {
   void never_wait() noexcept { flags_ |= MSG_DONTWAIT; }
 
   /// From now on `ping_if_due` has something to do.
-  void watch(std::chrono::microseconds timeout) noexcept;
+  void watch(Timeout timeout) noexcept;
 
   bool is_open() const noexcept { return static_cast<bool>(socket_); }
 
@@ -54,7 +55,7 @@ class SdNotify {
   /// ERRNO= with STATUS=.
   void failure(int error, std::string_view text) const noexcept;
 
-  void extend_timeout(std::chrono::microseconds duration) const noexcept;
+  void extend_timeout(Timeout timeout) const noexcept;
 
   /// FDSTORE=1 with FDNAME=, and FDSTOREREMOVE=1. \return 0 or an errno.
   int store(std::string_view name, int fd) const noexcept;
@@ -63,7 +64,7 @@ class SdNotify {
   /// BARRIER=1: waits until the manager has read all that was sent before; or, with another message, until
   /// that is done.
   /// \return 0 or an errno; ETIMEDOUT; ENOTCONN without a manager.
-  int barrier(std::chrono::milliseconds longest, std::string_view message = "BARRIER=1") const noexcept;
+  int barrier(Timeout longest, std::string_view message = "BARRIER=1") const noexcept;
 
   /// WATCHDOG=1.
   void ping() noexcept;
@@ -71,7 +72,7 @@ class SdNotify {
 
   /// Half of the timeout after the last ping; the clock's end without a watchdog.
   std::chrono::steady_clock::time_point next_ping() const noexcept;
-  std::chrono::microseconds watchdog_timeout() const noexcept { return timeout_; }
+  Timeout watchdog_timeout() const noexcept { return timeout_; }
 
   /// One datagram, with a descriptor unless that is -1. \return 0 or an errno.
   int send(std::string_view message, int fd = -1) const noexcept;
@@ -84,7 +85,7 @@ class SdNotify {
   bool reaches_manager_ = false;
   int flags_ = MSG_NOSIGNAL;
   process::PrivateFd socket_;
-  std::chrono::microseconds timeout_ = {};
+  Timeout timeout_ = forever;
   std::atomic<std::chrono::steady_clock::duration> last_ping_ = {};
 };
 

@@ -45,7 +45,7 @@ std::vector<int> ServiceManager::listen_descriptors(std::string_view name) const
   return found;
 }
 
-void ServiceManager::extend_timeout(std::chrono::microseconds duration) noexcept {
+void ServiceManager::extend_timeout(Timeout duration) noexcept {
   if (const process::Visit visit(context_); visit) notify_->extend_timeout(duration);
 }
 
@@ -67,7 +67,7 @@ void ServiceManager::remove_stored(const std::string& name) {
   }
 }
 
-bool ServiceManager::barrier(std::chrono::milliseconds longest) {
+bool ServiceManager::barrier(Timeout longest) {
   const process::Visit visit(context_);
   if (!visit || !notify_->is_open()) return true;
   const int error = notify_->barrier(longest);
@@ -76,9 +76,9 @@ bool ServiceManager::barrier(std::chrono::milliseconds longest) {
   return true;
 }
 
-std::chrono::microseconds ServiceManager::watchdog_timeout() const noexcept {
+Timeout ServiceManager::watchdog_timeout() const noexcept {
   const process::Visit visit(context_);
-  return visit ? notify_->watchdog_timeout() : std::chrono::microseconds::zero();
+  return visit ? notify_->watchdog_timeout() : Timeout(forever);
 }
 
 }  // namespace daemonctx

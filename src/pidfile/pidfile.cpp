@@ -131,7 +131,7 @@ int write_pid(int fd) noexcept {
 
 }  // namespace
 
-Pidfile Pidfile::lock(const fs::path& path, mode_t mode, milliseconds timeout, Ticker& ticker,
+Pidfile Pidfile::lock(const fs::path& path, mode_t mode, Timeout timeout, Ticker& ticker,
                       const sigset_t* waiting_mask) {
   const auto deadline = posix::deadline_in(timeout);
   const auto naming_deadline = posix::deadline_in(identity_patience);

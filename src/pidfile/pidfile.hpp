@@ -5,9 +5,9 @@
 #include <sys/types.h>
 
 #include <boost/filesystem/path.hpp>
-#include <chrono>
 #include <vector>
 
+#include "daemonctx/timeout.hpp"
 #include "posix/progress_ticker.hpp"
 #include "process/private_fd.hpp"
 
@@ -32,8 +32,8 @@ class Pidfile {
   ///   `lock_pidfile` with `std::errc::file_exists` if somebody else has the lock, and that process's pid if
   ///   it has one yet.
   /// \note Runs in the caller.
-  static Pidfile lock(const boost::filesystem::path& path, mode_t mode, std::chrono::milliseconds timeout,
-                      Ticker& ticker, const sigset_t* waiting_mask = nullptr);
+  static Pidfile lock(const boost::filesystem::path& path, mode_t mode, Timeout timeout, Ticker& ticker,
+                      const sigset_t* waiting_mask = nullptr);
 
   /// Makes sure that `lock` could use the file, whoever holds it. Creates and locks nothing.
   /// \throws DaemonError (`open_pidfile`).

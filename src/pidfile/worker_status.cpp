@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <posix/syscalls.hpp>
 
+#include "base/deadline.hpp"
 #include "pidfile/lock_board.hpp"
 
 namespace daemonctx {
@@ -57,23 +58,17 @@ std::optional<WorkerEnd> decode(std::uint64_t number, unsigned incarnation, mill
   return end;
 }
 
-std::uint64_t milliseconds_of(const std::optional<system_clock::time_point>& time) noexcept {
-  if (!time) return 0;
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<milliseconds>(time->time_since_epoch()).count());
-}
-
 }  // namespace
 
-int show_worker(int fd, const WorkerStatus& notice) noexcept {
+int show_worker(int fd, const WorkerNotice& notice) noexcept {
   const auto incarnation =
-      (std::uint64_t{notice.incarnation} << incarnation_shift) | (notice.since ? running_bit : 0);
-  const auto uptime = notice.last_exit ? static_cast<std::uint64_t>(notice.last_exit->uptime.count()) : 0;
+      (std::uint64_t{notice.number} << incarnation_shift) | (notice.began ? running_bit : 0);
+  const auto uptime = notice.last_end ? static_cast<std::uint64_t>(notice.last_end->uptime.count()) : 0;
+  const auto began = static_cast<std::uint64_t>(notice.began.value_or(milliseconds::zero()).count());
   if (const int error = posix::show_number(fd, BoardNumber::incarnation, incarnation | changing_bit))
     return error;
-  if (const int error = posix::show_number(fd, BoardNumber::began, milliseconds_of(notice.since)))
-    return error;
-  if (const int error = posix::show_number(fd, BoardNumber::end, encode(notice.last_exit))) return error;
+  if (const int error = posix::show_number(fd, BoardNumber::began, began)) return error;
+  if (const int error = posix::show_number(fd, BoardNumber::end, encode(notice.last_end))) return error;
   if (const int error = posix::show_number(fd, BoardNumber::uptime, uptime)) return error;
   return posix::show_number(fd, BoardNumber::incarnation, incarnation);
 }
@@ -94,7 +89,7 @@ std::optional<WorkerStatus> read_worker_notice(int fd, pid_t author) noexcept {
       continue;
     }
     const bool runs = (*before & running_bit) != 0;
-    if (runs) status.since = system_clock::time_point(to_time(began));
+    if (runs) status.since = system_clock::now() - (posix::since_boot() - to_time(began));
     // Between two workers the last one is that of the notice.
     status.last_exit = decode(end.value_or(0), status.incarnation - (runs ? 1 : 0), to_time(uptime));
     return status;

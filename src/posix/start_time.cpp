@@ -5,9 +5,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
 #include <posix/syscalls.hpp>
 
+#include "base/deadline.hpp"
 #include "posix/proc_fs.hpp"
 #include "posix/retry.hpp"
 #include "posix/unique_fd.hpp"
@@ -41,11 +41,9 @@ std::optional<unsigned long long> start_in_ticks(pid_t pid) noexcept {
 
 std::optional<system_clock::time_point> start_time(pid_t pid) noexcept {
   const auto ticks = start_in_ticks(pid);
-  timespec now{};
-  if (!ticks || ::clock_gettime(CLOCK_BOOTTIME, &now) == -1) return {};
-  const auto since_boot = milliseconds(now.tv_sec * 1000 + now.tv_nsec / 1000000);
+  if (!ticks) return {};
   const auto start = milliseconds(*ticks * 1000 / static_cast<unsigned long>(::sysconf(_SC_CLK_TCK)));
-  return system_clock::now() - (since_boot - start);
+  return system_clock::now() - (since_boot() - start);
 }
 
 }  // namespace daemonctx::posix

@@ -20,7 +20,7 @@ constexpr pthread_t nobody{};
 
 struct End {
   std::atomic<const EndHooks*> hooks = nullptr;
-  std::atomic<std::chrono::milliseconds::rep> patience = 0;
+  std::atomic<std::chrono::nanoseconds::rep> patience = 0;
   std::atomic<std::terminate_handler> former_terminate_handler = nullptr;
 
   // Of one context.
@@ -165,9 +165,9 @@ bool says_what_it_was(std::terminate_handler handler) noexcept {
 
 }  // namespace
 
-void register_end_handlers(const EndHooks& hooks, std::chrono::milliseconds patience) {
+void register_end_handlers(const EndHooks& hooks, Timeout patience) {
   the_end.hooks = &hooks;
-  the_end.patience = patience.count();
+  the_end.patience = patience.length().count();
   // Each time anew: cleanups may use what was made before their context, but not before an earlier one.
   // Several, since the C library takes one off its list before it calls it: a second thread in std::exit must
   // find another.
@@ -183,7 +183,7 @@ void restore_terminate_handler() noexcept {
   if (std::get_terminate() == &at_terminate) std::set_terminate(the_end.former_terminate_handler);
 }
 
-std::chrono::milliseconds end_patience() noexcept { return std::chrono::milliseconds(the_end.patience); }
+Timeout end_patience() noexcept { return std::chrono::nanoseconds(the_end.patience); }
 
 void begin_life() noexcept {
   ++the_end.life;

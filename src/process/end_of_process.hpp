@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <chrono>
+#include "daemonctx/timeout.hpp"
 
 namespace daemonctx::process {
 
@@ -28,12 +28,12 @@ struct EndHooks {
 /// From now on std::exit and std::terminate know the context.
 /// \param patience how long one step of an end may keep another thread waiting.
 /// \throws std::bad_alloc
-void register_end_handlers(const EndHooks& hooks, std::chrono::milliseconds patience);
+void register_end_handlers(const EndHooks& hooks, Timeout patience);
 
 /// Puts back the terminate handler that was there before.
 void restore_terminate_handler() noexcept;
 
-std::chrono::milliseconds end_patience() noexcept;
+Timeout end_patience() noexcept;
 
 /// For the gate: another context begins.
 void begin_life() noexcept;

@@ -76,7 +76,7 @@ void open_context(const void* context, void* state, const ContextFacts& facts) n
   gate.context = context;
 }
 
-bool close_context(std::chrono::milliseconds limit, bool is_in_use) noexcept {
+bool close_context(Timeout limit, bool is_in_use) noexcept {
   gate.context = nullptr;
   gate.awaits_visitors = true;
   const auto deadline = posix::deadline_in(limit);

@@ -41,7 +41,7 @@ void open_context(const void* context, void* state, const ContextFacts& facts) n
 /// \param is_in_use whether a thread outside of every member still uses `state`.
 /// \return false: `state` has to stay, since a thread uses it; this one is among them if it is inside a
 ///   member.
-bool close_context(std::chrono::milliseconds limit, bool is_in_use = false) noexcept;
+bool close_context(Timeout limit, bool is_in_use = false) noexcept;
 
 /// Whether this is the open context, in the process that it belongs to.
 bool is_open(const void* context) noexcept;

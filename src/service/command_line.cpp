@@ -3,7 +3,6 @@
 
 #include <boost/filesystem/operations.hpp>
 #include <charconv>
-#include <cmath>
 #include <cstdlib>
 
 namespace daemonctx {
@@ -20,14 +19,16 @@ namespace po = boost::program_options;
 void validate(boost::any& value, const std::vector<std::string>& words, Seconds*, int) {
   po::validators::check_first_occurrence(value);
   const std::string& word = po::validators::get_single_string(words);
-  constexpr double longest = 1e9;  // some thirty years
+  if (word == "forever") {
+    value = Seconds{forever};
+    return;
+  }
   double seconds = 0;
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), seconds);
-  if (error != std::errc() || end != word.data() + word.size() || !(seconds >= 0 && seconds <= longest)) {
+  if (error != std::errc() || end != word.data() + word.size() || !(seconds >= 0)) {
     refuse(word);
   }
-  // Rounded up: what is not zero must not become it.
-  value = Seconds{std::chrono::milliseconds(static_cast<long long>(std::ceil(seconds * 1000)))};
+  value = Seconds{std::chrono::duration<double>(seconds)};
 }
 
 void validate(boost::any& value, const std::vector<std::string>& words, Mode*, int) {
@@ -53,9 +54,9 @@ po::options_description setting_options(const fs::path& default_pidfile) {
   options.add_options()("syslog", po::bool_switch(), "the output goes to syslog, under the service's name");
   options.add_options()("respawn", po::bool_switch(), "start the service anew when it has crashed");
   options.add_options()("ready-timeout", po::value<Seconds>()->value_name("SECONDS"),
-                        "how long a start may take; 0: as long as it likes");
+                        "how long a start may take (forever)");
   options.add_options()("stop-timeout", po::value<Seconds>()->value_name("SECONDS"),
-                        "when a daemon that does not stop is killed (10); 0: at once");
+                        "when a daemon that does not stop is killed (10); 0: at once; forever: never");
   return options;
 }
 

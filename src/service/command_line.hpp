@@ -6,10 +6,11 @@
 #include <boost/any.hpp>
 #include <boost/filesystem/path.hpp>
 #include <boost/program_options.hpp>
-#include <chrono>
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+#include "daemonctx/timeout.hpp"
 
 namespace daemonctx {
 
@@ -20,7 +21,7 @@ struct Usage : std::runtime_error {
 
 /// A value in seconds, as on a command line: 10, 0.5.
 struct Seconds {
-  std::chrono::milliseconds value = {};
+  Timeout value = {};
 };
 /// A file mode, in octal digits.
 struct Mode {

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "daemonctx/signal_map.hpp"
+#include "daemonctx/timeout.hpp"
 #include "posix/futex.hpp"
 #include "process/fork_handlers.hpp"
 
@@ -57,7 +58,7 @@ class SignalDispatcher {
   /// Has the thread end after the actions that it is about to run.
   /// \param longest how long to wait for that; not at all where the thread waits for the end of the process.
   /// \return false: it is left alone, and goes on.
-  bool stop_thread(std::chrono::milliseconds longest) noexcept;
+  bool stop_thread(Timeout longest) noexcept;
 
   /// For a thread that waits for the end of the process: if it is this object's own, `stop_thread` does not
   /// wait for it.

@@ -27,7 +27,7 @@ void SignalDispatcher::start_thread() {
   }
 }
 
-bool SignalDispatcher::stop_thread(std::chrono::milliseconds longest) noexcept {
+bool SignalDispatcher::stop_thread(Timeout longest) noexcept {
   if (!thread_.joinable()) return true;
   quits_ = true;
   if (thread_.get_id() == std::this_thread::get_id()) {  // an action ends the context

@@ -6,6 +6,7 @@
 #include <posix/syscalls.hpp>
 
 #include "base/deadline.hpp"
+#include "base/timeout_text.hpp"
 #include "posix/child_trap.hpp"
 #include "posix/die_with_parent.hpp"
 #include "posix/flush_streams.hpp"
@@ -29,12 +30,6 @@ constexpr milliseconds caller_grace{5000};
 constexpr milliseconds last_words_patience{1000};
 constexpr milliseconds own_words_patience{500};
 
-std::chrono::microseconds min_nonzero(std::chrono::microseconds one,
-                                      std::chrono::microseconds other) noexcept {
-  if (one.count() == 0 || other.count() == 0) return std::max(one, other);
-  return std::min(one, other);
-}
-
 }  // namespace
 
 // ---- The loop.
@@ -44,7 +39,8 @@ Monitor::Monitor(MonitorResources resources)
       policy_(resources_.policy),
       backoff_(policy_),
       signals_(resources_.signal_map, [this] { request_stop(); }),
-      crash_note_(share_crash_note()) {}
+      crash_note_(share_crash_note()),
+      silence_(policy_.hang_timeout) {}
 
 std::optional<StartOutcome> Monitor::supervise(const StatusReader* reports) {
   if (const int error = signals_.install(resources_.detaches)) {
@@ -69,7 +65,7 @@ std::optional<StartOutcome> Monitor::supervise(const StatusReader* reports) {
     const auto delay = stopping_ ? std::nullopt : backoff_.next(*end, Clock::now());
     if (backoff_.gave_up()) {
       report("given up after " + std::to_string(policy_.most_restarts) + " restarts within " +
-             std::to_string(policy_.window.count()) + " ms: the last worker " + describe(*end));
+             to_text(policy_.window) + ": the last worker " + describe(*end));
     }
     if (!delay || !pause(*delay)) exit_with(status_of(*end));
   }
@@ -93,19 +89,18 @@ bool Monitor::start_worker() {
   if (fork_worker(connection)) return true;
   connection_.reset(std::move(connection.monitor));
   resources_.worker.lifeline.reset();
-  started_ = Clock::now();
+  started_ = posix::since_boot();
   if (stopping_) kill_at_ = posix::deadline_in(policy_.stop_timeout);
-  else if (resources_.ready_timeout.count() > 0) kill_at_ = start_deadline();
+  else kill_at_ = start_deadline();
   show();
   signals_.set_worker(worker_);
   return false;
 }
 
 Monitor::Clock::time_point Monitor::start_deadline() const noexcept {
-  constexpr auto never = Clock::time_point::max();
   const auto deadline = posix::deadline_in(resources_.ready_timeout);
   const bool caller_waits = !was_ever_ready_ && resources_.detaches;
-  return caller_waits && deadline < never - caller_grace ? deadline + caller_grace : deadline;
+  return caller_waits ? posix::later(deadline, caller_grace) : deadline;
 }
 
 bool Monitor::fork_worker(WorkerConnection& connection) {
@@ -127,7 +122,7 @@ bool Monitor::fork_worker(WorkerConnection& connection) {
 
 void Monitor::become_worker(UniqueFd connection) noexcept {
   signals_.leave_to_child();
-  resources_.manager.watch(min_nonzero(resources_.manager.watchdog_timeout(), policy_.hang_timeout));
+  resources_.manager.watch(std::min(resources_.manager.watchdog_timeout(), policy_.hang_timeout));
   resources_.manager.adopt(std::move(connection));
   resources_.pidfile.leave_to_monitor();
   resources_.redirection.leave_to_worker();
@@ -158,7 +153,7 @@ std::optional<WorkerEnd> Monitor::reap() {
   const pid_t ended = posix::retry([&] { return posix::waitpid(worker_, &wait_status_, WNOHANG); });
   if (ended == 0) return {};
   WorkerEnd end{.incarnation = resources_.worker.number, .pid = worker_, .hung = hung_};
-  end.uptime = std::chrono::duration_cast<milliseconds>(Clock::now() - started_);
+  end.uptime = posix::since_boot() - started_;
   if (ended == -1) {  // somebody else has taken the status
     end.exit_status = EXIT_FAILURE;
     wait_status_ = W_EXITCODE(EXIT_FAILURE, 0);
@@ -183,34 +178,25 @@ void Monitor::wait_until(Clock::time_point deadline) {
   posix::poll(events.data(), events.size(), posix::poll_timeout(deadline));
 }
 
-Monitor::Clock::time_point Monitor::next_deadline() const {
+Monitor::Clock::time_point Monitor::next_deadline() {
   auto deadline = kill_at_;
   if (!ready_) deadline = std::min(deadline, resources_.manager.next_ping());
-  if (may_hang()) deadline = std::min(deadline, last_message_at_ + policy_.hang_timeout);
+  if (may_hang()) deadline = std::min(deadline, silence_.next_look(Clock::now()));
   return deadline;
 }
 
 // Who ends may take his time for it.
-bool Monitor::may_hang() const noexcept {
-  return policy_.hang_timeout.count() > 0 && ready_ && !hung_ && !stopping_ && !worker_is_stopping_;
-}
+bool Monitor::may_hang() const noexcept { return ready_ && !hung_ && !stopping_ && !worker_is_stopping_; }
 
 void Monitor::enforce_deadlines() {
   if (!ready_) resources_.manager.ping_if_due();
   const auto now = Clock::now();
   if (now >= kill_at_) kill_worker();
-  if (waits_for_log()) last_message_at_ = now;
-  const auto silence = now - last_message_at_;
-  if (!may_hang() || silence < policy_.hang_timeout) return;
-  // This process has not run either, both were stopped perhaps: the worker has had no chance to say
-  // something.
-  if (silence > policy_.hang_timeout * 3 / 2) {
-    last_message_at_ = now;
-    return;
-  }
+  if (waits_for_log()) silence_.restart(now);
+  if (!may_hang() || !silence_.has_expired(now)) return;
   hung_ = true;
   report("aborting worker " + std::to_string(worker_) + ", which said nothing for " +
-         std::to_string(policy_.hang_timeout.count()) + " ms");
+         to_text(policy_.hang_timeout));
   posix::kill(worker_, SIGABRT);
   kill_at_ = std::min(kill_at_, posix::deadline_in(abort_grace));
 }
@@ -259,7 +245,7 @@ void Monitor::call_on_worker_end(const WorkerEnd& end) noexcept {
 }
 
 // False if it was cut short by a stop.
-bool Monitor::pause(milliseconds delay) {
+bool Monitor::pause(Timeout delay) {
   const auto deadline = posix::deadline_in(delay);
   ready_ = false;
   for (;;) {

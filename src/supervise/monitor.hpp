@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "base/hang_watch.hpp"
 #include "launch/await_daemon.hpp"
 #include "process/private_fd.hpp"
 #include "supervise/crash_report.hpp"
@@ -36,7 +37,7 @@ class Monitor {
   WorkerEnd await_worker();
   std::optional<WorkerEnd> reap();
   void wait_until(Clock::time_point deadline);
-  Clock::time_point next_deadline() const;
+  Clock::time_point next_deadline();
   bool may_hang() const noexcept;
   void enforce_deadlines();
   void kill_worker();
@@ -46,7 +47,7 @@ class Monitor {
 
   // Between two.
   void note_end(const WorkerEnd& end);
-  bool pause(std::chrono::milliseconds delay);
+  bool pause(Timeout delay);
   void call_on_worker_end(const WorkerEnd& end) noexcept;
   std::optional<StartOutcome> give_up_start(const WorkerEnd& end, const StatusReader* reports);
   [[noreturn]] void exit_with(int status) noexcept;
@@ -71,14 +72,14 @@ class Monitor {
   pid_t worker_ = 0;
   int wait_status_ = 0;
   process::PrivateFd connection_;
-  process::PrivateFd lifeline_;  // the worker dies when it is closed
-  Clock::time_point started_;
+  process::PrivateFd lifeline_;          // the worker dies when it is closed
+  std::chrono::milliseconds started_{};  ///< since the boot
   bool ready_ = false;
   bool hung_ = false;
   bool missed_ready_deadline_ = false;  // not ready in time
   bool worker_is_stopping_ = false;     // by itself
   bool offers_reload_ = false;
-  Clock::time_point last_message_at_;
+  HangWatch silence_;  ///< of the worker
   Clock::time_point kill_at_ = Clock::time_point::max();
 
   bool was_ever_ready_ = false;

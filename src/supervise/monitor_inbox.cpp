@@ -23,7 +23,7 @@ void Monitor::receive_messages() {
 
 void Monitor::handle(WorkerMessage message) {
   const std::string& text = message.text;
-  last_message_at_ = Clock::now();
+  silence_.restart(Clock::now());
   if (text == "READY=1" && !ready_) return become_ready();
   if (text == reopen_message) return reopen_output(std::move(message.descriptor));
   if (text == cut_off_message) {
@@ -46,7 +46,7 @@ void Monitor::handle(WorkerMessage message) {
     worker_is_stopping_ = true;
     return;
   }
-  if (text == "WATCHDOG=1" && resources_.manager.watchdog_timeout().count() == 0) return;
+  if (text == "WATCHDOG=1" && resources_.manager.watchdog_timeout().is_forever()) return;
   if (text == "WATCHDOG=1") return resources_.manager.ping();
   const std::string passed = for_manager(text);
   if (!passed.empty()) resources_.manager.send(passed, message.descriptor.get());
@@ -93,10 +93,10 @@ void Monitor::end_reload() {
 
 void Monitor::show() noexcept {
   if (!resources_.pidfile) return;
-  WorkerStatus notice{resources_.worker.number, {}, resources_.worker.last_end};
+  WorkerNotice notice{resources_.worker.number, {}, resources_.worker.last_end};
   const bool runs =
       !resources_.worker.last_end || resources_.worker.last_end->incarnation != resources_.worker.number;
-  if (runs) notice.since = std::chrono::system_clock::now();
+  if (runs) notice.began = started_;
   show_worker(resources_.pidfile.fd(), notice);
 }
 

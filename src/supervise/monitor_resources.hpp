@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <chrono>
 #include <exception>
 #include <functional>
 #include <string_view>
@@ -9,6 +8,7 @@
 #include "daemonctx/respawn_policy.hpp"
 #include "daemonctx/signal_map.hpp"
 #include "daemonctx/stdio.hpp"
+#include "daemonctx/timeout.hpp"
 #include "launch/status_pipe.hpp"
 #include "manager/sd_notify.hpp"
 #include "output/redirection.hpp"
@@ -23,7 +23,7 @@ struct MonitorResources {
   const RespawnPolicy& policy;
   SignalMap signal_map;  ///< of the service, with the defaults
   bool detaches;
-  std::chrono::milliseconds ready_timeout;
+  Timeout ready_timeout;
   const Stdio& stdio;
 
   SdNotify& manager;

@@ -3,13 +3,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <sstream>
 #include <stdexcept>
+
+#include "base/timeout_text.hpp"
 
 namespace daemonctx {
 namespace {
 
-using std::chrono::milliseconds;
+using Milliseconds = std::chrono::duration<double, std::milli>;
+
+double milliseconds(Timeout timeout) { return Milliseconds(timeout.length()).count(); }
 
 void require(bool condition, const std::string& reason) {
   if (!condition) throw std::invalid_argument("respawn: " + reason);
@@ -20,40 +23,41 @@ bool has(const std::vector<int>& statuses, int status) {
 }
 
 double after(double delay, const RespawnPolicy& policy) {
-  return std::min(delay * policy.factor, static_cast<double>(policy.longest_delay.count()));
+  return std::min(delay * policy.factor, milliseconds(policy.longest_delay));
 }
 
 // The restarts that count are at least the delays between them apart.
 void check_that_it_can_give_up(const RespawnPolicy& policy) {
   constexpr unsigned most_shown = 6;
-  const auto window = static_cast<double>(policy.window.count());
-  auto delay = static_cast<double>(policy.first_delay.count());
+  const auto window = milliseconds(policy.window);
+  auto delay = milliseconds(policy.first_delay);
   double sum = 0;
-  std::ostringstream terms;
+  std::string terms;
   for (unsigned left = policy.most_restarts - 1, shown = 0; left > 0; --left, ++shown) {
     delay = after(delay, policy);
     const double shortest = delay * (1 - policy.jitter);
-    if (shown < most_shown) terms << (shown > 0 ? " + " : "") << std::llround(shortest);
-    else if (shown == most_shown) terms << " + ...";
+    if (shown < most_shown) terms += (shown > 0 ? " + " : "") + std::to_string(std::llround(shortest));
+    else if (shown == most_shown) terms += " + ...";
     sum += shortest;
     if (shown < most_shown || after(delay, policy) != delay) continue;
     sum += shortest * (left - 1);  // they don't grow any more
     break;
   }
   require(sum < window, "it could never give up: " + std::to_string(policy.most_restarts) +
-                            " restarts don't fit in the window of " + std::to_string(policy.window.count()) +
-                            " ms, since the delays between them alone take " + terms.str() + " ms");
+                            " restarts don't fit in the window of " + to_text(policy.window) +
+                            ", since the delays between them alone take " + terms + " ms");
 }
 
 void check_durations(const RespawnPolicy& policy) {
-  constexpr auto none = milliseconds::zero();
+  constexpr Timeout none;
   require(policy.first_delay >= none, "first_delay must not be negative");
   require(policy.longest_delay >= policy.first_delay, "longest_delay is shorter than first_delay");
   require(policy.window > none, "window must be longer than zero");
   require(policy.stable_after > none,
           "stable_after must be longer than zero: each run would reset the count");
   require(policy.stop_timeout >= none, "stop_timeout must not be negative");
-  require(policy.hang_timeout >= none, "hang_timeout must not be negative");
+  require(policy.hang_timeout > none,
+          "hang_timeout must be longer than zero: each worker would hang at once");
 }
 
 void check_statuses(const RespawnPolicy& policy) {
@@ -80,30 +84,30 @@ void validate(const RespawnPolicy& policy) {
 
 Backoff::Backoff(const RespawnPolicy& policy)
     : policy_(policy),
-      delay_(static_cast<double>(policy.first_delay.count())),
+      delay_(milliseconds(policy.first_delay)),
       chance_(static_cast<unsigned>(Clock::now().time_since_epoch().count())) {}
 
-milliseconds Backoff::grown_delay() {
+Timeout Backoff::grown_delay() {
   const double spread = std::uniform_real_distribution<>(-policy_.jitter, policy_.jitter)(chance_);
   const double delay = delay_ * (1 + spread);
   delay_ = after(delay_, policy_);
-  return milliseconds(std::llround(delay));
+  return Milliseconds(delay);
 }
 
-std::optional<milliseconds> Backoff::next(const WorkerEnd& end, Clock::time_point now) {
+std::optional<Timeout> Backoff::next(const WorkerEnd& end, Clock::time_point now) {
   if (policy_.most_restarts == 0) return std::nullopt;
   const bool exited = end.signal == 0 && !end.hung;
   if (exited && has(policy_.final_statuses, end.exit_status)) return std::nullopt;
-  if (end.was_ready && end.uptime >= policy_.stable_after) {
-    delay_ = static_cast<double>(policy_.first_delay.count());
+  if (end.was_ready && policy_.stable_after <= end.uptime) {
+    delay_ = milliseconds(policy_.first_delay);
     restarts_.clear();
   }
-  while (!restarts_.empty() && now - restarts_.front() >= policy_.window) restarts_.pop_front();
+  while (!restarts_.empty() && policy_.window <= now - restarts_.front()) restarts_.pop_front();
   gave_up_ = restarts_.size() >= policy_.most_restarts;
   if (gave_up_) return std::nullopt;
   const bool at_once = exited && has(policy_.immediate_statuses, end.exit_status);
-  const milliseconds delay = at_once ? milliseconds::zero() : grown_delay();
-  restarts_.push_back(now + delay);
+  const Timeout delay = at_once ? Timeout() : grown_delay();
+  restarts_.push_back(posix::later(now, delay));
   return delay;
 }
 

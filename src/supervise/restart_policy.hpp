@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <chrono>
 #include <deque>
 #include <optional>
 #include <random>
 
+#include "base/deadline.hpp"
 #include "daemonctx/respawn_policy.hpp"
 
 namespace daemonctx {
@@ -17,18 +17,18 @@ void validate(const RespawnPolicy& policy);
 /// Applies a policy to the ends of workers.
 class Backoff {
  public:
-  using Clock = std::chrono::steady_clock;
+  using Clock = posix::Clock;
 
   explicit Backoff(const RespawnPolicy& policy);
 
   /// How long to wait before the next worker; empty: there is to be none.
-  std::optional<std::chrono::milliseconds> next(const WorkerEnd& end, Clock::time_point now);
+  std::optional<Timeout> next(const WorkerEnd& end, Clock::time_point now);
 
   /// Whether the last answer was empty because there were too many restarts.
   bool gave_up() const noexcept { return gave_up_; }
 
  private:
-  std::chrono::milliseconds grown_delay();
+  Timeout grown_delay();
 
   const RespawnPolicy& policy_;
   double delay_ = 0;                        // milliseconds; the next one

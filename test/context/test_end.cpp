@@ -15,6 +15,8 @@
 using namespace std::chrono_literals;
 using daemonctx::DaemonOptions;
 using daemonctx::Ending;
+using daemonctx::forever;
+using daemonctx::Timeout;
 
 namespace {
 
@@ -72,7 +74,7 @@ BOOST_AUTO_TEST_CASE(what_a_cleanup_throws_is_reported_and_the_rest_runs) {
 }
 
 BOOST_AUTO_TEST_CASE(a_child_that_comes_back_from_a_cleanup_runs_no_other) {
-  for (const auto timeout : {0ms, 30'000ms}) {
+  for (const Timeout timeout : {Timeout(forever), Timeout(30s)}) {
     Fixture fixture({.cleanup_timeout = timeout});
     pid_t child = -1;
     fixture.cleanups.push([&] { fixture.order += "a"; });

@@ -18,7 +18,7 @@ namespace {
 
 // Starts a daemon that does `work`, and waits for it as a caller does.
 template <class Work>
-StartOutcome launch(Work work, std::chrono::milliseconds timeout = {}) {
+StartOutcome launch(Work work, Timeout timeout = forever) {
   const scene::Scene adopts_what_is_left;
   StatusPipe pipe = create_status_pipe();
   const posix::SignalBlock blocked;

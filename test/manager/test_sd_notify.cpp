@@ -59,7 +59,11 @@ BOOST_AUTO_TEST_CASE(speaks_to_a_path_and_to_an_abstract_name_byte_for_byte) {
     notify.failure(2, "no such\nkey");
     BOOST_TEST(manager.next().text == "ERRNO=2\nSTATUS=no such key");
     notify.extend_timeout(1500ms);
+    notify.extend_timeout(-1s);
+    notify.extend_timeout(std::chrono::hours::max());
     BOOST_TEST(manager.next().text == "EXTEND_TIMEOUT_USEC=1500000");
+    BOOST_TEST(manager.next().text == "EXTEND_TIMEOUT_USEC=0");
+    BOOST_TEST(manager.next().text == "EXTEND_TIMEOUT_USEC=9223372036854775");
     BOOST_TEST(notify.remove_stored("web") == 0);
     BOOST_TEST(manager.next().text == "FDSTOREREMOVE=1\nFDNAME=web");
     BOOST_TEST(manager.next().text == "nothing");
@@ -142,7 +146,7 @@ BOOST_AUTO_TEST_CASE(a_ping_is_due_at_half_time) {
   BOOST_TEST((in > 4h && in <= 5h));
   notify.ping_if_due();
   BOOST_TEST(manager.next().text == "nothing");
-  notify.watch(1us);
+  notify.watch(1ns);
   notify.ping_if_due();
   BOOST_TEST(manager.next().text == "WATCHDOG=1");
 }

@@ -67,7 +67,7 @@ BOOST_FIXTURE_TEST_CASE(it_is_told_of_each_stage_by_the_service_itself, Stage) {
   expect("STATUS=working", pid);
   expect("BARRIER=1", pid);
   scene.expect("barrier 1");
-  scene.expect("watchdog 0");
+  scene.expect("watchdog none");
   scene.expect("\"a:b\" can't be the name of a stored descriptor");
   BOOST_TEST(scene.facts().at("mode") == "managed");
   ::kill(pid, SIGHUP);
@@ -120,6 +120,17 @@ BOOST_FIXTURE_TEST_CASE(its_watchdog_is_kept_quiet_while_the_service_waits, Stag
   BOOST_TEST(scene.facts().at("threads") == "1");
   for (int n = 0; n < 5; ++n) expect("WATCHDOG=1", service.pid());
   ::kill(service.pid(), SIGTERM);
+  BOOST_TEST(service.finish().end.exited(0));
+}
+
+// What no clock can hold is no watchdog: there must be no ping at all.
+BOOST_FIXTURE_TEST_CASE(its_watchdog_may_be_set_to_the_end_of_time, Stage) {
+  const auto watched = surroundings([] { set("WATCHDOG_USEC", "9223372036854775807"); });
+  auto service = scene.start_probe({"daemon", "wait_for:50", "wait"}, watched);
+  expect("READY=1", service.pid());
+  scene.expect("no stop");
+  ::kill(service.pid(), SIGTERM);
+  expect("STOPPING=1", service.pid());
   BOOST_TEST(service.finish().end.exited(0));
 }
 
@@ -177,7 +188,7 @@ BOOST_FIXTURE_TEST_CASE(the_watchdog_of_another_process_is_none, Stage) {
   auto service = scene.start_probe({"daemon", "manager", "wait"}, watched);
   for (int n = 0; n < 7; ++n) manager.await();
   scene.expect("barrier 1");
-  scene.expect("watchdog 0");
+  scene.expect("watchdog none");
   ::kill(service.pid(), SIGTERM);
   BOOST_TEST(service.finish().end.exited(0));
 }

@@ -22,7 +22,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-Pidfile lock(const Scene& scene, std::chrono::milliseconds timeout) {
+Pidfile lock(const Scene& scene, daemonctx::Timeout timeout) {
   daemonctx::Ticker silent;
   return Pidfile::lock(scene.path("pid"), 0644, timeout, silent);
 }

@@ -267,10 +267,9 @@ const std::vector<Row> context_rows = {
        context().wait();
        return still_inert();
      }},
-    {"daemonctx::DaemonContext::wait_for(std::chrono::duration<long, std::ratio<1l, 1000000000l> >)",
+    {"daemonctx::DaemonContext::wait_for(daemonctx::Timeout)",
      [] { return unless(context().wait_for(1h), "wait_for() is false") + still_inert(); }},
-    {"daemonctx::DaemonContext::wait_until(std::chrono::time_point<std::chrono::_V2::steady_clock, "
-     "std::chrono::duration<long, std::ratio<1l, 1000000000l> > >)",
+    {"daemonctx::DaemonContext::wait_until",
      [] {
        const auto later = std::chrono::steady_clock::now() + 1h;
        return unless(context().wait_until(later), "wait_until() is false") + still_inert();
@@ -331,7 +330,7 @@ const std::vector<Row> manager_rows = {
     {"daemonctx::ServiceManager::listen_descriptors(std::basic_string_view<char, std::char_traits<char> >) "
      "const",
      [] { return unless(context().manager().listen_descriptors("x").empty(), "there are some"); }},
-    {"daemonctx::ServiceManager::extend_timeout(std::chrono::duration<long, std::ratio<1l, 1000000l> >)",
+    {"daemonctx::ServiceManager::extend_timeout(daemonctx::Timeout)",
      [] {
        context().manager().extend_timeout(1s);
        return std::string();
@@ -347,7 +346,7 @@ const std::vector<Row> manager_rows = {
     {"daemonctx::ServiceManager::remove_stored(std::__cxx11::basic_string<char, std::char_traits<char>, "
      "std::allocator<char> > const&)",
      [] { return may_throw([] { context().manager().remove_stored("child"); }); }},
-    {"daemonctx::ServiceManager::barrier(std::chrono::duration<long, std::ratio<1l, 1000l> >)",
+    {"daemonctx::ServiceManager::barrier(daemonctx::Timeout)",
      [] { return may_throw([] { context().manager().barrier(1h); }); }},
     {"daemonctx::ServiceManager::watchdog_timeout() const",
      [] {
@@ -358,7 +357,6 @@ const std::vector<Row> manager_rows = {
 
 #define STOP_POLICY "std::vector<daemonctx::StopStep, std::allocator<daemonctx::StopStep> > const&"
 #define START "std::function<int (daemonctx::StopResult const&)> const&"
-#define MILLISECONDS "std::chrono::duration<long, std::ratio<1l, 1000l> >"
 
 std::string sees_parent(const daemonctx::DaemonStatus& status) {
   using daemonctx::DaemonState;
@@ -368,7 +366,8 @@ std::string sees_parent(const daemonctx::DaemonStatus& status) {
 }
 
 const std::vector<Row> controller_rows = {
-    {"daemonctx::Controller::Controller(boost::filesystem::path, std::function<void (" MILLISECONDS ")>)",
+    {"daemonctx::Controller::Controller(boost::filesystem::path, std::function<void "
+     "(std::chrono::duration<long, std::ratio<1l, 1000l> >)>)",
      [] {
        const Controller made(world.pidfile, [](std::chrono::milliseconds) {});
        return std::string();
@@ -397,9 +396,9 @@ const std::vector<Row> controller_rows = {
        absent().stop(Controller::default_stop_policy(), error);
        return found_nobody(error);
      }},
-    {"daemonctx::Controller::reload(" MILLISECONDS ") const",
+    {"daemonctx::Controller::reload(daemonctx::Timeout) const",
      [] { return finds_nobody([] { absent().reload(); }); }},
-    {"daemonctx::Controller::reload(" MILLISECONDS ", std::error_code&) const",
+    {"daemonctx::Controller::reload(daemonctx::Timeout, std::error_code&) const",
      [] {
        std::error_code error;
        absent().reload(1s, error);
@@ -451,6 +450,10 @@ const std::vector<Row> value_rows = {
     {"daemonctx::Restriction::after_change_of_user",
      [] { return unless(NoRestriction().after_change_of_user() == 0, "it fails"); }},
     {"daemonctx::Restriction::apply", [] { return unless(NoRestriction().apply() == 0, "it fails"); }},
+    {"daemonctx::Timeout::is_forever",
+     [] { return unless(daemonctx::Timeout(daemonctx::forever).is_forever(), "not forever"); }},
+    {"daemonctx::Timeout::length",
+     [] { return unless(daemonctx::Timeout(1s).length() == 1s, "wrong length"); }},
     {"daemonctx::StdioTarget::null_device",
      [] {
        return unless(StdioTarget::null_device().kind() == StdioTarget::Kind::null_device, "wrong kind");

@@ -128,8 +128,6 @@ void add_system_calls(DaemonOptions& options, const std::string& allowed, const 
   options.restrictions.push_back(daemonctx::system_calls(rules));
 }
 
-std::chrono::milliseconds ms(const std::string& text) { return std::chrono::milliseconds(std::stoll(text)); }
-
 // first:50,most:3
 void set_respawn(DaemonOptions& options, const std::string& text) {
   daemonctx::RespawnPolicy policy;
@@ -137,14 +135,14 @@ void set_respawn(DaemonOptions& options, const std::string& text) {
     const auto colon = each.find(':');
     const std::string name = each.substr(0, colon);
     const std::string value = each.substr(colon + 1);
-    if (name == "first") policy.first_delay = ms(value);
+    if (name == "first") policy.first_delay = length(value);
     else if (name == "factor") policy.factor = std::stod(value);
-    else if (name == "longest") policy.longest_delay = ms(value);
+    else if (name == "longest") policy.longest_delay = length(value);
     else if (name == "most") policy.most_restarts = static_cast<unsigned>(std::stoul(value));
-    else if (name == "window") policy.window = ms(value);
-    else if (name == "stable") policy.stable_after = ms(value);
-    else if (name == "stop") policy.stop_timeout = ms(value);
-    else if (name == "hang") policy.hang_timeout = ms(value);
+    else if (name == "window") policy.window = length(value);
+    else if (name == "stable") policy.stable_after = length(value);
+    else if (name == "stop") policy.stop_timeout = length(value);
+    else if (name == "hang") policy.hang_timeout = length(value);
     else if (name == "final") policy.final_statuses = {std::stoi(value)};
     else if (name == "immediate") policy.immediate_statuses = {std::stoi(value)};
     else if (name == "fork")
@@ -162,6 +160,13 @@ void set_respawn(DaemonOptions& options, const std::string& text) {
 }
 
 }  // namespace
+
+daemonctx::Timeout length(const std::string& text) {
+  if (text == "forever") return daemonctx::forever;
+  if (text == "max") return std::chrono::milliseconds::max();
+  if (text.ends_with("ns")) return std::chrono::nanoseconds(std::stoll(text));
+  return std::chrono::milliseconds(std::stoll(text));
+}
 
 const std::map<std::string, OptionSetter> option_setters = {
     {"cwd", [](DaemonOptions& o, const std::string& v) { o.working_directory = v; }},
@@ -181,10 +186,10 @@ const std::map<std::string, OptionSetter> option_setters = {
                           : v == "always" ? daemonctx::DetachProcess::always
                                           : daemonctx::DetachProcess::automatic;
      }},
-    {"lock_timeout", [](DaemonOptions& o, const std::string& v) { o.lock_timeout = ms(v); }},
+    {"lock_timeout", [](DaemonOptions& o, const std::string& v) { o.lock_timeout = length(v); }},
     {"readiness",
      [](DaemonOptions& o, const std::string&) { o.readiness = daemonctx::Readiness::when_notified; }},
-    {"ready_timeout", [](DaemonOptions& o, const std::string& v) { o.ready_timeout = ms(v); }},
+    {"ready_timeout", [](DaemonOptions& o, const std::string& v) { o.ready_timeout = length(v); }},
     {"delivery", [](DaemonOptions& o,
                     const std::string&) { o.signal_delivery = daemonctx::SignalDelivery::on_own_thread; }},
     {"threads", [](DaemonOptions& o, const std::string&) { o.allow_threads = true; }},
@@ -249,7 +254,7 @@ const std::map<std::string, OptionSetter> option_setters = {
          throw 1;
        };
      }},
-    {"cleanup_timeout", [](DaemonOptions& o, const std::string& v) { o.cleanup_timeout = ms(v); }},
+    {"cleanup_timeout", [](DaemonOptions& o, const std::string& v) { o.cleanup_timeout = length(v); }},
 };
 
 }  // namespace probe

@@ -19,6 +19,9 @@ std::string open_descriptors();
 std::string terminal();
 std::string core_limit();
 
+/// "250" milliseconds, "1ns", "max" for what no clock can hold, "forever".
+daemonctx::Timeout length(const std::string& text);
+
 /// By the word before the colon; what follows it is the argument.
 using CallerAction = void (*)(const std::string&);
 using ServiceAction = void (*)(daemonctx::DaemonContext&, const std::string&);

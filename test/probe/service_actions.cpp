@@ -72,7 +72,7 @@ void talk_to_manager(DaemonContext& context, const std::string&) {
   manager.tell_failure(ENOENT, "no key");
   context.notify_status("working");
   say("barrier " + std::to_string(manager.barrier(10s)));
-  say("watchdog " + std::to_string(manager.watchdog_timeout().count()));
+  say(std::string("watchdog ") + (manager.watchdog_timeout().is_forever() ? "none" : "some"));
   try {
     manager.store("a:b", STDOUT_FILENO);
   } catch (const std::invalid_argument& error) {
@@ -342,7 +342,13 @@ const std::map<std::string, ServiceAction> service_actions = {
     {"wait_quietly", [](DaemonContext& context, const std::string&) { context.wait(); }},
     {"wait_for",
      [](DaemonContext& context, const std::string& ms) {
-       say(context.wait_for(std::chrono::milliseconds(std::stoi(ms))) ? "stop" : "no stop");
+       say(context.wait_for(length(ms)) ? "stop" : "no stop");
+     }},
+    {"wait_until",
+     [](DaemonContext& context, const std::string&) {
+       using Moment = std::chrono::time_point<std::chrono::steady_clock, std::chrono::hours>;
+       say(context.wait_until(Moment::min()) ? "stop" : "no stop");
+       say(context.wait_until(Moment::max()) ? "stop" : "no stop");
      }},
     {"poll",
      [](DaemonContext& context, const std::string&) {

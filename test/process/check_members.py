@@ -22,9 +22,11 @@ EXEMPT = {
     "daemonctx::run(daemonctx::DaemonOptions, std::function<int (daemonctx::DaemonContext&)> const&)": A_START,
     "daemonctx::Cleanup::Cleanup(daemonctx::detail::CleanupStack*, unsigned long)": "private: on_exit() calls it",
     "daemonctx::Cleanup::finish(bool) const": "private: release() and run_now() call it",
+    "daemonctx::DaemonContext::wait_until_since_epoch(daemonctx::Timeout)": "private: wait_until() calls it",
     "daemonctx::detail::*": "not public: inline members call it, and those have rows",
 }
 EXEMPT_INLINE = {
+    "daemonctx::Timeout::Timeout": "constexpr: it knows of no process",
     "daemonctx::become_daemon": A_START,
     "daemonctx::Service::options": A_COMMAND_LINE,
     "daemonctx::Service::version": A_COMMAND_LINE,

@@ -14,7 +14,7 @@ FLOORS = ["base", "posix", "process", "safe_path", "signals", "cleanup", "output
 
 # Which folder a public header belongs to.
 PUBLIC = {
-    "base": ["error", "export", "progress", "respawn_policy", "signal_map"],
+    "base": ["error", "export", "progress", "respawn_policy", "signal_map", "timeout"],
     "safe_path": ["directory"],
     "cleanup": ["cleanup_stack", "detail/cleanup_entry", "detail/cleanup_visit"],
     "output": ["stdio"],

@@ -545,6 +545,20 @@ BOOST_FIXTURE_TEST_CASE(who_was_stopped_with_the_monitor_did_not_hang, Stage) {
   BOOST_TEST(scene::contents(log) == "");
 }
 
+// The pause is shorter than the limit, and longer than what was left of it.
+BOOST_FIXTURE_TEST_CASE(who_works_between_two_signs_of_life_may_be_stopped_with_the_monitor, Stage) {
+  start("first:1,hang:1000", {"tell_worker", "say:works", "busy:900", "say:worked", "wait"});
+  const Worker first = worker();
+  scene.expect("works");
+  for (const pid_t pid : {first.pid, monitor}) ::kill(pid, SIGSTOP);
+  std::this_thread::sleep_for(800ms);
+  for (const pid_t pid : {monitor, first.pid}) ::kill(pid, SIGCONT);
+  scene.expect("worked");
+  BOOST_TEST(stop().exited(0));
+  scene.expect("stop");
+  BOOST_TEST(scene::contents(log) == "");
+}
+
 BOOST_FIXTURE_TEST_CASE(keep_alive_keeps_a_worker_alive, Stage) {
   start("first:1,hang:1000", {"tell_worker", "keep_alive:1500", "say:well", "wait"});
   worker();

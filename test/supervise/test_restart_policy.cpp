@@ -111,7 +111,8 @@ BOOST_AUTO_TEST_CASE(jitter_stays_within_its_part) {
   auto shortest = 1h + 0ms;
   auto longest = 0ms;
   for (int n = 0; n < 1000; ++n) {
-    const auto delay = backoff.next(exited(1), start).value();
+    const auto delay =
+        std::chrono::floor<std::chrono::milliseconds>(backoff.next(exited(1), start).value().length());
     shortest = std::min(shortest, delay);
     longest = std::max(longest, delay);
   }
@@ -147,6 +148,30 @@ BOOST_AUTO_TEST_CASE(a_policy_that_could_never_give_up_is_refused_with_the_arith
              "accepted");
 }
 
+// With a window without an end each restart counts for ever, and the policy gives up after so many.
+BOOST_AUTO_TEST_CASE(the_longest_durations_mean_what_they_say) {
+  constexpr auto longest = std::chrono::milliseconds::max();
+  const RespawnPolicy policy{.first_delay = 0ms,
+                             .longest_delay = longest,
+                             .most_restarts = 3,
+                             .window = longest,
+                             .stable_after = longest,
+                             .stop_timeout = longest,
+                             .hang_timeout = longest};
+  BOOST_TEST(refusal(policy) == "accepted");
+  Backoff backoff(policy);
+  auto now = start;
+  for (int restart = 0; restart < 3; ++restart, now += 1000h) {
+    BOOST_TEST((backoff.next(exited(1, 1000h), now) == 0ms));
+  }
+  BOOST_TEST(!backoff.next(exited(1, 1000h), now));
+  BOOST_TEST(backoff.gave_up());
+
+  const RespawnPolicy patient{.first_delay = longest, .longest_delay = longest, .window = daemonctx::forever};
+  Backoff waits(patient);
+  for (int restart = 0; restart < 3; ++restart) BOOST_TEST((waits.next(exited(1), start) > 1h));
+}
+
 BOOST_AUTO_TEST_CASE(what_makes_no_sense_is_refused) {
   BOOST_TEST(refusal({.first_delay = -1ms}) == "respawn: first_delay must not be negative");
   BOOST_TEST(refusal({.factor = 0.5}) == "respawn: factor must be 1 or more");
@@ -160,7 +185,8 @@ BOOST_AUTO_TEST_CASE(what_makes_no_sense_is_refused) {
   BOOST_TEST(refusal({.final_statuses = {3}, .immediate_statuses = {3}}) ==
              "respawn: the exit status 3 can't be both final and immediate");
   BOOST_TEST(refusal({.stop_timeout = -1ms}) == "respawn: stop_timeout must not be negative");
-  BOOST_TEST(refusal({.hang_timeout = -1ms}) == "respawn: hang_timeout must not be negative");
+  BOOST_TEST(refusal({.hang_timeout = -1ms}) ==
+             "respawn: hang_timeout must be longer than zero: each worker would hang at once");
 }
 
 BOOST_AUTO_TEST_CASE(an_end_is_told_in_one_line) {

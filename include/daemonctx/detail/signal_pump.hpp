@@ -61,9 +61,9 @@ struct SignalPump : std::enable_shared_from_this<SignalPump> {
   }
   void keep_alive() {
     const auto timeout = context.manager().watchdog_timeout();
-    if (timeout.count() == 0) return;
+    if (timeout.is_forever()) return;
     context.keep_alive();
-    ping.expires_after(timeout / 2);
+    ping.expires_after(timeout.length() / 2);
     ping.async_wait([self = shared_from_this()](boost::system::error_code error) {
       if (!error && self->waiting > 0) self->keep_alive();
     });

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/deadline.hpp"
+
+namespace daemonctx {
+
+/// Tells when something that is watched has been silent for longer than a limit.
+///
+/// The watcher may have been stopped meanwhile, with what it watches: by SIGSTOP, or with the whole machine.
+/// It sleeps in slices and knows until when it meant to sleep. If it woke up late, the limit begins anew.
+class HangWatch {
+ public:
+  using Clock = posix::Clock;
+
+  explicit HangWatch(Timeout limit) noexcept : limit_(limit) {}
+
+  /// What is watched has given a sign of life.
+  void restart(Clock::time_point now) noexcept { restarted_ = now; }
+
+  /// The latest moment at which the watcher must call `has_expired`.
+  Clock::time_point next_look(Clock::time_point now) noexcept {
+    next_look_ = std::min(posix::later(restarted_, limit_), posix::later(now, limit_.length() / slices));
+    return next_look_;
+  }
+
+  bool has_expired(Clock::time_point now) noexcept {
+    if (now > posix::later(next_look_, tolerance())) restart(now);
+    next_look_ = Clock::time_point::max();
+    return now >= posix::later(restarted_, limit_);
+  }
+
+ private:
+  static constexpr int slices = 4;
+
+  // A busy machine wakes a process up later, too.
+  std::chrono::nanoseconds tolerance() const noexcept {
+    constexpr std::chrono::milliseconds least{20};
+    return std::max<std::chrono::nanoseconds>(limit_.length() / (2 * slices), least);
+  }
+
+  Timeout limit_;
+  Clock::time_point restarted_ = Clock::now();
+  Clock::time_point next_look_ = Clock::time_point::max();
+};
+
+}  // namespace daemonctx

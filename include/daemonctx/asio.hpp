@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// For Boost.Asio; header-only, and the only header of this library that includes it.
+// Support for Boost.Asio. Header-only; no other public header includes Boost.Asio.
 
 #include <unistd.h>
 
@@ -18,20 +18,20 @@
 
 namespace daemonctx {
 
-/// Waits for the signals of a context in Asio's event loop. Signal actions (reload, your own), and the
-/// watchdog's pings, are done by the loop while an operation of this is under way: keep one pending, as a
-/// rule `async_wait_stop`. Not for `SignalDelivery::on_own_thread`, whose thread runs them instead.
+/// Waits for the signals of a context in Asio's event loop. While an operation of this object is pending, the
+/// loop runs the signal actions (reload, your own) and the watchdog's pings. Keep one operation pending,
+/// usually `async_wait_stop`. Not for `SignalDelivery::on_own_thread`, whose thread runs the actions instead.
 ///
-/// The operations are ordinary asynchronous ones: callbacks, futures, coroutines. Thread-safety: as of Asio's
-/// I/O objects; with several threads in the loop, the executor and those of the handlers are one strand. The
-/// io_context and this object end before the daemon context.
+/// The operations are ordinary asynchronous operations: callbacks, futures, coroutines. Thread-safety: as for
+/// Asio's I/O objects. If several threads run the loop, the executor and the handlers' executors must be one
+/// strand. The io_context and this object must end before the daemon context.
 class AsioSignals {
  public:
-  /// \throws boost::system::system_error when there are no descriptors left.
+  /// \throws boost::system::system_error if no descriptor is left.
   AsioSignals(const boost::asio::any_io_executor& executor, DaemonContext& context)
       : pump_(std::make_shared<Pump>(executor, context)) {}
 
-  /// As `cancel()`.
+  /// Calls `cancel()`.
   ~AsioSignals() { cancel(); }
   AsioSignals(const AsioSignals&) = delete;
   AsioSignals& operator=(const AsioSignals&) = delete;
@@ -45,10 +45,10 @@ class AsioSignals {
         std::forward<Token>(token));
   }
 
-  /// Completes when the signal has arrived since the last time; of a burst with the last one. From the first
-  /// call on it is mapped to this, instead of what it was mapped to. Signature:
+  /// Completes once the signal has arrived since the last completion. A burst gives one completion, with the
+  /// last signal. The first call maps the signal to this object, in place of its former action. Signature:
   /// `void(boost::system::error_code, SignalInfo)`.
-  /// \throws std::invalid_argument, std::system_error if it can't be mapped.
+  /// \throws std::invalid_argument, std::system_error if the signal can't be mapped.
   template <class Token>
   auto async_wait_signal(int number, Token&& token) {
     if (pump_->arrived.try_emplace(number).second) {
@@ -64,7 +64,7 @@ class AsioSignals {
         std::forward<Token>(token));
   }
 
-  /// Operations under way complete with `operation_aborted`.
+  /// Pending operations complete with `operation_aborted`.
   void cancel() { pump_->end_all(boost::asio::error::operation_aborted); }
 
  private:
@@ -90,9 +90,9 @@ class AsioSignals {
   std::shared_ptr<Pump> pump_;
 };
 
-/// Becomes a daemon with an io_context that is there already, and tells it of the fork (`notify_fork`). It
-/// must not be running, nor have threads. No descriptor is closed, whatever `close_descriptors` says: which
-/// of them the loop needs is not known. Better make the loop afterwards.
+/// Becomes a daemon with an existing io_context, and tells `loop` of the fork (`notify_fork`). `loop` must
+/// not be running, nor have threads. No descriptor is closed, whatever `close_descriptors` says: the library
+/// does not know which of them the loop needs. Prefer to make the loop after the context.
 /// \throws what `DaemonContext` throws.
 inline DaemonContext become_daemon(boost::asio::execution_context& loop, DaemonOptions options) {
   using Context = boost::asio::execution_context;

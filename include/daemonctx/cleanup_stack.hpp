@@ -19,18 +19,18 @@ namespace detail {
 class CleanupStack;
 }
 
-/// Names one registered cleanup. A plain value: copies name the same cleanup, and dropping it changes
-/// nothing. Its members are thread-safe. After the end of the `DaemonContext`, and in a forked child, they do
-/// nothing.
+/// A handle to one registered cleanup. Copies name the same cleanup, and destroying a handle changes nothing.
+/// All members are thread-safe. After the end of the `DaemonContext`, and in a forked child, they do nothing.
 class DAEMONCTX_EXPORT Cleanup {
  public:
-  /// Names none.
+  /// Names no cleanup.
   Cleanup() noexcept = default;
 
-  /// Forgets the cleanup: it will not run. False if it has run, is running or was released before.
+  /// Forgets the cleanup, which then never runs. False if the cleanup has run, is running or was released.
   bool release() const;
 
-  /// Runs the cleanup now, in this thread, and never again. False, without running it, as above.
+  /// Runs the cleanup now, in this thread, and never again. Where `release` returns false, runs nothing and
+  /// returns false.
   /// \throws whatever the cleanup throws.
   bool run_now() const;
 
@@ -40,26 +40,26 @@ class DAEMONCTX_EXPORT Cleanup {
 
   bool finish(bool run) const;
 
-  const void* context_ = nullptr;  // the stack is there as long as that is open
+  const void* context_ = nullptr;  // `stack_` is valid while this context is open
   detail::CleanupStack* stack_ = nullptr;
   std::uint64_t serial_ = 0;
 };
 
 namespace detail {
 
-/// Part of a context, not for use on its own: callables to run once, last registered first. Small ones live
-/// in place, a larger one costs one allocation.
+/// The cleanups of a context, run once each, last registered first. Not for use on its own. A small callable
+/// is stored in place; a larger callable costs one allocation.
 ///
-/// Thread-safe: any thread may push, release or run at any time, also from within a cleanup (one pushed there
-/// runs next). Not async-signal-safe.
+/// Thread-safe: any thread may push, release or run at any time, also from within a cleanup. A cleanup pushed
+/// there runs next. Not async-signal-safe.
 class DAEMONCTX_EXPORT CleanupStack {
  public:
   CleanupStack() noexcept;
-  ~CleanupStack();  ///< Forgets what has not run.
+  ~CleanupStack();  ///< Drops the cleanups that have not run.
   CleanupStack(const CleanupStack&) = delete;
   CleanupStack& operator=(const CleanupStack&) = delete;
 
-  /// Registers `callable`, which takes no argument; its result is dropped. It may be move-only.
+  /// Registers `callable`, which takes no argument and may be move-only. Its result is dropped.
   /// \throws std::bad_alloc, or what moving the callable throws; then nothing is registered.
   template <class F>
   Cleanup push(F&& callable) {
@@ -75,8 +75,8 @@ class DAEMONCTX_EXPORT CleanupStack {
     return link(apart.release(), &CleanupEntryApart<Callable>::run_and_free);
   }
 
-  /// Runs and forgets the last one. What it throws is handed to `report(std::exception_ptr)`.
-  /// \return false if there was none.
+  /// Runs and forgets the last cleanup. Its exception is handed to `report(std::exception_ptr)`.
+  /// \return false if there was no cleanup.
   template <class Report>
   bool run_last(Report&& report) {
     Entry* entry = unlink_last();
@@ -89,11 +89,11 @@ class DAEMONCTX_EXPORT CleanupStack {
     return true;
   }
 
-  /// Around a fork: in the child nothing is half registered, and the lock is free.
+  /// For the handlers around a fork: in the child no cleanup is half registered, and the lock is free.
   void lock() noexcept { mutex_.lock(); }
   void unlock() noexcept { mutex_.unlock(); }
 
-  /// Says that it is there as long as that context is open.
+  /// Sets the context of these cleanups: `Cleanup` uses the stack only while `context` is open.
   void set_context(const void* context) noexcept { context_ = context; }
 
  private:
@@ -112,8 +112,8 @@ class DAEMONCTX_EXPORT CleanupStack {
     if (run) static_cast<void>((*callable)());
   }
 
-  // No code of the user's runs under the lock: a callable is made between take_place and link.
-  Entry* take_place() {  // null: all are taken
+  // No user code runs under the lock: the callable is made between `take_place` and `link`.
+  Entry* take_place() {  // null: all places are taken
     const Lock lock(mutex_);
     return std::exchange(free_, free_ != nullptr ? free_->below : nullptr);
   }
@@ -140,7 +140,7 @@ class DAEMONCTX_EXPORT CleanupStack {
     return entry;
   }
 
-  Entry* unlink(std::uint64_t serial) noexcept;  // null: not there
+  Entry* unlink(std::uint64_t serial) noexcept;  // null: no such cleanup
 
   Entry* last_ = nullptr;
   Entry* free_ = nullptr;

@@ -25,49 +25,50 @@ namespace daemonctx {
 
 /// The scope in which the program is a daemon.
 ///
-/// Three processes take part. The **caller** is what the user started: it enters the constructor and, unless
-/// the start fails, leaves the process in it with `_exit(0)` once the daemon is ready. The **intermediate**
-/// lives for microseconds. The **daemon** is where the constructor returns. When the mode is not
-/// `LaunchMode::detached`, caller and daemon are one process.
+/// A start has three processes. The **caller** is the process that the user started. Once the daemon is
+/// ready, the caller leaves the constructor with `_exit(0)`; if the start fails, the constructor throws
+/// there. The **intermediate** lives for microseconds. The **daemon** is the process in which the constructor
+/// returns. In the other modes (see `LaunchMode`) caller and daemon are one process, unless `respawn` makes
+/// the caller the monitor.
 ///
 /// Thread-safety: `on_exit`, `close_on_exit`, `notify_*`, `keep_alive`, `fail`, `stop_requested`,
-/// `request_stop`, `stop_token`, `reopen_output`, `mode` and `pid` are thread-safe, the others reentrant.
-/// Nothing here is async-signal-safe.
+/// `request_stop`, `stop_token`, `reopen_output`, `mode` and `pid` are thread-safe; all other members are
+/// reentrant. No member is async-signal-safe.
 ///
-/// In a child that the daemon forks the context is inert: no member does anything there, `wait*()` returns
-/// true at once and `stop_requested()` is false. The child holds no descriptor of the pidfile, and mapped
-/// signals have their default action. A call that comes after the context's end does nothing either;
-/// `stop_requested()` is then true. The destructor waits for members that other threads are in: at most
-/// `cleanup_timeout`, or five seconds where none is set.
+/// In a child that the daemon forks, the context is inert: no member does anything, `wait*()` returns true at
+/// once and `stop_requested()` returns false. The child holds no descriptor of the pidfile, and mapped
+/// signals have their default action. A call after the context's end does nothing either; `stop_requested()`
+/// then returns true. The destructor waits for members that other threads are still in, at most
+/// `cleanup_timeout`, or five seconds if none is set.
 class DAEMONCTX_EXPORT DaemonContext {
  public:
   /// Becomes a daemon.
   ///
-  /// \throws std::invalid_argument naming the option at fault; nothing has been changed.
+  /// \throws std::invalid_argument, naming the wrong option; nothing has been changed.
   /// \throws std::logic_error if a context is already open in this process.
-  /// \throws DaemonError in the caller, for a failure on either side; no process of the daemon's process
-  ///   group, no pidfile and no lock is left. In the foreground, after a change of user that may not write
-  ///   there, the pidfile is left empty.
+  /// \throws DaemonError in the caller, also for a failure in the daemon. No process of the daemon's process
+  ///   group, no pidfile and no lock is left. In the foreground, if the new user may not write the pidfile's
+  ///   directory, the pidfile is left empty.
   [[nodiscard]] explicit DaemonContext(DaemonOptions options = {});
 
   /// Ends the daemon's work: tells the service manager, runs the cleanups (last first), removes the pidfile,
-  /// puts the signal dispositions and the mask back. (After a stop request a detached daemon ignores further
-  /// SIGTERM, SIGINT and SIGHUP until it exits.) The same happens, once, on `std::exit`, and on an uncaught
-  /// exception in the thread that made the context. An uncaught exception in another thread is reported in
-  /// one line and removes the pidfile, but runs no cleanups: other threads still use what they would destroy.
-  /// On `_exit`, `quick_exit` and `abort` nothing runs, but the kernel drops the locks.
+  /// and restores the signal dispositions and the mask. After a stop request a detached daemon ignores
+  /// further SIGTERM, SIGINT and SIGHUP until it exits. `std::exit`, and an uncaught exception in the thread
+  /// that made the context, run the same steps, once. An uncaught exception in another thread is reported in
+  /// one line and removes the pidfile. It runs no cleanups: other threads still use what cleanups would
+  /// destroy. `_exit`, `quick_exit` and `abort` run nothing, but the kernel drops the locks.
   ///
-  /// One thread runs the end. Another that comes late (it leaves the scope, calls `std::exit`, dies of an
-  /// exception) waits for the running cleanup, at most `cleanup_timeout`, or five seconds where none is set.
-  /// Then the rest is given up, as for a cleanup that hangs: see `DaemonOptions::cleanup_timeout`. The first
-  /// who ends the process decides its status.
+  /// One thread runs the end. A second thread that leaves the scope, calls `std::exit` or dies of an
+  /// exception waits for the running cleanup, at most `cleanup_timeout`, or five seconds if none is set. Then
+  /// the remaining steps are given up, as for a cleanup that hangs: see `DaemonOptions::cleanup_timeout`. The
+  /// first thread to end the process decides its exit code.
   ~DaemonContext();
 
   DaemonContext(const DaemonContext&) = delete;
   DaemonContext& operator=(const DaemonContext&) = delete;
 
-  /// Registers a callable to run at the end. What it refers to must live longer than the context: an object
-  /// made after the context is gone before its cleanups run.
+  /// Registers a callable to run at the end. Every object that it refers to must outlive the context: an
+  /// object made after the context is destroyed before the cleanups run.
   template <class F>
   Cleanup on_exit(F&& callable) {
     const detail::CleanupVisit visit(this);
@@ -75,8 +76,8 @@ class DAEMONCTX_EXPORT DaemonContext {
     return visit.cleanups()->push(std::forward<F>(callable));
   }
 
-  /// Calls `connection.close()` at the end, or `connection->close()` for a smart pointer, which is kept. An
-  /// lvalue is referred to and must live longer than the context; an rvalue is moved in.
+  /// Calls `connection.close()` at the end, or `connection->close()` for a smart pointer, which is copied or
+  /// moved in. Any other lvalue is kept by reference and must outlive the context; an rvalue is moved in.
   template <class Connection>
   Cleanup close_on_exit(Connection&& connection) {
     if constexpr (requires { connection.close(); } && std::is_lvalue_reference_v<Connection>) {
@@ -89,39 +90,38 @@ class DAEMONCTX_EXPORT DaemonContext {
     }
   }
 
-  /// Maps SIGHUP to `reload`, which may be replaced at any time, also by itself. If it throws, the text goes
-  /// to `on_error` and to the service manager's status; the service goes on as it was.
+  /// Maps SIGHUP to `reload`. A later call replaces `reload`, also from inside it. If `reload` throws, the
+  /// text goes to `on_error` and to the service manager's status, and the service goes on as before.
   void on_reload(std::function<void()> reload);
 
-  /// With `Readiness::when_notified`: redirects output and error, releases the caller, tells the service
-  /// manager. Further calls do nothing.
+  /// With `Readiness::when_notified`: redirects output and error, tells the service manager and releases the
+  /// caller. Further calls do nothing.
   /// \throws DaemonError (`become_ready`, `broken_pipe`) if the caller is gone: the start was cut off, and
-  ///   nobody knows of this daemon; (`become_ready`, `operation_canceled`) after `fail()`; (`redirect_stdio`)
-  ///   with the system's error.
+  ///   nobody knows of this daemon; (`become_ready`, `operation_canceled`) after `fail()`; (`redirect_stdio`,
+  ///   `write_pidfile`, or `become_ready` in a worker) with the system's error.
   void notify_ready();
 
-  /// A line for the service manager to show. Nothing happens without one.
+  /// Sends the service manager a line to show. Does nothing without a manager.
   void notify_status(std::string_view text) noexcept;
 
-  /// Tells the service manager's watchdog that the service is alive. Nothing happens without one. `wait*()`
-  /// does it when half of the watchdog's time has passed; a service with an event loop of its own does it
-  /// there.
+  /// Tells the service manager's watchdog, and the monitor (`hang_timeout`), that the service is alive.
+  /// `wait*()` calls it at half of their timeout; a service with its own event loop must call it itself.
   void keep_alive() noexcept;
 
-  /// What else can be said to the service manager, and what it passed on. Not to be used after the context.
+  /// Other messages to the service manager, and what the manager passed on.
   ServiceManager manager() noexcept;
 
   /// Adds or replaces an entry of the signal map. \throws std::invalid_argument, std::system_error
   void map_signal(int number, SignalAction action);
 
-  /// Reports that the service can't do its work, and requests the stop. Before the daemon is ready the text
-  /// is thrown in the caller (as `DaemonError`, step `run_service`), afterwards it goes to `on_error`.
+  /// Reports that the service can't do its work, and requests the stop. If a caller still
+  /// waits, it throws the text (`DaemonError`, step `run_service`); otherwise the text goes to `on_error`.
   void fail(std::string_view text) noexcept;
 
   /// Runs signal actions until a stop is requested.
   void wait();
 
-  /// The same, for so long at most. True if a stop is requested.
+  /// Like `wait()`, but for at most `timeout`. True if a stop is requested.
   bool wait_for(Timeout timeout);
   template <class Duration>
   bool wait_until(std::chrono::time_point<std::chrono::steady_clock, Duration> time) {
@@ -130,31 +130,31 @@ class DAEMONCTX_EXPORT DaemonContext {
 
   bool stop_requested() const noexcept;
 
-  /// Lets `wait*()` return true, in every thread that is in it.
+  /// Requests the stop: `wait*()` returns true in every thread that waits.
   void request_stop() noexcept;
 
-  /// Follows `stop_requested()` as soon as `wait*()`, `dispatch()` or the library's thread has seen a signal.
+  /// Follows `stop_requested()` once `wait*()`, `dispatch()` or the library's thread has handled the signal.
   std::stop_token stop_token() const noexcept;
-  /// Readable while signals wait for `dispatch()`: for poll, epoll and event loops. Not to be read or closed.
+  /// Readable while signals wait for `dispatch()`: for poll, epoll and event loops. Do not read or close it.
   int signal_fd() const noexcept;
 
   /// Runs the actions of the signals that have arrived; never blocks.
   void dispatch();
 
-  /// Opens the files of standard output and error anew, for log rotation.
+  /// Reopens the files of standard output and error, for log rotation.
   /// \throws DaemonError (`open_stdio`, `redirect_stdio`); the old files stay in use.
   void reopen_output();
   LaunchMode mode() const noexcept;
   /// The daemon's process id; with `respawn` the worker's.
   pid_t pid() const noexcept;
-  /// Which worker this is, from 1, and how the one before it ended. Without `respawn` 1 and nothing.
+  /// This worker's number, from 1, and how the previous worker ended. Without `respawn`: 1 and empty.
   unsigned incarnation() const noexcept;
   std::optional<WorkerEnd> last_exit() const noexcept;
 
   struct [[gnu::visibility("hidden")]] Impl;
 
  private:
-  bool wait_until_since_epoch(Timeout time);  ///< of the steady clock
+  bool wait_until_since_epoch(Timeout time);  ///< since the steady clock's epoch
 };
 
 }  // namespace daemonctx

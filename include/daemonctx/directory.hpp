@@ -8,19 +8,19 @@
 
 namespace daemonctx {
 
-/// A directory that a daemon needs, such as /run/foo: made before its pidfile is opened and before it gives
-/// its privileges up.
+/// A directory that a daemon needs, such as /run/foo. It is made before the pidfile is opened and before the
+/// daemon gives up its privileges.
 ///
-/// What is there already is used if it is a directory (not a symbolic link) of root, of the starter or of
-/// `user`; it then gets this owner and mode. Where others may write its parent, they could have moved another
-/// directory of root's there: then it must be empty, or as it should be. Missing parents are made with mode
-/// 0755. On the way, symbolic links are followed only where nobody but root and the starter could have put
-/// them.
+/// An existing directory (not a symbolic link) is used if it belongs to root, to the starter or to `user`; it
+/// then gets this owner and mode. If others may write its parent, the directory must be empty, or already
+/// have this owner and mode: others could have moved another of root's directories there. Missing parents are
+/// made with mode 0755. Symbolic links on the way are followed only where nobody but root and the starter
+/// could have put them.
 struct Directory {
   boost::filesystem::path path = {};  ///< without `..`; relative to the caller's working directory
-  mode_t mode = 0755;                 ///< whatever the umask
+  mode_t mode = 0755;                 ///< regardless of the umask
   std::string user = {};              ///< name or number; empty: `DaemonOptions::user`, or else the starter
-  std::string group = {};             ///< likewise
+  std::string group = {};             ///< empty: the group of `user`, or else `DaemonOptions::group`
 };
 
 }  // namespace daemonctx

@@ -13,8 +13,9 @@
 
 namespace daemonctx {
 
-/// The steps of a start, in the order of execution. Those up to `start_intermediate` are done by the caller,
-/// `create_session` and `start_daemon` by the intermediate, the rest by the daemon.
+/// The steps of a start, in the order in which a detaching start runs them. The caller runs the steps up to
+/// `start_intermediate`, the intermediate runs `create_session` and `start_daemon`, and the daemon runs the
+/// rest. Only the names are stable: a later version may insert steps and so change the values.
 enum class Step {
   resolve_paths,
   choose_mode,
@@ -36,7 +37,7 @@ enum class Step {
   limit_core,
   set_umask,
   write_pidfile,
-  start_worker,  ///< with `DaemonOptions::respawn`; the steps that follow are the worker's
+  start_worker,  ///< with `DaemonOptions::respawn`; the worker runs the steps that follow
   run_before_drop,
   change_root,
   change_user,
@@ -44,30 +45,30 @@ enum class Step {
   rule_out_new_privileges,
   install_signal_map,
   redirect_stdio,
-  apply_restrictions,  ///< beginning around `change_user`
+  apply_restrictions,  ///< runs in three parts: before and after `change_user`, and last
   become_ready,
   run_service,
 };
 
-/// What the step does, as it follows "cannot" in a message: "change the working directory to".
+/// The step in words that follow "cannot" in a message: "change the working directory to".
 DAEMONCTX_EXPORT std::string_view describe(Step step) noexcept;
 
-/// A start that failed, on whichever side of the fork: thrown in the process that the user started.
+/// A failed start, on either side of the fork. Thrown in the process that the user started.
 ///
-/// `what()` is one line that names the thing and the reason:
+/// `what()` is one line that names the subject and the reason:
 /// `cannot change the working directory to "/nope": No such file or directory`.
-/// Beside the system's own errors `code()` is one of
-/// - `std::errc::file_exists`: already running (as in pidfile(3)); `pid()` tells who;
-/// - `std::errc::timed_out`: not ready within `ready_timeout`;
+/// Besides the system's own errors, `code()` is one of
+/// - `std::errc::file_exists`: the daemon is already running (as in pidfile(3)); `pid()` names it;
+/// - `std::errc::timed_out`: the daemon was not ready within `ready_timeout`;
 /// - `std::errc::interrupted`: a signal reached the caller while it waited;
 /// - `std::errc::operation_canceled`: the daemon ended, or called `fail()`, before it was ready;
 /// - `std::errc::broken_pipe`: the caller was gone before the daemon was ready.
 class DAEMONCTX_EXPORT DaemonError : public std::system_error {
  public:
-  /// A failed system call: the message is made of step, subject and code.
+  /// A failed system call. The message is made of step, subject and code.
   DaemonError(Step step, std::error_code code, const std::string& subject = {});
 
-  /// A failure with a text of its own.
+  /// A failure with its own message, `text`.
   DaemonError(Step step, std::error_code code, const std::string& subject, const std::string& text,
               pid_t pid = 0);
 
@@ -88,8 +89,8 @@ class DAEMONCTX_EXPORT DaemonError : public std::system_error {
   std::runtime_error text_;
 };
 
-/// The text of any exception: `what()`, or "unknown exception" for what is no `std::exception`.
-/// An empty pointer gives an empty text. Thread-safe.
+/// The text of any exception: `what()`, or "unknown exception" if it is no `std::exception`. An empty pointer
+/// gives an empty text. Thread-safe.
 DAEMONCTX_EXPORT std::string describe(const std::exception_ptr& error);
 
 }  // namespace daemonctx

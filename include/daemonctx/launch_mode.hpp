@@ -7,20 +7,20 @@
 
 namespace daemonctx {
 
-/// What the options may say about it.
+/// Whether the daemon detaches, as `DaemonOptions::detach_process` says.
 enum class DetachProcess {
-  automatic,  ///< unless a service manager, inetd or a container started the process
+  automatic,  ///< detaches unless a service manager, inetd or a container started the process
   always,
   never,
 };
 
-/// How a daemon runs, which follows from who started it.
+/// How a daemon runs. The mode follows from the options and from what started the process.
 enum class LaunchMode {
-  detached,    ///< in the background, in a session of its own
-  foreground,  ///< in the caller's process, because the options say so
+  detached,    ///< in the background, in its own session
+  foreground,  ///< in the caller's process, because `detach_process` is `never`
   managed,     ///< in the caller's process, because a service manager started it
   inetd,       ///< in the caller's process, because standard input is a connection
-  init,        ///< in the caller's process, because it is process 1
+  init,        ///< in a child of the caller, because the caller is process 1, which reaps orphans
 };
 
 /// One word: "detached", "foreground", ...

@@ -6,8 +6,8 @@
 
 namespace daemonctx {
 
-/// Called every half second while something is waited for, with the time that has passed, in the thread that
-/// waits: to show the user that something is going on. What it throws is dropped.
+/// Called every half second while an operation waits, in the thread that waits, with the time that has
+/// passed. Shows the user that the operation goes on. An exception is dropped.
 using Progress = std::function<void(std::chrono::milliseconds passed)>;
 
 }  // namespace daemonctx

@@ -11,25 +11,25 @@ namespace daemonctx {
 
 class DaemonContext;
 
-/// Checks what a start with these options would find: throws what the constructor would throw for options,
-/// user, log files (a missing one is created), pidfile and working directory, but takes no lock and starts
-/// nothing. For who is about to stop a daemon in order to start it anew.
+/// Checks these options without a start: throws what the constructor would throw for options, user, log files
+/// (a missing file is created), pidfile and working directory. Takes no lock and starts nothing. Call it
+/// before a restart, while the old daemon still runs.
 DAEMONCTX_EXPORT void rehearse(DaemonOptions options);
 
-/// What a start with these options would do, and why, line by line: the mode, and the steps of each process.
-/// Does none of them.
+/// Describes a start with these options, line by line: the mode and its reason, and the steps of each
+/// process. Runs none of the steps.
 /// \throws what the constructor would throw for options and mode.
 DAEMONCTX_EXPORT std::string explain(DaemonOptions options);
 
-/// The guard without a try block: becomes a daemon, calls `body` and returns its result as the exit status.
-/// An exception, also of the constructor, becomes one line and the status 1: on the user's terminal before
-/// the daemon is ready, on the daemon's standard error afterwards.
+/// A `DaemonContext` without a try block: becomes a daemon, calls `body` and returns its result as the exit
+/// code. An exception, also from the constructor, becomes one line and exit code 1. Before the daemon is
+/// ready the line goes to the user's terminal, afterwards to the daemon's standard error.
 ///
-/// Cleanups registered in the body run after it returned; they must not refer to its local variables.
+/// Cleanups registered in `body` run after `body` has returned; they must not refer to its local variables.
 DAEMONCTX_EXPORT int run(DaemonOptions options, const std::function<int(DaemonContext&)>& body);
 
-/// The second half of that, for who constructs the guard himself: calls `body`; an exception goes through
-/// `fail()`, and the status is 1.
+/// The same for a context that the program has constructed: calls `body`. An exception goes to
+/// `DaemonContext::fail`, and the exit code is 1.
 DAEMONCTX_EXPORT int run(DaemonContext& context, const std::function<int(DaemonContext&)>& body);
 
 }  // namespace daemonctx

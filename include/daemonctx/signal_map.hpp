@@ -9,32 +9,33 @@
 
 namespace daemonctx {
 
-/// What is known of a signal that arrived. Signals of one number that arrive before the first of them was
-/// handled are handled once, with the last one's values, as the system does with its own pending signals.
-/// Where several threads are hit at the same moment, the values are one of theirs.
+/// A signal that arrived. Signals of one number that arrive before the first is handled are handled once,
+/// with the last one's values, as the system merges its own pending signals. If several threads receive a
+/// signal at the same moment, the values are from one of them.
 struct SignalInfo {
   int number = 0;
   pid_t sender_pid = 0;  ///< 0 if the kernel sent it
   uid_t sender_uid = 0;
-  int value = 0;           ///< of a signal sent by sigqueue(3), else 0
-  bool by_kernel = false;  ///< of the terminal or a timer: no process sent it
+  int value = 0;           ///< the value passed to sigqueue(3), else 0
+  bool by_kernel = false;  ///< no process sent the signal, but the terminal or a timer
 };
 
-/// What the library itself can do with a signal.
+/// The actions that the library has for a signal.
 enum class StandardAction {
-  /// Nothing happens. Done by an empty handler, not by SIG_IGN, so that the programs the service starts begin
-  /// with the default; SIGCHLD alone is really ignored (the system then reaps the children).
+  /// Nothing happens. The handler is empty instead of SIG_IGN, so that programs that the service starts begin
+  /// with the default action. SIGCHLD gets SIG_IGN: the system then reaps the children. So do SIGTTIN and
+  /// SIGTTOU in the foreground: job control would otherwise repeat a read for ever.
   ignore,
   /// The system's default action.
   restore_default,
-  /// Requests the stop, already in the handler and without SA_RESTART: a blocked sleep, accept or read ends
-  /// with EINTR, `wait*()` returns true.
+  /// Requests the stop in the handler, without SA_RESTART: a blocked sleep, accept or read ends with EINTR,
+  /// and `wait*()` returns true.
   terminate,
-  /// Runs what `DaemonContext::on_reload` was given.
+  /// Runs the function given to `DaemonContext::on_reload`.
   reload,
-  /// Opens the files of standard output and error anew, as `DaemonContext::reopen_output` does.
+  /// Reopens the files of standard output and error, as `DaemonContext::reopen_output` does.
   reopen_output,
-  /// Collects every child that has ended, and forgets its status.
+  /// Reaps every child that has ended, and drops its status.
   reap_children,
 };
 
@@ -45,9 +46,9 @@ inline constexpr auto reload = StandardAction::reload;
 inline constexpr auto reopen_output = StandardAction::reopen_output;
 inline constexpr auto reap_children = StandardAction::reap_children;
 
-/// A standard action, or any callable. A callable is an ordinary function: it never runs inside a signal
-/// handler, but in `wait*()`, in `dispatch()` or on the library's thread, and may do what it likes. What it
-/// throws goes to `DaemonOptions::on_error`.
+/// A standard action, or any callable. A callable may call any function: it never runs inside a signal
+/// handler, but in `wait*()`, in `dispatch()` or on the library's thread. An exception goes to
+/// `DaemonOptions::on_error`.
 using SignalAction = std::variant<StandardAction, std::function<void(const SignalInfo&)>>;
 
 /// Signal number to action.

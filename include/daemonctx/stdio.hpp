@@ -13,7 +13,7 @@ namespace daemonctx {
 /// How a file for a standard stream is opened.
 struct FileOptions {
   bool truncate = false;  ///< true: emptied at the start; false: appended to. A reopen always appends.
-  mode_t mode = 0640;     ///< of a file that is created, whatever the umask
+  mode_t mode = 0640;     ///< of a new file, regardless of the umask
 };
 
 /// Where one of the descriptors 0 to 2 leads.
@@ -21,7 +21,7 @@ class StdioTarget {
  public:
   enum class Kind { automatic, null_device, inherit, descriptor, file, journal, syslog };
 
-  /// The null device in a daemon that detached; in the foreground the stream stays as it is.
+  /// The null device if the daemon detaches; in the foreground the stream stays as it is.
   StdioTarget() = default;
 
   static StdioTarget null_device() { return StdioTarget(Kind::null_device); }
@@ -29,19 +29,19 @@ class StdioTarget {
   /// The stream stays as it is.
   static StdioTarget inherit() { return StdioTarget(Kind::inherit); }
 
-  /// A copy of an open descriptor; the given one is neither changed nor closed by this.
+  /// A copy of the open descriptor `fd`, which is neither changed nor closed.
   static StdioTarget descriptor(int fd) {
     StdioTarget target(Kind::descriptor);
     target.descriptor_ = fd;
     return target;
   }
 
-  /// A file, opened by the caller, so that a failure is thrown there. A relative path is resolved in the
+  /// A file. The caller opens it, so that a failure is thrown there. A relative path is resolved in the
   /// caller's working directory. The same path for output and error is opened once and shared.
   ///
-  /// What /dev/stdout, /dev/fd/N and the like lead to is copied, as by `descriptor`, and not opened anew by a
-  /// rotation. A file that others could have put in its place is refused: a link of theirs, a file of theirs
-  /// where they may write (but for `DaemonOptions::user`), a FIFO of theirs there.
+  /// /dev/stdout, /dev/fd/N and the like are copied, as by `descriptor`, and a log rotation does not reopen
+  /// them. A file that others could have put there is refused: another user's link or, in a directory that
+  /// others may write, another user's FIFO or file (a file of `DaemonOptions::user` is accepted).
   static StdioTarget file(boost::filesystem::path path, FileOptions options = {}) {
     StdioTarget target(Kind::file);
     target.path_ = std::move(path);
@@ -49,19 +49,19 @@ class StdioTarget {
     return target;
   }
 
-  /// The systemd journal, where the lines have this name. A line that begins with `<N>` has that priority
-  /// (syslog(3), 0 to 7), any other is `info`. What is written stays, also of a process that crashes.
+  /// The systemd journal, with this name. A line that begins with `<N>` has that priority (syslog(3), 0 to
+  /// 7), any other line is `info`. Lines of a process that crashes are not lost.
   static StdioTarget journal(std::string identifier) {
     StdioTarget target(Kind::journal);
     target.identifier_ = std::move(identifier);
     return target;
   }
 
-  /// The local syslog service (/dev/log), line by line, with this name and the writer's pid; priorities as
-  /// for the journal, and the monitor's own lines, of crashes, are `err`. A monitor passes the lines on
-  /// (without `DaemonOptions::respawn` it is one that never restarts), a crash's last words too. Lines that
-  /// the syslog service does not take within two seconds are lost, and counted. A process that the service
-  /// leaves behind has no output any more (SIGPIPE).
+  /// The local syslog service (/dev/log), line by line, with this name and the writer's pid. Priorities are
+  /// as for `journal`; the monitor's own lines, about crashes, are `err`. A monitor forwards the lines, also
+  /// the last lines before a crash. Without `DaemonOptions::respawn` the start adds a monitor that never
+  /// respawns. Lines that the syslog service does not accept within two seconds are lost, and counted. A
+  /// process that outlives the service has no output any more (SIGPIPE).
   /// \param facility as for openlog(3): LOG_DAEMON, LOG_LOCAL0.
   static StdioTarget syslog(std::string identifier, int facility = LOG_DAEMON) {
     StdioTarget target(Kind::syslog);

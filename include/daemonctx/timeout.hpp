@@ -36,7 +36,12 @@ class Timeout {
   /// `nanoseconds::max()` for `forever`.
   constexpr std::chrono::nanoseconds length() const noexcept { return length_; }
 
-  friend constexpr auto operator<=>(const Timeout&, const Timeout&) noexcept = default;
+  friend constexpr bool operator==(Timeout one, Timeout other) noexcept {
+    return one.length_ == other.length_;
+  }
+  friend constexpr auto operator<=>(Timeout one, Timeout other) noexcept {
+    return one.length_.count() <=> other.length_.count();
+  }
 
  private:
   template <class Rep, class Period>

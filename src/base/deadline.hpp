@@ -9,9 +9,9 @@
 
 namespace daemonctx::posix {
 
-// All arithmetic on time points is here, and saturates: `time_point::max()` is never.
+// All arithmetic on time points is here. It saturates; `time_point::max()` means never.
 
-/// For deadlines: a clock that nobody can set, and that stops while the machine sleeps.
+/// The clock of deadlines: nobody can set it, and it stops while the machine sleeps.
 using Clock = std::chrono::steady_clock;
 
 inline Clock::time_point later(Clock::time_point time, Timeout timeout) noexcept {
@@ -22,14 +22,14 @@ inline Clock::time_point later(Clock::time_point time, Timeout timeout) noexcept
 
 inline Clock::time_point deadline_in(Timeout timeout) noexcept { return later(Clock::now(), timeout); }
 
-/// For poll(2): what is left, rounded up, and at most `longest`. Zero once the deadline has passed.
+/// The milliseconds left for poll(2), rounded up, at most `longest`. Zero once the deadline has passed.
 inline int poll_timeout(Clock::time_point deadline,
                         std::chrono::milliseconds longest = std::chrono::hours(24)) {
   const auto left = std::clamp(deadline - Clock::now(), Clock::duration::zero(), Clock::duration(longest));
   return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count());
 }
 
-/// For ppoll(2) and sigtimedwait(2).
+/// The time left for ppoll(2) and sigtimedwait(2). Zero once the deadline has passed.
 inline timespec time_left(Clock::time_point deadline) noexcept {
   const auto left = std::max(deadline - Clock::now(), Clock::duration::zero());
   const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
@@ -37,8 +37,8 @@ inline timespec time_left(Clock::time_point deadline) noexcept {
           static_cast<long>(std::chrono::nanoseconds(left - seconds).count())};
 }
 
-/// For elapsed times that people read: CLOCK_BOOTTIME, which nobody can set, and which goes on while the
-/// machine sleeps.
+/// The time since the boot, for elapsed times that people read. Nobody can set CLOCK_BOOTTIME, and it goes on
+/// while the machine sleeps.
 inline std::chrono::milliseconds since_boot() noexcept {
   timespec now{};
   ::clock_gettime(CLOCK_BOOTTIME, &now);

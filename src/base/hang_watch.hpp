@@ -8,17 +8,17 @@
 
 namespace daemonctx {
 
-/// Tells when something that is watched has been silent for longer than a limit.
+/// Tells when a watched worker or cleanup has been silent for longer than a limit.
 ///
-/// The watcher may have been stopped meanwhile, with what it watches: by SIGSTOP, or with the whole machine.
-/// It sleeps in slices and knows until when it meant to sleep. If it woke up late, the limit begins anew.
+/// SIGSTOP, or a stop of the whole machine, may have stopped the watcher together with the watched code. The
+/// watcher sleeps in slices and knows when it meant to wake up. If it woke up late, the limit begins anew.
 class HangWatch {
  public:
   using Clock = posix::Clock;
 
   explicit HangWatch(Timeout limit) noexcept : limit_(limit) {}
 
-  /// What is watched has given a sign of life.
+  /// Notes a sign of life: the limit begins anew.
   void restart(Clock::time_point now) noexcept { restarted_ = now; }
 
   /// The latest moment at which the watcher must call `has_expired`.
@@ -36,7 +36,7 @@ class HangWatch {
  private:
   static constexpr int slices = 4;
 
-  // A busy machine wakes a process up later, too.
+  // A busy machine, too, wakes a process up late.
   std::chrono::nanoseconds tolerance() const noexcept {
     constexpr std::chrono::milliseconds least{20};
     return std::max<std::chrono::nanoseconds>(limit_.length() / (2 * slices), least);

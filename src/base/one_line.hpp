@@ -5,8 +5,8 @@
 
 namespace daemonctx {
 
-/// For a terminal and a log: what controls them becomes blanks, so that a text of anybody's is one line and
-/// no more. That are the control characters of ASCII and, in UTF-8, those from U+0080 to U+009F.
+/// Replaces control characters by blanks, so that an untrusted text is one line on a terminal and in a log.
+/// Control characters are those of ASCII and, in UTF-8, those from U+0080 to U+009F.
 inline std::string one_line(std::string text) {
   for (std::size_t at = 0; at < text.size(); ++at) {
     const auto letter = static_cast<unsigned char>(text[at]);

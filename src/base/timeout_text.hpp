@@ -7,7 +7,7 @@
 
 namespace daemonctx {
 
-/// For messages: "300 ms"; "20 ns" where it is no whole number of milliseconds.
+/// The text for messages: "300 ms", or "20 ns" if the timeout is no whole number of milliseconds.
 inline std::string to_text(Timeout timeout) {
   if (timeout.is_forever()) return "forever";
   constexpr auto unit = std::chrono::nanoseconds(std::chrono::milliseconds(1)).count();

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "daemonctx/respawn_policy.hpp"
 
-#include <iomanip>
-#include <sstream>
-
+#include "base/number.hpp"
 #include "base/signal_name.hpp"
 
 namespace daemonctx {
@@ -14,16 +12,13 @@ int status_of(const WorkerEnd& end) noexcept {
 }
 
 std::string describe(const WorkerEnd& end) {
-  std::ostringstream text;
-  if (end.hung) text << "hung, and ";
-  if (end.signal == 0) text << "ended with status " << end.exit_status;
-  else text << "was killed by " << posix::signal_name(end.signal);
-  if (end.fault_address) text << " at address 0x" << std::hex << *end.fault_address << std::dec;
-  if (end.core_dumped) text << " (core dumped)";
-  text << " after " << std::fixed << std::setprecision(1) << static_cast<double>(end.uptime.count()) / 1000
-       << " s";
-  if (!end.was_ready) text << ", before it was ready";
-  return text.str();
+  std::string text = end.hung ? "hung, and " : "";
+  if (end.signal == 0) text += "ended with status " + std::to_string(end.exit_status);
+  else text += "was killed by " + posix::signal_name(end.signal);
+  if (end.fault_address) text += " at address 0x" + to_digits(*end.fault_address, 16);
+  if (end.core_dumped) text += " (core dumped)";
+  text += " after " + to_decimal(static_cast<double>(end.uptime.count()) / 1000, 1) + " s";
+  return text + (end.was_ready ? "" : ", before it was ready");
 }
 
 }  // namespace daemonctx

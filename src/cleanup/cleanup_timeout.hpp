@@ -9,17 +9,17 @@
 
 namespace daemonctx {
 
-/// Calls `give_up`, on a thread of its own, whenever `rearm` was not called in time. A pause of the process
-/// does not count.
+/// Calls `give_up` on its own thread whenever `timeout` passes without `rearm`. A pause of the process does
+/// not count.
 class CleanupTimeout {
  public:
-  /// Where no thread can be had, nothing is watched: an end without a watch is better than none.
+  /// If no thread can be created, nothing is watched: an end without a watch is better than none.
   CleanupTimeout(Timeout timeout, std::function<void()> give_up);
   ~CleanupTimeout();
   CleanupTimeout(const CleanupTimeout&) = delete;
   CleanupTimeout& operator=(const CleanupTimeout&) = delete;
 
-  /// The time begins anew. Thread-safe.
+  /// Begins the timeout anew. Thread-safe.
   void rearm() noexcept;
 
  private:

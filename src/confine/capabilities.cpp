@@ -75,8 +75,8 @@ class KeptCapabilities final : public Restriction {
     return kept;
   }
 
-  // The bounding set first: who has become another user may not touch it any more. Where it may not be
-  // touched now, programs that are executed must not gain anything by it.
+  // Drop the bounding set before the change of user: afterwards the process may not change it. If it may not
+  // even now (EPERM), `apply` keeps executed programs from gaining anything by it.
   int before_change_of_user() noexcept override {
     for (cap_value_t each = 0; CAP_IS_SUPPORTED(each); ++each) {
       const bool kept = std::find(values_.begin(), values_.end(), each) != values_.end();
@@ -87,7 +87,7 @@ class KeptCapabilities final : public Restriction {
     return posix::error_of(posix::prctl(PR_SET_KEEPCAPS, 1UL, 0UL, 0UL, 0UL));
   }
 
-  // Root's programs get what the bounding set has, whatever else is ruled out.
+  // Fail as root: programs that root executes get the whole bounding set, whatever else is ruled out.
   int apply() noexcept override {
     if (!is_unbounded_) return 0;
     if (posix::getuid() == 0 || posix::geteuid() == 0) return EPERM;

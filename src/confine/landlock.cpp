@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// Landlock, by its three system calls: there is no library in front of them.
+// Landlock, by its three system calls: no library wraps them.
 
 #include <boost/filesystem/operations.hpp>
 #include <cstdint>
@@ -24,7 +24,7 @@ namespace {
 namespace fs = boost::filesystem;
 
 #if DAEMONCTX_HAVE_LANDLOCK
-// What kernels after the header's know, too.
+// Rights that only kernels newer than the header may know.
 constexpr std::uint64_t refer = 1U << 13;         // version 2
 constexpr std::uint64_t truncate = 1U << 14;      // version 3
 constexpr std::uint64_t ioctl_device = 1U << 15;  // version 5
@@ -50,7 +50,7 @@ std::uint64_t known_in(long version) {
 
 std::system_error failed(const std::string& what) { return {posix::last_error(), what}; }
 
-// As the daemon will see it, and not through a link that its user could have left there.
+// Opens a path as the daemon will see it, but follows no link that the daemon's user could have left there.
 UniqueFd open_inside(const fs::path& root, const fs::path& path) {
   if (path.empty()) throw std::invalid_argument("a path is empty");
   const UniqueFd base = root.empty() ? UniqueFd() : posix::open_directory(root.c_str());

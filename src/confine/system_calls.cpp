@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// The system call filter, by libseccomp. That makes the program for the kernel in the caller; the daemon only
-// has to hand it over.
+// The system call filter, by libseccomp. In the caller libseccomp builds the program for the kernel. The
+// daemon only installs it.
 
 #include <algorithm>
 #include <iterator>
 #include <posix/syscalls.hpp>
-#include <sstream>
 #include <stdexcept>
 #include <system_error>
 
+#include "base/number.hpp"
 #include "daemonctx/confine.hpp"
 #include "daemonctx/daemon_options.hpp"
 #include "features.hpp"
@@ -27,14 +27,14 @@ namespace daemonctx {
 namespace {
 
 constexpr const char* basic_calls =
-    // descriptors that are there already
+    // open descriptors
     "read readv pread64 write writev pwrite64 lseek close dup dup2 dup3 fcntl fstat fstatfs ftruncate fsync "
     "fdatasync flock pipe2 eventfd2 sendmsg recvmsg sendto recvfrom shutdown getsockopt getsockname "
     "getpeername "
     // files by name, but not their contents
     "stat lstat newfstatat statx access faccessat faccessat2 readlink readlinkat getcwd unlink unlinkat "
     "utimensat umask "
-    // to wait
+    // waiting
     "poll ppoll select pselect6 epoll_create1 epoll_ctl epoll_wait epoll_pwait futex nanosleep "
     "clock_nanosleep clock_gettime clock_getres gettimeofday time restart_syscall "
     // signals, and the end of children
@@ -45,7 +45,7 @@ constexpr const char* basic_calls =
     // threads
     "set_robust_list get_robust_list rseq set_tid_address membarrier sched_yield sched_getaffinity getcpu "
     "getrlimit getrusage sysinfo uname getrandom "
-    // who am I
+    // the process's own ids
     "getpid gettid getppid getpgrp getpgid getsid getuid geteuid getgid getegid getgroups getresuid "
     "getresgid "
     // the end
@@ -71,16 +71,16 @@ void allow_where(const Filter& filter, int call, const scmp_arg_cmp& condition) 
   check(::seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, call, 1, condition), "the filter");
 }
 
-// What is basic for some arguments only. Threads are no new processes. With clone3 they can't be told apart,
-// since its flags are in memory; where that is not there the C library takes clone.
+// Allows calls that are basic only with some arguments. `clone` may start threads, but no processes. In
+// `clone3` a filter cannot tell them apart: its flags are in memory. After ENOSYS the C library uses clone.
 void allow_some(const Filter& filter, bool clone3_too) {
-  allow_where(filter, SCMP_SYS(socket), {0, SCMP_CMP_EQ, AF_UNIX, 0});             // the service manager's
-  allow_where(filter, SCMP_SYS(openat), {2, SCMP_CMP_MASKED_EQ, O_PATH, O_PATH});  // the way to the pidfile
+  allow_where(filter, SCMP_SYS(socket), {0, SCMP_CMP_EQ, AF_UNIX, 0});  // to reach the service manager
+  allow_where(filter, SCMP_SYS(openat), {2, SCMP_CMP_MASKED_EQ, O_PATH, O_PATH});  // to walk to the pidfile
   for (const std::uint64_t question :
-       {std::uint64_t{TCGETS}, std::uint64_t{0x802c542a}}) {  // "are you a terminal?", TCGETS2 too
+       {std::uint64_t{TCGETS}, std::uint64_t{0x802c542a}}) {  // isatty(3), by TCGETS or TCGETS2
     allow_where(filter, SCMP_SYS(ioctl), {1, SCMP_CMP_EQ, question, 0});
   }
-  allow_where(filter, SCMP_SYS(prlimit64), {0, SCMP_CMP_EQ, 0, 0});  // its own
+  allow_where(filter, SCMP_SYS(prlimit64), {0, SCMP_CMP_EQ, 0, 0});  // its own limits
   allow_where(filter, SCMP_SYS(clone), {0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD});
   if (!clone3_too)
     check(::seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0), "clone3");
@@ -165,8 +165,12 @@ class SystemCallFilter final : public Restriction {
 
 const std::vector<std::string>& basic_system_calls() {
   static const std::vector<std::string> calls = [] {
-    std::istringstream names(basic_calls);
-    return std::vector<std::string>(std::istream_iterator<std::string>(names), {});
+    std::vector<std::string> names;
+    std::string_view rest = basic_calls;
+    while (!rest.empty()) {
+      if (const auto name = take_word(rest, ' '); !name.empty()) names.emplace_back(name);
+    }
+    return names;
   }();
   return calls;
 }

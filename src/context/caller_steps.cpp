@@ -4,6 +4,8 @@
 #include <boost/filesystem/operations.hpp>
 #include <posix/syscalls.hpp>
 
+#include "base/signal_name.hpp"
+#include "launch/interruption.hpp"
 #include "manager/listen_fds.hpp"
 #include "posix/retry.hpp"
 #include "posix/threads.hpp"
@@ -29,17 +31,34 @@ StdioTarget resolve(const StdioTarget& target) {
   return StdioTarget::file(resolve(target.path()), target.options());
 }
 
+// A signal that ends the wait must not leave behind what the start has made.
+void lock_at_last(Impl& impl, Ticker& ticker, const sigset_t& waiting_mask) {
+  const DaemonOptions& options = impl.plan.options;
+  if (options.pidfile.empty()) return;
+  std::optional<Interruption> interruption;
+  const auto before_wait = [&] {
+    if (!interruption) interruption.emplace();
+    if (interruption->signal() == 0) return;
+    throw DaemonError(Step::lock_pidfile, std::make_error_code(std::errc::interrupted),
+                      options.pidfile.string(),
+                      "the start was interrupted by " + posix::signal_name(interruption->signal()));
+  };
+  impl.resources.pidfile = Pidfile::lock(options.pidfile, options.pidfile_mode, options.lock_timeout, ticker,
+                                         &waiting_mask, before_wait);
+  if (impl.plan.is_supervised()) impl.resources.pidfile.open_worker_handle();
+}
+
 }  // namespace
 
 void resolve_paths(DaemonOptions& options) {
   options.chroot_directory = resolve(options.chroot_directory);
-  // In another root directory it is that one which a path is relative to.
+  // With `chroot_directory` the working directory is relative to the new root.
   options.working_directory = options.chroot_directory.empty() ? resolve(options.working_directory)
                                                                : fs::absolute(options.working_directory, "/");
   for (Directory& each : options.create_directories) {
     const std::string path = resolve(each.path).native();
     each.path = fs::path(path.substr(path.find_first_not_of('/') - 1))
-                    .lexically_normal();  // "//run" has a meaning of its own
+                    .lexically_normal();  // Boost takes "//run" for a root name
   }
   options.pidfile = resolve(options.pidfile);
   options.stdio = {resolve(options.stdio.in), resolve(options.stdio.out), resolve(options.stdio.err)};
@@ -115,11 +134,6 @@ void check_threads(const Impl& impl) {
                         "constructed, or set allow_threads)");
 }
 
-void create_directories(Impl& impl) {
-  impl.resources.directories.make(impl.plan.options.create_directories, impl.plan.options.user,
-                                  impl.plan.options.group);
-}
-
 void prepare_restrictions(const DaemonOptions& options) {
   for (const auto& each : options.restrictions) {
     try {
@@ -132,24 +146,35 @@ void prepare_restrictions(const DaemonOptions& options) {
   }
 }
 
+void lock_pidfile(Impl& impl, Ticker& ticker, const sigset_t& waiting_mask) {
+  const DaemonOptions& options = impl.plan.options;
+  constexpr int most_attempts = 10;
+  for (int attempt = 1;; ++attempt) {
+    impl.resources.directories.create(options.create_directories, options.user, options.group);
+    try {
+      lock_at_last(impl, ticker, waiting_mask);
+      break;
+    } catch (const DaemonError& error) {
+      // Another start, which has failed, may have removed the directory meanwhile.
+      const bool is_gone = error.code() == std::errc::no_such_file_or_directory;
+      if (!is_gone || options.create_directories.empty() || attempt == most_attempts) throw;
+      impl.resources.directories.undo();
+    }
+  }
+  impl.resources.directories.give_owner_and_mode();
+}
+
 void open_stdio(Impl& impl) {
   const DaemonOptions& options = impl.plan.options;
   const bool loses_sight =
       options.chroot_directory.empty() && (!options.user.empty() || !options.group.empty());
   const auto user = impl.plan.identity ? std::optional(impl.plan.identity->uid) : std::nullopt;
   impl.resources.redirection = Redirection::open(options.stdio, impl.plan.detaches(), user, loses_sight);
-}
-
-void lock_pidfile(Impl& impl, Ticker& ticker, const sigset_t& waiting_mask) {
-  if (impl.plan.options.pidfile.empty()) return;
-  const fs::path& path = impl.plan.options.pidfile;
-  impl.resources.pidfile = Pidfile::lock(path, impl.plan.options.pidfile_mode, impl.plan.options.lock_timeout,
-                                         ticker, &waiting_mask);
-  if (impl.plan.is_supervised()) impl.resources.pidfile.open_worker_handle();
-  if (!impl.resources.redirection.leads_to(impl.resources.pidfile.fd())) return;
-  // Whatever its name there. Closed after the redirection it would take the daemon's locks along.
-  throw DaemonError(Step::open_stdio, std::make_error_code(std::errc::invalid_argument), path.string(),
-                    "cannot redirect a standard stream to \"" + path.string() + "\": it is the pidfile");
+  if (!impl.resources.pidfile || !impl.resources.redirection.leads_to(impl.resources.pidfile.fd())) return;
+  // Refuse it under any name: closed after the redirection, it would take the daemon's locks along.
+  throw DaemonError(
+      Step::open_stdio, std::make_error_code(std::errc::invalid_argument), options.pidfile.string(),
+      "cannot redirect a standard stream to \"" + options.pidfile.string() + "\": it is the pidfile");
 }
 
 }  // namespace daemonctx

@@ -8,23 +8,25 @@
 
 namespace daemonctx {
 
-// What the caller does, in this order, before there is a second process: whatever can fail here, fails here.
-// Each throws DaemonError with the step of its name.
+// The steps of the caller before the daemon is forked: an error that can show here must not show later.
+// `start` decides their order. A step that fails throws DaemonError with the `Step` of its name;
+// `lock_pidfile` also throws `create_directories` and `open_pidfile`.
 
 void resolve_paths(DaemonOptions& options);
 
-/// Where somebody has to pass on what the service prints.
+/// Sets `respawn` with `most_restarts` 0 if output or error goes to syslog: the monitor passes the lines on.
+/// A given `respawn` stays.
 void add_monitor(DaemonOptions& options);
 
 Surroundings look_around(const DaemonOptions& options);
 void adopt_manager(DaemonContext::Impl& impl, const Surroundings& surroundings);
 void look_up_user(DaemonContext::Impl& impl);
 void check_threads(const DaemonContext::Impl& impl);
-void create_directories(DaemonContext::Impl& impl);
+/// Creates the directories, locks the pidfile, and gives the directories their owner and mode.
+/// \param waiting_mask the signal mask while the caller waits for another process's lock.
+void lock_pidfile(DaemonContext::Impl& impl, Ticker& ticker, const sigset_t& waiting_mask);
+
 void prepare_restrictions(const DaemonOptions& options);
 void open_stdio(DaemonContext::Impl& impl);
-
-/// \param waiting_mask the signal mask while it waits for somebody else's lock.
-void lock_pidfile(DaemonContext::Impl& impl, Ticker& ticker, const sigset_t& waiting_mask);
 
 }  // namespace daemonctx

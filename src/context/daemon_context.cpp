@@ -17,7 +17,7 @@
 namespace daemonctx {
 namespace {
 
-// For how long a signal may be unknown to a monitor that is busy.
+// The longest wait for the answer of a busy monitor.
 constexpr std::chrono::seconds longest_barrier{5};
 
 std::exception_ptr service_error(std::string_view text) {
@@ -25,7 +25,7 @@ std::exception_ptr service_error(std::string_view text) {
       Step::run_service, std::make_error_code(std::errc::operation_canceled), {}, std::string(text)));
 }
 
-/// A call of a public member, with the parts of the context that it may use.
+/// Keeps the context in memory during a call of a public member. Empty if the context has ended.
 class Call {
  public:
   explicit Call(const DaemonContext* context) noexcept : visit_(context) {}
@@ -39,7 +39,8 @@ class Call {
   process::Visit visit_;
 };
 
-// Whether the scope's end is this thread's to run. The visit must not last while it waits for another thread.
+// Runs the end of the context. False: another thread runs the end, or this is a forked child.
+// The visit ends on return: the thread that runs the end waits for visits.
 bool run_end(const DaemonContext* context) noexcept {
   const Call call(context);
   if (!call) return false;
@@ -95,7 +96,7 @@ MonitorResources DaemonContext::Impl::monitor_resources() {
 
 void DaemonContext::Impl::map_signal(int number, SignalAction action) {
   signals.map(number, std::move(action));
-  // Until the monitor has mapped it too, it would die of the signal.
+  // Wait until the monitor has mapped the signal too: until then the signal would kill the monitor.
   if (resources.worker.is_worker()) {
     static_cast<void>(resources.manager.barrier(longest_barrier, mapped_message(number)));
   }
@@ -105,7 +106,8 @@ void DaemonContext::Impl::offer_reload(std::function<void()> function) {
   reload.offer(std::move(function));
   map_signal(SIGHUP, StandardAction::reload);
   reload.show_offer();
-  // Whoever is told of it by the service must find it shown: the monitor reads this after the offer.
+  // Wait until the monitor has shown the offer: the service may announce it as soon as this returns.
+  // The monitor reads this message after the offer.
   if (resources.worker.is_worker()) {
     static_cast<void>(resources.manager.barrier(longest_barrier, "X_DAEMONCTX_BARRIER=1"));
   }
@@ -118,7 +120,7 @@ void DaemonContext::Impl::fail(std::string_view text) noexcept {
 }
 
 DaemonContext::DaemonContext(DaemonOptions options) {
-  static_cast<void>(start(this, std::move(options)).release());  // the gate has it
+  static_cast<void>(start(this, std::move(options)).release());  // `~DaemonContext` deletes it
 }
 
 DaemonContext::~DaemonContext() {
@@ -199,7 +201,7 @@ bool DaemonContext::wait_until_since_epoch(Timeout since_epoch) {
   return true;
 }
 
-// The process's notes outlive every context, so that a late caller needs no visit to read them.
+// A late caller needs no visit here: `stop_requested` reads process-wide notes, which outlive every context.
 bool DaemonContext::stop_requested() const noexcept {
   if (!process::is_owner()) return false;
   return !process::is_open(this) || SignalDispatcher::stop_requested();
@@ -242,7 +244,7 @@ std::optional<WorkerEnd> DaemonContext::last_exit() const noexcept {
 int run(DaemonContext& context, const std::function<int(DaemonContext&)>& body) {
   try {
     return body(context);
-  } catch (const abi::__forced_unwind&) {  // the thread is cancelled, and must go on being so
+  } catch (const abi::__forced_unwind&) {  // pthread_cancel(3) requires that this is rethrown
     throw;
   } catch (...) {
     context.fail(describe(std::current_exception()));

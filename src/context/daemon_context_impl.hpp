@@ -22,9 +22,9 @@
 
 namespace daemonctx {
 
-/// The parts of a context, and what belongs to none of them alone.
+/// The parts of a context, and the state that belongs to none of them alone.
 struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
-  /// \param of the object that this belongs to; nullptr: it is only a plan.
+  /// \param of the `DaemonContext` that this belongs to; nullptr in `rehearse`, which starts nothing.
   Impl(DaemonOptions options, LaunchDecision launch, const void* of = nullptr);
 
   MonitorResources monitor_resources();
@@ -44,7 +44,7 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   OutputReopening reopening;
   const void* context;
   std::vector<int> kept_descriptors = {};  // sorted; prepared by the caller, used by the daemon
-  std::string refusal = {};                // what a step of the start has to say beside its errno
+  std::string refusal = {};                // the text of a failed start step, besides its errno
   std::thread::id owner_thread;
   int exceptions_at_start = 0;
   SignalDispatcher signals;
@@ -52,14 +52,16 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   std::optional<process::ForkHookScope> cleanup_forks = {};  // while the context is open
 };
 
-/// Goes through a start, from validation to the installed guard. Returns in the daemon.
-/// \param context the object that is being constructed.
+/// Runs a start, from validation to the open context. Returns in the daemon; with a monitor in each worker.
+/// \param context the `DaemonContext` that is being constructed.
+/// \throws what the constructor of `DaemonContext` throws, in the caller.
 std::unique_ptr<DaemonContext::Impl> start(const void* context, DaemonOptions options);
 
-/// From now on members find the context, and the ways out that no destructor sees end it.
+/// From now on public members find the context, and std::exit and std::terminate end it.
+/// \throws std::bad_alloc
 void open_lifetime(DaemonContext::Impl& impl);
 
-/// For a start that fails after that.
+/// Closes the context again when a start fails after `open_lifetime`, and restores the terminate handler.
 void close_lifetime() noexcept;
 
 }  // namespace daemonctx

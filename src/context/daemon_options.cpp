@@ -29,12 +29,12 @@ void check_durations(const DaemonOptions& options) {
           "must be longer than zero: each cleanup would be given up at once");
 }
 
-// LOG_KERN, which is 0, is the kernel's.
+// LOG_KERN, which is 0, is reserved for the kernel.
 bool can_be_facility(int number) noexcept {
   return (number & ~LOG_FACMASK) == 0 && LOG_FAC(number) > 0 && LOG_FAC(number) < LOG_NFACILITIES;
 }
 
-// The system would take them for shorter ones.
+// System calls would end the text at the NUL.
 void check_text(const std::string& text, const std::string& member) {
   require(text.find('\0') == std::string::npos, member, "has a NUL character in it");
 }
@@ -66,7 +66,7 @@ bool can_be_mapped(int number) noexcept {
   return number > 0 && number < NSIG && number != SIGKILL && number != SIGSTOP && !kept_by_libc;
 }
 
-// Returning from their handler repeats the instruction that raised them, for ever.
+// A handler that returns repeats the instruction that raised the signal, for ever.
 bool raised_by_instruction(int number) noexcept {
   return number == SIGSEGV || number == SIGBUS || number == SIGFPE || number == SIGILL;
 }
@@ -97,11 +97,11 @@ void check_directory(const Directory& directory) {
   for (const std::string* text : {&directory.path.native(), &directory.user, &directory.group}) {
     check_text(*text, member);
   }
-  // Without looking, nobody knows where it leads.
+  // Refuse "..": behind a symbolic link it leads elsewhere than the text says.
   require(std::find(directory.path.begin(), directory.path.end(), "..") == directory.path.end(), member,
           quoted + " has \"..\" in it");
-  const bool is_root = directory.path.native().find_first_not_of("/.") == std::string::npos;
-  require(directory.path.native()[0] != '/' || !is_root, member, quoted + " is not the service's to have");
+  const bool is_named = directory.path.native().find_first_not_of("/.") != std::string::npos;
+  require(is_named, member, quoted + " must name a directory of the service's own");
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ int reset_signals(Impl&) noexcept {
 }
 
 int close_descriptors(Impl& impl) noexcept {
-  impl.resources.directories.keep();  // before somebody else has the numbers of its descriptors
+  impl.resources.directories.keep();  // closes its descriptors before their numbers can be reused
   return impl.plan.options.close_descriptors ? posix::close_fds_except(impl.kept_descriptors) : 0;
 }
 
@@ -39,7 +39,7 @@ int limit_core(Impl& impl) noexcept {
   return error != 0 ? error : posix::forbid_dumps();
 }
 
-// A start that fails puts it back.
+// Leaves the hard limit: the rollback of a failed start must be able to restore the soft one.
 int limit_core_for_now(Impl& impl) noexcept {
   if (!impl.plan.options.prevent_core) return 0;
   const int error = posix::prevent_core_for_now();
@@ -53,8 +53,7 @@ int set_umask(Impl& impl) noexcept {
 
 int write_pidfile(Impl& impl) noexcept { return impl.resources.pidfile ? impl.resources.pidfile.claim() : 0; }
 
-// The lifeline is not touched once the service runs, which may have closed it and have a file of its own by
-// that number.
+// Only start steps touch the lifeline: a running service may have closed it and reused its number.
 int tie_to_monitor(Impl& impl) noexcept {
   const int error = impl.resources.worker.is_worker()
                         ? posix::kill_me_when_closed(impl.resources.worker.lifeline.get())
@@ -65,7 +64,7 @@ int tie_to_monitor(Impl& impl) noexcept {
 int run_before_drop(Impl& impl) noexcept {
   if (!impl.plan.options.before_drop) return 0;
   try {
-    // Not what the C library says: an emulator's thread is to count on both sides.
+    // Count in /proc, not by the C library: an emulator's thread must be in both counts.
     const long threads = impl.plan.is_restricted() ? posix::count_threads() : 0;
     const posix::ChildTrap trap;
     impl.plan.options.before_drop();
@@ -78,7 +77,7 @@ int run_before_drop(Impl& impl) noexcept {
   }
 }
 
-// Without the first step a working directory outside would stay, and with it the way out; see chroot(2).
+// Call `fchdir` before `chroot`: a working directory outside the new root is a way out; see chroot(2).
 int change_root(Impl& impl) noexcept {
   if (impl.plan.options.chroot_directory.empty()) return 0;
   const UniqueFd root = posix::open_directory(impl.plan.options.chroot_directory.c_str());
@@ -98,8 +97,7 @@ int restrict(Impl& impl, int (Restriction::*phase)() noexcept) noexcept {
   return 0;
 }
 
-// What the program, or a library of its, has set before would keep them all. It can't be set anew where it is
-// locked.
+// Clear PR_SET_KEEPCAPS: otherwise the change of user keeps all capabilities. It may be locked; ignore that.
 int keep_privileges(Impl& impl) noexcept {
   posix::prctl(PR_SET_KEEPCAPS, 0UL, 0UL, 0UL, 0UL);
   return restrict(impl, &Restriction::before_change_of_user);
@@ -116,7 +114,7 @@ int verify_user(Impl& impl) noexcept {
   return posix::verify(*impl.plan.identity, kept);
 }
 
-// The change of user has made the process dumpable anew, or not.
+// The change of user resets the dumpable flag to `fs.suid_dumpable`; see prctl(2).
 int forbid_dumps(Impl& impl) noexcept { return impl.plan.options.prevent_core ? posix::forbid_dumps() : 0; }
 
 int change_directory(Impl& impl) noexcept {
@@ -124,21 +122,21 @@ int change_directory(Impl& impl) noexcept {
 }
 
 int probe_working_directory(Impl& impl) noexcept {
-  // No signal tells its end, which a handler of the program's could take for that of another.
+  // The child ends without SIGCHLD: the program's handler could take it for one of the program's children.
   const auto child = static_cast<pid_t>(posix::syscall(SYS_clone, 0UL, nullptr, nullptr, nullptr, 0UL));
   if (child == 0) {
-    // Where these fail, so will the daemon, and say so.
+    // An error here is no answer: the daemon will fail in the same step, and report it.
     if (change_root(impl) != 0 || (impl.plan.identity && posix::try_on(*impl.plan.identity) != 0))
       posix::_exit(EXIT_SUCCESS);
     posix::_exit(change_directory(impl));
   }
   int status = 0;
-  if (child == -1) return 0;  // not known
+  if (child == -1) return 0;  // no answer
   if (posix::retry([&] { return posix::waitpid(child, &status, __WCLONE); }) == -1) return errno;
   return WEXITSTATUS(status);
 }
 
-// After the change of user a process in the foreground could take nothing back.
+// Probe before the change of user: after it a failed start in the foreground can undo nothing.
 int probe_directory_where_needed(Impl& impl) noexcept {
   const bool is_sure = !impl.plan.identity && impl.plan.options.chroot_directory.empty();
   return is_sure ? 0 : probe_working_directory(impl);
@@ -160,7 +158,7 @@ struct DaemonStep {
   int (*run)(Impl&) noexcept;
 };
 
-// First those of the monitor, where there is one: up to the pidfile.
+// The first steps, up to `write_pidfile`, run in the monitor if there is one.
 constexpr std::size_t common_detached_steps = 5;
 constexpr auto detached_steps = std::to_array<DaemonStep>({
     {Step::reset_signals, reset_signals},
@@ -225,7 +223,7 @@ std::optional<FailedStep> take(std::span<const DaemonStep> steps, Impl& impl) no
 std::vector<Step> listed(std::span<const DaemonStep> steps) {
   std::vector<Step> list;
   for (const DaemonStep& each : steps) {
-    // What is done in parts around another step shows once, at its end.
+    // A step that runs in several parts is listed once, in the place of its last part.
     list.erase(std::remove(list.begin(), list.end(), each.step), list.end());
     list.push_back(each.step);
   }
@@ -234,7 +232,7 @@ std::vector<Step> listed(std::span<const DaemonStep> steps) {
 
 }  // namespace
 
-// Where the user's own code comes before, it may make the directory.
+// With `before_drop` there is no probe: that function may create the directory.
 void check_working_directory(Impl& impl) {
   const int error = impl.plan.options.before_drop ? 0 : probe_working_directory(impl);
   if (error == 0) return;

@@ -13,21 +13,21 @@ struct FailedStep {
   int error;
 };
 
-/// What the daemon does between the fork and its own set-up, in order. In the foreground it is less: what the
-/// starter gave stays (dispositions, descriptors), and last comes what can't be put back if the start fails.
-/// Stops at the first failure, whose text, if it has one, is `impl.refusal`.
+/// Run the steps of the daemon between the fork and its own set-up, in order. In the foreground the starter's
+/// dispositions and descriptors stay. There the steps that a failed start can't undo come last.
+/// Each stops at the first failure, whose text, if it has one, is `impl.refusal`.
 ///
-/// Between the two parts a monitor comes to be, where there is one, and starts workers: the second part is
-/// theirs.
+/// A monitor runs only the first part, then starts workers. Each worker runs the second part.
 /// \note Runs in the daemon. No step but the user's `before_drop` allocates, locks or throws.
 std::optional<FailedStep> run_monitor_steps(DaemonContext::Impl& impl) noexcept;
 std::optional<FailedStep> run_worker_steps(DaemonContext::Impl& impl) noexcept;
 
-/// Makes sure that the daemon will be able to enter its working directory, by a process of its own.
+/// Checks, in a child process, that the daemon can enter its working directory. Does nothing with
+/// `before_drop`.
 /// \throws DaemonError (`change_directory`). \note Runs in the caller.
 void check_working_directory(DaemonContext::Impl& impl);
 
-/// The steps that are taken in a mode, each once.
+/// The steps of a mode in order, each once.
 std::vector<Step> planned_steps(LaunchMode mode);
 
 }  // namespace daemonctx

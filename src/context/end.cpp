@@ -20,7 +20,7 @@ Timeout Ending::patience(const DaemonOptions& options) noexcept {
   return options.cleanup_timeout.is_forever() ? where_none_is_set : options.cleanup_timeout;
 }
 
-// A child that a cleanup has forked, and that comes back from it, is not the one that ends.
+// A child that a cleanup forked may return from the cleanup; it must not end the context.
 void Ending::run(std::string_view reason, bool is_first, bool unwinds) noexcept {
   if (process::has_ended()) return;
   const posix::CancelBlock no_cancel;
@@ -34,8 +34,8 @@ void Ending::run(std::string_view reason, bool is_first, bool unwinds) noexcept 
   process::finish_end();
 }
 
-// The library's thread has less time than those who wait for this one: an action that takes too long is left
-// alone, and the end goes on.
+// The library's thread gets less time than the threads that wait for this one. An action that takes longer
+// is left running, and the end goes on.
 void Ending::begin(std::string_view reason, bool unwinds) noexcept {
   parts_.resources.manager.stopping();
   parts_.readiness.end(reason);
@@ -45,8 +45,8 @@ void Ending::begin(std::string_view reason, bool unwinds) noexcept {
   left_thread_ = !parts_.signals.stop_thread(limit);
 }
 
-// Without `cleanup_timeout` only a thread that waits for this one limits it. One that has called std::exit
-// may wait in the C library, where no hook of ours has seen it.
+// Without `cleanup_timeout` a cleanup is limited only while another thread waits for this one. A thread in
+// std::exit may wait for the C library's lock, where no hook of ours sees it.
 void Ending::watch_cleanups(bool unwinds) noexcept {
   if (timeout_) return;
   const auto limit = patience(parts_.options);
@@ -76,9 +76,9 @@ void Ending::run_cleanups() noexcept {
   }
 }
 
-// The report may need what the hanging cleanup holds, so it too has its time.
+// The report gets a thread and a timeout: it may need a lock that the hanging cleanup holds.
 void Ending::give_up() noexcept {
-  while (gives_up_.exchange(true)) ::pause();  // another thread is about to end the process
+  while (gives_up_.exchange(true)) ::pause();  // another thread is already ending the process
   const auto limit = patience(parts_.options);
   const auto text = "did not end within " + to_text(limit) + ", given up";
   std::promise<void> reported;
@@ -89,7 +89,7 @@ void Ending::give_up() noexcept {
       reported.set_value();
     }).detach();
     done.wait_until(posix::deadline_in(limit));
-  } catch (const std::system_error&) {  // no thread to be had
+  } catch (const std::system_error&) {  // no thread: end without a report
     static_cast<void>(0);
   }
   parts_.resources.remove_pidfile();

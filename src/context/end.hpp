@@ -15,8 +15,8 @@
 
 namespace daemonctx {
 
-/// The end of a context: which steps it has, and what becomes of one that takes too long. Who may run it
-/// decides process/end_of_process.hpp.
+/// The end of a context: its steps, and what happens when one takes too long. process/end_of_process.hpp
+/// decides which thread runs it.
 class Ending {
  public:
   struct Parts {
@@ -28,19 +28,18 @@ class Ending {
   };
   explicit Ending(const Parts& parts) noexcept : parts_(parts) {}
 
-  /// How long a step may take where another thread waits for it: `cleanup_timeout`, or five seconds.
+  /// How long a step may keep another thread waiting: `cleanup_timeout`, or 5 s if that is `forever`.
   static Timeout patience(const DaemonOptions& options) noexcept;
 
   /// Tells the manager, runs the cleanups, removes the pidfile, puts dispositions and mask back.
-  /// \param is_first false: a cleanup of this end has called std::exit; goes on with the next one.
-  /// \param unwinds whether the stack of this thread will be unwound, so that other threads can be waited
-  ///   for.
+  /// \param is_first false: a cleanup of this end has called std::exit; the end goes on with the next one.
+  /// \param unwinds whether this thread's stack will be unwound, so that it can wait for other threads.
   void run(std::string_view reason, bool is_first, bool unwinds) noexcept;
 
-  /// A step takes too long: reports it, removes the pidfile and ends the process with status 1.
+  /// Reports that a step takes too long, removes the pidfile and ends the process with exit code 1.
   [[noreturn]] void give_up() noexcept;
 
-  /// Whether a thread of the library still runs an action of the user's, and was left alone.
+  /// Whether the library's thread was left running, in an action of the user's.
   bool left_thread() const noexcept { return left_thread_; }
 
  private:

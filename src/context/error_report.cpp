@@ -24,7 +24,7 @@ void report_error(const ErrorHandler& handler, const std::exception_ptr& error,
     const std::string line = handler && !is_nested ? std::string() : error_line(where, describe(error));
     if (line.empty()) handler(error, where);
     else write_to_stderr(line);
-  } catch (...) {  // there is nobody else to tell
+  } catch (...) {  // dropped: there is no other place to report it
     static_cast<void>(0);
   }
   is_in_handler = is_nested;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// What a start would do, in words.
+// `explain`: says in words what a start would do.
 
 #include <algorithm>
 #include <array>
-#include <sstream>
 
+#include "base/number.hpp"
 #include "base/timeout_text.hpp"
 #include "context/caller_steps.hpp"
 #include "context/daemon_steps.hpp"
@@ -16,11 +16,7 @@ namespace {
 
 std::string quoted(const std::string& text) { return '"' + text + '"'; }
 
-std::string octal(mode_t mode) {
-  std::ostringstream text;
-  text << '0' << std::oct << mode;
-  return text.str();
-}
+std::string octal(mode_t mode) { return '0' + to_digits(mode, 8); }
 
 std::string name_of(const StdioTarget& target, bool detaches) {
   switch (target.kind()) {
@@ -50,24 +46,24 @@ class Explanation {
         launch_(decide_launch(options.detach_process, surroundings)) {}
 
   std::string text() {
-    out_ << "mode: " << to_string(launch_.mode) << ", because " << launch_.reason << '\n';
+    out_ = "mode: " + std::string(to_string(launch_.mode)) + ", because " + launch_.reason + '\n';
     explain_caller();
     explain_daemon();
     explain_end();
-    return out_.str();
+    return out_;
   }
 
  private:
   bool detaches() const { return launch_.mode == LaunchMode::detached; }
   bool drops() const { return !options_.user.empty() || !options_.group.empty(); }
 
-  void say(const std::string& step) { out_ << "  " << step << '\n'; }
+  void say(const std::string& step) { out_ += "  " + step + '\n'; }
   void say_if(bool condition, const std::string& step) {
     if (condition) say(step);
   }
 
   void explain_caller() {
-    out_ << "this process:\n";
+    out_ += "this process:\n";
     say_if(launch_.mode == LaunchMode::init,
            "leave process 1 to reap orphans and to hand signals on; go on in a child");
     say_if(surroundings_.passes_descriptors(),
@@ -82,7 +78,7 @@ class Explanation {
   }
 
   void explain_daemon() {
-    out_ << (detaches() ? "the daemon:\n" : "then:\n");
+    out_ += (detaches() ? "the daemon:\n" : "then:\n");
     for (const Step step : planned_steps(launch_.mode)) explain_step(step);
     const std::string ready =
         options_.readiness == Readiness::when_constructed ? "at once" : "when the service says so";
@@ -96,7 +92,7 @@ class Explanation {
   }
 
   void explain_end() {
-    out_ << "at the end:\n";
+    out_ += "at the end:\n";
     say("run the cleanups, last first");
     if (options_.pidfile.empty()) return;
     say(options_.chroot_directory.empty() ? "remove the pidfile, or empty it where that is not permitted"
@@ -114,7 +110,7 @@ class Explanation {
     return text + (text.empty() ? "" : " and ") + "the group " + quoted(options_.group);
   }
 
-  // Whether a step has something to do, and its object.
+  // Says a step with its object, unless the options leave it nothing to do.
   void explain_step(Step step) {
     const std::string what(describe(step));
     switch (step) {
@@ -153,7 +149,7 @@ class Explanation {
   const DaemonOptions& options_;
   const Surroundings surroundings_;
   const LaunchDecision launch_;
-  std::ostringstream out_;
+  std::string out_;
 };
 
 }  // namespace

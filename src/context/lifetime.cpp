@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// What the process's exit and terminate handlers do with the open context.
+// The hooks by which the process's exit and terminate handlers end the open context.
 
 #include <stdexcept>
 
@@ -22,7 +22,7 @@ void run_end(void* state, bool is_first) noexcept {
 
 void thread_waits(void* state) noexcept { impl_of(state).signals.note_thread_waits(); }
 
-// Other threads still run what the cleanups would destroy: only the context's own runs them.
+// If another thread terminates, no cleanup runs: the context's own thread still uses what cleanups destroy.
 bool report_termination(void* state) noexcept {
   Impl& impl = impl_of(state);
   const auto error = std::current_exception();
@@ -41,7 +41,7 @@ detail::CleanupStack& cleanups_of(void* object) noexcept {
   return *static_cast<detail::CleanupStack*>(object);
 }
 
-// A child that comes back from a cleanup gives the place of that cleanup back.
+// The lock must be free in a forked child: one that returns from a cleanup gives back the cleanup's place.
 process::ForkHook fork_hook(detail::CleanupStack& cleanups) noexcept {
   const auto unlock = [](void* object) noexcept { cleanups_of(object).unlock(); };
   return {.prepare = [](void* object) noexcept { cleanups_of(object).lock(); },

@@ -7,10 +7,10 @@ namespace daemonctx {
 
 SignalMap Plan::signal_map() const {
   SignalMap map = options.signal_map;
-  // insert() leaves what was given.
+  // `insert` keeps the entries of `options.signal_map`.
   map.insert({{SIGTERM, terminate}, {SIGINT, terminate}});
-  // In the foreground these are the shell's: Ctrl-Z stops the service, and a read in the background must not
-  // be tried again for ever, as it would be after an empty handler.
+  // In the foreground these signals stay with the shell: Ctrl-Z stops the service. An empty handler would
+  // repeat a read in the background for ever.
   if (detaches()) map.insert({{SIGTSTP, ignore}, {SIGTTIN, ignore}, {SIGTTOU, ignore}});
   return map;
 }

@@ -10,20 +10,20 @@
 
 namespace daemonctx {
 
-/// What a start was told and has decided. Constant once the user is looked up.
+/// The options of a start, and its decisions. Constant once the user is looked up.
 struct Plan {
   DaemonOptions options;
   LaunchDecision launch;
-  std::optional<posix::Identity> identity = {};  ///< whom the daemon becomes
+  std::optional<posix::Identity> identity = {};  ///< of the user that the daemon becomes; empty: no change
 
   bool detaches() const noexcept { return launch.mode == LaunchMode::detached; }
   bool is_supervised() const noexcept { return options.respawn.has_value(); }
   bool is_restricted() const noexcept { return options.no_new_privileges || !options.restrictions.empty(); }
 
-  /// The signal map that is in force: the given one over the defaults.
+  /// The signal map in force: the defaults, overridden by `options.signal_map`.
   SignalMap signal_map() const;
 
-  /// The option that a step works on.
+  /// The value of the option that a step works on, for messages. Empty: the step has none.
   std::string subject_of(Step step) const;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// What a start would find, without one.
+// `rehearse`: checks what a start would find, and starts nothing.
 
 #include "context/caller_steps.hpp"
 #include "context/daemon_steps.hpp"
@@ -18,7 +18,8 @@ void rehearse(DaemonOptions options) {
   look_up_user(impl);
   check_threads(impl);
   try {
-    create_directories(impl);
+    impl.resources.directories.create(impl.plan.options.create_directories, impl.plan.options.user,
+                                      impl.plan.options.group);
     prepare_restrictions(impl.plan.options);
     open_stdio(impl);
     if (!impl.plan.options.pidfile.empty()) Pidfile::check(impl.plan.options.pidfile);

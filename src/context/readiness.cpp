@@ -12,7 +12,7 @@
 namespace daemonctx {
 namespace {
 
-// For how long a start waits for a manager that is busy.
+// The longest wait of a start for a busy service manager.
 constexpr std::chrono::seconds longest_barrier{5};
 
 }  // namespace
@@ -20,7 +20,7 @@ constexpr std::chrono::seconds longest_barrier{5};
 void ReadinessState::become_ready() {
   const posix::Turn::Scope turn(becoming_);
   if (turn.is_nested() || is_ready()) return;
-  static_cast<void>(resources_.tie_to_monitor());  // the service's own set-up may have changed the user
+  static_cast<void>(resources_.tie_to_monitor());  // a change of user in the service's set-up undoes the tie
   if (has_failed()) {
     throw DaemonError(Step::become_ready, std::make_error_code(std::errc::operation_canceled), {},
                       "cannot become ready: the service has failed");
@@ -43,7 +43,7 @@ void ReadinessState::redirect_output() {
   }
 }
 
-// Before the caller ends, which a manager takes for the service's end unless it has read who is the daemon.
+// Tell the manager before the caller ends: without MAINPID the manager takes that for the service's end.
 void ReadinessState::tell_manager() {
   const bool is_worker = resources_.worker.is_worker();
   const int error = resources_.manager.ready(plan_.detaches() && !is_worker ? posix::getpid() : 0);

@@ -10,7 +10,7 @@
 
 namespace daemonctx {
 
-/// Whether the daemon is ready, and who has been told. Thread-safe, but for `status`.
+/// Whether the daemon is ready, and which of its observers were told. Thread-safe, except `status`.
 class ReadinessState {
  public:
   ReadinessState(const Plan& plan, Resources& resources) noexcept : plan_(plan), resources_(resources) {}
@@ -21,13 +21,13 @@ class ReadinessState {
 
   bool is_ready() const noexcept;
 
-  /// The service can't do its work. \return whether the caller was told.
+  /// Notes that the service can't do its work. \return whether a caller still waited and was told.
   bool fail(std::string_view text) noexcept;
 
-  /// The context ends: a caller that still waits is told why.
+  /// Notes that the context ends. Tells a caller that still waits why, unless `fail` did.
   void end(std::string_view reason) noexcept;
 
-  /// The writing end of the pipe to the caller; closed once the daemon is ready. For the start.
+  /// The writing end of the pipe to the caller, for the start. Closed once the daemon is ready.
   StatusWriter& status() noexcept { return status_; }
 
  private:
@@ -39,7 +39,7 @@ class ReadinessState {
 
   const Plan& plan_;
   Resources& resources_;
-  posix::Turn becoming_;  // user-defined streams are flushed, and the manager is waited for
+  posix::Turn becoming_;  // no lock: user-defined streams are flushed, and the manager is waited for
   mutable std::mutex mutex_;
   StatusWriter status_;
   bool ready_ = false;

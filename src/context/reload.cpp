@@ -10,7 +10,7 @@
 
 namespace daemonctx {
 
-// The function that was there before is destroyed outside the lock: what it holds is the user's.
+// Destroys the former function outside the lock: its destructor runs user code.
 void ReloadState::offer(std::function<void()> reload) {
   Function function = std::make_shared<const std::function<void()>>(std::move(reload));
   const std::lock_guard lock(mutex_);
@@ -63,15 +63,15 @@ void ReloadState::run_once() {
   std::exception_ptr error;
   try {
     call(reload, tells_manager);
-  } catch (const abi::__forced_unwind&) {  // the thread is cancelled, and must go on being so
+  } catch (const abi::__forced_unwind&) {  // pthread_cancel(3) requires that this is rethrown
     throw;
   } catch (...) {
     error = std::current_exception();
   }
-  if (!process::is_owner()) return;  // a child that the service forked in its reload, and that came back
+  if (!process::is_owner()) return;  // a child that the reload forked, and that returned
   if (error) {
     report_(error);
-    if (!process::is_owner()) return;  // the same in `on_error`
+    if (!process::is_owner()) return;  // a child that `on_error` forked
     resources_.manager.status("reload failed: " + describe(error));
   }
   if (tells_manager) resources_.manager.ready(0);

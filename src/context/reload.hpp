@@ -13,29 +13,29 @@
 
 namespace daemonctx {
 
-/// The service's reload: which function it is, whether one is under way, and what others are told of it.
+/// The service's reload: its function, whether one is under way, and the notice that others see of it.
 /// Thread-safe.
 class ReloadState {
  public:
   using Report = std::function<void(const std::exception_ptr&)>;
 
-  /// \param report gets what a reload throws.
+  /// \param report is called with the exception that a reload throws.
   ReloadState(ReadinessState& readiness, Resources& resources, Report report)
       : readiness_(readiness),
         resources_(resources),
         notice_(resources.reload_notice),
         report_(std::move(report)) {}
 
-  /// From now on this function is called, and others see that the daemon can be asked to reload.
+  /// `offer` sets the function that a reload calls. `show_offer` lets others see that the daemon can reload.
   void offer(std::function<void()> reload);
   void show_offer() noexcept;
 
-  /// Runs it. One thread at a time: whoever asks meanwhile, in another thread or in a reload that dispatches
-  /// signals itself, does not wait, and the one under way is followed by another.
+  /// Reloads; does nothing before `offer`. One reload runs at a time. A call meanwhile, in another thread or
+  /// in a reload that dispatches signals, returns at once; one more reload then follows.
   void run();
 
  private:
-  using Function = std::shared_ptr<const std::function<void()>>;  // lives as long as it runs
+  using Function = std::shared_ptr<const std::function<void()>>;  // kept alive while it runs
 
   bool begin();
   bool begin_again();
@@ -50,7 +50,7 @@ class ReloadState {
   Report report_;
   std::mutex mutex_;
   Function reload_;
-  bool runs_again_ = false;  // asked for while one was under way
+  bool runs_again_ = false;  // a reload was asked for while one was under way
 };
 
 }  // namespace daemonctx

@@ -10,7 +10,7 @@
 namespace daemonctx {
 namespace {
 
-// Opened and closed again, the daemon's own pidfile would lose its locks.
+// Opening and closing the daemon's own pidfile would drop its locks.
 void check_is_not_pidfile(const StdioTarget& target) {
   if (target.kind() != StdioTarget::Kind::file || Pidfile::own(target.path()) == Pidfile::Own::no) return;
   throw DaemonError(Step::open_stdio, std::make_error_code(std::errc::invalid_argument),

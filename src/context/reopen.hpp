@@ -7,7 +7,7 @@
 
 namespace daemonctx {
 
-/// Opens the files of standard output and error anew. Thread-safe.
+/// Reopens the files of standard output and error. Thread-safe.
 class OutputReopening {
  public:
   OutputReopening(const Plan& plan, ReadinessState& readiness, Resources& resources) noexcept

@@ -18,7 +18,7 @@ std::vector<int> Resources::kept_descriptors(const Plan& plan, int status_fd) co
   }
   for (const ListenDescriptor& each : listen_descriptors) kept.push_back(each.fd);
   pidfile.append_descriptors(kept);
-  // The last is there after an earlier context.
+  // `SignalDispatcher::fd` is open here after an earlier context.
   for (const int fd : {status_fd, manager.fd(), notify_descriptor, SignalDispatcher::fd()}) {
     if (fd != -1) kept.push_back(fd);
   }
@@ -26,13 +26,13 @@ std::vector<int> Resources::kept_descriptors(const Plan& plan, int status_fd) co
   return kept;
 }
 
-// PR_SET_PDEATHSIG speaks of the thread that forked, which is the monitor's only one.
+// PR_SET_PDEATHSIG takes effect when the thread that forked ends. The monitor has no other thread.
 int Resources::tie_to_monitor() const noexcept {
   if (!worker.is_worker()) return 0;
 #ifdef PR_SET_PDEATHSIG
   if (posix::prctl(PR_SET_PDEATHSIG, static_cast<unsigned long>(SIGKILL), 0UL, 0UL, 0UL) == -1) return errno;
 #endif
-  if (posix::getppid() != worker.monitor) posix::_exit(EXIT_FAILURE);  // it was gone before that
+  if (posix::getppid() != worker.monitor) posix::_exit(EXIT_FAILURE);  // the monitor ended before `prctl`
   return 0;
 }
 
@@ -46,7 +46,7 @@ void Resources::remove_pidfile() noexcept {
   pidfile.remove();
 }
 
-// If it can't be shown, whoever waits for it sees that nothing happens; the service is none the worse.
+// Ignore an error: a client that waits for the reload sees no outcome, and the service is not harmed.
 void Resources::show_reload_now(int (*show)(int, const ReloadNotice&) noexcept,
                                 const ReloadNotice& notice) noexcept {
   if (worker.is_worker()) return static_cast<void>(manager.send(reload_message(notice)));

@@ -16,7 +16,7 @@
 
 namespace daemonctx {
 
-/// What a start opens, and the end gives back. The members are for the start, which has one thread; the
+/// Everything that a start opens and the end closes. The members are for the start, which has one thread. The
 /// functions are thread-safe.
 struct Resources {
   Redirection redirection;
@@ -25,26 +25,27 @@ struct Resources {
   std::vector<ListenDescriptor> listen_descriptors;
   Directories directories;
   WorkerSelf worker;
-  ReloadNotice reload_notice;  ///< a worker inherits the monitor's
+  ReloadNotice reload_notice;  ///< a worker begins with the monitor's
   int notify_descriptor = -1;
   bool left_root = false;
   posix::Turn showing;       ///< of `show_reload`
-  std::mutex pidfile_mutex;  ///< the pidfile may be removed while another thread becomes ready
+  std::mutex pidfile_mutex;  ///< one thread may remove the pidfile while another becomes ready
 
-  /// Every descriptor that a detaching daemon goes on to use, sorted.
+  /// The descriptors that a detaching daemon keeps open, sorted.
   std::vector<int> kept_descriptors(const Plan& plan, int status_fd) const;
 
-  /// Has this worker die with its monitor; the tie is lost with a change of user. \return 0 or an errno.
+  /// Makes this worker die with its monitor, until a change of user. Exits if the monitor is gone. Does
+  /// nothing in other processes. \return 0 or an errno.
   int tie_to_monitor() const noexcept;
 
-  /// Shows on the pidfile that the daemon is ready; the monitor does it for a worker. \return 0 or an errno.
+  /// Marks the pidfile ready. Does nothing in a worker: the monitor does it. \return 0 or an errno.
   int mark_ready() noexcept;
 
   /// Removes the pidfile, or empties it where that is not permitted. Further calls do nothing.
   void remove_pidfile() noexcept;
 
-  /// Shows others a reload: on the pidfile's board, or by the monitor. `latest` is asked for what to show,
-  /// when it is this thread's turn: so the last call shows the last state.
+  /// Shows a reload on the pidfile's lock board; a worker sends it to its monitor, which shows it. `latest`
+  /// returns the notice. It is called when this thread has its turn, so the last call shows the last state.
   template <class Latest>
   void show_reload(int (*show)(int, const ReloadNotice&) noexcept, Latest&& latest) noexcept {
     const posix::Turn::Scope turn(showing);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// A start, from top to bottom: what the caller does, where the daemon comes into being, what the daemon does.
+// A start: the code of the daemon, the fork, and last `start`, which the caller enters.
 
 #include <cstdlib>
 #include <optional>
@@ -23,11 +23,11 @@ namespace {
 
 using Impl = DaemonContext::Impl;
 
-// ---- The daemon: what is left to it when its steps (daemon_steps.cpp) are taken may allocate and throw.
+// ---- The daemon after its steps (daemon_steps.cpp). This code may allocate and throw.
 
 void set_user_variables(const Impl& impl) {
   if (impl.plan.options.user.empty()) return;
-  // Who has no name has none of these either, and not those of whoever started him.
+  // A uid without a name must not keep the starter's variables.
   const std::string& name = impl.plan.identity->name;
   ::setenv("HOME", name.empty() ? "/" : impl.plan.identity->home.c_str(), 1);
   for (const char* variable : {"USER", "LOGNAME"}) {
@@ -44,7 +44,7 @@ void set_environment(const Impl& impl) {
   set_user_variables(impl);
 }
 
-// The last step: from here on the context is open, and the way out is its end.
+// The last step. From here on the context is open, and every way out runs its end.
 void open_context(Impl& impl) {
   impl.owner_thread = std::this_thread::get_id();
   impl.exceptions_at_start = std::uncaught_exceptions();
@@ -55,7 +55,7 @@ void open_context(Impl& impl) {
   Surroundings::clear_environment();
 }
 
-// Of a later worker: nobody waits for it, but there is a log.
+// No caller waits for a respawned worker: its failure goes to the log.
 void report_failure(const Impl& impl, const FailedStep& failure, std::string_view text) noexcept {
   const std::error_code code(failure.error, std::generic_category());
   const std::string subject = impl.plan.subject_of(failure.step);
@@ -97,12 +97,12 @@ void be_daemon(Impl& impl, std::optional<Monitor>& monitor) noexcept {
   be_service(impl);
 }
 
-// ---- In between.
+// ---- The caller, up to the fork.
 
 [[noreturn]] void leave_caller(const Impl& impl, pid_t daemon) noexcept {
   try {
     if (impl.plan.options.on_launched) impl.plan.options.on_launched(daemon);
-  } catch (...) {  // the daemon runs, whatever the user's function makes of it
+  } catch (...) {  // dropped: the daemon runs already
     static_cast<void>(0);
   }
   if (impl.plan.options.on_launched) flush_streams();
@@ -134,11 +134,26 @@ void detach(Impl& impl, Ticker& ticker, posix::SignalBlock& blocked) {
   throw to_error(outcome, impl.plan.subject_of(outcome.step), impl.plan.options.ready_timeout);
 }
 
-// Puts back what a start in the foreground has changed, unless it succeeds.
+std::vector<std::string> copy_of_environment() {
+  std::vector<std::string> copy;
+  for (char** each = ::environ; each != nullptr && *each != nullptr; ++each) copy.emplace_back(*each);
+  return copy;
+}
+
+void put_back(const std::vector<std::string>& environment) noexcept {
+  ::clearenv();
+  for (const std::string& each : environment) {
+    const auto sign = each.find('=');
+    if (sign != std::string::npos) ::setenv(each.substr(0, sign).c_str(), each.c_str() + sign + 1, 1);
+  }
+}
+
+// Undoes what a start in the foreground has changed, unless the start succeeds.
 class Rollback {
  public:
-  explicit Rollback(Impl& impl) noexcept
+  explicit Rollback(Impl& impl)
       : impl_(impl),
+        environment_(copy_of_environment()),
         directory_(posix::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC)),
         umask_(posix::umask(impl.plan.options.umask)),
         dumpable_(posix::prctl(PR_GET_DUMPABLE, 0UL, 0UL, 0UL, 0UL)) {
@@ -147,11 +162,12 @@ class Rollback {
   ~Rollback() {
     if (succeeded_) return;
     close_lifetime();
-    impl_.resources.remove_pidfile();  // before a signal may end the process
+    put_back(environment_);
+    impl_.resources.remove_pidfile();  // before `uninstall` lets a signal end the process
     impl_.signals.uninstall();
     posix::umask(umask_);
     static_cast<void>(posix::setrlimit(RLIMIT_CORE, &core_));
-    // What is in its memory is not for the user that it has become.
+    // A process that has changed its user stays undumpable: the new user must not read its memory.
     const bool is_another = impl_.plan.identity && impl_.plan.identity->assumed;
     if (!is_another) posix::prctl(PR_SET_DUMPABLE, static_cast<unsigned long>(dumpable_), 0UL, 0UL, 0UL);
     if (impl_.resources.left_root) return;  // the former directory is a way out of the new root
@@ -164,6 +180,7 @@ class Rollback {
 
  private:
   Impl& impl_;
+  std::vector<std::string> environment_;
   UniqueFd directory_;
   mode_t umask_;
   int dumpable_;
@@ -205,7 +222,7 @@ void supervise_in_foreground(Impl& impl, Monitor& monitor, posix::SignalBlock& b
   rollback.success();
 }
 
-// The service's status there is the last that its operator sees.
+// The manager's status text is the last that an operator sees of a failed start.
 void tell_manager(const SdNotify& manager, const std::exception_ptr& error) noexcept {
   try {
     std::rethrow_exception(error);
@@ -216,7 +233,7 @@ void tell_manager(const SdNotify& manager, const std::exception_ptr& error) noex
   }
 }
 
-// With signals let through: a user database on the network may take its time.
+// Signals are not blocked yet: a user database on the network may take long to answer.
 void look_up_user_or_tell(Impl& impl) {
   try {
     look_up_user(impl);
@@ -243,14 +260,13 @@ std::unique_ptr<Impl> start(const void* context, DaemonOptions options) {
   look_up_user_or_tell(*impl);
   std::optional<Monitor> monitor;
   if (impl->plan.is_supervised()) monitor.emplace(impl->monitor_resources());
-  // Until everything that the start has made is used, or taken away again.
+  // Block signals until everything that the start has made is used, or removed again.
   posix::SignalBlock blocked;
   try {
-    create_directories(*impl);
-    prepare_restrictions(impl->plan.options);
-    open_stdio(*impl);
     Ticker ticker(impl->plan.options.on_wait);
     lock_pidfile(*impl, ticker, blocked.former());
+    prepare_restrictions(impl->plan.options);
+    open_stdio(*impl);
     if (impl->plan.detaches()) detach(*impl, ticker, blocked);
     else if (monitor) supervise_in_foreground(*impl, *monitor, blocked);
     else stay_in_foreground(*impl, blocked);

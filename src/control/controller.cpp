@@ -24,25 +24,25 @@ namespace fs = boost::filesystem;
 using posix::Clock;
 using std::chrono::milliseconds;
 
-// How long to sleep at most where the file system may tell of no changes.
+// The longest sleep with a file watch: some file systems report no changes.
 constexpr milliseconds notice_slice{100};
 
 bool is_hidden(int error) noexcept { return error == EACCES || error == EPERM; }
 
-// What the process itself knows; to open its pidfile would drop the locks.
+// The status of this process itself. Its own pidfile is not opened: closing it again would drop the locks.
 DaemonStatus status_of_self(Pidfile::Own own) noexcept {
   const pid_t pid = posix::getpid();
   return {own == Pidfile::Own::ready ? DaemonState::running : DaemonState::starting, pid,
           posix::start_time(pid)};
 }
 
-// Left behind by a daemon that could not remove it, just created, or just removed.
+// An empty pidfile is just created, just removed, or left behind by a daemon that could not remove it.
 bool is_empty(int fd) noexcept {
   struct stat file {};
   return posix::fstat(fd, &file) == 0 && (file.st_size == 0 || file.st_nlink == 0);
 }
 
-// Empty: the one that held the lock does so no longer.
+// Empty: `holder` no longer holds the lock.
 std::optional<DaemonStatus> status_of_holder(int fd, const posix::IdentityHolder& holder,
                                              std::error_code& error) noexcept {
   DaemonStatus status{posix::is_marked_ready(fd) ? DaemonState::running : DaemonState::starting, holder.pid};
@@ -82,7 +82,7 @@ std::optional<ReloadNotice> outcome_after(const Target& target, const ReloadNoti
   return notice;
 }
 
-// Waits for the daemon to touch its pidfile, or to end.
+// Waits until the daemon writes to its pidfile, or ends.
 void wait_for_change(const Target& target, const UniqueFd& watch, Clock::time_point deadline) noexcept {
   std::array<pollfd, 2> events{{{watch.get(), POLLIN, 0}, {target.end_fd(), POLLIN, 0}}};
   const auto slice = target.end_fd() == -1 || !watch ? blind_slice : notice_slice;
@@ -94,7 +94,7 @@ std::optional<ReloadNotice> await_outcome(const Target& target, const ReloadNoti
                                           const UniqueFd& watch, Clock::time_point deadline, Ticker& ticker,
                                           std::error_code& error) {
   for (;;) {
-    const bool ended = target.has_ended();  // before the look: its last word counts
+    const bool ended = target.has_ended();  // before `outcome_after`: a last outcome counts
     if (auto notice = outcome_after(target, before)) return notice;
     if (ended) error = std::make_error_code(std::errc::operation_canceled);
     else if (Clock::now() >= deadline) error = std::make_error_code(std::errc::timed_out);
@@ -106,7 +106,7 @@ std::optional<ReloadNotice> await_outcome(const Target& target, const ReloadNoti
 
 ReloadResult reload_target(const Target& target, const fs::path& pidfile, Timeout longest_wait,
                            Ticker& ticker, std::error_code& error) {
-  bool settled = false;  // the counts will do
+  bool settled = false;  // ignored: only the counts are used
   const auto before = read_reload_notice(target.file(), target.pid(), settled);
   if (!before) {
     const bool starts = !posix::is_marked_ready(target.file());
@@ -214,7 +214,7 @@ ReloadResult Controller::reload(Timeout longest_wait, std::error_code& error) co
         error = std::make_error_code(std::errc::resource_deadlock_would_occur);
       if (error) return {};
       ReloadResult result = reload_target(target, pidfile_, longest_wait, ticker, error);
-      // One that is just starting may not have come to offer it yet.
+      // A starting daemon may not have called `on_reload` yet.
       if (error != std::errc::resource_unavailable_try_again || Clock::now() >= deadline) return result;
       target.await_end(blind_slice, ticker);
     }

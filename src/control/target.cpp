@@ -20,7 +20,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds naming_slice{1};
 
-// How long the last steps of a process may take.
+// How long an ending process may keep its locks after it lost its files.
 constexpr milliseconds ending_patience{1000};
 
 bool can_be_daemon(pid_t holder, int pidfile) noexcept {
@@ -31,7 +31,7 @@ bool can_be_daemon(pid_t holder, int pidfile) noexcept {
 
 }  // namespace
 
-// A process that ends loses its files before it loses its locks.
+// Ask again until `ending_patience` is over: an ending process loses its files before its locks.
 HolderCheck check_holder(pid_t holder, int pidfile) noexcept {
   const auto deadline = posix::deadline_in(ending_patience);
   for (;;) {
@@ -77,7 +77,7 @@ void Target::identify(std::error_code& error) noexcept {
   } else {
     pid_ = holder.pid;
     process_ = posix::open_pidfd(pid_);
-    // It held the lock after the descriptor was made: that names it, and not a later process of its number.
+    // Check after `open_pidfd`: if the holder still has the lock, the pidfd can't name a later process.
     const HolderCheck verdict = check_holder(pid_, reader_.fd());
     if (verdict == HolderCheck::incredible) error = std::make_error_code(std::errc::bad_message);
     else if (verdict == HolderCheck::changed) error = std::make_error_code(std::errc::no_such_process);

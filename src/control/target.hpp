@@ -17,47 +17,49 @@ namespace daemonctx {
 enum class HolderCheck {
   credible,
   incredible,
-  changed,  ///< it holds the lock no longer
+  changed,  ///< the process no longer holds the lock
 };
 
-/// Whether a process that the kernel names as the holder of a pidfile's lock can be the daemon. Locks outlive
-/// a process whose open files another one shares, and then name whoever got its number; and a file of
-/// somebody else's can be one that is locked by others for reasons of their own. So the holder must have the
-/// file open, and where that is not root's, be a process of its owner. It held the lock before and after all
-/// that was seen.
+/// Whether a process that the kernel names as the holder of a pidfile's lock can be the daemon.
+///
+/// Locks outlive a process that shares its open files, and then name a later process with its pid. Others may
+/// lock another user's file for reasons of their own. So the holder must have the file open. Unless root owns
+/// the file, the holder's real user must own it. The holder held the lock before and after these checks.
+/// Waits up to 1 s for an ending process.
 HolderCheck check_holder(pid_t holder, int pidfile) noexcept;
 
-/// The daemon that held the identity lock of a pidfile at one moment. Nothing done through this reaches
-/// another process.
+/// The daemon that held the identity lock of a pidfile at one moment. No call of a member reaches another
+/// process.
 class Target {
  public:
-  /// How long a start may take until it has a pid, and a chance to offer a reload.
+  /// How long to wait until a starting daemon has a pid, and until it offers a reload.
   static constexpr std::chrono::milliseconds naming_patience{2000};
 
-  /// \param error `no_such_process`: none holds it; `not_supported`: it has no number in this pid namespace;
-  ///   `bad_message`: the one that holds it can't be the daemon (see `check_holder`);
-  ///   `resource_unavailable_try_again`: a start is under way and has no pid even after 2 s; or the system's.
+  /// \param error `no_such_process`: no process holds the lock; `not_supported`: the holder has no pid in
+  ///   this pid namespace; `bad_message`: the holder can't be the daemon (see `check_holder`);
+  ///   `resource_unavailable_try_again`: a start is under way and has no pid even after 2 s; or an error of
+  ///   the system.
   static Target find(const boost::filesystem::path& pidfile, Ticker& ticker, std::error_code& error) noexcept;
 
   pid_t pid() const noexcept { return pid_; }
 
-  /// True in the daemon itself: then there is no `file()`, since closing it would drop the locks.
+  /// True in the daemon itself. Then `file()` is -1, since closing it would drop the locks.
   bool is_self() const noexcept { return reader_.own() != Pidfile::Own::no; }
 
-  /// Also true in its worker: whoever waits there for what the daemon does, waits for itself.
+  /// True in the daemon and in its worker: a wait for the daemon there would be a wait for itself.
   bool is_own_service() const noexcept { return is_self() || Pidfile::is_left_to(pid_); }
 
-  /// The pidfile, to be read.
+  /// A descriptor of the pidfile, for reading.
   int file() const noexcept { return reader_.fd(); }
 
-  /// Readable when it has ended. -1 where the system has no such descriptor; then one has to ask.
+  /// A pidfd, readable once the daemon has ended. -1 where the system has none; then poll `has_ended`.
   int end_fd() const noexcept { return process_.get(); }
   bool has_ended() const noexcept;
 
-  /// \return 0 or an errno; ESRCH if it has ended.
+  /// Sends a signal. \return 0 or an errno; ESRCH if the daemon has ended.
   int send(int signal) const noexcept;
 
-  /// True if it ended in time.
+  /// Waits for the end of the daemon. \return whether it ended in time.
   bool await_end(Timeout longest, Ticker& ticker) const noexcept;
 
  private:
@@ -70,7 +72,7 @@ class Target {
   pid_t pid_ = 0;
 };
 
-/// How long to sleep at most where an end is no event for a stranger, for want of pidfds.
+/// The longest sleep where no descriptor reports an event, as without pidfds.
 inline constexpr std::chrono::milliseconds blind_slice{10};
 
 }  // namespace daemonctx

@@ -19,9 +19,9 @@ namespace {
 using posix::Clock;
 using std::chrono::milliseconds;
 
-// Long enough for cleanups, short enough for whoever has just pressed Ctrl-C.
+// Long enough for cleanups, short enough for a user who has just pressed Ctrl-C.
 constexpr milliseconds termination_grace{2000};
-// An end of file that is not followed by the process's end: it gave its descriptors up and lives on.
+// How long the daemon may live on after the end of file: it may have closed its descriptors only.
 constexpr milliseconds end_of_file_grace{1000};
 
 std::string describe_end(const std::optional<int>& status) {
@@ -63,7 +63,7 @@ StartOutcome StartInProgress::await(Timeout timeout, const sigset_t& mask, Ticke
   const Interruption interruption;
   await_intermediate();
   StartOutcome outcome;
-  UniqueFd daemon;  // its end is seen even where somebody else holds a copy of the pipe
+  UniqueFd daemon;  // shows the daemon's end even while another process holds a copy of the pipe
   // The daemon may be ready before the intermediate has written the pid; that record is in the pipe by now.
   while (!outcome.gone && (outcome.kind != StartOutcome::Kind::ready || outcome.daemon == 0)) {
     if (!daemon && outcome.daemon != 0) daemon = posix::open_pidfd(outcome.daemon);
@@ -86,7 +86,7 @@ StartOutcome StartInProgress::await(Timeout timeout, const sigset_t& mask, Ticke
   return outcome;
 }
 
-// As long as it runs it may start a daemon. It leaves the daemon's pid in the pipe.
+// Until it ends, the intermediate may start a daemon. It leaves the daemon's pid in the pipe.
 void StartInProgress::await_intermediate() const noexcept {
   siginfo_t info{};
   posix::retry([&] { return posix::waitid(P_PID, static_cast<id_t>(group_), &info, WEXITED | WNOWAIT); });
@@ -102,7 +102,7 @@ void StartInProgress::take_down(StartOutcome& outcome) noexcept {
     if (pid == -1) break;
     if (pid == outcome.daemon) outcome.status = status;
   }
-  reap_intermediate();  // not in the group if it could not create the session
+  reap_intermediate();  // not in the group if its setsid() failed
 }
 
 void StartInProgress::reap_intermediate() const noexcept {

@@ -15,7 +15,7 @@
 
 namespace daemonctx {
 
-/// How a start looks from the caller.
+/// The outcome of a start, as the caller sees it.
 struct StartOutcome {
   enum class Kind { ready, failed, ended, timed_out, interrupted };
 
@@ -24,9 +24,9 @@ struct StartOutcome {
   int error = 0;                   ///< of `failed`
   std::string text = {};           ///< of `failed`, may be empty
   int signal = 0;                  ///< of `interrupted`
-  bool gone = false;               ///< the end of file was seen: nobody is left to report anything
-  pid_t daemon = 0;                ///< 0: there was none, or it is not known
-  std::optional<int> status = {};  ///< how the daemon ended, as from waitpid(2), once `take_down` has seen it
+  bool gone = false;               ///< the end of file was seen: no process is left to report anything
+  pid_t daemon = 0;                ///< 0: there was no daemon, or its pid is not known
+  std::optional<int> status = {};  ///< of the daemon, as from waitpid(2), once `take_down` has seen its end
 };
 
 /// The caller's side of a start under way.
@@ -36,32 +36,31 @@ class StartInProgress {
       : group_(intermediate), status_(std::move(status)) {}
 
   /// Waits for readiness, or for the end of the attempt.
-  /// \param timeout zero: none.
-  /// \param mask the signals blocked while waiting. One of SIGINT, SIGTERM, SIGHUP and SIGQUIT that is
-  ///   neither blocked nor ignored ends the wait; it is raised again, for when the caller unblocks its
-  ///   signals.
-  /// \param ticker told while that lasts.
+  /// \param timeout `forever`: no limit.
+  /// \param mask the signals blocked while waiting. SIGINT, SIGTERM, SIGHUP and SIGQUIT end the wait, unless
+  ///   blocked or ignored. The signal is raised again, and acts once the caller unblocks its signals.
+  /// \param ticker ticks during the wait.
   StartOutcome await(Timeout timeout, const sigset_t& mask, Ticker& ticker);
 
-  /// Leaves no zombie behind for a process 1 that reaps none. After this `take_down` must not be called.
+  /// Reaps the intermediate, since not every process 1 reaps zombies. Do not call `take_down` afterwards.
   void reap_intermediate() const noexcept;
 
-  /// Ends whatever was started and is still there: SIGTERM, after a while SIGKILL, to the whole process
-  /// group. On return no process of it is left. Completes `outcome`.
+  /// Ends every started process that still lives: sends SIGTERM, and after a while SIGKILL, to the whole
+  /// process group. On return no process of the group is left. Completes `outcome`.
   void take_down(StartOutcome& outcome) noexcept;
 
  private:
   void await_intermediate() const noexcept;
   void await_end(pid_t daemon, std::chrono::milliseconds grace) const noexcept;
 
-  pid_t group_;  // the intermediate leads it; left unreaped, so that the number can't become another's
+  pid_t group_;  // led by the intermediate, which stays unreaped so that its pid can't be reused
   StatusReader status_;
 };
 
-/// Reads what was reported by a process that has ended, without waiting.
+/// Reads the last reports of a process that has ended, without waiting.
 void read_what_is_left(const StatusReader& status, StartOutcome& outcome);
 
-/// What the caller throws for it, after `take_down`.
+/// The error that the caller throws for `outcome`, after `take_down`.
 DaemonError to_error(const StartOutcome& outcome, const std::string& subject, Timeout timeout);
 
 }  // namespace daemonctx

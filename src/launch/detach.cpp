@@ -64,7 +64,7 @@ ParentScope::~ParentScope() {
   posix::prctl(PR_SET_CHILD_SUBREAPER, former_subreaper_);
 #endif
   posix::sigaction(SIGCHLD, &former_disposition_, nullptr);
-  static_cast<void>(::raise(SIGCHLD));  // a child of the caller's own may have ended unheard
+  static_cast<void>(::raise(SIGCHLD));  // another child of the caller may have ended unnoticed
 }
 
 }  // namespace daemonctx

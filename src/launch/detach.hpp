@@ -10,20 +10,20 @@ namespace daemonctx {
 
 /// Starts the intermediate, which creates a session, starts the daemon and ends.
 ///
-/// With vfork(2) the intermediate borrows the caller's memory, so that its page tables are copied once, for
-/// the daemon, and not twice. Nothing relies on that: `start_by_fork` does the same with a copy for each.
+/// With vfork(2) the intermediate borrows the caller's memory: page tables are copied once, for the daemon,
+/// and not twice. Nothing relies on vfork(2): `start_by_fork` does the same with a copy for each process.
 /// \pre all signals are blocked.
 /// \return in the caller the intermediate's pid, or -1 with errno; in the daemon 0.
 pid_t start_by_vfork(const StatusWriter& status) noexcept;
 pid_t start_by_fork(const StatusWriter& status) noexcept;
 
-/// The one of them that this build uses. With several threads it is always the second: fork handlers of other
-/// libraries (pthread_atfork(3)) run in the intermediate too, and may start threads in what they take for
-/// theirs.
+/// Calls the one that this build uses. With several threads this is always `start_by_fork`: fork handlers of
+/// other libraries (pthread_atfork(3)) run in the intermediate too. They may start threads there, taking the
+/// process for theirs.
 pid_t start_intermediate(const StatusWriter& status) noexcept;
 
-/// Within it the caller learns how its descendants end: orphans among them become its children, and SIGCHLD
-/// is neither ignored nor handled.
+/// While it lives, the caller learns how its descendants end: orphaned descendants become its children
+/// (PR_SET_CHILD_SUBREAPER), and SIGCHLD is neither ignored nor handled.
 /// \pre all signals are blocked.
 class ParentScope {
  public:
@@ -32,7 +32,7 @@ class ParentScope {
   ParentScope(const ParentScope&) = delete;
   ParentScope& operator=(const ParentScope&) = delete;
 
-  /// In the daemon nothing is put back: it inherited neither.
+  /// Call it in the daemon, to put nothing back: the daemon inherited neither.
   void keep() noexcept { restores_ = false; }
 
  private:

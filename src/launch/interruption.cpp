@@ -11,7 +11,7 @@ namespace {
 
 using process::interruption_note;
 
-// A child that was forked while the caller waits has the handler, but nobody who waits. One of vfork(2)
+// A child that was forked while the caller waits has the handler, but no thread that waits. A vfork(2) child
 // shares the note.
 void pass_to_default(int signal) noexcept {
   struct sigaction standard {};

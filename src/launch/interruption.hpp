@@ -9,10 +9,10 @@
 
 namespace daemonctx {
 
-/// While it lasts, SIGINT, SIGTERM, SIGHUP and SIGQUIT are noted instead of ending or diverting the caller,
-/// unless they are ignored. Afterwards the one that came last is raised. It may hit another thread than the
-/// one that waits, hence the descriptor. One at a time in a process. In a child that somebody forks meanwhile
-/// they have their effect.
+/// While it lives, SIGINT, SIGTERM, SIGHUP and SIGQUIT are noted instead of ending or diverting the caller,
+/// unless they are ignored. The destructor raises the signal that came last. `fd` is needed because a signal
+/// may hit another thread than the waiting one. One object at a time in a process. In a child that is forked
+/// meanwhile the signals have their default effect.
 class Interruption {
  public:
   Interruption() noexcept;
@@ -20,10 +20,10 @@ class Interruption {
   Interruption(const Interruption&) = delete;
   Interruption& operator=(const Interruption&) = delete;
 
-  /// 0: none has come.
+  /// The signal that came last; 0: none has come.
   int signal() const noexcept;
 
-  /// Readable when one has come.
+  /// Readable when a signal has come.
   int fd() const noexcept { return wake_.fd(); }
 
  private:

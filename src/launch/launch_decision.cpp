@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "launch/launch_decision.hpp"
 
-#include <charconv>
 #include <cstdlib>
 #include <posix/syscalls.hpp>
 
+#include "base/number.hpp"
 #include "daemonctx/error.hpp"
 
 namespace daemonctx {
@@ -27,7 +27,7 @@ LaunchDecision decide_by_surroundings(const Surroundings& surroundings) {
   return {LaunchMode::detached, "no service manager started this process"};
 }
 
-// As inetd gives it: one that was accepted or bound, and so has an address. The ends of a socketpair, which
+// inetd passes a socket that was accepted or bound, and so has an address. The ends of a socketpair(2), which
 // some programs give to their children in place of pipes, have none.
 bool is_socket_with_address(int fd) noexcept {
   sockaddr_storage address{};
@@ -59,11 +59,8 @@ void Surroundings::clear_environment() noexcept {
 
 Timeout Surroundings::watchdog_timeout() const noexcept {
   if (!watchdog_pid.empty() && watchdog_pid != std::to_string(pid)) return forever;
-  std::chrono::microseconds::rep timeout = 0;
-  const auto [end, error] =
-      std::from_chars(watchdog_usec.data(), watchdog_usec.data() + watchdog_usec.size(), timeout);
-  const bool is_number = error == std::errc() && end == watchdog_usec.data() + watchdog_usec.size();
-  return is_number && timeout > 0 ? std::chrono::microseconds(timeout) : Timeout(forever);
+  const auto timeout = to_number<std::chrono::microseconds::rep>(watchdog_usec).value_or(0);
+  return timeout > 0 ? std::chrono::microseconds(timeout) : Timeout(forever);
 }
 
 LaunchDecision decide_launch(DetachProcess wish, const Surroundings& surroundings) {

@@ -14,15 +14,15 @@
 namespace daemonctx {
 namespace {
 
-constexpr int killed_by = 128;  // plus the signal, as shells say it
+constexpr int killed_by = 128;  // plus the signal, as in shells
 
-// Who waits for the end of a pipe, or of a connection, of the service must not wait for this process.
+// A reader that waits for the end of the service's pipe or connection must not wait for this process.
 void close_all() noexcept {
   static_cast<void>(posix::close_fds_except({}));
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) posix::close(fd);
 }
 
-// The status to end with, once it is the service's turn.
+// The exit code for process 1, once the service has ended.
 std::optional<int> reap(pid_t service) noexcept {
   std::optional<int> result;
   int status = 0;
@@ -41,11 +41,11 @@ void hand_on(const siginfo_t& signal, pid_t service) noexcept {
 }
 
 [[noreturn]] void be_process_1(pid_t service) noexcept {
-  posix::reset_all_dispositions();  // children that are ignored have no status
+  posix::reset_all_dispositions();  // with SIGCHLD ignored, children leave no status
   close_all();
   sigset_t all;
   sigfillset(&all);
-  // The first look comes before the first signal: that is dropped with a disposition (POSIX, sigaction).
+  // Reap before the first signal: setting a disposition may drop a pending SIGCHLD (POSIX, sigaction).
   siginfo_t signal{};
   for (signal.si_signo = SIGCHLD;; posix::retry([&] { return posix::sigwaitinfo(&all, &signal); })) {
     if (signal.si_signo != SIGCHLD) hand_on(signal, service);

@@ -3,14 +3,14 @@
 
 namespace daemonctx {
 
-/// Makes two processes of process 1: this one goes on in the child, which has what the process was before,
-/// but for its number. Process 1 itself does what nobody else can: it reaps the orphans of its pid namespace,
-/// hands signals on that were sent to it, and ends with the status of the child (128 + n if a signal ended
-/// that).
+/// Forks process 1 and returns in the child only. The child has all that the process had before, except its
+/// pid. Process 1 itself does what no other process can. It reaps the orphans of its pid namespace, hands on
+/// signals that were sent to it, and ends with the exit code of the child (128 + n if signal n ended the
+/// child).
 ///
-/// In one process the statuses of orphans could not be told from those of the service's own children, and
-/// process 1 has no default actions for signals (pid_namespaces(7)). Signals of the terminal reach the child
-/// by themselves: they go to the whole process group.
+/// A single process could not tell the statuses of orphans from those of the service's own children. Also,
+/// process 1 has no default actions for signals (pid_namespaces(7)). Signals of the terminal are not handed
+/// on: they go to the whole process group, and so reach the child.
 /// \pre one thread.
 /// \throws DaemonError (`start_daemon`)
 void leave_process_1();

@@ -14,12 +14,12 @@
 
 namespace daemonctx {
 
-/// What travels through the status pipe from intermediate and daemon to the caller. A record and its text are
+/// A message through the status pipe, from intermediate or daemon to the caller. A record and its text are
 /// written at once and fit in PIPE_BUF, so that two writers never mix.
 struct StatusRecord {
   enum class Kind : std::uint32_t {
     pid,      ///< from the intermediate: the daemon has this pid
-    ready,    ///< from the daemon, the last one
+    ready,    ///< from the daemon: its last record
     failure,  ///< from either: this step failed, or the service did
   };
 
@@ -32,8 +32,8 @@ struct StatusRecord {
 
 inline constexpr std::size_t longest_status_text = PIPE_BUF - sizeof(StatusRecord);
 
-/// The writing end. It closes on exec and in forked children, so that the caller sees the end of file
-/// when intermediate and daemon are gone.
+/// The writing end. The descriptor closes on exec and in forked children, so that the caller sees the end of
+/// file when intermediate and daemon are gone.
 class StatusWriter {
  public:
   StatusWriter() noexcept = default;
@@ -58,7 +58,7 @@ class StatusReader {
  public:
   explicit StatusReader(UniqueFd fd) noexcept : fd_(std::move(fd)) {}
 
-  /// Waits for a record. False at the end of file; an incomplete record counts as that.
+  /// Waits for a record. False at the end of file, or if the record is incomplete.
   bool receive(StatusRecord& record, std::string& text) const;
 
   int fd() const noexcept { return fd_.get(); }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "manager/listen_fds.hpp"
 
-#include <charconv>
 #include <posix/syscalls.hpp>
-#include <sstream>
 #include <stdexcept>
+#include <string_view>
+
+#include "base/number.hpp"
 
 namespace daemonctx {
 namespace {
@@ -13,11 +14,8 @@ constexpr int first_descriptor = 3;
 constexpr int most_descriptors = 65536;
 
 int to_count(const std::string& text) {
-  int count = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-  if (error == std::errc() && end == text.data() + text.size() && count >= 0 && count <= most_descriptors) {
-    return count;
-  }
+  const auto count = to_number<int>(text);
+  if (count && *count >= 0 && *count <= most_descriptors) return *count;
   throw std::runtime_error("LISTEN_FDS is \"" + text + "\", which is no number of descriptors");
 }
 
@@ -25,16 +23,15 @@ int to_count(const std::string& text) {
 
 std::vector<ListenDescriptor> take_over_descriptors(const std::string& count, const std::string& names) {
   std::vector<ListenDescriptor> taken;
-  std::istringstream rest(names);
+  std::string_view rest = names;
   const int end = first_descriptor + to_count(count);
   for (int fd = first_descriptor; fd < end; ++fd) {
-    std::string name;
-    if (!std::getline(rest, name, ':') || name.empty()) name = "unknown";
+    const std::string_view name = take_word(rest, ':');
     if (posix::fcntl(fd, F_SETFD, FD_CLOEXEC) == -1) {
       throw std::runtime_error("LISTEN_FDS is " + count + ", but descriptor " + std::to_string(fd) +
                                " is not open");
     }
-    taken.push_back({name, fd});
+    taken.push_back({name.empty() ? "unknown" : std::string(name), fd});
   }
   return taken;
 }

@@ -8,10 +8,10 @@
 
 namespace daemonctx {
 
-/// Takes over the descriptors that a manager passed, as sd_listen_fds(3) describes: from 3 on. They become
-/// close-on-exec.
+/// Takes over the descriptors from 3 on that a service manager passed, as sd_listen_fds(3) describes. Makes
+/// them close-on-exec.
 /// \param count, names $LISTEN_FDS and $LISTEN_FDNAMES.
-/// \throws std::runtime_error where they don't tell the truth.
+/// \throws std::runtime_error if `count` is no number of descriptors, or a descriptor is not open.
 std::vector<ListenDescriptor> take_over_descriptors(const std::string& count, const std::string& names);
 
 }  // namespace daemonctx

@@ -19,8 +19,7 @@ using posix::Clock;
 
 constexpr std::size_t longest_message = 1024;
 
-// A message of one line, without allocation: what does not fit is cut, and what would begin another line is a
-// blank.
+// A message without allocation. Text that does not fit is cut. `add_line` turns line breaks into blanks.
 class Message {
  public:
   explicit Message(std::string_view text) noexcept { add(text); }
@@ -64,7 +63,7 @@ std::string SdNotify::open(const std::string& socket) {
   if (socket[0] == '@') address_.sun_path[0] = '\0';
   size_ = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + socket.size());
   reaches_manager_ = true;
-  // Connected now: its path may be out of reach in another root directory.
+  // Connect now: after chroot(2) the path may be out of reach.
   UniqueFd made(posix::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!made) return wrong + posix::last_error().message();
   UniqueFd moved(posix::fcntl(made.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
@@ -124,7 +123,7 @@ int SdNotify::barrier(Timeout longest, std::string_view message) const noexcept 
   const UniqueFd reader(ends[0]);
   UniqueFd writer(ends[1]);
   if (const int error = send(message, writer.get())) return error;
-  writer.reset();  // the manager has the other copy, and closes it when it has come so far
+  writer.reset();  // the manager closes its copy when it has handled the message
   const auto deadline = posix::deadline_in(longest);
   pollfd closed{reader.get(), POLLIN, 0};
   int events = 0;
@@ -169,7 +168,7 @@ int SdNotify::send(std::string_view message, int fd) const noexcept {
     return posix::retry([&] { return posix::sendmsg(socket_.get(), &datagram, flags_); });
   };
   if (attempt() != -1) return 0;
-  // Not connected, or to a manager that has begun anew since.
+  // The socket is not connected, or its manager was restarted since: send to the address.
   if (errno != ECONNREFUSED && errno != ENOTCONN && errno != EDESTADDRREQ) return errno;
   if (size_ == 0) return errno;
   datagram.msg_name = const_cast<sockaddr_un*>(&address_);

@@ -16,29 +16,28 @@
 
 namespace daemonctx {
 
-/// Speaks to the service manager as sd_notify(3) describes: datagrams to the socket in $NOTIFY_SOCKET.
-/// Without that variable nothing happens; a manager that can't be reached is no error. Thread-safe once
-/// opened.
+/// Sends datagrams to the service manager's socket, $NOTIFY_SOCKET, as sd_notify(3) describes. Without that
+/// variable nothing happens. An unreachable manager is no error. Thread-safe once opened.
 class SdNotify {
  public:
-  /// \param socket $NOTIFY_SOCKET. \return empty, or why nothing can be sent there.
+  /// \param socket $NOTIFY_SOCKET. \return empty, or the reason why nothing can be sent there.
   std::string open(const std::string& socket);
 
-  /// Speaks to a monitor from now on, through its end of a connection, and waits for it.
+  /// From now on sends to a monitor through `connection`, and waits until the monitor takes a message.
   void adopt(UniqueFd connection) noexcept;
 
-  /// Whether there is a service manager, behind a monitor perhaps.
+  /// Whether there is a service manager, directly or behind a monitor.
   bool reaches_manager() const noexcept { return reaches_manager_; }
 
-  /// From now on what a peer does not take at once is dropped.
+  /// From now on drops a message that the peer does not take at once.
   void never_wait() noexcept { flags_ |= MSG_DONTWAIT; }
 
-  /// From now on `ping_if_due` has something to do.
+  /// Sets the watchdog timeout. From now on `ping_if_due` sends pings.
   void watch(Timeout timeout) noexcept;
 
   bool is_open() const noexcept { return static_cast<bool>(socket_); }
 
-  /// To be kept by a daemon; -1: none.
+  /// The descriptor, which a daemon must keep open; -1: none.
   int fd() const noexcept { return socket_.get(); }
 
   /// READY=1, with MAINPID=`main_pid` unless that is 0.
@@ -61,20 +60,20 @@ class SdNotify {
   int store(std::string_view name, int fd) const noexcept;
   int remove_stored(std::string_view name) const noexcept;
 
-  /// BARRIER=1: waits until the manager has read all that was sent before; or, with another message, until
-  /// that is done.
-  /// \return 0 or an errno; ETIMEDOUT; ENOTCONN without a manager.
+  /// Waits until the manager has read all earlier messages (BARRIER=1), or has done what another `message`
+  /// asks for.
+  /// \return 0 or an errno: ETIMEDOUT after `longest`, ENOTCONN without a manager.
   int barrier(Timeout longest, std::string_view message = "BARRIER=1") const noexcept;
 
   /// WATCHDOG=1.
   void ping() noexcept;
   void ping_if_due() noexcept;
 
-  /// Half of the timeout after the last ping; the clock's end without a watchdog.
+  /// Half of the timeout after the last ping; `time_point::max()` without a watchdog.
   std::chrono::steady_clock::time_point next_ping() const noexcept;
   Timeout watchdog_timeout() const noexcept { return timeout_; }
 
-  /// One datagram, with a descriptor unless that is -1. \return 0 or an errno.
+  /// Sends one datagram, with `fd` unless that is -1. \return 0 or an errno.
   int send(std::string_view message, int fd = -1) const noexcept;
 
  private:

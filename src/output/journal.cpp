@@ -13,7 +13,7 @@
 
 namespace daemonctx {
 
-// The protocol of journald's stream: a few lines about the lines that follow.
+// journald's stream protocol begins with seven lines about the lines that follow.
 UniqueFd open_journal(const std::string& identifier) {
   constexpr std::string_view path = "/run/systemd/journal/stdout";
   UniqueFd fd = posix::connect_to(path, SOCK_STREAM);

@@ -7,8 +7,8 @@
 
 namespace daemonctx {
 
-/// A stream to the systemd journal: each line that is written to it is an entry of this name, with the
-/// priority of its `<N>` prefix, or `info`.
+/// Opens a stream to the systemd journal. Each line written to it becomes an entry named `identifier`, with
+/// the priority of its `<N>` prefix, or `info`.
 /// \throws DaemonError (`open_stdio`)
 UniqueFd open_journal(const std::string& identifier);
 

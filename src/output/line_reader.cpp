@@ -49,7 +49,7 @@ std::size_t LineReader::read_more() noexcept {
   char* const to = text_.data() + end_;
   const auto size = posix::retry(
       [&] { return reader_ ? posix::read(reader(), to, room) : posix::pread(writer(), to, room, place_); });
-  if (!reader_ && size == 0 && room > 0 && place_ > 0) {  // all is read
+  if (!reader_ && size == 0 && room > 0 && place_ > 0) {  // all lines are read
     static_cast<void>(posix::ftruncate(writer(), 0));
     place_ = 0;
   }

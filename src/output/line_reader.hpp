@@ -11,7 +11,7 @@
 
 namespace daemonctx {
 
-/// Something that is printed into, and read a line at a time. Reentrant.
+/// A pipe or a file in memory that a process prints into, and that is read line by line. Reentrant.
 class LineReader {
  public:
   static constexpr std::size_t longest_line = 8192;
@@ -21,34 +21,34 @@ class LineReader {
     bool begins_line;
   };
 
-  /// A pipe: for other processes, which wait for the reader. Descriptors are close-on-exec. \throws
-  /// std::system_error
+  /// Makes a pipe. Other processes print into it and wait for the reader. Descriptors are close-on-exec.
+  /// \throws std::system_error
   static LineReader pipe();
 
-  /// A file in memory: for the reader's own process, which could not wait for itself. \throws
-  /// std::system_error
+  /// Makes a file in memory. The reader's own process prints into it, because it cannot wait for itself.
+  /// \throws std::system_error
   static LineReader memory();
 
-  /// What is to be printed into.
+  /// The descriptor to print into.
   int writer() const noexcept { return writer_.get(); }
 
-  /// For poll(2). -1: it has no events.
+  /// The descriptor for poll(2). -1 for a file in memory, which has no events.
   int reader() const noexcept { return reader_.get(); }
 
   void close() noexcept;
 
-  /// In a forked process that prints: only the writer stays open, and waits, whatever the last one has made
-  /// of it.
+  /// Called in a forked process that prints. Keeps only the writer open, and makes it blocking: an earlier
+  /// process may have set O_NONBLOCK.
   void leave_to_writer() noexcept;
 
-  /// How much there is to be read.
+  /// The number of bytes that can be read.
   std::size_t waiting() const noexcept;
 
-  /// Reads as much as there is, and room for it. Never waits.
+  /// Reads the available bytes, as far as there is room. Never waits. \return the number of bytes.
   std::size_t read_more() noexcept;
 
-  /// The next line, without its end, of what has been read; or a piece of one that is too long.
-  /// \param also_rest what has no end yet, too.
+  /// Returns the next line that was read, without its newline, or a piece of a line that is too long.
+  /// \param also_rest true: also returns a last line that has no newline yet.
   std::optional<Piece> next(bool also_rest) noexcept;
 
  private:
@@ -57,7 +57,7 @@ class LineReader {
 
   UniqueFd reader_;
   UniqueFd writer_;
-  off_t place_ = 0;  // in memory
+  off_t place_ = 0;  // read offset in the file in memory
   std::array<char, longest_line> text_{};
   std::size_t begin_ = 0;
   std::size_t end_ = 0;

@@ -16,8 +16,9 @@ DaemonError unsafe(const fs::path& path, const std::string& why) {
           "cannot use the file \"" + path.string() + "\": " + why};
 }
 
-// The same by a hard link, where nobody else can put one it may be a backup's; or by a file or a FIFO of his
-// own. The monitor would wait for ever for who does not read a FIFO.
+// Refuses a file, FIFO or hard link of another user that would divert the output. A hard link where nobody
+// else can make one is accepted: it may be a backup's. A FIFO that its owner does not read would block the
+// monitor for ever.
 void check_origin(const posix::DirectoryEntry& found, const fs::path& path, const UniqueFd& fd,
                   std::optional<uid_t> user, bool writes) {
   struct stat file {};
@@ -36,13 +37,13 @@ void check_origin(const posix::DirectoryEntry& found, const fs::path& path, cons
     throw unsafe(path, "it is a FIFO of " + whose);
   }
   if (file.st_nlink < 2 || (posix::is_guarded(directory) && (directory.st_mode & S_IWOTH) == 0)) return;
-  if (!is_trusted && file.st_uid == directory.st_uid) return;  // his own, in his own folder
+  if (!is_trusted && file.st_uid == directory.st_uid) return;  // the user's own file and directory
   throw unsafe(path, "it has more than one link, and others could have made them");
 }
 
-// A new file gets exactly the mode that was asked for; an existing one keeps its own.
+// A new file gets exactly `mode`; an existing file keeps its own.
 UniqueFd open_or_create(const posix::DirectoryEntry& entry, int flags, mode_t mode) {
-  constexpr int most_attempts = 10;  // somebody else may create or remove it in between
+  constexpr int most_attempts = 10;  // another process may create or remove the file in between
   const int directory = entry.directory.get();
   const char* const name = entry.name.data();
   UniqueFd fd;
@@ -60,7 +61,7 @@ UniqueFd open_or_create(const posix::DirectoryEntry& entry, int flags, mode_t mo
 
 DaemonError cannot_open(const std::string& name) { return {Step::open_stdio, posix::last_error(), name}; }
 
-// In its place a broken root directory may have a file, which would be filled and read. With errno.
+// A broken root directory may have a file in place of /dev/null, which would be filled and read. Sets errno.
 bool is_device(int fd) noexcept {
   struct stat found {};
   if (posix::fstat(fd, &found) == -1) return false;
@@ -80,7 +81,7 @@ UniqueFd copy_of(int given) {
   return fd;
 }
 
-// Another user's link would have a privileged start write into what he may not.
+// Refuses another user's link: a privileged start would write into a file that this user may not write to.
 posix::DirectoryEntry find_target(const fs::path& path) {
   posix::DirectoryEntry entry;
   const int error = posix::find_entry(path.c_str(), posix::LastComponent::follow, entry);
@@ -94,7 +95,7 @@ posix::DirectoryEntry find_target(const fs::path& path) {
 
 UniqueFd open_file(const StdioTarget& target, int stream, const posix::DirectoryEntry& entry,
                    std::optional<uid_t> user) {
-  // O_NONBLOCK only while opening: a FIFO that nobody reads is refused instead of waited for.
+  // Set O_NONBLOCK only for the open: a FIFO that nobody reads is then refused instead of waited for.
   constexpr int common = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW;
   const int flags = stream == STDIN_FILENO ? O_RDONLY : O_WRONLY | O_APPEND;
   const fs::path& path = target.path();
@@ -112,7 +113,7 @@ UniqueFd open_file(const StdioTarget& target, int stream, const posix::Directory
   return fd;
 }
 
-// A worker that may rename both could call the pidfile by the log's name.
+// Refuses the pidfile: a worker that may rename both files could give the pidfile the log's name.
 UniqueFd open_beside(int pidfile, const StdioTarget& target, int stream, const posix::DirectoryEntry& entry,
                      std::optional<uid_t> user) {
   const auto is_pidfile = [pidfile](const struct stat& found) {
@@ -126,7 +127,7 @@ UniqueFd open_beside(int pidfile, const StdioTarget& target, int stream, const p
   if (is_there && is_pidfile(found)) throw unsafe(target.path(), "it is the pidfile");
   UniqueFd fd = open_file(target, stream, entry, user);
   if (posix::fstat(fd.get(), &found) == 0 && !is_pidfile(found)) return fd;
-  static_cast<void>(fd.release());  // to close it would drop the locks
+  static_cast<void>(fd.release());  // closing it would drop the pidfile's locks
   throw unsafe(target.path(), "it is the pidfile");
 }
 

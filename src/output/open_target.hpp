@@ -13,29 +13,29 @@
 
 namespace daemonctx {
 
-/// Opens what a standard stream is to lead to. A file that others could have put in its place is refused. All
-/// throw DaemonError (`open_stdio`).
+/// Functions that open the target of a standard stream. They refuse a file that others could have put in its
+/// place, and throw DaemonError (`open_stdio`).
 
-/// With the system's last error.
+/// The error (`open_stdio`) for `name`, with the current errno.
 DaemonError cannot_open(const std::string& name);
 
-/// Whether it is a character device. False with errno.
+/// Whether `fd` is a character device. If false, errno is set.
 bool is_device(int fd) noexcept;
 
 UniqueFd open_null_device();
 
-/// A copy of a descriptor, beyond the standard ones.
+/// Copies a descriptor to a number above 2. The copy is close-on-exec.
 UniqueFd copy_of(int given);
 
-/// The directory and the last name of a path, walked name by name.
+/// Walks a path name by name and returns its directory and last name.
 posix::DirectoryEntry find_target(const boost::filesystem::path& path);
 
-/// \param user whom the daemon becomes: he too may own a log where others may write.
+/// \param user the user that the daemon becomes. This user may own a log where others may write.
 UniqueFd open_file(const StdioTarget& target, int stream, const posix::DirectoryEntry& entry,
                    std::optional<uid_t> user);
 
-/// The same for a file that must not be the process's own pidfile: that is refused, and never closed.
-/// \param pidfile the descriptor of it, or -1.
+/// As `open_file`, but refuses the process's own pidfile, and never closes it.
+/// \param pidfile the descriptor of the pidfile, or -1.
 UniqueFd open_beside(int pidfile, const StdioTarget& target, int stream, const posix::DirectoryEntry& entry,
                      std::optional<uid_t> user);
 

@@ -40,7 +40,7 @@ bool same_target(const StdioTarget& one, const StdioTarget& other) {
 void fill_standard_descriptors() {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
     if (posix::fcntl(fd, F_GETFD) != -1) continue;
-    // The lowest free number is `fd`. It stays open, also for the programs started later.
+    // open(2) returns the lowest free number, `fd`. It stays open in programs that are started later.
     // NOLINTNEXTLINE(android-cloexec-open)
     if (posix::retry([] { return posix::open("/dev/null", O_RDWR | O_NOCTTY); }) == -1 || !is_device(fd)) {
       throw DaemonError(Step::fill_standard_descriptors, posix::last_error(), "/dev/null");
@@ -120,7 +120,7 @@ bool Redirection::leads_to(int fd) const noexcept {
 int Redirection::redirect(int stream) noexcept {
   const int source = sources_.at(stream);
   if (source == -1) return 0;
-  // What can't be emptied is a device or a pipe.
+  // EINVAL is no error: a device or a pipe cannot be emptied.
   if (truncates_.at(stream) && posix::ftruncate(source, 0) == -1 && errno != EINVAL) return errno;
   return posix::error_of(posix::retry([&] { return posix::dup2(source, stream); }));
 }
@@ -134,7 +134,7 @@ int Redirection::redirect_output() noexcept {
   return 0;
 }
 
-// What a later worker would not inherit with descriptors 0 to 2 is kept.
+// Keeps the pumps' worker ends: a later worker does not inherit them with descriptors 0 to 2.
 int Redirection::follow() noexcept {
   truncates_ = {};
   for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {

@@ -5,10 +5,8 @@
 
 #include <algorithm>
 #include <ctime>
-#include <iomanip>
 #include <locale>
 #include <optional>
-#include <sstream>
 #include <system_error>
 
 #include "posix/retry.hpp"
@@ -21,18 +19,19 @@ using posix::Clock;
 
 constexpr std::chrono::milliseconds attempt_interval{50};
 
-// As syslog(3) writes it, in every locale.
+// The time as syslog(3) writes it, in every locale.
 std::string time_stamp() {
   const std::time_t now = std::time(nullptr);
   std::tm local{};
   ::localtime_r(&now, &local);
-  std::ostringstream text;
-  text.imbue(std::locale::classic());
-  text << std::put_time(&local, "%b %e %H:%M:%S");
-  return text.str();
+  constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
+  std::array<char, 32> text{};
+  const auto size = std::strftime(text.data(), text.size(), " %e %H:%M:%S", &local);
+  return std::string(months.substr(static_cast<std::size_t>(local.tm_mon) * 3, 3)) +
+         std::string(text.data(), size);
 }
 
-// What a line says of itself, sd-daemon(3): "<3>disk full".
+// The priority that a line states, as in sd-daemon(3): "<3>disk full".
 std::optional<int> stated_priority(std::string_view line) noexcept {
   if (line.size() < 3 || line[0] != '<' || line[1] < '0' || line[1] > '7' || line[2] != '>') return {};
   return line[1] - '0';
@@ -46,7 +45,7 @@ SyslogForwarder::SyslogForwarder(std::string identifier, int facility, std::stri
       path_(std::move(path)),
       socket_(posix::connect_to(path_, SOCK_DGRAM)),
       worker_{LineReader::pipe(), LOG_INFO},
-      monitor_{LineReader::memory(), LOG_ERR} {  // which speaks of crashes
+      monitor_{LineReader::memory(), LOG_ERR} {  // the monitor's lines are about crashes
   if (!socket_) throw std::system_error(posix::last_error());
 }
 
@@ -80,7 +79,7 @@ void SyslogForwarder::finish(pid_t worker, Clock::time_point limit) {
   drain(monitor_, posix::getpid(), limit);
 }
 
-// False: it can't go on now.
+// Returns false if a record cannot be sent now.
 bool SyslogForwarder::pass(Source& source, pid_t author) {
   source.lines.read_more();
   while (take(source, author, false)) {
@@ -89,7 +88,7 @@ bool SyslogForwarder::pass(Source& source, pid_t author) {
   return true;
 }
 
-// What is there now: the worker's own children may go on printing.
+// Sends only the lines that are there now: the worker's children may go on printing.
 void SyslogForwarder::drain(Source& source, pid_t author, Clock::time_point limit) {
   const auto pass_on = [&](bool also_rest) {
     while (take(source, author, also_rest)) {
@@ -105,7 +104,7 @@ void SyslogForwarder::drain(Source& source, pid_t author, Clock::time_point limi
   pass_on(true);
 }
 
-// False: there is no line. An empty one is none for syslog.
+// Returns false if there is no line. Skips empty lines, which are none for syslog.
 bool SyslogForwarder::take(Source& source, pid_t author, bool also_rest) {
   while (auto piece = source.lines.next(also_rest)) {
     const auto stated = piece->begins_line ? stated_priority(piece->text) : std::nullopt;
@@ -124,11 +123,11 @@ std::string SyslogForwarder::record(int priority, pid_t author, std::string_view
   result += ": ";
   const auto begin = static_cast<std::ptrdiff_t>(result.size());
   result += text;
-  std::replace(result.begin() + begin, result.end(), '\0', ' ');  // many take it for the record's end
+  std::replace(result.begin() + begin, result.end(), '\0', ' ');  // many syslog services end a record there
   return result;
 }
 
-// False: it is to be tried again. True: there is nothing pending any more.
+// Returns false if the record must be tried again, and true if nothing is pending any more.
 bool SyslogForwarder::deliver(Clock::time_point limit) {
   if (!is_blocked()) return true;
   if (const int error = send_pending()) {
@@ -138,7 +137,7 @@ bool SyslogForwarder::deliver(Clock::time_point limit) {
     next_attempt_ = now + attempt_interval;
     if (now < std::min(give_up_at_, limit)) return false;
     ++lost_;
-    socket_.reset();  // another may be there by now, and this one hang
+    socket_.reset();  // this service may hang, and another be there by now
   } else {
     give_up_at_ = Clock::time_point::max();
   }
@@ -163,7 +162,7 @@ int SyslogForwarder::send(const std::string& record) noexcept {
   };
   const int error = attempt();
   if (error == 0 || error == EAGAIN || error == ENOBUFS) return error;
-  // The service has begun anew since.
+  // The syslog service may have been restarted: connect again.
   socket_ = posix::connect_to(path_, SOCK_DGRAM);
   return socket_ ? attempt() : errno;
 }

@@ -13,11 +13,11 @@
 
 namespace daemonctx {
 
-/// Brings what a service prints to the local syslog service, line by line. Workers print into a pipe. The
-/// monitor, which reads that, prints into memory: it would otherwise wait for itself.
+/// Passes the output of a service to the local syslog service, line by line. Workers print into a pipe, which
+/// the monitor reads. The monitor itself prints into memory: with a pipe it would wait for itself.
 ///
-/// A syslog service that is slow is waited for, in the end by the worker. What one that is gone or hangs does
-/// not take within `patience` is counted as lost, so that the service goes on without its log.
+/// A slow syslog service is waited for, in the end by the worker. If the syslog service is gone or hangs, a
+/// line that it does not take within `patience` counts as lost. The service then goes on without its log.
 class SyslogForwarder {
  public:
   using Clock = posix::Clock;
@@ -26,38 +26,38 @@ class SyslogForwarder {
 
   /// \param facility as for openlog(3).
   /// \throws std::system_error
-  /// \note Runs in the caller: what can't be reached, fails there.
+  /// \note Runs in the caller, so that an unreachable syslog service fails there.
   SyslogForwarder(std::string identifier, int facility, std::string path = "/dev/log");
 
-  /// What is to become descriptor 1 or 2.
+  /// The descriptors that become 1 or 2, in the worker and in the monitor.
   int worker_end() const noexcept { return worker_.lines.writer(); }
   int monitor_end() const noexcept { return monitor_.lines.writer(); }
 
-  /// In a worker that was just forked: nothing but its own end stays open.
+  /// Called in a worker that was just forked. Keeps only `worker_end` open.
   void leave_to_worker() noexcept;
 
   void append_descriptors(std::vector<int>& to) const;
 
-  /// For poll(2), after `pump`: what there is to wait for, and until when.
+  /// The events for poll(2) after `pump`, and the time until which to wait for them.
   void append_events(std::vector<pollfd>& to) const;
   Clock::time_point next_attempt() const noexcept;
 
-  /// Whether the worker may have to wait.
+  /// Whether a record is pending, so that the worker may have to wait.
   bool is_blocked() const noexcept { return !pending_.empty(); }
 
-  /// Passes on what there is. Never waits.
-  /// \param worker the process that the lines are said to be of. 0: none is named.
+  /// Sends the lines that are there. Never waits.
+  /// \param worker the pid that the worker's records name. 0: they name none.
   void pump(pid_t worker);
 
-  /// The same after the worker's end, also with a line that has none. Waits for the syslog service, but not
-  /// beyond `limit`.
+  /// Sends all that is there after the worker's end, also a last line without a newline. Waits for the syslog
+  /// service, but not beyond `limit`.
   void finish(pid_t worker, Clock::time_point limit);
 
  private:
   struct Source {
     LineReader lines;
     int usual_priority;
-    int priority = 0;  // of the line under way
+    int priority = 0;  // of the current line
   };
 
   bool pass(Source& source, pid_t author);
@@ -77,7 +77,7 @@ class SyslogForwarder {
   Source monitor_;
 
   std::string pending_;   // a record that is not sent yet
-  bool is_full_ = false;  // that is why
+  bool is_full_ = false;  // `pending_` waits because of EAGAIN
   Clock::time_point next_attempt_;
   Clock::time_point give_up_at_ = Clock::time_point::max();
   unsigned long lost_ = 0;

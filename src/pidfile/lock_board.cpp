@@ -10,7 +10,7 @@
 namespace daemonctx::posix {
 namespace {
 
-// What a lock can lie on is cut into places. In the first lie the pidfile's own bytes.
+// The range of off_t is cut into places. Place 0 holds the pidfile's own bytes.
 static_assert(sizeof(off_t) == 8, "a place is wider than a 32-bit offset");
 constexpr off_t place_size = off_t{1} << 57;
 constexpr off_t first_number_place = 1;
@@ -31,12 +31,12 @@ struct flock range(short type, off_t begin, off_t end) noexcept {
 }
 
 int set(int fd, short type, off_t begin, off_t end) noexcept {
-  if (begin == end) return 0;  // a length of zero would mean: to the end of all places
+  if (begin == end) return 0;  // l_len 0 would reach to the end of all places
   struct flock lock = range(type, begin, end);
   return error_of(posix::fcntl(fd, F_SETLK, &lock));
 }
 
-// How many strangers' locks are looked past, each on both sides.
+// At most this many locks of strangers are skipped. Each leaves a stretch on both sides to search.
 constexpr std::size_t most_strangers = 8;
 
 struct Stretch {
@@ -44,7 +44,7 @@ struct Stretch {
   off_t end;
 };
 
-// The system tells only one lock of those in the way: if it is a stranger's, the author's may lie on either
+// F_GETLK reports only one of the conflicting locks. If a stranger holds it, the author's may lie on either
 // side.
 std::optional<std::uint64_t> value_at(int fd, pid_t author, off_t place) noexcept {
   const off_t begin = place * place_size;
@@ -52,7 +52,7 @@ std::optional<std::uint64_t> value_at(int fd, pid_t author, off_t place) noexcep
   std::size_t count = 1;
   for (std::size_t asked = 0; count > 0 && asked < most_strangers; ++asked) {
     const Stretch stretch = left.at(--count);
-    // Only a write lock stands in a reader's way, and only who may write the file can have one.
+    // Only a write lock conflicts with F_RDLCK, and a write lock needs write permission on the file.
     struct flock lock = range(F_RDLCK, stretch.begin, stretch.end);
     if (posix::fcntl(fd, F_GETLK, &lock) == -1 || lock.l_type == F_UNLCK) continue;
     if (lock.l_pid == author) return static_cast<std::uint64_t>(lock.l_start - begin);
@@ -74,10 +74,10 @@ std::uint64_t pack(std::string_view bytes) noexcept {
 }  // namespace
 
 int show_number(int fd, BoardNumber which, std::uint64_t number) noexcept {
-  if (number >= std::uint64_t{place_size}) return EINVAL;  // there lie other locks
+  if (number >= std::uint64_t{place_size}) return EINVAL;  // the next place has other locks
   const off_t begin = place_of(which) * place_size;
   const off_t wanted = begin + static_cast<off_t>(number);
-  // The new one first: at no moment there is none.
+  // Set the new lock first, so that readers always find a number.
   if (const int error = set(fd, F_WRLCK, wanted, wanted + 1)) return error;
   if (const int error = set(fd, F_UNLCK, begin, wanted)) return error;
   return set(fd, F_UNLCK, wanted + 1, begin + place_size);

@@ -10,14 +10,14 @@
 
 namespace daemonctx::posix {
 
-/// A notice that a process shows on a file that others can open. It is made of POSIX record locks far behind
-/// the file's end: where a lock lies is what it says. So the content of the file stays what it was, the
-/// kernel names the author, nobody can forge the notice, it needs no space on the disk and no right but the
-/// open descriptor, and it is gone when its author is. Like all such locks it is lost when the author closes
-/// any descriptor of the file. Whoever may read the file can read the notice, and can also keep it from being
-/// changed, by read locks.
+/// A notice that a process shows on a file that other processes can open. The notice consists of POSIX record
+/// locks far behind the file's end: the position of a lock encodes its value. The content of the file stays
+/// as it was. A notice needs no disk space, and no right but the open descriptor. The kernel names the
+/// author, so nobody can forge a notice. A notice is gone when its author ends, or closes any descriptor of
+/// the file (fcntl(2)). Any process that may read the file can read the notice. Such a process can also keep
+/// the notice from being changed, by read locks.
 ///
-/// A board has some numbers and a text. One thread at a time may change it.
+/// A board has some numbers and a text. Only one thread at a time may change a board.
 
 inline constexpr std::size_t longest_board_text = 399;  ///< bytes
 
@@ -27,11 +27,11 @@ enum class BoardNumber { reload, incarnation, began, end, uptime };
 /// \return 0 or an errno.
 int show_number(int fd, BoardNumber which, std::uint64_t number) noexcept;
 
-/// A longer text is cut, also where it has a NUL. \return 0 or an errno.
+/// The text is cut after `longest_board_text` bytes, and at a NUL. \return 0 or an errno.
 int show_text(int fd, std::string_view text) noexcept;
 
-/// What `author` shows; `fd` may be read-only. While the number is being changed, either is read; a text that
-/// is being changed may be read torn.
+/// Read what `author` shows; `fd` may be read-only. During a change `shown_number` returns the old or the new
+/// number, and `shown_text` may return a torn text.
 std::optional<std::uint64_t> shown_number(int fd, BoardNumber which, pid_t author) noexcept;
 std::string shown_text(int fd, pid_t author);
 

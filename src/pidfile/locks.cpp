@@ -29,8 +29,7 @@ int set(int fd, off_t byte) noexcept {
   return error_of(posix::fcntl(fd, F_SETLK, &lock));
 }
 
-// The lock in the way of somebody who wants to read: a write lock, which only who may write the file can
-// have.
+// Asks for a lock that conflicts with F_RDLCK: a write lock, which needs write permission on the file.
 int ask(int fd, off_t byte, struct flock& lock) noexcept {
   lock = lock_on(byte, F_RDLCK);
   return error_of(posix::fcntl(fd, F_GETLK, &lock));

@@ -6,14 +6,13 @@
 #include <string_view>
 
 #include "posix/retry.hpp"
-#include "safe_path/directory_trust.hpp"
 
 namespace daemonctx {
 namespace {
 
 namespace fs = boost::filesystem;
 
-void check(const fs::path& path, const struct stat& file) {
+void check_properties(const fs::path& path, const struct stat& file) {
   if (!S_ISREG(file.st_mode)) throw unusable_pidfile(path, "it is not a regular file");
   if (file.st_uid != ::geteuid() && file.st_uid != 0) {
     throw unusable_pidfile(path, "it belongs to another user (uid " + std::to_string(file.st_uid) + ")");
@@ -22,14 +21,9 @@ void check(const fs::path& path, const struct stat& file) {
   if (file.st_nlink > 1) throw unusable_pidfile(path, "it has more than one link");
 }
 
-// Where others may rename files, one of root's that is anything else must not be opened to readers, nor
-// emptied.
-void check_text(const posix::DirectoryEntry& entry, const fs::path& path, const UniqueFd& fd) {
-  struct stat directory {};
+// A mistyped path must not cost a file its text.
+void check_text(const fs::path& path, const UniqueFd& fd) {
   std::array<char, 64> text;
-  if (posix::fstat(entry.directory.get(), &directory) == -1)
-    throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
-  if (!posix::is_open_to_moves(directory)) return;
   const auto size = posix::pread(fd.get(), text.data(), text.size(), 0);
   if (size == -1) throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
   const std::string_view found(text.data(), static_cast<std::size_t>(size));
@@ -37,11 +31,12 @@ void check_text(const posix::DirectoryEntry& entry, const fs::path& path, const 
   const bool is_number =
       found.size() < text.size() && found.find_first_not_of(expected) == std::string_view::npos;
   if (!is_number)
-    throw unusable_pidfile(path, "it holds more than a number, and others could have put it there");
+    throw unusable_pidfile(path,
+                           "it holds more than a number, so it is no pidfile; remove it or name another");
 }
 
-// Those of others in a directory for all are refused by the kernel as a matter of permission. Leaves errno
-// alone.
+// Needed beside ELOOP: in a directory for all, the kernel refuses symbolic links of other users with a
+// permission error. Leaves errno alone.
 bool is_link(const posix::DirectoryEntry& entry) noexcept {
   const int error = errno;
   struct stat found {};
@@ -50,6 +45,13 @@ bool is_link(const posix::DirectoryEntry& entry) noexcept {
       S_ISLNK(found.st_mode);
   errno = error;
   return is;
+}
+
+UniqueFd open_at(const posix::DirectoryEntry& entry, int flags, mode_t mode) {
+  // O_NONBLOCK: a FIFO must not block the start before `check` refuses the FIFO.
+  flags |= O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+  return UniqueFd(
+      posix::retry([&] { return posix::openat(entry.directory.get(), entry.name.data(), flags, mode); }));
 }
 
 }  // namespace
@@ -69,20 +71,27 @@ posix::DirectoryEntry find_pidfile(const boost::filesystem::path& path) {
   return entry;
 }
 
-UniqueFd open_pidfile(const posix::DirectoryEntry& entry, const boost::filesystem::path& path, int flags,
-                      mode_t mode) {
-  // O_NONBLOCK: a FIFO must not hold the start up before it can be refused.
-  flags |= O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-  UniqueFd fd(
-      posix::retry([&] { return posix::openat(entry.directory.get(), entry.name.data(), flags, mode); }));
+void check_pidfile(const posix::DirectoryEntry& entry, const fs::path& path, const UniqueFd& fd) {
   if (!fd && (errno == ELOOP || is_link(entry))) throw unusable_pidfile(path, "it is a symbolic link");
-  if (!fd) throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
   struct stat file {};
-  if (posix::fstat(fd.get(), &file) == -1) {
+  if (!fd || posix::fstat(fd.get(), &file) == -1) {
     throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
   }
-  check(path, file);
-  check_text(entry, path, fd);
+  check_properties(path, file);
+  check_text(path, fd);
+}
+
+UniqueFd open_pidfile(const posix::DirectoryEntry& entry, const fs::path& path) {
+  UniqueFd fd = open_at(entry, 0, 0);
+  check_pidfile(entry, path, fd);
+  return fd;
+}
+
+UniqueFd open_or_create_pidfile(const posix::DirectoryEntry& entry, mode_t mode, bool& is_new) noexcept {
+  UniqueFd fd = open_at(entry, O_CREAT | O_EXCL, mode);
+  is_new = bool(fd);
+  if (!fd && errno == EEXIST) fd = open_at(entry, 0, 0);
+  if (!fd && errno == ENOENT) fd = open_at(entry, O_CREAT, mode);  // it has just been removed
   return fd;
 }
 

@@ -12,19 +12,24 @@
 
 namespace daemonctx {
 
-/// Which file is taken for a pidfile. All run in the caller.
+/// Finds and checks the file to use as a pidfile. All these functions run in the caller.
 
 DaemonError unusable_pidfile(const boost::filesystem::path& path, const std::string& why);
 
 /// \throws DaemonError (`open_pidfile`).
 posix::DirectoryEntry find_pidfile(const boost::filesystem::path& path);
 
-/// Opens it to be read and written: a regular file with one link, owned by this user or root, that nobody
-/// else may write. Where others may rename files it holds a number, or nothing: another file of root's would
-/// lose its text.
-/// \param flags O_CREAT, or 0.
+/// Opens the pidfile to be read and written. It must be a regular file with one link, owned by this user or
+/// root, that nobody else may write. It must hold a number or nothing: any other file would lose its text.
 /// \throws DaemonError (`open_pidfile`), with the system's error or the property that is wrong.
-UniqueFd open_pidfile(const posix::DirectoryEntry& entry, const boost::filesystem::path& path, int flags,
-                      mode_t mode);
+UniqueFd open_pidfile(const posix::DirectoryEntry& entry, const boost::filesystem::path& path);
+
+/// Opens the pidfile, or creates it. \param is_new whether this call has created it.
+/// \return none, with errno, on failure. The file must still be checked.
+UniqueFd open_or_create_pidfile(const posix::DirectoryEntry& entry, mode_t mode, bool& is_new) noexcept;
+
+/// Checks what `open_pidfile` promises. \param fd none: it could not be opened, and errno says why.
+void check_pidfile(const posix::DirectoryEntry& entry, const boost::filesystem::path& path,
+                   const UniqueFd& fd);
 
 }  // namespace daemonctx

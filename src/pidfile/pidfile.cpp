@@ -26,14 +26,14 @@ using posix::Clock;
 using process::pidfile_claim;
 using std::chrono::milliseconds;
 
-// How long a claim waits for other threads that read a pidfile.
+// How long `claim` waits for other threads that read a pidfile.
 constexpr milliseconds reader_patience{1000};
 
-// Between the two locks a daemon has no pid to be named by. That takes a few system calls; where it takes
-// longer than this, the starting process was stopped or the machine is very busy.
+// Between exclusion lock and identity lock the kernel can't name the daemon. The gap is a few system calls.
+// If it lasts longer than this, the starting process was stopped or the machine is very busy.
 constexpr milliseconds identity_patience{2000};
 
-// How often a file that was locked may prove to have been replaced.
+// How often `lock` may find that the file was replaced before it was locked.
 constexpr int most_attempts = 1000;
 
 DaemonError already_running(const fs::path& path, pid_t pid) {
@@ -48,7 +48,7 @@ DaemonError blocked(const fs::path& path, pid_t reader) {
           "cannot lock the pidfile \"" + path.string() + "\": " + who + " holds a read lock on it", reader};
 }
 
-// With AT_FDCWD by the whole path.
+// With AT_FDCWD, `name` is the whole path.
 bool leads_to(int directory, const char* name, int fd) noexcept {
   struct stat by_name {};
   struct stat by_descriptor {};
@@ -65,12 +65,12 @@ bool remove_by_path(const char* path, int fd) noexcept {
   posix::DirectoryEntry entry;
   const int error = posix::find_entry(path, posix::LastComponent::keep, entry);
   if (error == 0) return remove_from(entry.directory.get(), entry.name.data(), fd);
-  // A process that has run out of descriptors should still leave nothing behind.
+  // A process that has run out of descriptors should still remove its pidfile.
   return (error == EMFILE || error == ENFILE) && remove_from(AT_FDCWD, path, fd);
 }
 
-// Waits until the holder of the lock has ended, or briefly: the lock may be given up by a process that lives
-// on, and that a process begins to hold one is no event at all.
+// Waits until the holder of the lock has ended, but at most for a short slice. The holder may give the lock
+// up and live on. No event tells that a process has taken a lock.
 void wait_for_change(const posix::IdentityHolder& holder, Clock::time_point deadline, const sigset_t* mask) {
   constexpr milliseconds known_slice{10};
   constexpr milliseconds unknown_slice{1};
@@ -82,7 +82,7 @@ void wait_for_change(const posix::IdentityHolder& holder, Clock::time_point dead
   posix::ppoll(&ended, 1, &left, mask);
 }
 
-// A worker may outlive a monitor that was killed, for a moment.
+// A worker may briefly outlive a monitor that was killed.
 void wait_for_worker(const fs::path& path, int fd, Clock::time_point deadline, Ticker& ticker,
                      const sigset_t* mask) {
   while (posix::has_worker(fd)) {
@@ -92,7 +92,7 @@ void wait_for_worker(const fs::path& path, int fd, Clock::time_point deadline, T
   }
 }
 
-// Returns to try again; throws when there is nothing to wait for.
+// Returns if `lock` should try again; throws if the time for that has passed.
 void wait_for_holder(const fs::path& path, int fd, Clock::time_point deadline,
                      Clock::time_point naming_deadline, Ticker& ticker, const sigset_t* mask) {
   const posix::IdentityHolder holder = posix::identity_holder(fd);
@@ -104,6 +104,33 @@ void wait_for_holder(const fs::path& path, int fd, Clock::time_point deadline,
   wait_for_change(holder, ticker.wake_up(until), mask);
   ticker.tick();
 }
+
+// An open pidfile. If a failed start has created it, it is removed again, but only under its lock: another
+// start may have opened it meanwhile.
+class OpenPidfile {
+ public:
+  OpenPidfile(const posix::DirectoryEntry& entry, const fs::path& path, mode_t mode)
+      : entry_(entry), fd_(open_or_create_pidfile(entry, mode, is_new_)) {
+    check_pidfile(entry, path, fd_);
+  }
+  ~OpenPidfile() {
+    if (is_new_ && fd_ && posix::lock_exclusion(fd_.get()) == 0)
+      static_cast<void>(remove_from(entry_.directory.get(), entry_.name.data(), fd_.get()));
+  }
+  OpenPidfile(const OpenPidfile&) = delete;
+  OpenPidfile& operator=(const OpenPidfile&) = delete;
+
+  int fd() const noexcept { return fd_.get(); }
+  bool is_in_place() const noexcept {
+    return leads_to(entry_.directory.get(), entry_.name.data(), fd_.get());
+  }
+  UniqueFd release() noexcept { return std::move(fd_); }
+
+ private:
+  const posix::DirectoryEntry& entry_;
+  bool is_new_ = false;
+  UniqueFd fd_;
+};
 
 int wait_for_readers() noexcept {
   const auto deadline = posix::deadline_in(reader_patience);
@@ -132,25 +159,26 @@ int write_pid(int fd) noexcept {
 }  // namespace
 
 Pidfile Pidfile::lock(const fs::path& path, mode_t mode, Timeout timeout, Ticker& ticker,
-                      const sigset_t* waiting_mask) {
+                      const sigset_t* waiting_mask, const std::function<void()>& before_wait) {
   const auto deadline = posix::deadline_in(timeout);
   const auto naming_deadline = posix::deadline_in(identity_patience);
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
     const posix::DirectoryEntry entry = find_pidfile(path);
-    UniqueFd fd = open_pidfile(entry, path, O_CREAT, mode);
-    const int error = posix::lock_exclusion(fd.get());
+    OpenPidfile file(entry, path, mode);
+    const int error = posix::lock_exclusion(file.fd());
     if (error == EAGAIN) {
-      wait_for_holder(path, fd.get(), deadline, naming_deadline, ticker, waiting_mask);
+      if (before_wait) before_wait();
+      wait_for_holder(path, file.fd(), deadline, naming_deadline, ticker, waiting_mask);
       attempt = 0;
     } else if (error != 0) {
       throw DaemonError(Step::lock_pidfile, {error, std::generic_category()}, path.string());
-    } else if (leads_to(entry.directory.get(), entry.name.data(), fd.get())) {
-      if (const auto reader = posix::blocking_reader(fd.get())) throw blocked(path, *reader);
-      wait_for_worker(path, fd.get(), std::max(deadline, naming_deadline), ticker, waiting_mask);
-      if (posix::fchmod(fd.get(), mode) == -1) {
+    } else if (file.is_in_place()) {
+      if (const auto reader = posix::blocking_reader(file.fd())) throw blocked(path, *reader);
+      wait_for_worker(path, file.fd(), std::max(deadline, naming_deadline), ticker, waiting_mask);
+      if (posix::fchmod(file.fd(), mode) == -1) {
         throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
       }
-      return {path, process::PrivateFd(std::move(fd))};
+      return {path, process::PrivateFd(file.release())};
     }
   }
   throw DaemonError(Step::lock_pidfile, std::make_error_code(std::errc::resource_unavailable_try_again),
@@ -160,7 +188,7 @@ Pidfile Pidfile::lock(const fs::path& path, mode_t mode, Timeout timeout, Ticker
 
 void Pidfile::check(const fs::path& path) {
   try {
-    open_pidfile(find_pidfile(path), path, 0, 0);
+    open_pidfile(find_pidfile(path), path);
   } catch (const DaemonError& error) {
     if (error.code() != std::errc::no_such_file_or_directory) throw;
     const std::string directory = path.parent_path().string();
@@ -175,7 +203,7 @@ int Pidfile::claim() noexcept {
   pidfile_claim.device = file.st_dev;
   pidfile_claim.inode = file.st_ino;
   pidfile_claim.ready = false;
-  pidfile_claim.pid = posix::getpid();  // from here on no thread of this process opens it to read
+  pidfile_claim.pid = posix::getpid();  // from here on no thread of this process opens the file to read
   int error = wait_for_readers();
   if (error == 0) error = posix::lock_identity(fd_.get());
   if (error == 0) error = posix::error_of(posix::ftruncate(fd_.get(), 0));
@@ -208,7 +236,7 @@ void Pidfile::append_descriptors(std::vector<int>& to) const {
 
 void Pidfile::leave_to_monitor() noexcept {
   is_shared_ = true;
-  // Where there are no locks of descriptors the monitor's is shared.
+  // Without open-file-description locks the worker shares the monitor's descriptor.
   if (for_workers_ && posix::lock_as_worker(for_workers_.get()) == 0) fd_ = std::move(for_workers_);
   pidfile_claim.worker = posix::getpid();
 }
@@ -229,13 +257,13 @@ Pidfile::Own Pidfile::own(const fs::path& path) noexcept {
 void Pidfile::remove() noexcept {
   if (is_shared_) close();
   if (!fd_) return;
-  // It may be out of reach by now, behind another root directory or in one that another user may not write.
+  // The path may be out of reach by now: behind another root directory, or not writable for a new user.
   if (!remove_by_path(path_.c_str(), fd_.get())) {
     [[maybe_unused]] const int result = posix::ftruncate(fd_.get(), 0);
   }
   fd_.reset();
   if (pidfile_claim.pid == posix::getpid())
-    pidfile_claim.pid = 0;  // not earlier: until then closing a reader would drop the locks
+    pidfile_claim.pid = 0;  // not earlier: until now closing a reader would have dropped the locks
 }
 
 }  // namespace daemonctx

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <boost/filesystem/path.hpp>
+#include <functional>
 #include <vector>
 
 #include "daemonctx/timeout.hpp"
@@ -13,59 +14,62 @@
 
 namespace daemonctx {
 
-/// The file that admits one daemon at a time and names it. Kernel locks decide, never the text (locks.hpp):
-/// the exclusion lock is taken by the caller and inherited, the identity lock is taken by the daemon. A
+/// The file that admits one daemon at a time and names it. Kernel locks decide, never the text (locks.hpp).
+/// The caller takes the exclusion lock, and the daemon inherits it. The daemon takes the identity lock. A
 /// forked child has no descriptor of the file, and keeps no lock.
 class Pidfile {
  public:
-  /// None.
+  /// No pidfile.
   Pidfile() noexcept = default;
 
-  /// Opens or creates the file and takes the exclusion lock. What the file holds is left alone.
+  /// Opens or creates the file and takes the exclusion lock. The content of the file stays as it is.
   ///
-  /// Accepted is a regular file with one link, owned by this user or root, that nobody else may write; its
-  /// mode becomes the given one. A symbolic link is not followed.
-  /// \param timeout how long to wait for a lock that somebody else holds.
-  /// \param ticker told while that lasts.
-  /// \param waiting_mask the signal mask during that; nullptr: the one in force.
+  /// The file must be a regular file with one link, owned by this user or root, that nobody else may write.
+  /// Its mode becomes `mode`. A symbolic link is not followed.
+  /// \param timeout how long to wait for a lock that another process holds.
+  /// \param ticker ticks during the wait.
+  /// \param waiting_mask the signal mask during the wait; nullptr: the current mask.
+  /// \param before_wait called before each wait; it may throw to end the wait.
   /// \throws DaemonError: `open_pidfile`, with the system's error or the property that is wrong;
-  ///   `lock_pidfile` with `std::errc::file_exists` if somebody else has the lock, and that process's pid if
-  ///   it has one yet.
+  ///   `lock_pidfile` with `std::errc::file_exists` if another process has the lock, and the holder's pid if
+  ///   the kernel can name the holder yet.
+  ///   A file that this call created is removed.
   /// \note Runs in the caller.
   static Pidfile lock(const boost::filesystem::path& path, mode_t mode, Timeout timeout, Ticker& ticker,
-                      const sigset_t* waiting_mask = nullptr);
+                      const sigset_t* waiting_mask = nullptr, const std::function<void()>& before_wait = {});
 
-  /// Makes sure that `lock` could use the file, whoever holds it. Creates and locks nothing.
+  /// Checks that `lock` could use the file, even while a daemon holds it. Creates and locks nothing.
   /// \throws DaemonError (`open_pidfile`).
   static void check(const boost::filesystem::path& path);
 
   /// Takes the identity lock and writes the pid. \return 0 or an errno; EBUSY if another thread of this
-  /// process goes on looking at the file.
+  /// process keeps a pidfile open to read.
   /// \note Runs in the daemon before it may allocate.
   int claim() noexcept;
 
-  /// Lets others know that the daemon is ready. \return 0 or an errno.
+  /// Shows to others that the daemon is ready. \return 0 or an errno.
   int mark_ready() noexcept;
 
-  /// Writes the pid once more, for those who watch the file for changes.
+  /// Writes the pid once more, to wake processes that watch the file for changes.
   void rewrite_pid() noexcept;
 
-  /// Removes the file if the path still leads to it, or empties it if the directory may not be written, and
-  /// gives the locks up. Further calls do nothing.
+  /// Removes the file if the path still leads to it, or empties it if the directory may not be written. Gives
+  /// the locks up. Further calls do nothing.
   void remove() noexcept;
 
-  /// For `leave_to_monitor`. \throws DaemonError (`open_pidfile`). \note Runs in the caller.
+  /// Opens the descriptor for `leave_to_monitor`.
+  /// \throws DaemonError (`open_pidfile`). \note Runs in the caller.
   void open_worker_handle();
 
-  /// In a worker that was just forked: from now on the file is its monitor's, and `remove` only closes. The
-  /// worker keeps the next start waiting as long as it lives, by a descriptor that is not the monitor's, and
-  /// can't give its locks up.
+  /// Call it in a worker that was just forked. From now on the file is the monitor's, and `remove` only
+  /// closes. The worker keeps the next start waiting as long as the worker lives. Its descriptor is not the
+  /// monitor's, so the worker can't give the monitor's locks up.
   void leave_to_monitor() noexcept;
 
-  /// Whether this process is a worker whose monitor, which claims a pidfile, is that one. Thread-safe.
+  /// Whether this process is a worker of `monitor`, and `monitor` claims a pidfile. Thread-safe.
   static bool is_left_to(pid_t monitor) noexcept;
 
-  /// Whether this process itself claims it. Thread-safe.
+  /// Whether this process itself claims the pidfile. Thread-safe.
   enum class Own { no, claimed, ready };
   static Own own(const boost::filesystem::path& path) noexcept;
 
@@ -85,8 +89,7 @@ class Pidfile {
 
   boost::filesystem::path path_;
   process::PrivateFd fd_;
-  process::PrivateFd
-      for_workers_;  // read-only; kept for ever: to close it would drop the locks of the process
+  process::PrivateFd for_workers_;  // read-only; stays open: closing it would drop the process's locks
   bool is_shared_ = false;
 };
 

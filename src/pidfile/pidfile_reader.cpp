@@ -14,15 +14,14 @@ namespace fs = boost::filesystem;
 using process::pidfile_claim;
 
 PidfileReader::PidfileReader(const fs::path& path) noexcept : counts_(true) {
-  ++pidfile_claim
-        .open_readers;  // before the question: claim() publishes its claim first and then waits for 0
+  ++pidfile_claim.open_readers;  // before `own`: claim() publishes first, then waits for 0
   own_ = Pidfile::own(path);
   if (own_ == Pidfile::Own::no) open(path);
   if (fd_.get() == -1) close();
 }
 
 void PidfileReader::open(const fs::path& path) noexcept {
-  // O_NONBLOCK: a FIFO in its place must not hold us up.
+  // O_NONBLOCK: a FIFO in place of the file must not block this thread.
   constexpr int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
   posix::DirectoryEntry entry;
   error_ = posix::find_entry(path.c_str(), posix::LastComponent::keep, entry);
@@ -30,9 +29,9 @@ void PidfileReader::open(const fs::path& path) noexcept {
   fd_.reset(posix::retry([&] { return posix::openat(entry.directory.get(), entry.name.data(), flags); }));
   struct stat file {};
   if (!fd_ || posix::fstat(fd_.get(), &file) == -1)
-    error_ = errno == EAGAIN ? EBUSY : errno;  // a lease of somebody's
+    error_ = errno == EAGAIN ? EBUSY : errno;  // another process has a lease (F_SETLEASE)
   else if (!S_ISREG(file.st_mode)) error_ = S_ISDIR(file.st_mode) ? EISDIR : ENODEV;
-  else if (file.st_nlink > 1) error_ = EMLINK;  // another daemon's, by a name that somebody else gave it
+  else if (file.st_nlink > 1) error_ = EMLINK;  // another user may have linked another daemon's here
   if (error_ != 0) fd_.reset();
 }
 

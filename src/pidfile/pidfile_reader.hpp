@@ -8,8 +8,8 @@
 
 namespace daemonctx {
 
-/// Has a pidfile open to read its locks. This process's own pidfile is not opened at all: closing it would
-/// drop the locks. While a reader is open, no thread of this process claims a pidfile. Reentrant.
+/// Opens a pidfile to read its locks. This process's own pidfile is never opened: closing it would drop the
+/// locks. While a reader is open, no thread of this process claims a pidfile. Reentrant.
 class PidfileReader {
  public:
   PidfileReader() noexcept = default;
@@ -22,11 +22,11 @@ class PidfileReader {
 
   Pidfile::Own own() const noexcept { return own_; }
 
-  /// Open to be read. -1 if the file is this process's own, or could not be opened.
+  /// The descriptor, open to read. -1 if the file is this process's own, or could not be opened.
   int fd() const noexcept { return fd_.get(); }
 
-  /// An errno, or 0. EISDIR or ENODEV: it is not a regular file. ELOOP: it is a symbolic link, or others
-  /// could have put one on the way to it. EMLINK: it has several links.
+  /// An errno, or 0. EISDIR or ENODEV: not a regular file. ELOOP: a symbolic link, or others could have put
+  /// one on the way to the file. EMLINK: several links.
   int error() const noexcept { return error_; }
 
  private:

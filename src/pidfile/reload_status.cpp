@@ -10,14 +10,14 @@
 namespace daemonctx {
 namespace {
 
-// From the lowest bit: the text is being changed, refused, running; then how many are finished.
+// Bits of BoardNumber::reload, lowest first: the text is being changed, refused, running, count of finished.
 constexpr std::uint64_t changing_bit = 1;
 constexpr std::uint64_t refused_bit = 2;
 constexpr std::uint64_t running_bit = 4;
 constexpr unsigned count_shift = 3;
 
-// How often a writer may get in between before the reader gives up for now. A hostile one can make each
-// attempt long.
+// How often the number may change during a read before the reader gives up for now. A hostile writer can make
+// each attempt long.
 constexpr int most_attempts = 3;
 
 std::uint64_t encode(const ReloadNotice& notice) noexcept {
@@ -33,7 +33,7 @@ ReloadNotice decode(std::uint64_t number) {
 
 bool continues_character(char byte) noexcept { return (static_cast<unsigned char>(byte) & 0xc0U) == 0x80U; }
 
-// Not within a character of UTF-8, and so that one sees it.
+// Cuts between two UTF-8 characters, and makes the cut visible.
 std::string_view cut(std::string_view text, std::array<char, posix::longest_board_text>& room) noexcept {
   constexpr std::string_view mark = "...";
   if (text.size() <= room.size()) return text;
@@ -50,7 +50,7 @@ int show_progress(int fd, const ReloadNotice& notice) noexcept {
   return posix::show_number(fd, posix::BoardNumber::reload, encode(notice));
 }
 
-// A reader takes a text for whole if the number before it and the number after it are the same, and say so.
+// A reader takes a text for whole if the numbers before and after it are equal, without `changing_bit`.
 int show_outcome(int fd, const ReloadNotice& notice) noexcept {
   std::array<char, posix::longest_board_text> room;
   if (const int error = posix::show_number(fd, posix::BoardNumber::reload, encode(notice) | changing_bit))

@@ -17,13 +17,12 @@ using posix::BoardNumber;
 using std::chrono::milliseconds;
 using std::chrono::system_clock;
 
-// In the number of the incarnation, beside which the others are changed.
+// Bits of BoardNumber::incarnation. `changing_bit` is set while the other numbers change.
 constexpr std::uint64_t changing_bit = 1;
 constexpr std::uint64_t running_bit = 2;
 constexpr unsigned incarnation_shift = 2;
 
-// In the number of an end, from the lowest bit: there is one, its flags, 8 bits for the status, then the
-// signal.
+// Bits of BoardNumber::end, lowest first: an end exists, its flags, 8 bits of exit code, the signal.
 constexpr std::uint64_t there_bit = 1;
 constexpr std::uint64_t core_bit = 2;
 constexpr std::uint64_t hung_bit = 4;
@@ -39,7 +38,7 @@ std::uint64_t encode(const std::optional<WorkerEnd>& end) noexcept {
          (static_cast<std::uint64_t>(end->signal) << signal_shift);
 }
 
-// Whoever may write the pidfile can show any number: not one beyond what the clock can show.
+// Limits the number to what the clock can show: a process that may write the pidfile can show any number.
 milliseconds to_time(std::optional<std::uint64_t> number) noexcept {
   constexpr std::uint64_t two_centuries = std::uint64_t{200} * 365 * 24 * 3600 * 1000;
   return milliseconds(std::min(number.value_or(0), two_centuries));
@@ -90,7 +89,7 @@ std::optional<WorkerStatus> read_worker_notice(int fd, pid_t author) noexcept {
     }
     const bool runs = (*before & running_bit) != 0;
     if (runs) status.since = system_clock::now() - (posix::since_boot() - to_time(began));
-    // Between two workers the last one is that of the notice.
+    // Between two workers, the number shown is that of the worker that ended.
     status.last_exit = decode(end.value_or(0), status.incarnation - (runs ? 1 : 0), to_time(uptime));
     return status;
   }

@@ -13,7 +13,7 @@ namespace daemonctx {
 /// What a monitor shows of its worker.
 struct WorkerNotice {
   unsigned number = 0;
-  /// When it began, since the boot: the time of day may be set meanwhile. Empty between two workers.
+  /// When the worker began, since boot: the time of day may be set meanwhile. Empty between two workers.
   std::optional<std::chrono::milliseconds> began = {};
   std::optional<WorkerEnd> last_end = {};
 };
@@ -22,7 +22,7 @@ struct WorkerNotice {
 /// errno.
 int show_worker(int fd, const WorkerNotice& notice) noexcept;
 
-/// What the process `author` shows. Empty: it is no monitor.
+/// Reads what the process `author` shows. Empty: `author` is no monitor.
 std::optional<WorkerStatus> read_worker_notice(int fd, pid_t author) noexcept;
 
 }  // namespace daemonctx

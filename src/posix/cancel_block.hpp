@@ -5,7 +5,7 @@
 
 namespace daemonctx::posix {
 
-/// Within it pthread_cancel(3) of this thread has to wait.
+/// Delays pthread_cancel(3) of this thread until the end of the scope.
 class CancelBlock {
  public:
   CancelBlock() noexcept { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &former_); }

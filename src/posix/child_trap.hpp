@@ -6,8 +6,8 @@
 
 namespace daemonctx::posix {
 
-/// Around a function of the user's: a child that it forks, and that comes back from it, would take itself for
-/// this process. It ends with the scope.
+/// Put it around a call of a user's function. If that function forks and its child returns too, the
+/// destructor ends the child with EXIT_FAILURE: the child would take itself for this process.
 class ChildTrap {
  public:
   ChildTrap() noexcept : owner_(posix::getpid()) {}

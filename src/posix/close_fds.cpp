@@ -44,7 +44,7 @@ int close_gaps(std::span<const int> keep) noexcept {
   return close_gap(first, std::numeric_limits<unsigned>::max());
 }
 
-// The entry's name as a number, or -1. By hand, since opendir(3) allocates.
+// The entry's name as a number, or -1.
 int descriptor_of(const char* name) noexcept {
   int fd = 0;
   for (; *name != '\0'; ++name) {
@@ -54,7 +54,8 @@ int descriptor_of(const char* name) noexcept {
   return fd;
 }
 
-// What getdents64(2) writes; the C library has no declaration of it.
+// The layout that getdents64(2) writes; the C library does not declare it. readdir(3) needs opendir(3),
+// which allocates.
 struct DirectoryEntry {
   std::uint64_t inode;
   std::int64_t offset;
@@ -73,7 +74,7 @@ void close_listed(std::span<const int> keep, int directory, const char* entries,
   }
 }
 
-// Makes room for one more below the limit, where all numbers may be in use.
+// Closes one descriptor to make room for another below the limit: all numbers may be in use.
 void close_first(std::span<const int> keep) noexcept {
   int fd = first_inherited;
   while (fd < last_resort_limit && (is_kept(keep, fd) || posix::close(fd) == -1)) ++fd;

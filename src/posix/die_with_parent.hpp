@@ -10,11 +10,11 @@
 
 namespace daemonctx::posix {
 
-/// A pipe by which one process dies with another. PR_SET_PDEATHSIG is taken away by a change of user, and
-/// needs the permission to signal; this needs it only of the moment when `kill_me_when_closed` was called
-/// (fcntl(2), F_SETOWN).
+/// A pipe by which one process dies with another. A change of user clears PR_SET_PDEATHSIG, and its signal
+/// needs a permission. The permission for this pipe is that of the moment when `kill_me_when_closed` was
+/// called (fcntl(2), F_SETOWN).
 struct Lifeline {
-  UniqueFd holder;     ///< close-on-exec; when its last copy is closed, the other process is killed
+  UniqueFd holder;     ///< close-on-exec; closing its last copy kills the other process
   UniqueFd dependent;  ///< close-on-exec
 };
 
@@ -25,8 +25,8 @@ inline Lifeline make_lifeline() {
   return {UniqueFd(ends[1]), UniqueFd(ends[0])};
 }
 
-/// In the process that is to die, for as long as it has `dependent` open. If the other one has died before,
-/// nothing happens.
+/// Call it in the process that is to die: SIGKILL kills it when `holder` is closed, as long as `dependent` is
+/// open. If the other process has died before the call, nothing happens.
 /// \return 0 or an errno.
 inline int kill_me_when_closed(int dependent) noexcept {
 #ifdef F_SETSIG

@@ -12,8 +12,8 @@
 
 namespace daemonctx::posix {
 
-/// A descriptor that is readable when somebody has written to the file. Empty, with errno, where there is
-/// none: then one has to look from time to time, and also where the file system tells of no changes.
+/// A descriptor that is readable after a write to the file. Empty, with errno, where the system has none.
+/// The caller must then poll the file, and also if the file system reports no changes.
 inline UniqueFd watch_writes(const char* path) noexcept {
 #if DAEMONCTX_HAVE_INOTIFY
   UniqueFd watch(static_cast<int>(posix::syscall(SYS_inotify_init1, IN_CLOEXEC | IN_NONBLOCK)));
@@ -26,7 +26,7 @@ inline UniqueFd watch_writes(const char* path) noexcept {
 #endif
 }
 
-/// Makes it unreadable until the next change.
+/// Makes `watch` unreadable until the next write.
 inline void drain_watch(const UniqueFd& watch) noexcept {
   std::array<char, 4096> events;
   while (watch && posix::read(watch.get(), events.data(), events.size()) > 0) {

@@ -13,8 +13,8 @@ namespace daemonctx {
 void flush_streams() noexcept {
   posix::NoWriteSignal scope;
   errno = 0;
-  // fflush(nullptr) waits for every stream, also for one that another thread is blocked in reading.
-  // What can't be written is the user's text, and so is its loss.
+  // With several threads skip fflush(nullptr): it also waits for a stream that another thread is blocked in
+  // reading. Errors are ignored: the lost text is the user's.
   if (posix::is_single_threaded()) static_cast<void>(std::fflush(nullptr));
   static_cast<void>(std::fflush(stdout));
   static_cast<void>(std::fflush(stderr));

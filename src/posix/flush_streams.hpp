@@ -3,8 +3,8 @@
 
 namespace daemonctx {
 
-/// Writes out what C and C++ output streams hold, so that a fork does not double it. With several threads of
-/// the C streams only standard output and error.
+/// Flushes the C output streams and std::cout, std::cerr and std::clog, so that a fork does not double their
+/// text. With several threads it flushes only stdout and stderr of the C streams.
 void flush_streams() noexcept;
 
 }  // namespace daemonctx

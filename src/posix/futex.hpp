@@ -16,8 +16,7 @@ namespace daemonctx::posix {
 using FutexWord = std::atomic<std::uint32_t>;
 static_assert(sizeof(FutexWord) == sizeof(std::uint32_t) && FutexWord::is_always_lock_free);
 
-/// Waits while `word` is `expected`, until `futex_wake` or the deadline; may also return for no reason
-/// (futex(2)).
+/// Waits while `word` is `expected`, until `futex_wake` or the deadline; may return early (futex(2)).
 inline void futex_wait(const FutexWord& word, std::uint32_t expected, Clock::time_point deadline) noexcept {
   const timespec left = time_left(deadline);
   posix::syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, expected, &left, nullptr, 0);

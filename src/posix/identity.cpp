@@ -23,12 +23,12 @@ template <class Id>
 std::optional<Id> as_number(const std::string& text) {
   Id id = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
-  // The largest means "leave it as it is" to the system.
+  // The largest id means "leave it as it is" to the system.
   if (error != std::errc() || end != text.data() + text.size() || id == static_cast<Id>(-1)) return {};
   return id;
 }
 
-// No entry is no error, but by several systems told by an errno all the same; see getpwnam(3).
+// A missing entry is no error, but several systems report it by an errno; see getpwnam(3).
 bool is_database_error(int error) noexcept {
   return error != 0 && error != ENOENT && error != ESRCH && error != EBADF && error != EPERM;
 }
@@ -82,8 +82,8 @@ bool has_ids(const Identity& identity) noexcept {
          std::count(gids.begin(), gids.end(), identity.gid) == 3;
 }
 
-// Each of either is one of the other: the system may sort them, and leave one out that was given twice. More
-// than were given don't fit, which is an error.
+// Compares both as sets: the system may sort the groups, and leave out one that was given twice. More groups
+// than were given do not fit into `read_back`, so getgroups(2) fails.
 bool has_groups(Identity& identity) noexcept {
   auto& found = identity.read_back;
   const int count = posix::getgroups(static_cast<int>(found.size()), found.data());
@@ -97,8 +97,8 @@ bool has_groups(Identity& identity) noexcept {
                      [&](gid_t each) { return std::find(found.begin(), end, each) != end; });
 }
 
-// What lies unused in the permitted or the inheritable set could be taken up again: it goes, and that is read
-// back.
+// Limits the permitted and the inheritable set, too: the process could take up their unused capabilities
+// again. Reads the result back.
 int limit_capabilities(std::uint64_t kept) noexcept {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
@@ -119,23 +119,23 @@ bool can_be_root_again(const Identity& identity) noexcept {
   if (identity.uid == 0) return false;
   bool can = posix::setuid(0) == 0 || posix::seteuid(0) == 0;
   can = can || (identity.gid != 0 && (posix::setgid(0) == 0 || posix::setegid(0) == 0));
-  if (can) {  // in the foreground the process goes on
+  if (can) {  // a foreground process goes on, and must not be root
     static_cast<void>(posix::setresgid(identity.gid, identity.gid, identity.gid));
     static_cast<void>(posix::setresuid(identity.uid, identity.uid, identity.uid));
   }
   return can;
 }
 
-// What lies in root's could be read by whoever has it as his session's.
+// Replaces root's session keyring: a process that keeps it could read root's keys.
 int leave_session_keyring() noexcept {
   constexpr unsigned join = 1;  // KEYCTL_JOIN_SESSION_KEYRING, a new one
   if (posix::syscall(SYS_keyctl, join, nullptr, 0UL, 0UL, 0UL) != -1) return 0;
-  // There are none, or it is forbidden to use them; or it is the root of a user namespace, whose number is
-  // limited.
+  // The kernel has no keyrings (ENOSYS), forbids their use (EPERM), or limits the number of keyrings of a
+  // user namespace's root (EDQUOT).
   return errno == ENOSYS || errno == EPERM || errno == EDQUOT ? 0 : errno;
 }
 
-// Where numbers of users once had 16 bits, the calls for wider ones have names of their own.
+// On systems that once had 16-bit uids the calls for wider uids have separate names.
 #ifdef SYS_setresuid32
 constexpr long call_setgroups = SYS_setgroups32;
 constexpr long call_setresgid = SYS_setresgid32;

@@ -9,8 +9,8 @@
 
 namespace daemonctx::posix {
 
-/// A descriptor that names one process and no later one of the same number, readable when it has ended.
-/// Empty, with errno, where there is none (ENOSYS, EPERM) or no such process (ESRCH).
+/// A descriptor that names one process, never a later one with the same pid. Readable once the process has
+/// ended. Empty, with errno, where the system has no pidfds (ENOSYS, EPERM) or no such process (ESRCH).
 inline UniqueFd open_pidfd(pid_t pid) noexcept {
 #if DAEMONCTX_HAVE_PIDFD
   return UniqueFd(static_cast<int>(posix::syscall(SYS_pidfd_open, pid, 0U)));

@@ -16,7 +16,7 @@
 namespace daemonctx::posix {
 namespace {
 
-// Of a daemon's descriptors the pidfile's is one of the first.
+// The pidfile's descriptor is one of the first of a daemon.
 constexpr int most_looks = 65536;
 
 struct CloseDirectory {
@@ -38,7 +38,7 @@ std::array<char, 48> descriptors_of_thread(pid_t pid, long thread) noexcept {
   return path;
 }
 
-// What is known of the file already must do: the process may have files open whose server never answers.
+// AT_STATX_DONT_SYNC accepts cached data: the process may have files open whose server never answers.
 bool look(int directory, const char* name, int flags, struct statx& found) noexcept {
   return posix::statx(directory, name, flags | AT_STATX_DONT_SYNC, STATX_INO, &found) == 0;
 }
@@ -69,7 +69,7 @@ Answer find_in(const char* path, const struct statx& wanted) noexcept {
   return looks == 0 ? Answer::nothing_listed : Answer::no;
 }
 
-// The threads of a process share their descriptors. The first thread that lists some knows them all.
+// The threads of a process share their descriptors. The first thread that lists any lists them all.
 Answer ask_threads(pid_t pid, const struct statx& wanted) noexcept {
   const Directory threads(::opendir(path_of(pid, "task").data()));
   if (!threads) return Answer::unknown;
@@ -92,7 +92,7 @@ bool shows_this_namespace() noexcept {
   return size > 0 && std::strtol(shown.data(), nullptr, 10) == posix::getpid();
 }
 
-// A main thread that has ended before the others lists no descriptors, or nobody but root may see its list.
+// Asks the other threads too: a main thread that has ended before them lists no descriptors, or only to root.
 std::optional<bool> has_open(pid_t pid, int fd) noexcept {
   struct statx wanted {};
   if (!shows_this_namespace() || !look(fd, "", AT_EMPTY_PATH, wanted)) return {};
@@ -110,7 +110,7 @@ std::optional<uid_t> real_user_of(pid_t pid) noexcept {
       posix::retry([&] { return posix::open(path_of(pid, "status").data(), O_RDONLY | O_CLOEXEC); }));
   std::array<char, 4096> text{};
   if (!file || posix::read(file.get(), text.data(), text.size() - 1) <= 0) return {};
-  // A name can't forge it: line ends in it are shown as backslash and n.
+  // A process name cannot forge this line: /proc shows its line ends as backslash and n.
   const char* const at = std::strstr(text.data(), "\nUid:\t");
   if (at == nullptr) return {};
   return static_cast<uid_t>(std::strtoul(at + std::strlen("\nUid:\t"), nullptr, 10));

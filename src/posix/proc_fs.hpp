@@ -7,15 +7,15 @@
 
 namespace daemonctx::posix {
 
-/// Whether /proc is that of the pid namespace of this process. In another a number there is another
-/// process's.
+/// True if /proc shows the pid namespace of this process. In the /proc of another namespace a pid names
+/// another process.
 bool shows_this_namespace() noexcept;
 
-/// Whether a process has a file open, which this one has open as `fd`. Empty where the system does not tell
-/// this user.
+/// True if the process `pid` has the file open that this process has open as `fd`. Empty where the system
+/// does not tell this user.
 std::optional<bool> has_open(pid_t pid, int fd) noexcept;
 
-/// On whose behalf it runs, whatever rights the program file lends it. Empty where the system does not tell.
+/// The real uid of a process, which set-user-id does not change. Empty where the system does not tell.
 std::optional<uid_t> real_user_of(pid_t pid) noexcept;
 
 }  // namespace daemonctx::posix

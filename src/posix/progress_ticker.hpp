@@ -9,7 +9,7 @@
 
 namespace daemonctx {
 
-/// Lets a wait that goes on tell so, every half second from the ticker's construction on.
+/// Calls a `Progress` every half second of a wait, counted from the ticker's construction.
 class Ticker {
  public:
   using Clock = posix::Clock;
@@ -19,10 +19,10 @@ class Ticker {
     if (tell) next_ = begin_ + interval;
   }
 
-  /// When a wait that lasts until `deadline` has to wake up next.
+  /// The time at which a wait until `deadline` must wake up next.
   Clock::time_point wake_up(Clock::time_point deadline) const noexcept { return std::min(deadline, next_); }
 
-  /// To be called whenever a wait has woken up.
+  /// Call it whenever a wait has woken up.
   void tick() noexcept {
     const auto now = Clock::now();
     if (now < next_) return;
@@ -30,7 +30,7 @@ class Ticker {
     const posix::ChildTrap trap;
     try {
       (*tell_)(std::chrono::duration_cast<std::chrono::milliseconds>(now - begin_));
-    } catch (...) {  // what is waited for is more important
+    } catch (...) {  // the wait is more important than its display
       static_cast<void>(0);
     }
   }

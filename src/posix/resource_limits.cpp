@@ -10,8 +10,8 @@ namespace daemonctx::posix {
 namespace {
 
 #ifdef __linux__
-// A core_pattern that pipes into a handler ignores the limit 0, but not 1 (core(5)); and no core file is as
-// small as one byte, so nothing is written either.
+// A core_pattern that pipes into a handler ignores the limit 0, but not 1 (core(5)). No core file is as small
+// as one byte, so no file is written either.
 constexpr rlim_t no_core = 1;
 #else
 constexpr rlim_t no_core = 0;

@@ -3,17 +3,17 @@
 
 namespace daemonctx::posix {
 
-/// Sees to it that this process leaves no core file and no core handler is started for it.
+/// Prevents the core file and the core handler of this process.
 /// \return 0 or an errno.
 /// \note Runs in the daemon before it may allocate.
 int prevent_core() noexcept;
 
-/// The same, so that this process can take it back. \return 0 or an errno.
+/// Like `prevent_core`, but this process can undo it. \return 0 or an errno.
 int prevent_core_for_now() noexcept;
 
-/// Does it another way where the hard limit of core files is 0 and can't be raised: then the process is not
-/// dumpable.
-/// \return 0 or an errno. \note Runs in the daemon after the change of user, which sets that anew.
+/// Makes the process not dumpable if the hard limit of core files is 0 and cannot be raised: then
+/// `prevent_core` prevents no core handler.
+/// \return 0 or an errno. \note Runs in the daemon after the change of user, which resets the dumpable flag.
 int forbid_dumps() noexcept;
 
 }  // namespace daemonctx::posix

@@ -6,7 +6,7 @@
 
 namespace daemonctx::posix {
 
-/// Calls again while a signal interrupts. Not for close(2).
+/// Repeats the call while a signal interrupts it (EINTR). Must not be used for close(2).
 template <class Call>
 auto retry(Call&& call) noexcept {
   auto result = call();

@@ -11,10 +11,9 @@
 
 namespace daemonctx::posix {
 
-/// Registers this thread's restartable sequences (rseq(2)) anew. The kernel drops the registration in a
-/// process made by vfork(2), and so in what that one forks, while the C library goes on to believe in it:
-/// sched_getcpu(3) would tell an old processor for ever, and per-processor allocators would corrupt their
-/// lists.
+/// Registers this thread's restartable sequences (rseq(2)) anew. The kernel drops the registration in a child
+/// of vfork(2), and so in that child's children, but the C library still relies on it. sched_getcpu(3) would
+/// report an old processor for ever, and per-processor allocators would corrupt their lists.
 /// \note Runs in the daemon before it may allocate.
 inline void restore_rseq() noexcept {
 #if defined(RSEQ_SIG) && defined(SYS_rseq)

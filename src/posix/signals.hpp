@@ -31,8 +31,7 @@ class SignalBlock final {
   bool restores_ = true;
 };
 
-/// Within it a write to a pipe that nobody reads, or beyond the limit of file sizes, is an error and no
-/// signal.
+/// Within its scope a write to a pipe that nobody reads, or beyond RLIMIT_FSIZE, fails and raises no signal.
 class NoWriteSignal final {
  public:
   NoWriteSignal() noexcept {
@@ -49,7 +48,7 @@ class NoWriteSignal final {
   NoWriteSignal(const NoWriteSignal&) = delete;
   NoWriteSignal& operator=(const NoWriteSignal&) = delete;
 
-  /// To be called with the errno of a write that has failed, or 0.
+  /// Call it with the errno of a write that has failed, or 0.
   void failed(int error) noexcept { raised_ = raised_ || error == EPIPE || error == EFBIG; }
 
  private:
@@ -58,7 +57,8 @@ class NoWriteSignal final {
   bool raised_ = false;
 };
 
-/// Sets every signal to its default. SIGKILL, SIGSTOP and those the C library keeps refuse, and need not.
+/// Sets every signal to its default. SIGKILL, SIGSTOP and the C library's own signals refuse that, and do not
+/// need it.
 /// \note Runs in the daemon before it may allocate.
 inline void reset_all_dispositions() noexcept {
   struct sigaction action {};

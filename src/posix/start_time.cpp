@@ -18,8 +18,8 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::system_clock;
 
-// The field of /proc/PID/stat that holds the start time in clock ticks since the boot, counted from the
-// state, which follows the name in its brackets.
+// The fields of /proc/PID/stat from the state to the start time, which is in clock ticks since the boot. The
+// state follows the name in its brackets.
 constexpr int fields_before_start_time = 19;
 
 std::optional<unsigned long long> start_in_ticks(pid_t pid) noexcept {

@@ -8,7 +8,7 @@
 
 namespace daemonctx::posix {
 
-/// When a process began, to a hundredth of a second. Empty where /proc does not tell.
+/// The time when a process began, to a hundredth of a second. Empty where /proc does not tell.
 std::optional<std::chrono::system_clock::time_point> start_time(pid_t pid) noexcept;
 
 }  // namespace daemonctx::posix

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// The one place that names system calls. Tests put a header of the same name first on the include path, and
-// so make any of them fail; for that reason it is included with angle brackets.
+// The only place that names system calls. Include it with angle brackets: tests put a header of the same name
+// first on the include path, and so can make any call fail.
 
 #include <fcntl.h>
 #include <grp.h>

@@ -12,7 +12,7 @@
 
 namespace daemonctx::posix {
 
-/// True if the C library knows that this process has one thread, so that there is nobody to exclude.
+/// True if the C library knows that this process has one thread. Then there is no other thread to exclude.
 inline bool is_single_threaded() noexcept {
 #if __has_include(<sys/single_threaded.h>)
   return __libc_single_threaded != 0;
@@ -21,18 +21,18 @@ inline bool is_single_threaded() noexcept {
 #endif
 }
 
-/// How many threads this process has; 0 where the system does not tell. Every thread is a folder in
-/// /proc/self/task, and a folder has a link for each folder in it and two of its own.
+/// The number of threads of this process; 0 where the system does not tell. Every thread is a folder in
+/// /proc/self/task. The links to a folder are two plus one for each folder in it.
 inline long count_threads() noexcept {
   struct stat tasks {};
   if (posix::stat("/proc/self/task", &tasks) == -1 || tasks.st_nlink < 3) return 0;
   return static_cast<long>(tasks.st_nlink) - 2;
 }
 
-/// The same once it is at most `wanted`, or after a while at the latest: a thread that was joined is still
-/// listed for a moment. Where the C library knows of one thread, that is the answer.
+/// Like `count_threads`, but waits up to 250 ms until the number is at most `wanted`: a joined thread is
+/// still listed for a moment. Returns 1 if `is_single_threaded()`.
 inline long settled_threads(long wanted) noexcept {
-  // On a busy machine. Only a start that is refused takes it all.
+  // Long enough for a busy machine. Only a start that is refused takes all of it.
   constexpr std::chrono::milliseconds patience{250};
   if (is_single_threaded()) return 1;
   long count = count_threads();

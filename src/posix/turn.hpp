@@ -9,12 +9,12 @@
 
 namespace daemonctx::posix {
 
-/// Lets one thread after the other do what may take long or call user code. No lock: fork(2) need not wait
-/// for it, since a forked child has no turn to take. A thread that comes back to it from within does not wait
-/// for itself.
+/// Lets one thread at a time do work that may take long or call user code. It is no lock: fork(2) need not
+/// wait for it, since a forked child has no turn to take. A thread that enters its own turn again does not
+/// wait for itself.
 class Turn {
  public:
-  /// The length of a turn; waits for another thread's.
+  /// One turn. The constructor waits for another thread's turn to end.
   class Scope {
    public:
     explicit Scope(Turn& turn) noexcept : turn_(turn), is_nested_(!turn.take()) {}
@@ -24,7 +24,7 @@ class Turn {
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;
 
-    /// Whether this thread has the turn already, and is in the middle of what it does.
+    /// True if this thread had the turn already, and is in the middle of its work.
     bool is_nested() const noexcept { return is_nested_; }
 
    private:
@@ -33,7 +33,7 @@ class Turn {
   };
 
  private:
-  // False: this thread has it.
+  // Returns false if this thread has the turn already.
   bool take() noexcept {
     for (;;) {
       const std::uint32_t seen = changes_;

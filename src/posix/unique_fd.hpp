@@ -26,8 +26,8 @@ class UniqueFd final {
   explicit operator bool() const noexcept { return fd_ >= 0; }
   [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
 
-  /// Closes what is owned and takes `fd`. Leaves errno as it was. close(2) is not tried again after EINTR: on
-  /// Linux the descriptor is gone by then, and its number may be another thread's.
+  /// Closes the owned descriptor and takes `fd`. Leaves errno as it was. Never repeats close(2) after EINTR:
+  /// on Linux the descriptor is gone by then, and its number may be another thread's.
   void reset(int fd = -1) noexcept {
     assert(fd < 0 || fd != fd_);
     const int old = std::exchange(fd_, fd);

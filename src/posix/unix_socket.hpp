@@ -10,9 +10,9 @@
 
 namespace daemonctx::posix {
 
-/// A socket that is connected with the one at this path.
+/// Connects a new socket to the socket at `path`.
 /// \param type as for socket(2); SOCK_CLOEXEC is added.
-/// \return an owner of nothing if that fails, and errno.
+/// \return the new socket; empty, with errno, on failure.
 inline UniqueFd connect_to(std::string_view path, int type) noexcept {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;

@@ -38,8 +38,8 @@ void LastingWakeFd::close() noexcept {
 void LastingWakeFd::notify(int writer) noexcept {
   const std::uint64_t one = 1;
   if (writer < 0) return;
-  // When it is full it is readable already, which is all that is asked. In no other way can it fail, nor
-  // should a test have it so: a signal would be lost.
+  // A full descriptor is readable already, so this error is ignored. The write cannot fail otherwise. It is
+  // no `posix::write`: if a test made it fail, a signal would be lost.
   [[maybe_unused]] const auto size = retry([&] { return ::write(writer, &one, sizeof one); });
 }
 

@@ -8,8 +8,8 @@
 
 namespace daemonctx::posix {
 
-/// A descriptor that becomes readable when somebody calls `notify`: an eventfd(2), or a pipe without it. It
-/// stays open until `close`. Constant-initialised and trivially destructible, so that a signal handler may
+/// A descriptor that `notify` makes readable: an eventfd(2), or a pipe where eventfd(2) is missing. It stays
+/// open until `close`. It is constant-initialised and trivially destructible, so that a signal handler may
 /// use it at any time.
 class LastingWakeFd {
  public:
@@ -25,7 +25,7 @@ class LastingWakeFd {
   /// Async-signal-safe and thread-safe. Any number of calls before a `drain` count as one. Does nothing while
   /// closed.
   void notify() const noexcept { notify(writer()); }
-  /// The same by the number of `writer`. A negative one is none.
+  /// Like `notify()`, by the number from `writer()`. Does nothing if it is negative.
   static void notify(int writer) noexcept;
   void drain() const noexcept;
 
@@ -34,10 +34,10 @@ class LastingWakeFd {
 
  private:
   std::atomic<int> read_ = -1;
-  std::atomic<int> write_ = -1;  // the same number but for a pipe
+  std::atomic<int> write_ = -1;  // equal to `read_`, except for a pipe
 };
 
-/// The same, closed at the end of its life.
+/// A `LastingWakeFd` that the destructor closes.
 class WakeFd final : public LastingWakeFd {
  public:
   WakeFd() noexcept = default;

@@ -23,14 +23,14 @@ struct End {
   std::atomic<std::chrono::nanoseconds::rep> patience = 0;
   std::atomic<std::terminate_handler> former_terminate_handler = nullptr;
 
-  // Of one context.
+  // State of one context.
   std::atomic<pthread_t> ending_thread = nobody;
   std::atomic<bool> ended = false;
   posix::FutexWord steps = 0;
   std::atomic<unsigned> waiting = 0;
   std::atomic<unsigned> life = 0;
 
-  // Of the process.
+  // State of the process.
   std::atomic<pthread_t> process_ender = nobody;  // the first thread in std::exit or std::terminate
   std::atomic<bool> has_reported_termination = false;
 };
@@ -38,7 +38,7 @@ struct End {
 constinit End the_end;
 thread_local bool has_waited_for_process = false;
 
-// Whether this thread is the first to end the process, or has been all the time.
+// True if this thread is the first to end the process, or has been so before.
 bool claim_process() noexcept {
   pthread_t expected = nobody;
   return the_end.process_ender.compare_exchange_strong(expected, ::pthread_self()) ||
@@ -57,7 +57,7 @@ bool end_runs_elsewhere() noexcept {
   return by != nobody && by != ::pthread_self() && !the_end.ended;
 }
 
-// False: nothing has happened for too long.
+// Returns false if no step has happened within the patience.
 bool await_step(std::uint32_t seen) noexcept {
   const auto deadline = posix::deadline_in(end_patience());
   ++the_end.waiting;
@@ -73,7 +73,7 @@ void give_up_if_it_still_runs() noexcept {
   if (visit && !the_end.ended) the_end.hooks.load()->give_up(visit.state());
 }
 
-// The thread that runs the end must not wait for this one, which waits for that.
+// The thread that runs the end must not wait for this thread, which waits for it.
 void leave_end_to_others() noexcept {
   const Visit visit(any_context);
   if (visit) the_end.hooks.load()->thread_waits(visit.state());
@@ -81,8 +81,8 @@ void leave_end_to_others() noexcept {
 
 void at_exit() noexcept;
 
-// A second thread that calls std::exit would cut short what the first one has not finished, and choose the
-// status. Once it has waited in vain it does what it would have done without us.
+// A second thread in std::exit waits: it would cut short the end that the first thread runs, and choose the
+// exit code. After waiting in vain it goes on as it would without this library.
 void wait_behind_ender() noexcept {
   has_waited_for_process = true;
   await_end();
@@ -95,7 +95,7 @@ bool context_has_ended() noexcept {
 
 void run_end(void* state, EndRole role) noexcept { the_end.hooks.load()->run(state, role == EndRole::first); }
 
-// Whether another thread runs the end of the context, which this one has to wait for.
+// True if another thread runs the end of the context, and this thread has to wait for it.
 bool run_end_unless_late() noexcept {
   const Visit visit(any_context);
   if (!visit || the_end.ended) return false;
@@ -109,8 +109,8 @@ void continue_end() noexcept {
   if (visit) run_end(visit.state(), EndRole::again);
 }
 
-// Registered anew as long as there is an end to wait for: the next may be another thread, or a cleanup in
-// this one.
+// Registers itself anew as long as there is an end to wait for: another thread, or a cleanup in this one, may
+// call std::exit next.
 void at_exit() noexcept {
   if (!is_owner()) return;
   forget_visits_of_this_thread();
@@ -122,8 +122,8 @@ void at_exit() noexcept {
   else if (run_end_unless_late()) await_end();
 }
 
-// An exception that nobody catches. The thread that made the context runs the end; any other leaves it to
-// whoever is at it already.
+// Handles an uncaught exception. Only the thread that made the context runs the end. If another thread is
+// ending the context or the process already, this thread waits for it.
 void end_by_terminate(bool is_first) noexcept {
   const bool is_late = end_runs_elsewhere() || !is_first;
   {
@@ -136,12 +136,12 @@ void end_by_terminate(bool is_first) noexcept {
   if (is_late) await_end();
 }
 
-// Another thread has an uncaught exception too, reports it, and aborts.
+// Waits for another thread that has an uncaught exception too, reports it, and aborts.
 void await_abort() noexcept {
   while (is_owner() && await_step(the_end.steps)) continue;
 }
 
-// The handler that libstdc++ installs would print the exception once more.
+// True for the handler that libstdc++ installs: it would print the exception once more.
 bool says_what_it_was(std::terminate_handler handler) noexcept {
 #ifdef __GLIBCXX__
   return handler == &__gnu_cxx::__verbose_terminate_handler;
@@ -150,7 +150,7 @@ bool says_what_it_was(std::terminate_handler handler) noexcept {
 #endif
 }
 
-// A handler that the program has set may call the one that was there before, which may be this one.
+// Aborts if it is called again: the program's own handler may call its predecessor, which may be this one.
 [[noreturn]] void at_terminate() noexcept {
   thread_local bool is_inside = false;
   if (std::exchange(is_inside, true)) std::abort();
@@ -168,9 +168,9 @@ bool says_what_it_was(std::terminate_handler handler) noexcept {
 void register_end_handlers(const EndHooks& hooks, Timeout patience) {
   the_end.hooks = &hooks;
   the_end.patience = patience.length().count();
-  // Each time anew: cleanups may use what was made before their context, but not before an earlier one.
-  // Several, since the C library takes one off its list before it calls it: a second thread in std::exit must
-  // find another.
+  // Register anew for each context: its cleanups may use objects made before it, but after an earlier one.
+  // Register several handlers: the C library takes a handler off its list before the call, and a second
+  // thread in std::exit must find another.
   constexpr int threads_at_once = 4;
   for (int count = 0; count < threads_at_once; ++count) {
     if (std::atexit(at_exit) != 0) throw std::bad_alloc();
@@ -216,7 +216,7 @@ void forget_end() noexcept {
 }
 
 void await_end() noexcept {
-  if (!is_owner()) return;  // the thread that ends the parent is not here
+  if (!is_owner()) return;  // a forked child lacks the thread that ends the parent
   leave_end_to_others();
   const unsigned life = the_end.life;
   for (;;) {

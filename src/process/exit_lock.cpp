@@ -23,7 +23,7 @@ namespace {
 #define DAEMONCTX_NOT_SANITIZED [[gnu::no_sanitize("thread", "address")]]
 #endif
 
-// A recursive lock, as the C library has them inside. It must be read while others change it.
+// The C library's internal recursive lock. This thread must read it while other threads change it.
 struct RecursiveLock {
   int word;  // 0 free, 1 held, 2 held and awaited
   int depth;
@@ -42,7 +42,7 @@ DAEMONCTX_NOT_SANITIZED bool is_held(const RecursiveLock& lock, const void* by) 
 }
 
 struct Search {
-  std::uintptr_t in_library;  // an address of the C library's
+  std::uintptr_t in_library;  // an address in the C library
   const void* owner;
   const RecursiveLock* found = nullptr;
 };
@@ -52,7 +52,8 @@ bool contains(const dl_phdr_info& object, const ElfW(Phdr) & segment, std::uintp
   return segment.p_type == PT_LOAD && address >= begin && address < begin + segment.p_memsz;
 }
 
-// Not more of it than any C library has: in a program that is linked statically the segment is the program's.
+// Searches no further than any C library reaches: in a statically linked program the segment is the whole
+// program's.
 void search_segment(std::uintptr_t begin, std::uintptr_t end, Search& search) noexcept {
   constexpr std::uintptr_t longest = std::uintptr_t{16} << 20;
   end = std::min(end, begin + longest);
@@ -91,13 +92,13 @@ bool has_exit_lock() noexcept {
 
 }  // namespace
 
-// Found by what it must look like: the C library has no name for it. In an exit handler a thread holds no
-// other lock of this kind there.
+// Finds the lock by its content: the C library has no name for it. In an exit handler a thread holds no other
+// lock of this kind in the C library.
 ExitLock ExitLock::held_by_this_thread() noexcept {
   ExitLock lock;
 #ifdef __GLIBC__
   if (!has_exit_lock()) return lock;
-  // pthread_t is a number, and in the lock a pointer.
+  // The lock stores pthread_t, which is a number, as a pointer.
   const auto* self = reinterpret_cast<const void*>(::pthread_self());  // NOLINT(performance-no-int-to-ptr)
   Search search{reinterpret_cast<std::uintptr_t>(::gnu_get_libc_version()), self};
   ::dl_iterate_phdr(search_object, &search);

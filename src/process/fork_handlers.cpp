@@ -14,24 +14,24 @@
 #include "process/private_fd.hpp"
 
 #ifdef __GLIBC__
-// The Linux Standard Base (Core) describes it; no header declares it.
-// NOLINTNEXTLINE(bugprone-reserved-identifier)
+// The Linux Standard Base (Core) describes this function; no header declares it.
+// NOLINTNEXTLINE(bugprone-reserved-identifier,readability-identifier-naming)
 extern "C" int __register_atfork(void (*prepare)(), void (*parent)(), void (*child)(), void* lib) noexcept;
 #endif
 
 namespace daemonctx::process {
 namespace {
 
-constinit std::mutex hooks_mutex;  // before every other lock of the library
+constinit std::mutex hooks_mutex;  // taken before every other lock of the library
 constinit std::array<ForkHook, static_cast<std::size_t>(ForkRank::count)> hooks = {};
 
-// Of each thread: two may fork at the same time.
+// Per thread: two threads may fork at the same time.
 thread_local bool forks_for_library = false;
 thread_local sigset_t mask_before_fork;
 
 ForkHook& hook_of(ForkRank rank) noexcept { return hooks[static_cast<std::size_t>(rank)]; }
 
-// From the innermost lock to the outermost.
+// Releases the locks from the innermost to the outermost.
 void release_all(void (*ForkHook::*phase)(void*) noexcept) noexcept {
   for (std::size_t rank = hooks.size(); rank-- > 0;) {
     const ForkHook& hook = hooks[rank];
@@ -39,8 +39,8 @@ void release_all(void (*ForkHook::*phase)(void*) noexcept) noexcept {
   }
 }
 
-// The child must handle no signal before its dispositions are its own. The library's own forks have seen to
-// that.
+// The child must handle no signal before its dispositions are its own. The library's own forks block signals
+// themselves.
 void block_signals() noexcept {
   if (forks_for_library) return;
   sigset_t all;
@@ -60,7 +60,7 @@ void before_fork() noexcept {
   }
 }
 
-// The mask is put back whatever the context did meanwhile: it may have ended.
+// Puts the signal mask back even if the context has ended meanwhile.
 void after_fork_in_parent() noexcept {
   release_all(&ForkHook::in_parent);
   hooks_mutex.unlock();
@@ -83,8 +83,8 @@ void after_fork_in_child() noexcept {
   let_signals_through();
 }
 
-// At the end of the process glibc takes back what a library has given to pthread_atfork(3). If another thread
-// is in fork() meanwhile, glibc finds its list shorter than before and aborts the process. Handlers without a
+// glibc removes a library's pthread_atfork(3) handlers at the end of the process. If another thread is in
+// fork() meanwhile, glibc finds its list shorter than before and aborts the process. Handlers without a
 // library's handle stay. The link option "nodelete" keeps the library, too.
 int add_fork_handlers() noexcept {
 #ifdef __GLIBC__

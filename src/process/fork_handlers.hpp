@@ -3,21 +3,21 @@
 
 namespace daemonctx::process {
 
-/// The order in which fork(2) takes the library's locks, the outermost first. A thread that holds one may
-/// take only those further down. Only locks count whose data a forked child goes on to use; all else is inert
-/// there.
+/// The order in which fork(2) takes the library's locks, the outermost first. A thread that holds a lock may
+/// take only locks further down. Only a lock whose data a forked child still uses has a rank; all else is
+/// inert there.
 enum class ForkRank { signals, cleanups, descriptors, count };
 
-/// What one part of the library does around a fork of the user's. None may call user code, wait, or allocate.
+/// The work of one part of the library around a user's fork. No hook may call user code, wait, or allocate.
 struct ForkHook {
   void (*prepare)(void* object) noexcept = nullptr;  ///< before the fork: takes the lock
   void (*in_parent)(void* object) noexcept =
-      nullptr;  ///< after it, or after a fork of the library's own: gives it back
+      nullptr;  ///< after the fork, or a fork of the library's own: gives the lock back
   void (*in_child)(void* object) noexcept = nullptr;  ///< gives the lock back, and makes the part inert
   void* object = nullptr;
 };
 
-/// Registers a hook for the length of a scope. One of each rank at a time. Thread-safe.
+/// Registers a hook for the length of a scope, one of each rank at a time. Thread-safe.
 class ForkHookScope {
  public:
   ForkHookScope(ForkRank rank, const ForkHook& hook) noexcept;
@@ -30,11 +30,12 @@ class ForkHookScope {
   void* object_;
 };
 
-/// Has fork(2) run the hooks from now on (pthread_atfork(3)). To be called before any user code can fork.
+/// Makes fork(2) run the hooks from now on (pthread_atfork(3)). Call it before any user code can fork.
 /// \throws std::bad_alloc
 void register_fork_handlers();
 
-/// Within it a fork is the library's own: the child is no copy to be made inert, but becomes the owner.
+/// Within its scope a fork of this thread is the library's own: the child is not made inert, but becomes the
+/// owner.
 /// \pre all signals are blocked.
 class OwnFork {
  public:

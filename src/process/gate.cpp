@@ -24,10 +24,10 @@ struct Gate {
   std::atomic<bool> claimed = false;
   std::atomic<const void*> context = nullptr;
   std::atomic<void*> state = nullptr;
-  std::atomic<void*> unfreed = nullptr;  // a state that a thread never left: reachable, and so no leak
+  std::atomic<void*> unfreed = nullptr;  // a state that a thread never left; reachable, so no leak
   posix::FutexWord visits = 0;
   std::atomic<bool> awaits_visitors = false;
-  std::atomic<unsigned> generation = 0;  // of processes: a forked child begins the next
+  std::atomic<unsigned> generation = 0;  // of processes: a forked child begins the next one
 
   std::atomic<const void*> last_context = nullptr;
   std::atomic<int> mode = 0;
@@ -38,8 +38,7 @@ struct Gate {
 constinit Gate gate;
 thread_local unsigned visits_of_this_thread = 0;
 
-// While the process has one thread there is nobody to exclude, and an atomic addition would cost more than
-// most calls.
+// A process with one thread needs no atomic addition, which would cost more than most calls.
 std::uint32_t add_visits(std::uint32_t count) noexcept {
   if (!posix::is_single_threaded()) return gate.visits.fetch_add(count) + count;
   const std::uint32_t sum = gate.visits.load(std::memory_order_relaxed) + count;
@@ -54,7 +53,7 @@ void leave(unsigned count) noexcept {
 
 }  // namespace
 
-// In a child that no fork handler saw the claim is the parent's.
+// A claim found in a child that no fork handler saw is the parent's.
 ContextClaim::ContextClaim() {
   register_fork_handlers();
   if (gate.claimed && !is_owner()) leave_context_to_parent();
@@ -86,7 +85,7 @@ bool close_context(Timeout limit, bool is_in_use) noexcept {
   }
   gate.awaits_visitors = false;
   void* const state = gate.state.exchange(nullptr);
-  // A visit of this thread's is an action or a cleanup that ends its own context, and goes on in it.
+  // A visit of this thread is an action or a cleanup that ends its own context, and goes on in it.
   const bool is_left = inside == 0 && !is_in_use;
   if (!is_left) gate.unfreed = state;
   gate.claimed = false;
@@ -100,7 +99,7 @@ ContextFacts facts_of(const void* context) noexcept {
   return {gate.mode, gate.pid, gate.worker_number};
 }
 
-// The state stays reachable: what it holds belongs to the parent, and is neither used nor destroyed here.
+// Keeps the state reachable: it belongs to the parent, and the child neither uses nor destroys it.
 void leave_context_to_parent() noexcept {
   forget_end();
   ++gate.generation;
@@ -121,13 +120,13 @@ Visit::Visit(AnyContext) noexcept : generation_(gate.generation) {
 }
 
 void Visit::enter(const void* context) noexcept {
-  add_visits(1);  // before the question: close_context asks for visitors after it has closed the gate
+  add_visits(1);  // before the check: `close_context` closes the gate first and then waits for visitors
   if (context == nullptr || gate.context != context) return leave(1);
   ++visits_of_this_thread;
   state_ = gate.state;
 }
 
-// In a child that was forked inside, the visit was forgotten; so it was by a thread that ends the process.
+// A child that was forked inside, and a thread that ends the process, have forgotten the visit already.
 Visit::~Visit() {
   if (state_ == nullptr || generation_ != gate.generation || visits_of_this_thread == 0) return;
   --visits_of_this_thread;

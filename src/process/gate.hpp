@@ -9,8 +9,8 @@
 
 namespace daemonctx::process {
 
-/// The gate before the one context of a process. Every public member asks here before it reads anything of
-/// its object: the memory of the gate is never freed, that of the object may be. All of it is thread-safe.
+/// The gate before the one context of a process. Every public member asks the gate before it reads the
+/// object: the object's memory may be freed, the gate's never is. All functions here are thread-safe.
 
 /// Admits one context at a time: from before its start until `close_context`, or until the claim is dropped.
 class ContextClaim {
@@ -26,37 +26,37 @@ class ContextClaim {
   bool kept_ = false;
 };
 
-/// What a context tells also after its end, and in a forked child.
+/// Facts that a context tells even after its end, and in a forked child.
 struct ContextFacts {
   int mode = 0;
   pid_t pid = 0;
   unsigned worker_number = 0;
 };
 
-/// \param context the object whose members ask; \param state what they use of it.
+/// Opens the gate. \param context the object whose members ask; \param state the data that they use.
 void open_context(const void* context, void* state, const ContextFacts& facts) noexcept;
 
-/// From now on every member finds the end. Waits until no other thread is inside one, so that `state` may be
-/// freed.
-/// \param is_in_use whether a thread outside of every member still uses `state`.
-/// \return false: `state` has to stay, since a thread uses it; this one is among them if it is inside a
+/// Closes the gate: every member finds the context ended. Waits at most `limit` until no other thread is
+/// inside a member, so that `state` may be freed.
+/// \param is_in_use true if a thread outside of every member still uses `state`.
+/// \return false if `state` has to stay, since a thread uses it. This thread counts, too, if it is inside a
 ///   member.
 bool close_context(Timeout limit, bool is_in_use = false) noexcept;
 
-/// Whether this is the open context, in the process that it belongs to.
+/// True if `context` is the open context, and this process is its owner.
 bool is_open(const void* context) noexcept;
 
-/// Of the last context that was opened at this address; else all zero.
+/// The facts of the last context, if it was opened at this address; else all zero.
 ContextFacts facts_of(const void* context) noexcept;
 
-/// For the fork handler, in a child of the user's: there is no context here.
+/// Drops the context in a child that user code forked: it belongs to the parent.
 void leave_context_to_parent() noexcept;
 
-/// For exit and terminate handlers: whatever context is open in this process.
+/// Names the context that is open in this process. Exit and terminate handlers use it.
 struct AnyContext {};
 inline constexpr AnyContext any_context;
 
-/// A call of a public member: as long as it lasts, the state of the context is not freed.
+/// A call of a public member. The state of the context is not freed during a visit.
 class Visit {
  public:
   explicit Visit(const void* context) noexcept;
@@ -65,7 +65,7 @@ class Visit {
   Visit(const Visit&) = delete;
   Visit& operator=(const Visit&) = delete;
 
-  /// False: the context has ended, or this is a forked child. Then the member does nothing.
+  /// False if the context has ended, or in a forked child. The member then does nothing.
   explicit operator bool() const noexcept { return state_ != nullptr; }
   void* state() const noexcept { return state_; }
 
@@ -76,7 +76,7 @@ class Visit {
   unsigned generation_;
 };
 
-/// Of a thread that will never return from its visits, since it is in std::exit or std::terminate.
+/// Ends the visits of this thread: in std::exit or std::terminate it will never return from them.
 void forget_visits_of_this_thread() noexcept;
 
 }  // namespace daemonctx::process

@@ -7,11 +7,11 @@
 
 namespace daemonctx::process {
 
-/// What the handler of a start's interruption notes, and whom it wakes.
+/// The handler that a start installs notes an interrupting signal here, and wakes the start.
 struct InterruptionNote {
-  std::atomic<pid_t> pid = 0;  ///< who waits
+  std::atomic<pid_t> pid = 0;  ///< the process that waits
   std::atomic<int> signal = 0;
-  std::atomic<int> wake_fd = -1;  ///< -1: nobody waits
+  std::atomic<int> wake_fd = -1;  ///< -1 if no process waits
 };
 
 extern constinit InterruptionNote interruption_note;

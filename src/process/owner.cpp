@@ -12,10 +12,10 @@ using Word = std::atomic<bool>;
 
 constinit std::atomic<Word*> word_wiped_on_fork = nullptr;
 constinit std::atomic<bool> page_was_tried = false;
-constinit std::atomic<pid_t> owner_pid = 0;  // decides where there is no such page
+constinit std::atomic<pid_t> owner_pid = 0;  // used where there is no such page
 
-// An emulator may accept the advice without following it (qemu-user 7.2). It also accepts one that cannot
-// exist.
+// An emulator may accept the advice without following it (qemu-user 7.2). It also accepts an advice that
+// cannot exist.
 bool wipes_on_fork(void* page, std::size_t size) noexcept {
 #ifdef MADV_WIPEONFORK
   constexpr int impossible_advice = 0x7fff;

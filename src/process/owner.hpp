@@ -3,18 +3,19 @@
 
 namespace daemonctx::process {
 
-/// Whether this is the process that the context belongs to, and not a forked child of it. Costs a memory
-/// read: the answer is a word on a page that the kernel wipes in every child with memory of its own
-/// (madvise(2), MADV_WIPEONFORK), also in one of _Fork(3) or clone(2), which run no fork handlers. A child of
-/// vfork(2) shares the memory, and is told what its parent is told. Thread-safe and async-signal-safe.
+/// True in the process that the context belongs to, false in a forked child of it. Costs a memory read: the
+/// answer is a word on a page that the kernel wipes in every child with separate memory (madvise(2),
+/// MADV_WIPEONFORK), even in a child of _Fork(3) or clone(2), which run no fork handlers. A child of vfork(2)
+/// shares the memory and gets its parent's answer. Without such a page, compares pids. Thread-safe and
+/// async-signal-safe.
 bool is_owner() noexcept;
 
-/// Makes this process the owner: the caller at the start, our own daemon and each worker right after their
-/// fork.
+/// Makes this process the owner. Runs in the caller at the start, and in the daemon and each worker right
+/// after their fork.
 /// \note Runs in the daemon before it may allocate.
 void become_owner() noexcept;
 
-/// For the fork handler, where the page can't be relied on.
+/// Makes a forked child no owner. The fork handler calls it, since the kernel may not wipe the page.
 void forget_owner() noexcept;
 
 }  // namespace daemonctx::process

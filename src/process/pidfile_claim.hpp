@@ -7,9 +7,9 @@
 
 namespace daemonctx::process {
 
-/// Which pidfile this process claims, and how many pidfiles it has open to read. Closing a second descriptor
-/// of the claimed file would drop its locks (fcntl(2)), so that every reader asks here first. The pid tells
-/// the claimant from a child that has inherited the memory, but not the locks.
+/// The pidfile that this process claims, and the number of pidfiles that it has open to read. Every reader
+/// asks here first: closing a second descriptor of the claimed file would drop its locks (fcntl(2)). `pid`
+/// tells the claimant from a child that has inherited the memory, but not the locks.
 struct PidfileClaim {
   std::atomic<pid_t> pid = 0;
   std::atomic<dev_t> device = 0;
@@ -21,7 +21,7 @@ struct PidfileClaim {
 
 extern constinit PidfileClaim pidfile_claim;
 
-/// For a process that was just forked: the threads that read are not there.
+/// Call it in a process that was just forked: the reading threads are not there.
 inline void forget_open_readers() noexcept { pidfile_claim.open_readers = 0; }
 
 }  // namespace daemonctx::process

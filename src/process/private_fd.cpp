@@ -10,10 +10,10 @@
 namespace daemonctx::process {
 namespace {
 
-constexpr int unused = 0;  // what constant initialisation makes of every place
+constexpr int unused = 0;  // constant initialisation sets every place to it
 
 constinit std::mutex table_mutex;
-constinit std::array<std::atomic<int>, PrivateFd::most> table = {};  // each number plus one
+constinit std::array<std::atomic<int>, PrivateFd::most> table = {};  // each descriptor plus one
 constinit std::atomic<unsigned> generation = 0;  // of processes: a forked child is the next
 
 std::size_t take_place(int fd) noexcept {
@@ -21,14 +21,14 @@ std::size_t take_place(int fd) noexcept {
     int expected = unused;
     if (table[place].compare_exchange_strong(expected, fd + 1)) return place;
   }
-  std::abort();  // PrivateFd::most says why this can't be
+  std::abort();  // cannot happen; see PrivateFd::most
 }
 
 }  // namespace
 
 bool PrivateFd::is_here() const noexcept { return place_ != none && generation_ == generation; }
 
-// The end of a context may reset it while another thread asks.
+// Reads `place_` once: the end of a context may reset it while another thread asks.
 int PrivateFd::get() const noexcept {
   const std::size_t place = place_;
   return place != none && generation_ == generation ? table[place] - 1 : -1;

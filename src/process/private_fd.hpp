@@ -8,15 +8,15 @@
 
 namespace daemonctx::process {
 
-/// Owns a descriptor that no forked child gets: the pidfile's would keep it locked as long as the child
-/// lives, a connection's would keep its other end waiting. The fork handler closes the child's copy, and
-/// there `get()` is -1.
+/// Owns a descriptor that no forked child keeps. A child's copy would keep the pidfile locked as long as the
+/// child lives, or keep the other end of a connection waiting. The fork handler closes the copy, and `get()`
+/// returns -1 in the child.
 ///
-/// The number itself lies in a table of the process; this object knows only its place. Thread-safe towards
-/// fork(2), not for two threads that use one object.
+/// A table of the process holds the descriptor; this object holds only its place in the table. fork(2) in
+/// another thread is safe. Two threads must not use one object.
 class PrivateFd final {
  public:
-  /// How many there can be in a process; the library needs less than half of it.
+  /// The most descriptors in a process; the library needs less than half of them.
   static constexpr std::size_t most = 32;
 
   PrivateFd() noexcept = default;
@@ -34,24 +34,24 @@ class PrivateFd final {
   PrivateFd& operator=(const PrivateFd&) = delete;
   ~PrivateFd() { reset(); }
 
-  /// -1: there is none, or this is a forked child.
+  /// -1 if there is no descriptor, or in a forked child.
   int get() const noexcept;
   explicit operator bool() const noexcept { return get() != -1; }
 
-  /// Closes what is owned. Leaves errno as it was.
+  /// Closes the owned descriptor. Leaves errno as it was.
   void reset() noexcept;
   void reset(UniqueFd fd) noexcept;
 
  private:
   static constexpr std::size_t none = most;
 
-  bool is_here() const noexcept;  // false also in a forked child, which has nothing to close any more
+  bool is_here() const noexcept;  // also false in a forked child: the fork handler has closed its copy
 
   std::size_t place_ = none;
   unsigned generation_ = 0;
 };
 
-/// For the fork handler: around a fork, and in the child.
+/// The fork handler calls the first two around a fork, and the last one in the child.
 void lock_private_descriptors() noexcept;
 void unlock_private_descriptors() noexcept;
 void close_private_descriptors() noexcept;

@@ -20,9 +20,9 @@ static_assert(NSIG - 1 <= 64, "a bit for each signal");
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<pthread_t>::is_always_lock_free,
               "what a signal handler touches must not lock");
 
-/// The last values that came with one signal. Handlers of the same signal may run in several threads at once;
-/// one of them writes, the others' signals are as good as simultaneous. A reader that is disturbed reads
-/// again.
+/// The last values that came with one signal. Handlers of the same signal may run in several threads at once.
+/// One of them writes; the others store nothing, since their signals count as simultaneous. A reader that is
+/// disturbed reads again.
 class SignalSlot {
  public:
   void store(const siginfo_t& info) noexcept;  ///< async-signal-safe
@@ -38,20 +38,20 @@ class SignalSlot {
   std::atomic<bool> by_kernel_ = false;
 };
 
-/// All that the signal handler knows, and where it notes what arrived. There is one in a process.
+/// All data that the signal handler reads, and its notes of arrived signals. A process has one inbox.
 struct SignalInbox {
   std::atomic<pid_t> owner = 0;  ///< a child made by vfork(2) shares this memory and must not write to it
   std::atomic<bool> receives = false;  ///< there is a dispatcher
   std::atomic<std::uint64_t> pending = 0;
   std::atomic<std::uint64_t> terminating = 0;
   std::atomic<bool> stop = false;
-  /// Not 0: no thread is to wait any more, for a stop or the end of the context.
+  /// Not 0 after a stop or at the end of the context: no thread may wait any more.
   posix::FutexWord waits_end = 0;
-  std::atomic<pthread_t> waiter = {};  ///< inside ppoll(2), which a signal to this thread ends by itself
+  std::atomic<pthread_t> waiter = {};  ///< the thread inside ppoll(2); a signal to it ends that call
   posix::LastingWakeFd wake;           ///< closed only in a child: a handler may be about to write to it
   std::array<SignalSlot, NSIG> slots;
 
-  /// Forgets what a fork or an earlier dispatcher may have left, half done perhaps.
+  /// Clears the data that a fork or an earlier dispatcher may have left, perhaps half written.
   void clear() noexcept;
 };
 

@@ -28,6 +28,13 @@ DaemonError unsafe(const Directory& wanted, const std::string& why) {
           wanted.path.string(), "cannot use the directory \"" + wanted.path.string() + "\": " + why};
 }
 
+DaemonError not_given(const Directory& wanted, const std::string& what) {
+  const auto error = posix::last_error();
+  return {
+      Step::create_directories, error, wanted.path.string(),
+      "cannot change the " + what + " of the directory \"" + wanted.path.string() + "\": " + error.message()};
+}
+
 UniqueFd open_to_change(const UniqueFd& parent, const std::string& name, const Directory& wanted) {
   constexpr int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
   UniqueFd directory(posix::openat(parent.get(), name.c_str(), flags));
@@ -49,8 +56,8 @@ bool is_empty(const UniqueFd& directory, const Directory& wanted) {
   return true;
 }
 
-// Who may write the parent can have moved another directory of root's there, to have it given to him. One
-// that holds nothing is no loss.
+// A user who may write the parent can have moved another directory of root's there, to become its owner. An
+// empty directory is no loss.
 void check_that_it_is_not_moved(const UniqueFd& parent, const UniqueFd& directory, const Directory& wanted) {
   struct stat place {};
   if (posix::fstat(parent.get(), &place) == -1) throw failed(wanted, posix::last_error());
@@ -69,27 +76,36 @@ posix::Identity owner_of(const Directory& wanted, const std::string& user, const
   return owner;
 }
 
+// The directories of the system that everybody shares: no service may have them.
+bool is_for_everybody(const struct stat& directory) noexcept {
+  struct stat root {};
+  const bool is_root =
+      posix::stat("/", &root) == 0 && root.st_dev == directory.st_dev && root.st_ino == directory.st_ino;
+  constexpr mode_t shared = S_ISVTX | S_IWOTH;
+  return is_root || (directory.st_mode & shared) == shared;
+}
+
 }  // namespace
 
-void Directories::make(const std::vector<Directory>& wanted, const std::string& user,
-                       const std::string& group) {
+void Directories::create(const std::vector<Directory>& wanted, const std::string& user,
+                         const std::string& group) {
   try {
-    for (const Directory& each : wanted) make_one(each, user, group);
+    for (const Directory& each : wanted) create_one(each, user, group);
   } catch (...) {
     undo();
     throw;
   }
 }
 
-void Directories::make_one(const Directory& wanted, const std::string& user, const std::string& group) {
+void Directories::create_one(const Directory& wanted, const std::string& user, const std::string& group) {
   const posix::Identity owner = owner_of(wanted, user, group);
   UniqueFd parent(posix::open("/", searched));
   if (!parent) throw failed(wanted, posix::last_error());
   const auto way = wanted.path.parent_path().relative_path();
   for (const auto& name : way) parent = enter(parent, name.string(), wanted);
   const std::string name = wanted.path.filename().string();
-  create(parent, name, 0700, wanted);  // nobody else's before it has its owner
-  const UniqueFd directory = open_to_change(parent, name, wanted);
+  make_directory(parent, name, 0700, wanted);  // nobody else's before it has its owner
+  UniqueFd directory = open_to_change(parent, name, wanted);
   struct stat found {};
   if (posix::fstat(directory.get(), &found) == -1) throw failed(wanted, posix::last_error());
   if (!posix::is_trusted(found.st_uid) && found.st_uid != owner.uid) {
@@ -97,10 +113,18 @@ void Directories::make_one(const Directory& wanted, const std::string& user, con
   }
   const bool given = found.st_uid == owner.uid && found.st_gid == owner.gid;
   if (given && (found.st_mode & 07777) == wanted.mode) return;
+  if (is_for_everybody(found)) throw unsafe(wanted, "everybody uses it, and its owner and mode must stay");
   if (posix::is_trusted(found.st_uid)) check_that_it_is_not_moved(parent, directory, wanted);
-  if ((!given && posix::fchown(directory.get(), owner.uid, owner.gid) == -1) ||
-      posix::fchmod(directory.get(), wanted.mode) == -1) {
-    throw failed(wanted, posix::last_error());
+  changes_.push_back({std::move(directory), wanted, owner.uid, owner.gid, found});
+}
+
+void Directories::give_owner_and_mode() {
+  for (Change& each : changes_) {
+    each.is_begun = true;
+    const bool is_owned = each.before.st_uid == each.uid && each.before.st_gid == each.gid;
+    if (!is_owned && posix::fchown(each.directory.get(), each.uid, each.gid) == -1)
+      throw not_given(each.wanted, "owner");
+    if (posix::fchmod(each.directory.get(), each.wanted.mode) == -1) throw not_given(each.wanted, "mode");
   }
 }
 
@@ -108,7 +132,7 @@ UniqueFd Directories::enter(const UniqueFd& parent, const std::string& name, con
   struct stat found {};
   if (posix::fstatat(parent.get(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) == -1) {
     if (errno != ENOENT) throw failed(wanted, posix::last_error());
-    create(parent, name, parent_mode, wanted);
+    make_directory(parent, name, parent_mode, wanted);
   }
   UniqueFd entered = posix::open_directory(name.c_str(), parent.get());
   if (!entered && errno == ELOOP) {
@@ -120,8 +144,8 @@ UniqueFd Directories::enter(const UniqueFd& parent, const std::string& name, con
   return entered;
 }
 
-void Directories::create(const UniqueFd& parent, const std::string& name, mode_t mode,
-                         const Directory& wanted) {
+void Directories::make_directory(const UniqueFd& parent, const std::string& name, mode_t mode,
+                                 const Directory& wanted) {
   if (posix::mkdirat(parent.get(), name.c_str(), mode) == -1) {
     if (errno == EEXIST) return;
     throw failed(wanted, posix::last_error());
@@ -139,6 +163,12 @@ void Directories::create(const UniqueFd& parent, const std::string& name, mode_t
 }
 
 void Directories::undo() noexcept {
+  for (; !changes_.empty(); changes_.pop_back()) {
+    const Change& last = changes_.back();
+    if (!last.is_begun || !last.directory) continue;
+    static_cast<void>(posix::fchown(last.directory.get(), last.before.st_uid, last.before.st_gid));
+    static_cast<void>(posix::fchmod(last.directory.get(), last.before.st_mode & 07777));
+  }
   for (; !made_.empty(); made_.pop_back()) {
     const Made& last = made_.back();
     if (last.parent) posix::unlinkat(last.parent.get(), last.name.c_str(), AT_REMOVEDIR);
@@ -146,6 +176,7 @@ void Directories::undo() noexcept {
 }
 
 void Directories::keep() noexcept {
+  for (Change& each : changes_) each.directory.reset();
   for (Made& each : made_) each.parent.reset();
 }
 

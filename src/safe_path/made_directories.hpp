@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <sys/stat.h>
+
 #include <string>
 #include <vector>
 
@@ -9,19 +11,26 @@
 
 namespace daemonctx {
 
-/// The directories of a start.
+/// Makes the directories of a start. If the start fails, everything is as before.
 class Directories {
  public:
-  /// Makes them in their order. Paths are absolute and without dots.
-  /// \param user, group whose they are where the directory does not say.
-  /// \throws DaemonError (`create_directories`); then nothing that was made is left.
+  /// Creates the directories that are missing, in their order, and opens all. An existing directory keeps its
+  /// owner and mode. Paths are absolute and without dots.
+  /// \param user, group the owner of a directory that names none.
+  /// \throws DaemonError (`create_directories`); the directories it made are removed before.
   /// \note Runs in the caller.
-  void make(const std::vector<Directory>& wanted, const std::string& user, const std::string& group);
+  void create(const std::vector<Directory>& wanted, const std::string& user, const std::string& group);
 
-  /// Removes those that were not there before and are empty, the last one first.
+  /// Gives each directory its owner and mode. To be called with the pidfile locked: a refused start must not
+  /// change the directories of the running daemon.
+  /// \throws DaemonError (`create_directories`). \note Runs in the caller.
+  void give_owner_and_mode();
+
+  /// Puts owner and mode back, and removes the directories that `create` made and that are empty.
   void undo() noexcept;
 
-  /// They stay. Gives up the descriptors held for `undo`. \note Runs in the daemon before it may allocate.
+  /// Keeps the directories: closes the descriptors held for `undo`.
+  /// \note Runs in the daemon before it may allocate.
   void keep() noexcept;
 
  private:
@@ -30,11 +39,21 @@ class Directories {
     std::string name;
   };
 
-  void make_one(const Directory& wanted, const std::string& user, const std::string& group);
+  struct Change {
+    UniqueFd directory;
+    Directory wanted;
+    uid_t uid;
+    gid_t gid;
+    struct stat before;
+    bool is_begun = false;
+  };
+
+  void create_one(const Directory& wanted, const std::string& user, const std::string& group);
   UniqueFd enter(const UniqueFd& parent, const std::string& name, const Directory& wanted);
-  void create(const UniqueFd& parent, const std::string& name, mode_t mode, const Directory& wanted);
+  void make_directory(const UniqueFd& parent, const std::string& name, mode_t mode, const Directory& wanted);
 
   std::vector<Made> made_;
+  std::vector<Change> changes_;
 };
 
 }  // namespace daemonctx

@@ -15,9 +15,9 @@
 namespace daemonctx::posix {
 namespace {
 
-constexpr int most_links = 40;  // as the kernel
+constexpr int most_links = 40;  // the kernel's limit
 
-// The links to descriptors and files there can't be followed by what they say.
+// Links to descriptors and files in proc(5) cannot be followed by their text.
 bool is_in_proc(const UniqueFd& directory) noexcept {
   struct statfs system {};
   return posix::fstatfs(directory.get(), &system) == 0 && system.f_type == PROC_SUPER_MAGIC;
@@ -55,7 +55,7 @@ class Walk {
     return keep(root_ == AT_FDCWD ? open(AT_FDCWD, "/") : open(root_, "."));
   }
 
-  // The rest becomes `path`, with what follows it.
+  // Replaces the rest of the path by `path` and `tail`.
   int prepend(std::string_view path, std::string_view tail) noexcept {
     if (path.empty()) return ENOENT;
     if (path.size() + tail.size() + 1 > rest_.size()) return ENAMETOOLONG;
@@ -98,7 +98,7 @@ class Walk {
     return 0;
   }
 
-  // EINVAL: it is no link.
+  // Returns EINVAL if the entry is no link.
   int follow() noexcept {
     std::array<char, PATH_MAX> target;
     constexpr int flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
@@ -107,7 +107,7 @@ class Walk {
     struct stat found {};
     if (!link || posix::fstat(link.get(), &found) == -1) return errno;
     if (!S_ISLNK(found.st_mode)) return EINVAL;
-    // By its descriptor: by its name another one could be there each time.
+    // Read the link by its descriptor: another link may have taken its name meanwhile.
     const auto size = posix::readlinkat(link.get(), "", target.data(), target.size());
     if (size == -1) return errno;
     if (!is_trusted_link(entry_.directory, found) || ++links_ > most_links) return ELOOP;

@@ -18,27 +18,28 @@ enum class LastComponent {
   open_directory  ///< opens it as a directory
 };
 
-/// A directory, and a name in it: for openat(2) and the like with O_NOFOLLOW.
+/// A directory and a name in it, for openat(2) and similar calls with O_NOFOLLOW.
 struct DirectoryEntry {
   UniqueFd directory;
-  std::array<char, NAME_MAX + 1> name = {};  ///< empty: the directory itself
+  std::array<char, NAME_MAX + 1> name = {};  ///< if empty, the directory itself
 };
 
 /// Walks a path name by name. A symbolic link is followed only if nobody but root and this user could have
-/// put it there; where it leads is walked in the same way.
+/// put it there; its target is walked in the same way.
 /// \param here where a relative path begins.
-/// \param root where an absolute one begins, and beyond which `..` does not lead; AT_FDCWD: the process's.
-/// \return 0 or an errno; ELOOP for a link that others could have put there, with `entry.name` if it is the
-///   last.
+/// \param root where an absolute path begins, and beyond which `..` does not lead. AT_FDCWD means the
+///   process's root.
+/// \return 0 or an errno; ELOOP for a link that others could have put there. `entry.name` is set if that link
+///   is the last component.
 /// \note Neither allocates nor throws.
 int find_entry(const char* path, LastComponent last, DirectoryEntry& entry, int here = AT_FDCWD,
                int root = AT_FDCWD) noexcept;
 
-/// The descriptor of this process that an entry stands for, as what /dev/stdout leads to: what that is can't
-/// be reached by a path. Empty if it is none.
+/// The descriptor of this process that an entry stands for, as the target of /dev/stdout does: no path need
+/// lead to its file. Empty if the entry stands for no descriptor.
 std::optional<int> own_descriptor(const DirectoryEntry& entry) noexcept;
 
-/// The directory itself. Empty with errno.
+/// Opens the directory at the end of the path, like `find_entry`. Empty, with errno, on failure.
 UniqueFd open_directory(const char* path, int here = AT_FDCWD) noexcept;
 
 }  // namespace daemonctx::posix

@@ -11,7 +11,7 @@ namespace {
 namespace fs = boost::filesystem;
 namespace po = boost::program_options;
 
-// What a value must be is said by its option's description.
+// The message names only the word. The option's description says what the value must be.
 [[noreturn]] void refuse(const std::string& word) { throw po::invalid_option_value(word); }
 
 }  // namespace
@@ -25,9 +25,7 @@ void validate(boost::any& value, const std::vector<std::string>& words, Seconds*
   }
   double seconds = 0;
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), seconds);
-  if (error != std::errc() || end != word.data() + word.size() || !(seconds >= 0)) {
-    refuse(word);
-  }
+  if (error != std::errc() || end != word.data() + word.size() || !(seconds >= 0)) refuse(word);
   value = Seconds{std::chrono::duration<double>(seconds)};
 }
 
@@ -82,7 +80,7 @@ Invocation parse_command_line(int argc, const char* const* argv, const po::optio
   all.add_options()("action", po::value<std::string>())("excess", po::value<std::vector<std::string>>());
   po::positional_options_description words;
   words.add("action", 1).add("excess", -1);
-  // No abbreviations: they would be spellings to keep for ever.
+  // Options have no abbreviations: each would be a spelling to keep for ever.
   constexpr int style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
   try {
     const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);

@@ -14,12 +14,12 @@
 
 namespace daemonctx {
 
-/// A command line that can't be understood.
+/// A wrong command line, or a wrong value of an option.
 struct Usage : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// A value in seconds, as on a command line: 10, 0.5.
+/// The value of a timeout option: seconds, as 10 or 0.5, or `forever`.
 struct Seconds {
   Timeout value = {};
 };
@@ -27,24 +27,24 @@ struct Seconds {
 struct Mode {
   mode_t value = 0;
 };
-// Found by Boost.Program_options.
+// Boost.Program_options finds these by their arguments.
 void validate(boost::any& value, const std::vector<std::string>& words, Seconds*, int);
 void validate(boost::any& value, const std::vector<std::string>& words, Mode*, int);
 
-/// What a service can be told on its command line as well as in its configuration file.
+/// The options that both the command line and the configuration file may give.
 boost::program_options::options_description setting_options(const boost::filesystem::path& default_pidfile);
 
-/// What only the command line can say.
+/// The options that only the command line may give.
 boost::program_options::options_description command_options(bool has_version);
 
-/// What was asked for.
+/// A parsed command line.
 struct Invocation {
   std::string action;            ///< empty if none was given
   boost::filesystem::path file;  ///< the configuration file, absolute; empty: none
   boost::program_options::parsed_options command_line;
 };
 
-/// \throws Usage
+/// Parses a command line; does not read the configuration file. \throws Usage
 Invocation parse_command_line(int argc, const char* const* argv,
                               const boost::program_options::options_description& options);
 

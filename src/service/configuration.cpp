@@ -29,9 +29,9 @@ bool is_section(const std::string& line) {
 
 constexpr std::uintmax_t largest_file = 16U << 20U;
 
-// What the file holds. Boost does not say in which line an error lies: so the lines are given to it one by
-// one. Errors that only show when options are stored (a value of the wrong type, a second value for the same
-// name) are looked for among the first so many options; where one shows, it shows with all that follow, too.
+// Reads the file. Boost does not say in which line an error lies, so it gets the lines one by one. Some
+// errors show only when options are stored: a value of the wrong type, a second value for the same name.
+// `find_first_wrong` searches for these: an error among the first n options shows with more options, too.
 class FileReader {
  public:
   FileReader(const fs::path& file, const po::options_description& options, Reading reading)
@@ -68,7 +68,7 @@ class FileReader {
     if (!in) throw unreadable(file_);
     std::string line;
     for (int number = 1; std::getline(in, line); ++number) {
-      if (number == 1 && line.rfind("\xef\xbb\xbf", 0) == 0) line.erase(0, 3);  // the mark of UTF-8
+      if (number == 1 && line.rfind("\xef\xbb\xbf", 0) == 0) line.erase(0, 3);  // byte order mark
       if (is_section(line)) section_ = line;
       else parse(line, number);
     }
@@ -81,7 +81,7 @@ class FileReader {
       for (const auto& option : po::parse_config_file(text, options_).options)
         read_.push_back({option, number});
     } catch (const po::error& error) {
-      if (reading_ == Reading::strict) check();  // what is wrong further up is said first
+      if (reading_ == Reading::strict) check();  // an error further up comes first
       refuse(number, error.what());
     }
   }
@@ -107,7 +107,7 @@ class FileReader {
     }
   }
 
-  // By halving: the first `good` are without error, the first `bad` are not.
+  // Bisects: the first `good` options are without error, the first `bad` options are not.
   std::size_t find_first_wrong(std::string& reason) const {
     std::size_t good = 0;
     std::size_t bad = read_.size();
@@ -135,8 +135,7 @@ void check_required(const po::variables_map& values, const po::options_descripti
   }
 }
 
-// An empty path or name says nothing, and the library's own message would speak of a member instead of an
-// option.
+// Refuse an empty path or name here: a message of `validate` would name a member instead of the option.
 void check_not_empty(const po::variables_map& values) {
   for (const char* name : {"pidfile", "chdir", "user", "group", "log"}) {
     if (values.count(name) != 0 && values[name].as<std::string>().empty()) {

@@ -37,7 +37,7 @@ Not running.
 
 bool takes_value(const po::option_description& option) { return option.semantic()->max_tokens() > 0; }
 
-// A hyphen would be set as a dash, and a dot or an apostrophe at the beginning of a line be an instruction.
+// roff prints a plain hyphen as a dash, and takes a dot or an apostrophe that begins a line for a request.
 std::string roff(std::string text) {
   boost::replace_all(text, "\\", "\\e");
   boost::replace_all(text, "-", "\\-");
@@ -52,7 +52,7 @@ void add_entry(std::ostream& page, const std::string& term, const std::string& v
   page << '\n' << roff(text) << '\n';
 }
 
-// What bash's compgen is asked for the value of an option, by the name that stands for the value.
+// The arguments of bash's compgen for an option's value; the placeholder of the value decides.
 std::string completer(const po::option_description& option) {
   const std::string value = option.semantic()->name();
   if (value.rfind("FILE", 0) == 0) return "-f";
@@ -82,7 +82,7 @@ std::string man_page(const ServiceTexts& texts) {
   for (const ActionText& action : texts.actions) add_entry(page, action.name, "", action.help);
   page << ".SH OPTIONS\n";
   for (const auto& group : texts.groups) {
-    std::ostringstream caption;  // there is no other way to it
+    std::ostringstream caption;  // Boost has no accessor for it
     caption << po::options_description(group);
     page << ".SS " << roff(caption.str().substr(0, caption.str().find(":\n"))) << '\n';
     for (const auto& option : group.options()) {

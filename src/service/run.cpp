@@ -31,7 +31,7 @@ bool is_refused(const std::error_code& code) {
   return code == std::errc::operation_not_permitted || code == std::errc::permission_denied;
 }
 
-// Not where the library itself does not permit something, as a pidfile that others may write.
+// EPERM counts only in `change_user`: elsewhere the library refuses, as with a pidfile that others may write.
 bool is_refused(const DaemonError& error) {
   return error.code() == std::errc::permission_denied ||
          (error.step() == Step::change_user && error.code() == std::errc::operation_not_permitted);
@@ -117,7 +117,7 @@ int ServiceRun::restart() {
   configure();
   if (has("explain"))
     return print("stop the daemon if it runs, then\n" + explain(daemon_options(has("foreground"))));
-  rehearse(daemon_options(has("foreground")));  // what is wrong now must not cost the running daemon its life
+  rehearse(daemon_options(has("foreground")));  // an error must show before the daemon is stopped
   WaitingDisplay display(line("stopping"));
   const Controller controller(pidfile_, display.progress());
   return controller.restart(
@@ -182,13 +182,13 @@ int ServiceRun::manpage() { return print_document(man_page); }
 
 int ServiceRun::version() { return print(service_.name_ + ' ' + service_.version_); }
 
-// In the caller and, where it detaches, then in the daemon.
+// Runs in the caller; if that detaches, goes on in the daemon.
 int ServiceRun::launch(bool in_foreground) {
   if (has("explain")) return print(explain(daemon_options(in_foreground)));
   WaitingDisplay display(line("starting"));
   DaemonOptions options = daemon_options(in_foreground);
   const bool ready_at_once = options.readiness == Readiness::when_constructed;
-  options.readiness = Readiness::when_notified;  // not before it can be asked to reload
+  options.readiness = Readiness::when_notified;  // ready only after `on_reload`
   if (!options.on_wait) options.on_wait = display.progress();
   options.on_launched = [&, told = options.on_launched](pid_t daemon) {
     display.clear();
@@ -204,7 +204,7 @@ int ServiceRun::launch(bool in_foreground) {
   });
 }
 
-// ---- What is said.
+// ---- Messages.
 
 int ServiceRun::fail(int code, const std::string& text) const {
   std::cerr << one_line(line(text)) << std::endl;
@@ -216,7 +216,7 @@ int ServiceRun::print(const std::string& text) const {
   return std::cout ? success : fail(failure, "cannot write to standard output");
 }
 
-// What init scripts may call a success, though nothing was done.
+// With `--oknodo` an action that changes nothing is a success, as some init scripts want it.
 int ServiceRun::no_deed(int code, const std::string& text) const {
   if (!has("oknodo")) return fail(code, text);
   std::cout << line(text) << std::endl;

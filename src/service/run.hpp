@@ -15,20 +15,20 @@
 
 namespace daemonctx {
 
-/// One command line of a service, carried out. The values of its options are in settings.cpp, what is done
-/// with them in run.cpp.
+/// Carries out one command line of a service. settings.cpp has its option values, run.cpp its actions.
 class ServiceRun {
  public:
   explicit ServiceRun(Service& service);
 
-  /// Puts the options together. \throws std::logic_error if one of the program's own has a name of the
-  /// library's.
+  /// Puts the options together. \throws std::logic_error if an option of the program has the name of another
+  /// option.
   void prepare();
 
-  /// \return the exit status. \throws whatever is wrong, for `report`.
+  /// Runs the action that the command line names. \return the exit code. \throws any error, for `report`.
   int operator()(int argc, const char* const* argv);
 
-  /// Makes a line on standard error of it. \return the exit status.
+  /// Prints an error as one line on standard error; on standard output if `--oknodo` makes it a success.
+  /// \return the exit code.
   int report(const std::exception_ptr& error) const;
 
  private:
@@ -49,7 +49,7 @@ class ServiceRun {
   int launch(bool in_foreground);
   int launch_after(const StopResult& stopped);
 
-  // What holds: values from command line, file and defaults.
+  // Settings: values from command line, file and defaults.
   void configure();
   void reconfigure() const;
   void accept(boost::program_options::variables_map& values) const;
@@ -64,7 +64,7 @@ class ServiceRun {
   bool is_on(const char* option) const { return has(option) && values_[option].as<bool>(); }
   std::string text(const char* option) const { return values_[option].as<std::string>(); }
 
-  // What is said: on success only if asked for.
+  // Messages. `succeed` prints only with `--verbose`.
   std::string line(const std::string& text) const { return service_.name_ + ": " + text; }
   int fail(int code, const std::string& text) const;
   int print(const std::string& text) const;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// What a service is told: by its command line, its configuration file, and its defaults.
+// The settings of a service, from its command line, its configuration file, and its defaults.
 
 #include <unistd.h>
 
@@ -24,7 +24,7 @@ namespace fs = boost::filesystem;
 namespace po = boost::program_options;
 using namespace std::chrono_literals;
 
-// After it, whoever has been killed is gone; the time is for the system to clear up.
+// No process survives SIGKILL. The wait is for the kernel to clear up.
 constexpr StopStep last_step{SIGKILL, 5s};
 
 fs::path default_pidfile(const std::string& name) {
@@ -33,16 +33,16 @@ fs::path default_pidfile(const std::string& name) {
   return directory != nullptr && *directory == '/' ? fs::path(directory) / (name + ".pid") : fs::path();
 }
 
-// The name on the terminal and the one in the log are the same; a failed service is not worth another word.
+// Lines on the terminal and in the log begin with the same name. The place "service" adds nothing to it.
 void say(const std::string& name, const std::exception_ptr& error, std::string_view where) {
   const std::string place = where.empty() || where == "service" ? "" : std::string(where) + ": ";
   posix::NoWriteSignal scope;
-  std::cerr.clear();  // what was not taken before may be now
+  std::cerr.clear();  // standard error may be writable again
   std::cerr << one_line(name + ": " + place + describe(error)) << std::endl;
   scope.failed(std::cerr ? 0 : EPIPE);
 }
 
-// Twice the same name would make it ambiguous, but only once somebody uses it.
+// Refuse a name that occurs twice: Boost would call it ambiguous only when it is used.
 void check_names(const std::vector<po::options_description>& groups) {
   std::set<std::string> names = {"action", "excess"};
   for (const auto& group : groups) {
@@ -76,18 +76,18 @@ void ServiceRun::configure() {
   adopt_pidfile();
   try {
     accept(values_);
-  } catch (const std::exception& error) {  // where the value came from is not known here
+  } catch (const std::exception& error) {  // the source of the value is not known here
     throw Usage(error.what());
   }
 }
 
-// First the program's own judgement: if it refuses, no variable that an option is bound to has changed.
+// Call `configure_` before `po::notify`: if it refuses, no variable that an option is bound to has changed.
 void ServiceRun::accept(po::variables_map& values) const {
   if (service_.configure_) service_.configure_(values);
   po::notify(values);
 }
 
-// In the daemon.
+// Runs in the daemon.
 void ServiceRun::reconfigure() const {
   auto values = read_values(invocation_, file_options_, Reading::strict);
   if (pidfile_in(values) != pidfile_) {
@@ -96,8 +96,8 @@ void ServiceRun::reconfigure() const {
   accept(values);
 }
 
-// Where the running daemon is concerned, it does not matter what else is wrong with the file; and if the
-// command line says all that is needed, nor whether there is one.
+// A wrong line in the file must not keep the operator from the running daemon. With `--pidfile` the file may
+// even be missing.
 void ServiceRun::look_up_pidfile() {
   try {
     values_ = read_values(invocation_, file_options_, Reading::lenient);
@@ -112,7 +112,7 @@ void ServiceRun::adopt_pidfile() {
   if (pidfile_.empty()) throw Usage("there is no default pidfile for this user: name one with --pidfile");
   boost::system::error_code ignored;
   if (invocation_.file.empty() || !fs::equivalent(invocation_.file, pidfile_, ignored)) return;
-  // A daemon that reads it and closes it again would lose its locks.
+  // Refuse it: a daemon that reads and closes its own pidfile loses its locks.
   throw Usage("the configuration file is the pidfile");
 }
 
@@ -161,7 +161,7 @@ DaemonOptions ServiceRun::daemon_options(bool in_foreground) const {
   if (has("notify-fd")) options.notify_descriptor = values_["notify-fd"].as<int>();
   if (in_foreground) {
     options.detach_process = DetachProcess::never;
-    options.stdio = {};  // the terminal, unless somebody asked for something else just now
+    options.stdio = {};  // the terminal, unless `log` or `syslog` is given
   }
   if (const auto target = output()) options.stdio.out = options.stdio.err = *target;
   return options;

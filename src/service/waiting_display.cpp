@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <iomanip>
 #include <iostream>
-#include <sstream>
+
+#include "base/number.hpp"
 
 namespace daemonctx {
 
@@ -19,18 +19,15 @@ Progress WaitingDisplay::progress() {
   const char* terminal = std::getenv("TERM");
   if (::isatty(STDERR_FILENO) == 0 || (terminal != nullptr && std::strcmp(terminal, "dumb") == 0)) return {};
   winsize size{};
-  // In the last column it would wrap.
+  // A character in the last column would wrap the line.
   if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1) width_ = size.ws_col - 1U;
   return [this](std::chrono::milliseconds passed) { show(passed); };
 }
 
 void WaitingDisplay::show(std::chrono::milliseconds passed) {
-  std::ostringstream text;
-  text << text_ << ", " << std::fixed << std::setprecision(1) << std::chrono::duration<double>(passed).count()
-       << " s";
-  shown_ = text.str();
+  shown_ = text_ + ", " + to_decimal(std::chrono::duration<double>(passed).count(), 1) + " s";
   shown_.resize(std::min(shown_.size(), width_));
-  std::cerr << shown_ << '\r' << std::flush;  // what others print goes over it
+  std::cerr << shown_ << '\r' << std::flush;  // other output overwrites the line
 }
 
 void WaitingDisplay::clear() noexcept {

@@ -9,20 +9,20 @@
 
 namespace daemonctx {
 
-/// A line on the terminal that says what is waited for, and for how long already. Nothing is shown where
-/// standard error is no terminal, or a dumb one. A forked daemon's copy does nothing.
+/// A line on the terminal that says what the program waits for, and for how long already. Shows nothing if
+/// standard error is no terminal, or a dumb one. In a forked daemon `clear` does nothing.
 class WaitingDisplay {
  public:
-  /// \param text what is shown before the time: "heartbeat: starting".
+  /// \param text shown before the time, as "heartbeat: starting".
   explicit WaitingDisplay(std::string text);
   ~WaitingDisplay() { clear(); }
   WaitingDisplay(const WaitingDisplay&) = delete;
   WaitingDisplay& operator=(const WaitingDisplay&) = delete;
 
-  /// To be told that it goes on. Must not outlive the display.
+  /// The function to call while the wait goes on; empty without a terminal. Must not outlive the display.
   Progress progress();
 
-  /// Takes the line away.
+  /// Erases the line.
   void clear() noexcept;
 
  private:

@@ -25,13 +25,14 @@ bool is(const SignalAction& action, StandardAction standard) noexcept {
   return held != nullptr && *held == standard;
 }
 
-// An empty handler would make a read or write of a background process start again for ever.
+// Ignore these with SIG_IGN: with an empty handler SA_RESTART would repeat the terminal read or write of a
+// background process for ever.
 bool is_job_control(int number) noexcept { return number == SIGTTIN || number == SIGTTOU; }
 
 struct sigaction disposition(int number, const SignalAction& action, bool detached) noexcept {
   struct sigaction result {};
   result.sa_flags = SA_ONSTACK;
-  sigfillset(&result.sa_mask);  // handlers that nest would overflow an alternate stack
+  sigfillset(&result.sa_mask);  // nested handlers would overflow an alternate stack
   if (is(action, StandardAction::restore_default)) {
     result.sa_handler = SIG_DFL;
   } else if (is(action, StandardAction::ignore) &&
@@ -49,8 +50,8 @@ void reap_all_children() noexcept {
   }
 }
 
-// This thread is the waiter, and handles signals only inside ppoll(2), until the end of the scope; also if
-// the thread is cancelled there. All signals: another one may be mapped meanwhile.
+// Within the scope this thread is the waiter and handles signals only inside ppoll(2). Cancellation inside
+// ppoll(2) ends the scope too. The scope blocks all signals, because another thread may map one meanwhile.
 class WaiterScope {
  public:
   WaiterScope() noexcept {
@@ -76,7 +77,7 @@ class Counted {
  public:
   explicit Counted(std::atomic<int>& count) noexcept : count_(count) { ++count_; }
   ~Counted() {
-    // A stop is for every thread that waits, but the descriptor wakes only the one that drains it.
+    // Pass a stop on to the next waiting thread: the descriptor wakes only the thread that drains it.
     if (--count_ > 0 && signal_inbox.waits_end != 0) signal_inbox.wake.notify();
   }
   Counted(const Counted&) = delete;
@@ -86,8 +87,8 @@ class Counted {
   std::atomic<int>& count_;
 };
 
-// What is still pending keeps the descriptor readable: the handler does not notify while the waiting thread
-// is inside ppoll(2), and a cancelled thread leaves the rest of its pass.
+// Keeps the descriptor readable while signals are pending. The handler does not notify if it interrupts the
+// waiter's ppoll(2), and a cancelled thread leaves the rest of its pass pending.
 class KeepsReadable {
  public:
   KeepsReadable() noexcept = default;
@@ -141,11 +142,11 @@ int SignalDispatcher::install_one(int number, const SignalAction& action) noexce
 
 void SignalDispatcher::map(int number, SignalAction action) {
   if (!installs_) return;  // a forked child
-  // Holds the replaced one at last, whose destructor is the user's: it runs after the lock is given back.
+  // After the swap `entry` holds the replaced action. Its destructor is user code and runs without the lock.
   auto entry = std::make_shared<const SignalAction>(std::move(action));
   {
     const std::lock_guard lock(map_mutex_);
-    if (!installs_) return;  // the end came in between
+    if (!installs_) return;  // `uninstall` came in between
     installed_.reserve(installed_.size() + 1);
     Entry& place = map_[number];
     place.swap(entry);
@@ -165,7 +166,7 @@ SignalDispatcher::Entry SignalDispatcher::find(int number) {
 }
 
 void SignalDispatcher::uninstall(bool process_ends) noexcept {
-  constexpr std::chrono::seconds longest{5};  // for a start that fails; an end has stopped it before
+  constexpr std::chrono::seconds longest{5};  // for a failed start; an end has already stopped the thread
   stop_thread(longest);
   if (!installs_.exchange(false)) return;
   forks_.reset();
@@ -186,8 +187,8 @@ void SignalDispatcher::leave_to_child() noexcept {
   signal_inbox.wake.close();
 }
 
-// A daemon that was told to stop, and does, must not be killed on its last steps by who tells it again, or
-// asks it to reload: destructors and unwritten output come after the context. Its handler stays.
+// After a stop request a detached daemon keeps the handlers of `terminate` and `reload` until it exits.
+// Destructors and unwritten output come after the context; a further signal must not kill the daemon there.
 bool SignalDispatcher::stays_handled_after_stop(int number) noexcept {
   const auto found = map_.find(number);
   return detached_ && signal_inbox.stop && found != map_.end() &&
@@ -229,30 +230,29 @@ bool SignalDispatcher::wait_for_stop(Clock::time_point deadline) {
   return ends != 0;
 }
 
-// What has woken this thread may have been meant for those that wait, too.
+// `dispatch` passes a stop on: the wake-up that it drained may have been meant for waiting threads too.
 void SignalDispatcher::dispatch() {
   signal_inbox.wake.drain();
   static_cast<void>(run_pending());
   if (waiting_ > 0 && signal_inbox.waits_end != 0) signal_inbox.wake.notify();
 }
 
-// One pass over what has arrived before it: signals that keep coming must not keep the caller from its
-// deadline, nor from a stop. False: this is a child that an action has forked, and that came back from the
-// action.
+// Makes one pass over the signals that arrived before it. Signals that keep coming must not keep the caller
+// from its deadline or from a stop. Returns false in a child that an action forked and that returned from it.
 bool SignalDispatcher::run_pending() {
   const KeepsReadable rest;
   for (std::uint64_t arrived = signal_inbox.pending; arrived != 0; arrived &= arrived - 1) {
     const int number = std::countr_zero(arrived) + 1;
     const std::uint64_t bit = signal_bit(number);
-    if ((signal_inbox.pending.fetch_and(~bit) & bit) == 0) continue;  // another thread runs it
+    if ((signal_inbox.pending.fetch_and(~bit) & bit) == 0) continue;  // another thread runs the action
     run(number);
     if (!process::is_owner()) return false;
   }
   return true;
 }
 
-// A signal that stops the service may come after the last pass began. What came before it still has its
-// action run, and the token its request.
+// Makes one more pass if a stop signal came after the last pass began. Earlier signals still get their
+// actions, and the stop token its request.
 bool SignalDispatcher::run_pending_stop() {
   return (signal_inbox.pending & signal_inbox.terminating) == 0 || run_pending();
 }
@@ -263,7 +263,7 @@ void SignalDispatcher::run(int number) {
   try {
     if (const auto* standard = std::get_if<StandardAction>(entry.get())) return act(*standard);
     std::get<1> (*entry)(signal_inbox.slots[static_cast<std::size_t>(number)].load(number));
-  } catch (const abi::__forced_unwind&) {  // the thread is cancelled, and must go on being so
+  } catch (const abi::__forced_unwind&) {  // the cancellation of the thread must go on
     throw;
   } catch (...) {
     if (process::is_owner()) hooks_.report(std::current_exception(), "signal action");
@@ -291,7 +291,7 @@ void SignalDispatcher::act(StandardAction action) {
 }
 
 void SignalDispatcher::request_stop() noexcept {
-  // Before the callbacks of the token: one of them may wait for a thread that waits here.
+  // End the waits before the token's callbacks run: a callback may wait for a thread in `wait_until`.
   note_stop();
   signal_inbox.wake.notify();
   stop_source_.request_stop();
@@ -312,7 +312,7 @@ process::ForkHook SignalDispatcher::fork_hook() noexcept {
       .object = this};
 }
 
-// In a forked child: it starts with the defaults, and its descriptors are its own.
+// Runs in a forked child. The child starts with SIG_DFL and shares no descriptor with its parent.
 void SignalDispatcher::become_inert() noexcept {
   map_mutex_.unlock();
   struct sigaction standard {};

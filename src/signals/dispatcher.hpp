@@ -25,13 +25,13 @@ namespace daemonctx {
 
 /// Carries the signals of a map from the handler to their actions.
 ///
-/// The handler only notes what arrived. Actions run in `wait_until`, in `dispatch`, or on a thread of the
-/// dispatcher's own. One dispatcher at a time: the handler's notes are process-wide.
+/// The handler only notes the signal. Actions run in `wait_until`, in `dispatch`, or on the dispatcher's own
+/// thread. A process has one dispatcher at a time, because the handler's notes are process-wide.
 ///
 /// Thread-safety: `wait_until`, `dispatch`, `request_stop`, `stop_requested`, `stop_token` are thread-safe.
 class SignalDispatcher {
  public:
-  /// What the dispatcher calls for actions it does not know itself. `report` gets what an action threw.
+  /// The functions for actions that the dispatcher does not know. `report` gets what an action threw.
   struct Hooks {
     std::function<void()> reload;
     std::function<void()> reopen_output;
@@ -43,8 +43,8 @@ class SignalDispatcher {
   SignalDispatcher(const SignalDispatcher&) = delete;
   SignalDispatcher& operator=(const SignalDispatcher&) = delete;
 
-  /// Installs the handlers and lets the mapped signals through; when detached all signals. Otherwise the
-  /// mask becomes what it was when this object was made, but for these.
+  /// Installs the handlers and unblocks the mapped signals. If `detached`, unblocks all other signals too;
+  /// otherwise the mask of the others is that of this object's construction.
   /// \return 0 or an errno. \note Runs in the daemon before it may allocate.
   int install(bool detached) noexcept;
 
@@ -52,51 +52,52 @@ class SignalDispatcher {
   /// \throws std::system_error
   void map(int number, SignalAction action);
 
-  /// Runs the actions on a thread of their own from now on. \throws std::system_error
+  /// Starts a thread, which runs all actions from now on. \throws std::system_error
   void start_thread();
 
-  /// Has the thread end after the actions that it is about to run.
-  /// \param longest how long to wait for that; not at all where the thread waits for the end of the process.
-  /// \return false: it is left alone, and goes on.
+  /// Makes the thread end after the actions that it is about to run.
+  /// \param longest how long to wait for the thread. A thread that waits for the end of the process is not
+  ///   waited for.
+  /// \return false: the thread is detached and goes on.
   bool stop_thread(Timeout longest) noexcept;
 
-  /// For a thread that waits for the end of the process: if it is this object's own, `stop_thread` does not
-  /// wait for it.
+  /// Called by a thread that waits for the end of the process. If it is the dispatcher's own thread,
+  /// `stop_thread` does not wait for it.
   void note_thread_waits() noexcept;
 
-  /// Puts dispositions and mask back as `install` found them. Further calls do nothing.
-  /// \param process_ends a mapped signal that terminates nothing stays handled: it must not decide how the
-  ///   process ends.
+  /// Restores the dispositions that `install` found, and the mask of this object's construction. A detached
+  /// daemon gets an empty mask, and keeps the handlers of `terminate` and `reload` after a stop request.
+  /// Further calls do nothing.
+  /// \param process_ends true: a signal whose action is not `terminate` stays handled, so that it cannot
+  ///   decide how the process ends.
   void uninstall(bool process_ends = false) noexcept;
 
-  /// In a child that is to be another process's worker: dispositions as `install` found them, and what was
-  /// shared is closed; the mask is left alone.
+  /// Called in a child that becomes its parent's worker. Restores the dispositions that `install` found and
+  /// closes the shared descriptor. The mask stays.
   void leave_to_child() noexcept;
 
   /// Runs actions until a stop is requested or the deadline has passed; `time_point::max()` waits without
-  /// limit. Signals that keep coming do not prolong it: only the actions of signals that came before are
-  /// awaited.
-  /// \return true: a stop is requested, or this is a forked child.
+  /// limit. Signals that keep coming do not prolong the wait: only actions of earlier signals are awaited.
+  /// \return true: a stop is requested, the context ends, or this is a forked child.
   bool wait_until(std::chrono::steady_clock::time_point deadline);
 
-  /// Runs the actions of what has arrived. If more arrives meanwhile, `fd` is readable again.
+  /// Runs the actions of the signals that arrived. If more arrive meanwhile, `fd` is readable again.
   void dispatch();
 
   void request_stop() noexcept;
 
-  /// Has every thread that waits return, and wait no more, since the context ends. No stop is requested.
+  /// Ends all present and future waits, because the context ends. Requests no stop.
   void end_waits() noexcept;
 
   static bool stop_requested() noexcept;
   std::stop_token stop_token() const noexcept { return stop_source_.get_token(); }
 
-  /// -1 before `install`, in a forked child, and in a process that had no dispatcher yet. The descriptor
-  /// outlives the dispatcher: a handler on another thread may still be about to write to it.
+  /// The descriptor to poll for signals. -1 in a forked child, and before the first `install` in a process.
+  /// The descriptor outlives the dispatcher: a handler on another thread may be about to write to it.
   static int fd() noexcept;
 
  private:
-  using Entry =
-      std::shared_ptr<const SignalAction>;  // lives as long as it runs, though it be replaced meanwhile
+  using Entry = std::shared_ptr<const SignalAction>;  // a running action outlives its replacement
 
   enum ThreadState : std::uint32_t { runs, has_ended, waits_for_end };
 
@@ -126,7 +127,7 @@ class SignalDispatcher {
   Hooks hooks_;
   std::atomic<bool> installs_ = false;
   bool detached_ = false;
-  bool has_thread_ = false;  // of its own
+  bool has_thread_ = false;  // actions run on `thread_`
   std::stop_source stop_source_;
   std::vector<Installed> installed_;
   sigset_t mapped_;
@@ -135,7 +136,7 @@ class SignalDispatcher {
   std::thread thread_;
   std::atomic<bool> quits_ = false;
   posix::FutexWord thread_state_ = runs;
-  std::optional<process::ForkHookScope> forks_;  // from install to uninstall
+  std::optional<process::ForkHookScope> forks_;  // set from `install` to `uninstall`
 };
 
 }  // namespace daemonctx

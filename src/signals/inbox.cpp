@@ -9,8 +9,8 @@
 namespace daemonctx {
 namespace {
 
-// A child of vfork(2) has dispositions of its own, though it shares the memory. The signal is blocked until
-// the handler returns.
+// A child of vfork(2) has its own dispositions, although it shares the parent's memory. The signal is blocked
+// until the handler returns.
 void pass_to_default(int number) noexcept {
   struct sigaction standard {};
   standard.sa_handler = SIG_DFL;
@@ -20,7 +20,7 @@ void pass_to_default(int number) noexcept {
 
 void receive(int number, const siginfo_t& info) noexcept {
   auto& inbox = signal_inbox;
-  // The thread inside ppoll(2) is nobody's vfork child; any other may be one, and has to ask.
+  // The waiter inside ppoll(2) is no vfork(2) child. Any other thread may be one and must check the owner.
   const bool waits = inbox.waiter == ::pthread_self();
   if (!waits && (inbox.owner != posix::getpid() || !process::is_owner())) return pass_to_default(number);
   if (!inbox.receives) return;
@@ -28,7 +28,7 @@ void receive(int number, const siginfo_t& info) noexcept {
   const bool stops = (inbox.terminating & signal_bit(number)) != 0;
   if (stops) note_stop();
   inbox.pending.fetch_or(signal_bit(number));
-  // A stop is for other waiting threads too, at once: this one may have slow actions to run first.
+  // Notify other waiting threads of a stop at once: this thread may have slow actions to run first.
   if (!waits || stops) inbox.wake.notify();
 }
 

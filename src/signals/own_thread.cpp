@@ -51,7 +51,7 @@ void SignalDispatcher::note_thread(ThreadState state) noexcept {
   posix::futex_wake(thread_state_);
 }
 
-// The visit keeps this object for as long as an action takes, and ends where the action calls std::exit.
+// `visit` keeps this object alive while an action runs. It ends early if the action calls std::exit.
 void SignalDispatcher::deliver() {
   pollfd readable{fd(), POLLIN, 0};
   bool goes_on = true;
@@ -65,7 +65,7 @@ void SignalDispatcher::deliver() {
     const process::Visit visit(process::any_context);
     goes_on = run_pending_stop();
   }
-  // An action has forked, and the child came back from it: nothing of the child's is left to return to.
+  // End a child that an action forked and that returned from it: the child has nothing to return to.
   if (!goes_on) posix::_exit(EXIT_FAILURE);
   note_thread(has_ended);
 }

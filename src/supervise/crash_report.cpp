@@ -14,7 +14,7 @@ namespace {
 
 constexpr auto crash_signals = std::to_array({SIGSEGV, SIGBUS, SIGFPE, SIGILL});
 
-// For the handler itself, beside what the kernel saves of the processor's state there.
+// Stack for the handler itself, beside the processor's state that the kernel saves there.
 constexpr std::size_t room_for_handler = 16UL * 1024;
 
 std::size_t saved_state_size() noexcept {
@@ -24,8 +24,8 @@ std::size_t saved_state_size() noexcept {
   return 0;
 }
 
-// The disposition is the default again (SA_RESETHAND): where an instruction raised the signal it does so once
-// more.
+// SA_RESETHAND has set the default disposition again: an instruction that raised the signal raises it once
+// more. A signal that a process sent must be sent again.
 void leave_note(int number, siginfo_t* info, void*) noexcept {
   if (info->si_code <= 0) {
     posix::kill(posix::getpid(), number);

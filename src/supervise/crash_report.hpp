@@ -5,11 +5,11 @@
 
 namespace daemonctx {
 
-/// Memory for one, that forked children share. nullptr if there is none to be had; then there are no notes.
+/// Memory for one note, which forked children share. nullptr if there is no memory; then no crash is noted.
 process::CrashNote* share_crash_note() noexcept;
 
-/// From now on this process notes its crash, and dies of it as it would have. Signals that somebody handles
-/// are left to him. Also where the stack has overflowed, in this thread.
+/// From now on this process notes its crash, and dies of it as before. A signal that has a handler already
+/// keeps it. In this thread a stack overflow is noted, too.
 void note_crashes(process::CrashNote* note) noexcept;
 
 }  // namespace daemonctx

@@ -19,14 +19,14 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// For a core file, and for who handles the signal.
+// After SIGABRT: time for a core file, and for a handler of the signal.
 constexpr milliseconds abort_grace{2000};
 
-// After the time that the caller gives it; it may be gone.
+// The caller enforces `ready_timeout` itself. The monitor does it this much later: the caller may be gone.
 constexpr milliseconds caller_grace{5000};
 
-// For the lines of a worker that has ended, and at the monitor's own end: who stops the service waits for
-// both.
+// Time to forward the last lines of an ended worker, and those of the monitor at its own end. A stop of the
+// service waits for both.
 constexpr milliseconds last_words_patience{1000};
 constexpr milliseconds own_words_patience{500};
 
@@ -47,7 +47,7 @@ std::optional<StartOutcome> Monitor::supervise(const StatusReader* reports) {
     throw std::system_error(error, std::generic_category());
   }
   resources_.manager.never_wait();
-  // It would keep the file system that it was started from in use, which is no reason not to start.
+  // Keep no file system in use. A failed chdir() is no reason not to start.
   if (resources_.detaches) static_cast<void>(posix::chdir("/"));
   for (;;) {
     std::optional<WorkerEnd> end;
@@ -126,7 +126,7 @@ void Monitor::become_worker(UniqueFd connection) noexcept {
   resources_.manager.adopt(std::move(connection));
   resources_.pidfile.leave_to_monitor();
   resources_.redirection.leave_to_worker();
-  // The first one's output goes to the terminal until it is ready.
+  // The first worker prints to the terminal until it is ready.
   if (was_ever_ready_) static_cast<void>(resources_.redirection.redirect_output());
   note_crashes(crash_note_);
 }
@@ -134,8 +134,8 @@ void Monitor::become_worker(UniqueFd connection) noexcept {
 WorkerEnd Monitor::await_worker() {
   for (;;) {
     auto end = reap();
-    if (end) signals_.set_worker(0);  // its number may be another's
-    receive_messages();               // also its last words
+    if (end) signals_.set_worker(0);  // another process may get its pid
+    receive_messages();               // also the ended worker's last messages
     if (end) {
       end->was_ready = ready_;
       finish_lines(worker_, last_words_patience);
@@ -154,7 +154,7 @@ std::optional<WorkerEnd> Monitor::reap() {
   if (ended == 0) return {};
   WorkerEnd end{.incarnation = resources_.worker.number, .pid = worker_, .hung = hung_};
   end.uptime = posix::since_boot() - started_;
-  if (ended == -1) {  // somebody else has taken the status
+  if (ended == -1) {  // other code has taken the status
     end.exit_status = EXIT_FAILURE;
     wait_status_ = W_EXITCODE(EXIT_FAILURE, 0);
   } else if (WIFSIGNALED(wait_status_)) {
@@ -185,7 +185,7 @@ Monitor::Clock::time_point Monitor::next_deadline() {
   return deadline;
 }
 
-// Who ends may take his time for it.
+// A worker that stops may take `stop_timeout`; its silence is no hang.
 bool Monitor::may_hang() const noexcept { return ready_ && !hung_ && !stopping_ && !worker_is_stopping_; }
 
 void Monitor::enforce_deadlines() {
@@ -218,10 +218,10 @@ void Monitor::kill_worker() {
   report("killing worker " + std::to_string(worker_) + ", which did not " + omitted + " in time");
   if (posix::kill(worker_, SIGKILL) == 0 || errno == ESRCH) return;
   report("cannot kill worker " + std::to_string(worker_) + ": " + posix::last_error().message());
-  exit_with(EXIT_FAILURE);  // it dies with this process
+  exit_with(EXIT_FAILURE);  // the worker dies with this process
 }
 
-// ---- Between two.
+// ---- Between two workers.
 
 void Monitor::note_end(const WorkerEnd& end) {
   resources_.worker.last_end = end;
@@ -244,7 +244,7 @@ void Monitor::call_on_worker_end(const WorkerEnd& end) noexcept {
   }
 }
 
-// False if it was cut short by a stop.
+// False if a stop cut the pause short.
 bool Monitor::pause(Timeout delay) {
   const auto deadline = posix::deadline_in(delay);
   ready_ = false;
@@ -268,7 +268,7 @@ std::optional<StartOutcome> Monitor::give_up_start(const WorkerEnd& end, const S
     read_what_is_left(*reports, outcome);
     return outcome;
   }
-  // Whatever the worker has reported itself came first, and counts.
+  // If the worker has reported a failure itself, that report came first, and counts.
   const std::string text = to_error(outcome, {}, resources_.ready_timeout).what();
   resources_.status.send_failure(Step::become_ready, ECANCELED, text);
   exit_with(status_of(end));

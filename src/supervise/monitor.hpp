@@ -14,16 +14,16 @@
 
 namespace daemonctx {
 
-/// The process between who started the service and the service: it keeps the pidfile and starts workers, one
-/// after the other, as the policy says. One thread, asleep unless something happens.
+/// The process between the caller and the worker. The monitor keeps the pidfile and starts workers, one after
+/// the other, as the policy says. It has one thread, which sleeps unless something happens.
 class Monitor {
  public:
   /// \pre In the thread and with the signal mask that the program had.
   explicit Monitor(MonitorResources resources);
 
-  /// Returns in each worker with nothing. In the monitor only if the first worker ended before it was ready,
-  /// and this is no detached daemon, with how that came; otherwise the process ends here.
-  /// \param reports where the first worker reports to, unless that is another process.
+  /// Returns nothing in each worker. Returns in the monitor only if this is no detached daemon and the first
+  /// worker ended before it was ready; the result says how. Otherwise the monitor ends here.
+  /// \param reports where the first worker reports to; nullptr if another process reads the reports.
   /// \throws std::system_error if the first worker can't be started.
   std::optional<StartOutcome> supervise(const StatusReader* reports);
 
@@ -45,14 +45,14 @@ class Monitor {
   bool waits_for_log() const noexcept;
   void finish_lines(pid_t author, std::chrono::milliseconds patience);
 
-  // Between two.
+  // Between two workers.
   void note_end(const WorkerEnd& end);
   bool pause(Timeout delay);
   void call_on_worker_end(const WorkerEnd& end) noexcept;
   std::optional<StartOutcome> give_up_start(const WorkerEnd& end, const StatusReader* reports);
   [[noreturn]] void exit_with(int status) noexcept;
 
-  // What is told.
+  // Messages from the worker, reports to others.
   void receive_messages();
   void handle(WorkerMessage message);
   void become_ready();
@@ -72,12 +72,12 @@ class Monitor {
   pid_t worker_ = 0;
   int wait_status_ = 0;
   process::PrivateFd connection_;
-  process::PrivateFd lifeline_;          // the worker dies when it is closed
-  std::chrono::milliseconds started_{};  ///< since the boot
+  process::PrivateFd lifeline_;          // closing it kills the worker
+  std::chrono::milliseconds started_{};  ///< of the worker, since boot
   bool ready_ = false;
   bool hung_ = false;
   bool missed_ready_deadline_ = false;  // not ready in time
-  bool worker_is_stopping_ = false;     // by itself
+  bool worker_is_stopping_ = false;     // without a request of the monitor
   bool offers_reload_ = false;
   HangWatch silence_;  ///< of the worker
   Clock::time_point kill_at_ = Clock::time_point::max();

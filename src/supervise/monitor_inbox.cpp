@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// What a monitor hears from its worker, and what it lets others know.
+// The messages that a monitor receives from its worker, and what the monitor shows to others.
 
 #include <posix/syscalls.hpp>
 #include <stdexcept>
@@ -12,7 +12,7 @@
 namespace daemonctx {
 
 void Monitor::receive_messages() {
-  // A worker that does not stop talking must not keep the monitor from all else.
+  // A worker that does not stop talking must not keep the monitor from its other work.
   constexpr int most_messages = 1000;
   for (int count = 0; count < most_messages; ++count) {
     auto message = receive_message(connection_.get());
@@ -38,10 +38,10 @@ void Monitor::handle(WorkerMessage message) {
     return show_reload(std::move(*notice));
   }
   if (const auto number = mapped_signal(text)) {
-    if (*number == SIGHUP) offers_reload_ = false;  // if it is mapped to that, a notice follows
+    if (*number == SIGHUP) offers_reload_ = false;  // if it is mapped to reload, a notice follows
     return signals_.worker_mapped(*number);
   }
-  // Of a worker's end the manager hears only if it is the service's.
+  // The manager hears of a worker's end only if the service ends, too.
   if (text == "STOPPING=1") {
     worker_is_stopping_ = true;
     return;
@@ -60,7 +60,7 @@ void Monitor::become_ready() {
     if (resources_.pidfile) resources_.pidfile.mark_ready();
     resources_.redirection.follow();
     resources_.status.close();
-    // The worker has told it, and who waits for its end waits for this copy too.
+    // The worker has told the supervisor, which may wait for the end of file, and so for this copy too.
     UniqueFd told(std::exchange(resources_.notify_descriptor, -1));
   }
   resources_.manager.ready(resources_.detaches ? posix::getpid() : 0);
@@ -84,7 +84,7 @@ void Monitor::show_reload(ReloadNotice notice) noexcept {
   resources_.pidfile.rewrite_pid();
 }
 
-// Whoever waits for the outcome of a reload that the worker did not survive, or has not begun.
+// Some process may wait for a reload that the worker did not survive, or has not begun.
 void Monitor::end_reload() {
   if (offers_reload_) signals_.requeue(SIGHUP);
   if (!resources_.reload_notice.running) return;

@@ -18,7 +18,7 @@
 
 namespace daemonctx {
 
-/// What a monitor uses of the start that it is a part of. All that is referred to outlives it.
+/// What a monitor uses of the start that it is a part of. All objects referred to outlive the monitor.
 struct MonitorResources {
   const RespawnPolicy& policy;
   SignalMap signal_map;  ///< of the service, with the defaults
@@ -30,9 +30,9 @@ struct MonitorResources {
   Pidfile& pidfile;
   Redirection& redirection;
   StatusWriter& status;         ///< to the caller, until the first worker is ready
-  int& notify_descriptor;       ///< to the supervisor, until then
+  int& notify_descriptor;       ///< to the supervisor, until the first worker is ready
   WorkerSelf& worker;           ///< filled in for the worker that is forked next
-  ReloadNotice& reload_notice;  ///< what others are shown; the next worker goes on counting from it
+  ReloadNotice& reload_notice;  ///< what others are shown; the next worker continues its count
 
   std::function<void(const std::exception_ptr& error, std::string_view where)> report;
 };

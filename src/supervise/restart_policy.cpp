@@ -26,7 +26,7 @@ double after(double delay, const RespawnPolicy& policy) {
   return std::min(delay * policy.factor, milliseconds(policy.longest_delay));
 }
 
-// The restarts that count are at least the delays between them apart.
+// Two counted respawns are at least the delay between them apart.
 void check_that_it_can_give_up(const RespawnPolicy& policy) {
   constexpr unsigned most_shown = 6;
   const auto window = milliseconds(policy.window);
@@ -40,7 +40,7 @@ void check_that_it_can_give_up(const RespawnPolicy& policy) {
     else if (shown == most_shown) terms += " + ...";
     sum += shortest;
     if (shown < most_shown || after(delay, policy) != delay) continue;
-    sum += shortest * (left - 1);  // they don't grow any more
+    sum += shortest * (left - 1);  // the delays don't grow any more
     break;
   }
   require(sum < window, "it could never give up: " + std::to_string(policy.most_restarts) +

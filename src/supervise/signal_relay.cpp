@@ -31,7 +31,7 @@ SignalMap SignalRelay::relayed(const SignalMap& map) {
     }
   }
   result[SIGCHLD] = [](const SignalInfo&) {};  // wakes the monitor
-  // A report that nobody takes is no reason to end, also one that the user's own code writes.
+  // A report that nobody reads must not end the monitor, even if the user's own code writes the report.
   for (const int number : {SIGPIPE, SIGXFSZ}) {
     if ((mapped_by_all_ & signal_bit(number)) == 0) result[number] = ignore;
   }
@@ -60,7 +60,7 @@ void SignalRelay::requeue(int number) {
   if (auto node = handed_on_.extract(number)) held_.insert(std::move(node));
 }
 
-// What the kernel sends to one of them, a terminal's signals, it sends to both.
+// The kernel sends a terminal's signals to monitor and worker alike.
 void SignalRelay::take(const SignalInfo& info) {
   if (info.by_kernel && worker_ != 0) return;
   if (worker_ != 0 && (mapped_ & signal_bit(info.number)) != 0) hand_on(info);
@@ -81,7 +81,7 @@ void SignalRelay::hand_on(const SignalInfo& info) {
 }
 
 void SignalRelay::hand_on_held() {
-  if (worker_ == 0) return;  // a worker's last words
+  if (worker_ == 0) return;  // the last messages of an ended worker
   for (auto each = held_.begin(); each != held_.end();) {
     const bool wanted = (mapped_ & signal_bit(each->first)) != 0;
     if (wanted) hand_on(each->second);

@@ -11,30 +11,31 @@
 
 namespace daemonctx {
 
-/// A monitor's signals: hands those that a service maps on to its worker. What comes while there is none, or
-/// before it has mapped them, is kept until one has: the default action would end it.
+/// Hands the signals that a service maps on from the monitor to its worker. A signal that comes without a
+/// worker, or before the worker has mapped it, is kept until a worker has mapped it. The default action would
+/// end the worker.
 class SignalRelay {
  public:
   /// \param map of the service, with the defaults.
-  /// \param on_stop called for a signal that terminates, and for SIGTERM whatever the service does about it,
-  ///   before the worker gets it.
+  /// \param on_stop called for a signal that terminates, and for SIGTERM even if the service maps it to a
+  ///   function, before the worker gets the signal.
   SignalRelay(const SignalMap& map, std::function<void()> on_stop);
 
   int install(bool detached) noexcept { return signals_.install(detached); }
 
-  /// In a worker that was just forked.
+  /// Call it in a worker that was just forked.
   void leave_to_child() noexcept { signals_.leave_to_child(); }
 
-  /// From now on this is the worker; 0: there is none.
+  /// From now on `worker` gets the signals; 0: there is no worker.
   void set_worker(pid_t worker);
 
-  /// The worker has mapped one more. What can't be mapped is left alone.
+  /// The worker has mapped signal `number`, too. A signal that can't be mapped is left alone.
   void worker_mapped(int number);
 
   /// The worker has acted upon a signal that was handed on to it.
   void acknowledge(int number) { handed_on_.erase(number); }
 
-  /// The worker has ended. If it has not acted upon the signal, the next one gets it.
+  /// The worker has ended. If it has not acted upon the signal, the next worker gets the signal.
   void requeue(int number);
 
   /// Readable while `dispatch` has something to do.
@@ -49,7 +50,7 @@ class SignalRelay {
   void hand_on_held();
 
   std::function<void()> on_stop_;
-  std::uint64_t mapped_by_all_ = 0;  // before a worker runs anything of the user's
+  std::uint64_t mapped_by_all_ = 0;  // by each worker, before it runs the user's code
   std::uint64_t stopping_ = 0;       // call on_stop
   std::uint64_t mapped_ = 0;         // by this worker
   std::map<int, SignalInfo> held_;

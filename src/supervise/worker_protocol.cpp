@@ -5,10 +5,10 @@
 #include <array>
 #include <cstring>
 #include <posix/syscalls.hpp>
-#include <sstream>
 #include <system_error>
 
 #include "base/deadline.hpp"
+#include "base/number.hpp"
 #include "manager/sd_notify.hpp"
 #include "posix/retry.hpp"
 
@@ -22,7 +22,7 @@ constexpr std::string_view done_text = "done";
 constexpr std::chrono::seconds longest_answer{10};
 constexpr std::string_view reload_key = "X_DAEMONCTX_RELOAD=";
 
-// What follows the key; empty if it is another.
+// The text that follows `key`; empty if `text` has another key.
 std::optional<std::string> value_of(std::string_view text, std::string_view key) {
   if (text.substr(0, key.size()) != key) return {};
   return std::string(text.substr(key.size()));
@@ -124,27 +124,26 @@ std::string mapped_message(int signal) { return std::string(mapped_key) + std::t
 std::optional<int> mapped_signal(std::string_view text) {
   const auto value = value_of(text, mapped_key);
   if (!value) return {};
-  int signal = 0;
-  std::istringstream(*value) >> signal;
+  const int signal = to_number<int>(*value).value_or(0);
   const bool can_be = signal > 0 && signal < NSIG && signal != SIGKILL && signal != SIGSTOP;
   return can_be ? std::optional(signal) : std::nullopt;
 }
 
 std::string reload_message(const ReloadNotice& notice) {
-  std::ostringstream text;
-  text << reload_key << notice.finished << ' ' << notice.running << ' ' << notice.refused << ' '
-       << notice.text.substr(0, 512);
-  return text.str();
+  const auto flag = [](bool is_set) { return is_set ? " 1" : " 0"; };
+  return std::string(reload_key) + std::to_string(notice.finished) + flag(notice.running) +
+         flag(notice.refused) + ' ' + notice.text.substr(0, 512);
 }
 
 std::optional<ReloadNotice> told_reload(std::string_view text) {
   const auto value = value_of(text, reload_key);
   if (!value) return {};
+  std::string_view rest = *value;
   ReloadNotice notice;
-  std::istringstream in(*value);
-  in >> notice.finished >> notice.running >> notice.refused;
-  in.get();
-  std::getline(in, notice.text, '\0');
+  notice.finished = to_number<decltype(notice.finished)>(take_word(rest, ' ')).value_or(0);
+  notice.running = take_word(rest, ' ') == "1";
+  notice.refused = take_word(rest, ' ') == "1";
+  notice.text = rest;
   return notice;
 }
 

@@ -10,10 +10,10 @@
 
 namespace daemonctx {
 
-/// A worker speaks to its monitor as a service does to its manager, by sd_notify(3), and beside that tells it
-/// what the monitor has to know. The monitor passes on what is not for itself.
+/// A worker speaks to its monitor by sd_notify(3), as a service does to its manager. Further messages are for
+/// the monitor alone. The monitor passes on all others.
 
-/// Both ends of a connection for datagrams, one for each worker. \throws std::system_error
+/// Both ends of a datagram connection. Each worker has a new one. \throws std::system_error
 struct WorkerConnection {
   UniqueFd monitor;
   UniqueFd worker;
@@ -25,36 +25,36 @@ struct WorkerMessage {
   UniqueFd descriptor;  // at most one
 };
 
-/// Never waits. Empty: there is none.
+/// Receives one message, never waits. Empty: there is none.
 std::optional<WorkerMessage> receive_message(int fd);
 
-/// What of a worker's message its manager may hear from the monitor: what a service has to say. The manager
-/// believes the monitor, which may be root, more than it would the worker; by MAINPID it would go on to
-/// watch, and stop, any process.
+/// The lines of a worker's message that the monitor may pass on to the manager: what a service has to say.
+/// The manager believes the monitor, which may be root, more than the worker. By MAINPID the worker could
+/// make the manager watch, and stop, any process.
 std::string for_manager(std::string_view text);
 
-/// What is said beside sd_notify(3), and how it is understood.
+/// Write and parse the messages beside those of sd_notify(3).
 std::string mapped_message(int signal);
 std::optional<int> mapped_signal(std::string_view text);
 
 std::string reload_message(const ReloadNotice& notice);
 std::optional<ReloadNotice> told_reload(std::string_view text);
 
-/// Who started the service is gone and never heard that it is ready: there is to be no other worker.
+/// The caller is gone and never heard that the service is ready: the monitor must start no other worker.
 inline constexpr std::string_view cut_off_message = "X_DAEMONCTX_CUT_OFF=1";
 
-/// The monitor is to open the output files anew: it may where a worker may not, and sees them where a worker
-/// has another root directory. The answer goes to the descriptor that comes with it.
+/// Asks the monitor to reopen the output files. The monitor may open files that the worker may not open, or
+/// does not see behind another root directory. The answer goes to the descriptor that comes with the message.
 inline constexpr std::string_view reopen_message = "X_DAEMONCTX_REOPEN=1";
 
-/// Opened anew: output, error, where they are files. Or the text why not.
+/// The reopened output and error, where they are files, or the reason why the monitor refused.
 struct ReopenAnswer {
   UniqueFd out;
   UniqueFd err;
   std::string refusal;
 };
-/// \param output, error whether descriptor 1 and 2 are files, which are passed on. Others are the monitor's
-///   own.
+/// \param output, error whether descriptors 1 and 2 are files. Files are passed on; anything else is the
+///   monitor's own.
 void answer_reopen(UniqueFd asker, const std::string& refusal, bool output, bool error) noexcept;
 ReopenAnswer await_reopen(int fd);
 

@@ -10,10 +10,10 @@
 
 namespace daemonctx {
 
-/// What a worker knows about itself; without a monitor all of it is empty.
+/// What a worker knows about itself. Without a monitor all members are empty.
 struct WorkerSelf {
   pid_t monitor = 0;
-  UniqueFd lifeline = {};  ///< to the monitor, whose end closes the other end
+  UniqueFd lifeline = {};  ///< the other end closes when the monitor ends
   unsigned number = 0;     ///< from 1, counted by the monitor
   std::optional<WorkerEnd> last_end = {};
 

@@ -164,6 +164,9 @@ BOOST_FIXTURE_TEST_CASE(a_way_back_to_root_is_no_capability_to_keep, Stage) {
   }
   refuses({"capabilities=CAP_NONSENSE"},
           "cannot prepare the capabilities: there is no capability \"CAP_NONSENSE\"");
+  const std::string own = scene.path("own");
+  BOOST_REQUIRE((::mkdir(own.c_str(), 0755) == 0 && ::chown(own.c_str(), scene::nobody, scene::nobody) == 0));
+  pidfile = own + "/pid";
   refuses({"capabilities=CAP_CHOWN"},
           "cannot prepare the capabilities: this process does not have CAP_CHOWN: Operation not permitted",
           become_nobody);

@@ -19,6 +19,7 @@ using scene::nobody;
 using scene::Scene;
 using scene::Stage;
 using scene::status_of;
+using scene::Words;
 
 namespace fs = boost::filesystem;
 
@@ -62,6 +63,66 @@ BOOST_FIXTURE_TEST_CASE(a_directory_is_made_for_the_user_and_the_pidfile_in_it_i
   BOOST_TEST(scene::exists(folder));
   stop(start({"user=nobody", "mkdir=" + folder + ":0700", "pidfile=" + folder + "/pid"}));
   BOOST_TEST((status_of(folder).st_mode & 07777) == 0700U);
+}
+
+// Owner and mode of a directory that was there, as a start finds and leaves it.
+struct KeptDirectory : Stage {
+  std::string folder = scene.path("kept");
+
+  KeptDirectory() {
+    fs::create_directory(folder);
+    ::chmod(folder.c_str(), 0711);
+  }
+  void is_as_before() {
+    BOOST_TEST(status_of(folder).st_uid == 0U);
+    BOOST_TEST((status_of(folder).st_mode & 07777) == 0711U);
+  }
+};
+
+BOOST_FIXTURE_TEST_CASE(a_start_that_is_refused_changes_no_directory, KeptDirectory) {
+  const auto facts = start({"pidfile=" + pidfile});
+  const auto second = run({"user=nobody", "mkdir=" + folder + ":0750", "pidfile=" + pidfile});
+  BOOST_TEST(second.err.find("already running") != std::string::npos, second.err);
+  is_as_before();
+  stop(facts);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_start_that_fails_puts_owner_and_mode_back, KeptDirectory) {
+  for (const Words& fault :
+       {Words{"cwd=/none"}, Words{"err=/none/log"}, Words{"detach=never", "cwd=/none"}}) {
+    Words words = {"user=nobody", "mkdir=" + folder + ":0750", "pidfile=" + folder + "/pid"};
+    words.insert(words.end(), fault.begin(), fault.end());
+    BOOST_TEST(run(words).end.exited(1));
+    is_as_before();
+    BOOST_TEST(fs::is_empty(folder));
+  }
+}
+
+BOOST_FIXTURE_TEST_CASE(a_rehearsal_changes_no_directory, KeptDirectory) {
+  BOOST_TEST(begin({"rehearse", "user=nobody", "mkdir=" + folder + ":0750"}).finish().end.exited(0));
+  is_as_before();
+}
+
+BOOST_FIXTURE_TEST_CASE(a_directory_for_everybody_is_given_to_nobody, KeptDirectory) {
+  ::chmod(folder.c_str(), 01777);
+  refuses({"user=nobody", "mkdir=" + folder},
+          "cannot use the directory \"" + folder + "\": everybody uses it, and its owner and mode must stay");
+  BOOST_TEST((status_of(folder).st_mode & 07777) == 01777U);
+  BOOST_TEST(status_of(folder).st_uid == 0U);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_start_that_is_ended_while_it_waits_leaves_no_directory, Stage) {
+  const auto first = start({"pidfile=" + pidfile});
+  const std::string made = scene.path("made/deep");
+  auto second =
+      begin({"daemon", "mkdir=" + made, "pidfile=" + pidfile, "lock_timeout=forever", "on_wait=yes", "wait"});
+  scene.expect("waiting");
+  BOOST_TEST(scene::exists(made));
+  ::kill(second.pid(), SIGTERM);
+  BOOST_TEST(second.finish().end.killed_by(SIGTERM));
+  BOOST_TEST(!scene::exists(scene.path("made")));
+  while (scene.has_line()) scene.expect("waiting");
+  stop(first);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_pidfile_that_its_daemon_may_not_remove_is_emptied_and_the_next_start_takes_it,
@@ -158,7 +219,7 @@ BOOST_FIXTURE_TEST_CASE(nor_is_one_that_is_moved_while_it_is_made, Stage) {
     }
   }
   for (int round = 0; round < 150; ++round)
-    begin({"rehearse", "user=nobody", "mkdir=" + made + "/sub"}).finish();
+    begin({"daemon", "user=nobody", "mkdir=" + made + "/sub", "cwd=/none"}).finish();
   ::kill(thief, SIGKILL);
   ::waitpid(thief, nullptr, 0);
   const std::string now = scene::exists(secret) ? secret : made;

@@ -50,11 +50,11 @@ BOOST_AUTO_TEST_CASE(directories_are_checked) {
   for (const std::string path : {"/run/x/..", "../x", "/run/../x"}) {
     BOOST_TEST(refused({.path = path}) == "create_directories: \"" + path + "\" has \"..\" in it");
   }
-  for (const std::string path : {"/", "//", "/.", "/./"}) {
+  for (const std::string path : {"/", "//", "/.", "/./", ".", "./", "./."}) {
     BOOST_TEST(refused({.path = path}) ==
-               "create_directories: \"" + path + "\" is not the service's to have");
+               "create_directories: \"" + path + "\" must name a directory of the service's own");
   }
-  for (const std::string path : {"x", ".", "/run/x/", "//run/x", "/run/.x", "/run/..x"}) {
+  for (const std::string path : {"x", "/run/x/", "//run/x", "/run/.x", "/run/..x"}) {
     BOOST_TEST(refused({.path = path}) == "accepted", path);
   }
 }

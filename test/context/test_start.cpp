@@ -637,11 +637,23 @@ BOOST_AUTO_TEST_CASE(when_a_stream_leads_to_the_pidfile_by_another_name) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(when_the_pidfile_holds_more_than_a_number) {
+  Scene scene;
+  const std::string file = scene.path("precious.conf");
+  scene::write_file(file, "interval = 5\n");
+  const auto result = scene.run_probe({"run", "pidfile=" + file});
+  BOOST_TEST(result.end.exited(1));
+  BOOST_TEST(result.err == "daemon_probe: cannot use the pidfile \"" + file +
+                               "\": it holds more than a number, so it is no pidfile; remove it or name "
+                               "another\n");
+  BOOST_TEST(scene::contents(file) == "interval = 5\n");
+}
+
 BOOST_AUTO_TEST_CASE(when_somebody_holds_a_read_lock_on_the_pidfile) {
   Scene scene;
   const std::string file = scene.path("pid");
   for (const off_t byte : {0, 1}) {
-    scene::write_file(file, "left over\n");
+    scene::write_file(file, "4711\n");
     const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
     struct flock lock {};
     lock.l_type = F_RDLCK;

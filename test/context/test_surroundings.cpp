@@ -236,7 +236,7 @@ BOOST_FIXTURE_TEST_CASE(eight_descriptors_are_enough, Stage) {
   refuses({"pidfile=" + pidfile}, "cannot create the status pipe: Too many open files",
           limited(RLIMIT_NOFILE, 6));
   refuses({"pidfile=" + pidfile}, "cannot open the pidfile \"" + pidfile + "\": Too many open files",
-          limited(RLIMIT_NOFILE, 5));
+          limited(RLIMIT_NOFILE, 4));
 }
 
 BOOST_FIXTURE_TEST_CASE(no_limit_is_so_high_that_all_numbers_are_tried, Stage) {

@@ -429,6 +429,7 @@ BOOST_AUTO_TEST_CASE(whatever_stands_in_the_file_no_bystander_is_signalled) {
     controller.send_signal(SIGKILL, error);
     BOOST_TEST((error == std::errc::no_such_process));
   }
+  ::unlink(file.c_str());  // no start would overwrite the last one
   // Forged while a daemon runs: the daemon is stopped, not the one who is named.
   const pid_t daemon = start(scene, {"wait"});
   scene::write_file(file, std::to_string(bystander.pid()) + '\n');

@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "grouping.hpp"
 #include "probe.hpp"
 
 namespace probe {
@@ -80,6 +81,12 @@ const std::map<std::string, CallerAction> caller_actions = {
     {"say", [](const std::string& text) { say(text); }},
     {"buffer", [](const std::string& text) { std::printf("%s", text.c_str()); }},
     {"block", block},
+    {"group_digits", [](const std::string&) { group_digits(); }},
+    {"explain",
+     [](const std::string& umask) {
+       const daemonctx::DaemonOptions options{.umask = static_cast<mode_t>(std::stoul(umask, nullptr, 8))};
+       std::printf("%s", daemonctx::explain(options).c_str());
+     }},
     {"keepcaps", [](const std::string&) { ::prctl(PR_SET_KEEPCAPS, 1); }},
     {"own_keyring",  // with a key in it
      [](const std::string& name) {

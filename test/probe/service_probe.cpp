@@ -14,6 +14,8 @@
 #include <thread>
 #include <vector>
 
+#include "grouping.hpp"
+
 namespace {
 
 namespace po = boost::program_options;
@@ -60,6 +62,7 @@ int serve(DaemonContext& context, const Wishes& wishes) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (::getenv("GROUP_DIGITS") != nullptr) probe::group_digits();
   Wishes wishes;
   daemonctx::Service service("probe", {.readiness = daemonctx::Readiness::when_notified},
                              [&](DaemonContext& context) { return serve(context, wishes); });

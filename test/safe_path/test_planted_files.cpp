@@ -141,8 +141,9 @@ BOOST_FIXTURE_TEST_CASE(a_file_of_roots_that_he_could_have_moved_there_is_no_pid
     scene::write_file(file, "4711 private keys\n");
     ::chmod(file.c_str(), 0600);
     if (is_his) {
-      rejects({"pidfile=" + file, "cwd=/none"},
-              pidfile_is(file, "it holds more than a number, and others could have put it there"));
+      rejects(
+          {"pidfile=" + file, "cwd=/none"},
+          pidfile_is(file, "it holds more than a number, so it is no pidfile; remove it or name another"));
       BOOST_TEST(scene::contents(file) == "4711 private keys\n");
       BOOST_TEST((status_of(file).st_mode & 07777) == 0600U);
     }
@@ -206,7 +207,7 @@ BOOST_FIXTURE_TEST_CASE(who_is_not_root_may_share_his_folder_with_his_group, Sta
   const std::string folder = scene.path("home");
   fs::create_directories(folder + "/made/full");
   pidfile = folder + "/pid";
-  scene::write_file(pidfile, "pid 4711 of a tool");
+  scene::write_file(pidfile, "4711");
   for (const std::string& path : {folder, folder + "/made", folder + "/made/full", pidfile}) {
     BOOST_REQUIRE(::chown(path.c_str(), nobody, nobody) == 0);
   }

@@ -396,6 +396,20 @@ BOOST_FIXTURE_TEST_CASE(what_can_not_be_asked_after_is_unknown, Probe) {
   BOOST_TEST(Scene::run({program, "status", "--pidfile", "/etc"}).end.exited(4));
 }
 
+// With a C++ locale that groups digits, in caller, monitor and worker.
+BOOST_FIXTURE_TEST_CASE(what_programs_read_follows_no_locale, Probe) {
+  const auto grouping = [] { ::setenv("GROUP_DIGITS", "yes", 1); };
+  BOOST_TEST(run({"start", "--log", log, "--respawn", "--umask", "027"}, grouping).end.exited(0));
+  const std::string pid = std::to_string(scene::pid_in(pidfile));
+  BOOST_TEST(scene::contents(pidfile) == pid + '\n');
+  for (int reload = 0; reload < 11; ++reload) BOOST_TEST(run({"reload"}, grouping).end.exited(0));
+  BOOST_TEST(run({"status", "--json"}, grouping).out.find("\"pid\":" + pid + ",") != std::string::npos);
+  BOOST_TEST(run({"status"}, grouping).out.find(", pid " + pid + ",") != std::string::npos);
+  BOOST_TEST(run({"stop", "--verbose"}, grouping).end.exited(0));
+  const std::string text = run({"start", "--explain", "--umask", "027"}, grouping).out;
+  BOOST_TEST(text.find("set the umask 027\n") != std::string::npos, text);
+}
+
 BOOST_FIXTURE_TEST_CASE(status_speaks_json, Probe) {
   BOOST_TEST(run({"status", "--json"}).out ==
              R"({"name":"probe","state":"stopped","pidfile":")" + pidfile + "\"}\n");

@@ -14,6 +14,11 @@ HEADER_LINES = 160
 SOURCE_LINES = 350
 FUNCTION_LINES = 40
 LINE_COLUMNS = 110
+# Streams follow the program's locale: base/number.hpp reads and writes what machines read. In these files texts
+# are printed, files are read line by line, or Boost.Program_options wants a stream.
+STREAM = re.compile(r"#include <(sstream|iostream|fstream|iomanip|ostream|istream)>|lexical_cast|put_time")
+WITH_STREAMS = {"posix/flush_streams.cpp", "service/configuration.cpp", "service/documents.cpp", "service/run.cpp",
+                "service/settings.cpp", "service/waiting_display.cpp"}
 LICENCE = "SPDX-License-Identifier: BSL-1.0"
 
 # Nothing in these is code with braces.
@@ -73,6 +78,14 @@ def check_length(path):
         yield path, limit + 1, f"{lines} lines, more than {limit}"
 
 
+def check_streams(path):
+    if not path.is_relative_to(ROOT / "src") or str(path.relative_to(ROOT / "src")) in WITH_STREAMS:
+        return
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if STREAM.search(line):
+            yield path, number, "uses a stream: base/number.hpp follows no locale"
+
+
 def check_lines(path):
     """Comments too; in Markdown not those of tables and code, which cannot be broken."""
     in_code = False
@@ -110,6 +123,7 @@ def main():
     findings += [finding for path in sources("include", "src", "test", "doc") for finding in check_functions(path)]
     findings += [finding for path in files() if path.suffix in {".hpp", ".cpp", ".c", ".h", ".md"}
                  for finding in check_lines(path)]
+    findings += [finding for path in sources("src") for finding in check_streams(path)]
     findings += [finding for path in files() for finding in check_licence(path)]
     finish(findings)
 

@@ -513,6 +513,24 @@ BOOST_FIXTURE_TEST_CASE(a_worker_does_not_wait_for_itself, Stage) {
   BOOST_TEST(stop().exited(0));
 }
 
+// ---- A locale.
+
+BOOST_FIXTURE_TEST_CASE(a_worker_and_its_monitor_understand_each_other_in_every_locale, Stage) {
+  scene::Words all = words("first:1", {"tell_worker", "on_reload", "until:2,_exit:123", "wait"});
+  all.insert(all.begin(), "group_digits");
+  BOOST_TEST(scene.run_probe(all).end.exited(0));
+  monitor = scene::pid_in(pidfile);
+  worker();
+  const std::string last = worker().last;
+  BOOST_TEST(last.find("ended with status 123 after 0.") == 0U, last);
+  for (int reload = 1; reload <= 12; ++reload) {
+    BOOST_TEST(Controller(pidfile).reload(30s).refusal == "");
+    scene.expect("reloaded");
+  }
+  BOOST_TEST(stop().exited(0));
+  scene.expect("stop");
+}
+
 // ---- Hangs.
 
 BOOST_FIXTURE_TEST_CASE(a_worker_that_hangs_is_aborted_and_replaced, Stage) {

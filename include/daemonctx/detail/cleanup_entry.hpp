@@ -17,7 +17,7 @@ namespace daemonctx::detail {
 
 class CleanupStack;
 
-/// One registered cleanup. A small callable lives in `place`, a larger one behind the entry.
+/// One registered cleanup. A small callable lives in `place`, a larger callable in a `CleanupEntryApart`.
 struct CleanupEntry {
   using Finish = void (*)(CleanupStack*, CleanupEntry*, bool run);
 
@@ -40,7 +40,7 @@ struct CleanupEntryApart : CleanupEntry {
   F callable;
 };
 
-// A callable whose construction may throw would leave a place taken.
+// The constructor must not throw: an exception would leave the place taken.
 template <class F, class Given>
 inline constexpr bool fits_in_place =
     sizeof(F) <= sizeof(CleanupEntry::place) &&
@@ -58,8 +58,8 @@ class AtScopeEnd {
   F action_;
 };
 
-// While the process has one thread there is nobody to exclude, and two atomic operations for each call would
-// cost more than the call. No thread begins while the lock is held: no code of the user's runs under it.
+// Locks only if the process has more than one thread: two atomic operations would cost more than the call. No
+// thread begins while the lock is held, since no user code runs under it.
 class CleanupLock {
  public:
   explicit CleanupLock(std::mutex& mutex) : mutex_(is_single_threaded() ? nullptr : &mutex) {

@@ -13,7 +13,7 @@ class DaemonContext;
 
 namespace detail {
 
-/// The cleanups of a context, as long as this lasts: no other thread takes them away meanwhile.
+/// Access to the cleanups of a context. While the visit lasts, no other thread destroys them.
 class DAEMONCTX_EXPORT CleanupVisit {
  public:
   explicit CleanupVisit(const DaemonContext* context) noexcept;
@@ -21,7 +21,7 @@ class DAEMONCTX_EXPORT CleanupVisit {
   CleanupVisit(const CleanupVisit&) = delete;
   CleanupVisit& operator=(const CleanupVisit&) = delete;
 
-  /// nullptr: the context has ended, or this is a forked child.
+  /// nullptr if the context has ended, or in a forked child.
   CleanupStack* cleanups() const noexcept { return cleanups_; }
 
  private:

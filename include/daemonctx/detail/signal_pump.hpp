@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// A part of daemonctx/asio.hpp: not to be included directly.
+// Part of daemonctx/asio.hpp: do not include it directly.
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -19,11 +19,11 @@
 
 namespace daemonctx::detail {
 
-/// Runs the actions of a context's signals in Asio's loop while operations of `AsioSignals` are under way.
+/// Runs a context's signal actions in Asio's loop while operations of `AsioSignals` are pending.
 //
-// The descriptor tells one of several who wait for it, and who dispatches takes what the others wait for. So
-// one wait for it serves all operations, and these wait for a timer that never expires but is cancelled after
-// each dispatch.
+// One wait for the descriptor serves all operations: the descriptor wakes only one waiter, and its dispatch
+// takes the signals of all. The operations wait for a timer that never expires, but is cancelled after each
+// dispatch.
 struct SignalPump : std::enable_shared_from_this<SignalPump> {
   SignalPump(const boost::asio::any_io_executor& executor, DaemonContext& daemon)
       : context(daemon),
@@ -73,9 +73,9 @@ struct SignalPump : std::enable_shared_from_this<SignalPump> {
   boost::asio::posix::stream_descriptor readable;
   boost::asio::steady_timer dispatched;
   boost::asio::steady_timer ping;
-  std::map<int, SignalInfo> arrived;  // with the number 0: not since the last time
+  std::map<int, SignalInfo> arrived;  // number 0: not arrived since the last completion
   boost::system::error_code failure;
-  unsigned ends = 0;  // how often all operations were ended
+  unsigned ends = 0;  // how often `end_all` has run
   unsigned waiting = 0;
   bool pumps = false;
 };

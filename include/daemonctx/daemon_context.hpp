@@ -154,7 +154,7 @@ class DAEMONCTX_EXPORT DaemonContext {
   struct [[gnu::visibility("hidden")]] Impl;
 
  private:
-  bool wait_until_since_epoch(Timeout time);  ///< since the steady clock's epoch
+  bool wait_until_since_epoch(Timeout since_epoch);  ///< of the steady clock
 };
 
 }  // namespace daemonctx

@@ -81,7 +81,7 @@ class DAEMONCTX_EXPORT ControlError : public std::system_error {
 /// - `resource_unavailable_try_again`: a start is under way, and has no pid even after two seconds;
 /// - `operation_not_permitted`: this user may not signal the daemon; `permission_denied`: this user may not
 ///   read the pidfile;
-/// - `not_supported`: the daemon runs, but has no number in this pid namespace;
+/// - `not_supported`: the daemon runs in another pid namespace, so no pid here names it;
 /// - `bad_message`: the process that holds the lock can't be the daemon, and is left alone. It does not have
 ///   the pidfile open, or does not belong to the pidfile's owner (unless that is root);
 /// - `too_many_symbolic_link_levels`, `too_many_links`: another daemon's pidfile may have been put in place

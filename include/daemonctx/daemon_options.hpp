@@ -35,30 +35,31 @@ enum class SignalDelivery {
   on_own_thread,  ///< actions run on a thread of the library's own
 };
 
-/// Called with what was thrown where no caller could catch it (a cleanup, a reload, a signal action, a reopen
-/// of the output), and with which of these it was. What the handler throws itself is dropped.
+/// Receives an exception that no caller could catch, and where it was thrown: in a cleanup, a reload, a
+/// signal action or a reopen of the output. An exception that the handler itself throws is dropped.
 using ErrorHandler = std::function<void(std::exception_ptr error, std::string_view where)>;
 
-/// What `DaemonContext` is told. Every member has a default; name those you change, in this order.
+/// The options of a `DaemonContext`. Every member has a default; name the members you change, in this order.
 /// In every `Timeout` zero means "at once".
 struct DaemonOptions {
-  /// Entered by the daemon. A relative one is resolved in the caller's working directory.
+  /// The daemon's working directory. A relative path is resolved in the caller's working directory.
   boost::filesystem::path working_directory = "/";
 
   /// File creation mask of the daemon, in every mode. python-daemon and daemon(7) take 0, under which a
   /// `std::ofstream` makes files that anyone may write.
   mode_t umask = 022;
 
-  /// Names the daemon to people and tools, and admits only one at a time. Empty: none. A relative path is
-  /// resolved in the caller's working directory.
+  /// The file that names the daemon, and whose lock admits only one daemon at a time. Empty: no pidfile. A
+  /// relative path is resolved in the caller's working directory. A file that holds more than a number is
+  /// refused.
   boost::filesystem::path pidfile = {};
 
-  /// Descriptors 0 to 2. Output and error are redirected when the daemon is ready; until then what it prints
-  /// reaches the terminal it was started from.
+  /// Descriptors 0 to 2. Output and error are redirected when the daemon is ready. Until then the daemon
+  /// prints to the caller's terminal.
   Stdio stdio = {};
 
-  /// Laid over the defaults: SIGTERM and SIGINT terminate; when detached SIGTSTP, SIGTTIN and SIGTTOU are
-  /// ignored (in the foreground they stay with the shell's job control).
+  /// Entries replace the defaults: SIGTERM and SIGINT terminate; when detached SIGTSTP, SIGTTIN and SIGTTOU
+  /// are ignored (in the foreground they stay with the shell's job control).
   SignalMap signal_map = {};
 
   /// Open descriptors that a detaching daemon keeps, besides 0 to 2.
@@ -67,84 +68,88 @@ struct DaemonOptions {
   /// Whether a detaching daemon closes the descriptors it inherited.
   bool close_descriptors = true;
 
-  /// No core file and no core handler: what is in memory stays there (setrlimit(2), core(5)).
+  /// Whether the daemon leaves no core file and starts no core handler (setrlimit(2), core(5)).
   bool prevent_core = true;
 
   DetachProcess detach_process = DetachProcess::automatic;
 
-  /// How long a start waits for the lock of a daemon that is just leaving before it says "already running".
+  /// How long a start waits for the pidfile's lock before it fails with "already running".
   Timeout lock_timeout = {};
 
   Readiness readiness = Readiness::when_constructed;
 
-  /// How long the caller waits for readiness; then the half-started daemon is taken down and the caller
-  /// throws.
+  /// How long the caller waits for readiness. Then it ends the half-started daemon, and throws.
   Timeout ready_timeout = forever;
 
   SignalDelivery signal_delivery = SignalDelivery::in_wait;
 
-  /// Fork although other threads run. They do not exist in the daemon, and what they had locked stays locked.
+  /// Whether a start forks although other threads run. These threads do not exist in the daemon, and their
+  /// locks stay locked.
   bool allow_threads = false;
 
-  ErrorHandler on_error = {};  ///< empty: one line on standard error
+  /// Empty: one line on standard error. With `respawn` the monitor calls it too, for its own errors and those
+  /// of `on_worker_end`. The monitor runs as the user that started it, even if `user` is set.
+  ErrorHandler on_error = {};
 
-  /// How long a single cleanup may take. Then it is given up, the pidfile is removed, the fact is reported
-  /// through `on_error` and the process ends with status 1. Without it another thread that ends meanwhile
-  /// waits for a cleanup for five seconds at most (see `~DaemonContext`).
+  /// How long a single cleanup may take. Then the cleanup and the rest of the end are given up: `on_error` is
+  /// told, the pidfile is removed, and the process ends with exit code 1. With `forever`, another thread that
+  /// ends the process meanwhile waits five seconds for a cleanup (see `~DaemonContext`).
   Timeout cleanup_timeout = forever;
 
-  /// Told in the caller while it waits for a lock or for readiness.
+  /// Called in the caller while it waits for a lock or for readiness.
   Progress on_wait = {};
-  /// Called in the caller with the daemon's pid, when that is ready and before the caller ends; all signals
-  /// are blocked. What it writes to C and C++ streams is flushed; what it throws is dropped. Not called in
-  /// the foreground.
+  /// Called in the caller with the daemon's pid when the daemon is ready, before the caller ends. All signals
+  /// are blocked. C and C++ streams are flushed afterwards; an exception is dropped. Not called in the
+  /// foreground.
   std::function<void(pid_t daemon)> on_launched = {};
 
-  /// Whom the daemon becomes before it enters its working directory: names or numbers, looked up in the
-  /// caller. Empty: nobody else; a user's own group. Root's supplementary groups are always given up, the
-  /// change is verified, and HOME, USER and LOGNAME follow. Who is not root can only name himself, and keeps
-  /// the groups and capabilities that he has. Pidfile and log files are opened before, and a pidfile whose
-  /// directory the new user may not write is emptied at the end instead of removed.
+  /// The user and group that the daemon becomes before it enters its working directory. Names or numbers,
+  /// looked up in the caller. An empty `user` changes no user; an empty `group` means the user's own group.
+  ///
+  /// Root's supplementary groups are always given up, and the change is verified. HOME, USER and LOGNAME
+  /// follow. A starter other than root can name only itself, and keeps its groups and capabilities. Pidfile
+  /// and log files are opened before the change. If the new user may not write the pidfile's directory, the
+  /// pidfile is emptied at the end instead of removed.
   std::string user = {};
   std::string group = {};
 
   /// Whether the daemon gets the groups that `user` is a member of.
   bool initgroups = true;
 
-  /// Whoever may read the pidfile can ask after the daemon, and hear why it refused a reload; and he can hold
-  /// a start and a reload's outcome up with a read lock. 0600 keeps other users from all of it.
+  /// Every user who may read the pidfile can ask for the daemon's status and for why a reload was refused.
+  /// Such a user can also delay a start, and a reload's outcome, with a read lock. 0600 rules both out.
   mode_t pidfile_mode = 0644;
 
-  /// The daemon's root directory; needs root. Users are looked up and all files of these options are opened
-  /// before; `working_directory` lies inside. The pidfile is out of reach from there: at the end it is
-  /// emptied, not removed.
+  /// The daemon's root directory; needs root. Users are looked up, and all files of these options are opened,
+  /// before the change. `working_directory` lies inside. The pidfile is out of reach afterwards, so it is
+  /// emptied at the end, not removed.
   boost::filesystem::path chroot_directory = {};
 
-  /// Called in the daemon before it changes its root directory and its user: to bind port 80, to open the key
-  /// file. What it throws is thrown in the caller.
+  /// Called in the daemon before it changes root directory and user. An exception is thrown in the caller.
   std::function<void()> before_drop = {};
 
-  /// No program that the daemon executes can gain privileges (PR_SET_NO_NEW_PRIVS).
+  /// Whether programs that the daemon executes can gain no privileges (PR_SET_NO_NEW_PRIVS).
   bool no_new_privileges = false;
 
-  /// The daemon's environment, instead of the inherited one. HOME, USER and LOGNAME are added for `user`.
+  /// Replaces the inherited environment. HOME, USER and LOGNAME are added for `user`.
   std::optional<std::map<std::string, std::string>> environment = {};
 
-  /// Made in the caller, in this order, before pidfile and log are opened. If the start fails, those that
-  /// were not there before are removed.
+  /// Directories that the caller creates, in this order, before it opens the pidfile. They get their owner
+  /// and mode once the pidfile is locked. If the start fails, owner and mode are put back, and new
+  /// directories are removed.
   std::vector<Directory> create_directories = {};
 
-  /// What the daemon gives up for good, in this order: all capabilities but some, files, system calls; see
-  /// `daemonctx/confine.hpp`. They hold for one thread: in the foreground too there must be no other, in any
-  /// case.
+  /// Rights that the daemon gives up for good, in this order: capabilities, files, system calls. See
+  /// `daemonctx/confine.hpp`. A restriction holds for one thread, so no other thread may run, also in the
+  /// foreground.
   std::vector<std::shared_ptr<Restriction>> restrictions = {};
 
-  /// An open descriptor to which a line end is written when the daemon is ready, and that is then closed: the
-  /// protocol of s6 (notification-fd) and OpenRC (ready=fd:N). With it `automatic` stays in the foreground.
-  /// -1: none.
+  /// An open descriptor: when the daemon is ready, it writes a line end there and closes it. This is the
+  /// protocol of s6 (notification-fd) and OpenRC (notify=fd:N). With it, `automatic` stays in the foreground.
+  /// -1: no descriptor.
   int notify_descriptor = -1;
 
-  /// Starts the service anew when it has crashed or hangs. No other thread may run, also in the foreground.
+  /// Starts a new worker when the service crashes or hangs. No other thread may run, also in the foreground.
   std::optional<RespawnPolicy> respawn = {};
 };
 

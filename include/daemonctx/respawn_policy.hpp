@@ -22,73 +22,75 @@ struct WorkerEnd {
   int exit_status = 0;       ///< if no signal ended it
   int signal = 0;            ///< the signal that ended it, or 0
   bool core_dumped = false;
-  bool hung = false;      ///< it was aborted, since it said nothing within `RespawnPolicy::hang_timeout`
+  bool hung = false;      ///< it was aborted: it gave no sign of life within `RespawnPolicy::hang_timeout`
   bool was_ready = true;  ///< false: it ended before
   std::optional<std::uintptr_t> fault_address =
-      {};  ///< what it touched, or where it was, for SIGSEGV, SIGBUS, SIGFPE and SIGILL of its own making
+      {};  ///< of the access or instruction, if it caused SIGSEGV, SIGBUS, SIGFPE or SIGILL itself
   std::chrono::milliseconds uptime = {};
 };
 
 /// "was killed by SIGSEGV at address 0x10 (core dumped) after 2.5 s".
 DAEMONCTX_EXPORT std::string describe(const WorkerEnd& end);
 
-/// What a shell shows: the exit status, or 128 + the signal.
+/// The exit code that a shell shows: the worker's own, or 128 + the signal.
 DAEMONCTX_EXPORT int status_of(const WorkerEnd& end) noexcept;
 
-/// What a monitor lets others know of its worker.
+/// The worker of a daemon, as its monitor shows it.
 struct WorkerStatus {
   unsigned incarnation = 0;                                         ///< the first worker is 1
   std::optional<std::chrono::system_clock::time_point> since = {};  ///< empty between two workers
   std::optional<WorkerEnd> last_exit = {};                          ///< without pid and address
 };
 
-/// When and how often a service that has ended is started anew.
+/// When and how often a service that has ended is started again.
 ///
-/// With it the daemon is two processes. The **monitor** has the pidfile and its locks, the descriptors that
-/// were open when the context was made, and the service manager; it forks the **worker** from its memory as
-/// that was, and so the constructor of the context returns in each worker anew. The monitor hands mapped
-/// signals on. When the first worker ends before it is ready, the start has failed; later ones follow this
-/// policy. The monitor ends with the last worker's status, and no worker outlives it.
+/// With a policy the daemon is two processes. The **monitor** holds the pidfile and its locks, the
+/// descriptors that were open when the context was made, and the connection to the service manager. It forks
+/// each **worker** from its own memory, so the constructor of the context returns in each worker. The monitor
+/// passes mapped signals on. If the first worker ends before it is ready, the start fails; later workers
+/// follow this policy. The monitor ends with the last worker's exit code, and no worker outlives it.
 ///
-/// In a user namespace the tie by which a worker dies with its monitor is undone when the service itself
-/// changes its user after it is ready: let `DaemonOptions::user` do that. SIGTERM always stops the service,
-/// also where it is mapped to a function.
+/// The kernel kills a worker whose monitor dies. In a user namespace a worker loses this tie if it changes
+/// its user itself after it is ready: set `DaemonOptions::user` instead. SIGTERM stops the service even if it
+/// is mapped to a function.
 ///
-/// When detached, the monitor's working directory is `/`, and with it that of `DaemonOptions::before_drop`.
+/// A detached monitor's working directory is `/`, and `DaemonOptions::before_drop` runs there, too.
 ///
-/// Each worker is a fork: what should outlive one (listening sockets) is opened before the context, and named
-/// in `DaemonOptions::files_preserve`.
+/// Open listening sockets, and all else that should outlive a worker, before the context, and name them in
+/// `DaemonOptions::files_preserve`.
 struct RespawnPolicy {
-  /// Before the first restart, and how it grows with each that follows.
+  /// The delay before the first restart. Each later delay is longer by `factor`, up to `longest_delay`.
   Timeout first_delay = std::chrono::milliseconds(100);
   double factor = 2;
   Timeout longest_delay = std::chrono::seconds(30);
 
-  /// Makes each delay longer or shorter by up to this part of it, by chance: 0 to 1.
+  /// The largest random change of each delay, as a part of the delay: 0 to 1.
   double jitter = 0;
 
-  /// The monitor gives up when a worker ends after so many restarts within the window. 0: there are none, it
-  /// only watches.
+  /// The monitor gives up when a worker ends after this many restarts within `window`. 0 disables restarts;
+  /// the monitor only supervises.
   unsigned most_restarts = 5;
   Timeout window = std::chrono::seconds(10);
 
-  /// A worker that ran so long was well: delay and count begin anew.
+  /// After a worker has run this long, delay and count begin anew.
   Timeout stable_after = std::chrono::seconds(60);
 
-  /// Exit statuses after which there is no restart, and those after which there is one without delay.
+  /// Exit codes after which there is no restart, and exit codes after which the restart has no delay.
   std::vector<int> final_statuses = {0};
   std::vector<int> immediate_statuses = {};
 
-  /// How long a worker may take to end when it is told to; then it is killed. Let it be shorter than the
-  /// patience of who tells (`Controller::stop`: 10 s), who would otherwise kill the monitor.
+  /// How long a worker may take to end after a stop request; then it is killed. Keep it shorter than the
+  /// timeout of the stop itself (`Controller::stop`: 10 s), which would otherwise kill the monitor.
   Timeout stop_timeout = std::chrono::seconds(8);
 
-  /// A worker that is ready and says nothing for so long is aborted, and, if that takes more than two
-  /// seconds, killed. `wait*()` and `AsioSignals` say something by themselves; others call `keep_alive()`.
+  /// A ready worker that gives no sign of life for this long is aborted, and killed two seconds later.
+  /// `wait*()` and `AsioSignals` give signs of life by themselves; a service with its own event loop calls
+  /// `keep_alive()`. A pause of the monitor, by SIGSTOP or of the whole machine, does not count.
   Timeout hang_timeout = forever;
 
-  /// Called in the monitor after each worker's end, as the user that started the daemon: for a report of
-  /// one's own. Signals and the next worker wait for it; what it throws goes to `DaemonOptions::on_error`.
+  /// Called in the monitor after each worker's end, as the user that started the daemon, even if
+  /// `DaemonOptions::user` is set. Signals and the next worker wait for it. An exception goes to
+  /// `DaemonOptions::on_error`.
   std::function<void(const WorkerEnd& end)> on_worker_end = {};
 };
 

@@ -19,8 +19,8 @@ inline constexpr Forever forever{};
 ///
 /// Zero means "at once", and is what a `Timeout` holds by default. The conversion saturates: what does not
 /// fit into 64 bits of nanoseconds (292 years) is `forever`, such as `std::chrono::hours::max()`. A fraction
-/// of a nanosecond is dropped. Not a number (NaN) becomes the most negative value. Options refuse a negative
-/// `Timeout`; a call takes it for zero.
+/// of a nanosecond is rounded, but not to zero. Not a number (NaN) becomes the most negative value. Options
+/// refuse a negative `Timeout`; a call takes it for zero.
 class Timeout {
  public:
   constexpr Timeout() noexcept = default;
@@ -55,7 +55,8 @@ class Timeout {
     if constexpr (Exact::den == 1 && std::is_integral_v<Rep>) {
       return nanoseconds(static_cast<nanoseconds::rep>(length.count()) * Exact::num);
     } else {
-      return nanoseconds(static_cast<nanoseconds::rep>(wanted));
+      const auto rounded = static_cast<nanoseconds::rep>(wanted + (wanted < 0 ? -0.5L : 0.5L));
+      return nanoseconds(rounded == 0 && wanted > 0 ? 1 : rounded);
     }
   }
 

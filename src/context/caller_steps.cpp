@@ -32,7 +32,7 @@ StdioTarget resolve(const StdioTarget& target) {
 }
 
 // A signal that ends the wait must not leave behind what the start has made.
-void lock_at_last(Impl& impl, Ticker& ticker, const sigset_t& waiting_mask) {
+void lock_pidfile(Impl& impl, Ticker& ticker, const sigset_t& waiting_mask) {
   const DaemonOptions& options = impl.plan.options;
   if (options.pidfile.empty()) return;
   std::optional<Interruption> interruption;
@@ -134,6 +134,22 @@ void check_threads(const Impl& impl) {
                         "constructed, or set allow_threads)");
 }
 
+// Tries again where another start, which has failed, has removed a directory meanwhile.
+void create_directories_and_lock_pidfile(Impl& impl, Ticker& ticker, const sigset_t& waiting_mask) {
+  const DaemonOptions& options = impl.plan.options;
+  constexpr int most_attempts = 100;
+  for (int attempt = 1;; ++attempt) {
+    try {
+      impl.resources.directories.create(options.create_directories, options.user, options.group);
+      return lock_pidfile(impl, ticker, waiting_mask);
+    } catch (const DaemonError& error) {
+      const bool is_gone = error.code() == std::errc::no_such_file_or_directory;
+      if (!is_gone || options.create_directories.empty() || attempt == most_attempts) throw;
+      impl.resources.directories.undo();
+    }
+  }
+}
+
 void prepare_restrictions(const DaemonOptions& options) {
   for (const auto& each : options.restrictions) {
     try {
@@ -144,24 +160,6 @@ void prepare_restrictions(const DaemonOptions& options) {
           std::string("cannot prepare the ") + each->name() + ": " + describe(std::current_exception()));
     }
   }
-}
-
-void lock_pidfile(Impl& impl, Ticker& ticker, const sigset_t& waiting_mask) {
-  const DaemonOptions& options = impl.plan.options;
-  constexpr int most_attempts = 10;
-  for (int attempt = 1;; ++attempt) {
-    impl.resources.directories.create(options.create_directories, options.user, options.group);
-    try {
-      lock_at_last(impl, ticker, waiting_mask);
-      break;
-    } catch (const DaemonError& error) {
-      // Another start, which has failed, may have removed the directory meanwhile.
-      const bool is_gone = error.code() == std::errc::no_such_file_or_directory;
-      if (!is_gone || options.create_directories.empty() || attempt == most_attempts) throw;
-      impl.resources.directories.undo();
-    }
-  }
-  impl.resources.directories.give_owner_and_mode();
 }
 
 void open_stdio(Impl& impl) {

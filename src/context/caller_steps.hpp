@@ -9,8 +9,7 @@
 namespace daemonctx {
 
 // The steps of the caller before the daemon is forked: an error that can show here must not show later.
-// `start` decides their order. A step that fails throws DaemonError with the `Step` of its name;
-// `lock_pidfile` also throws `create_directories` and `open_pidfile`.
+// `start` decides their order. A step that fails throws DaemonError with the `Step` of its name.
 
 void resolve_paths(DaemonOptions& options);
 
@@ -22,9 +21,10 @@ Surroundings look_around(const DaemonOptions& options);
 void adopt_manager(DaemonContext::Impl& impl, const Surroundings& surroundings);
 void look_up_user(DaemonContext::Impl& impl);
 void check_threads(const DaemonContext::Impl& impl);
-/// Creates the directories, locks the pidfile, and gives the directories their owner and mode.
+/// Creates the directories that are missing, and locks the pidfile, which may lie in one of them.
 /// \param waiting_mask the signal mask while the caller waits for another process's lock.
-void lock_pidfile(DaemonContext::Impl& impl, Ticker& ticker, const sigset_t& waiting_mask);
+void create_directories_and_lock_pidfile(DaemonContext::Impl& impl, Ticker& ticker,
+                                         const sigset_t& waiting_mask);
 
 void prepare_restrictions(const DaemonOptions& options);
 void open_stdio(DaemonContext::Impl& impl);

@@ -18,7 +18,8 @@ struct FailedStep {
 /// Each stops at the first failure, whose text, if it has one, is `impl.refusal`.
 ///
 /// A monitor runs only the first part, then starts workers. Each worker runs the second part.
-/// \note Runs in the daemon. No step but the user's `before_drop` allocates, locks or throws.
+/// \note Runs in the daemon. No step throws. Only the user's `before_drop`, and the text of a failed
+///   restriction, allocate.
 std::optional<FailedStep> run_monitor_steps(DaemonContext::Impl& impl) noexcept;
 std::optional<FailedStep> run_worker_steps(DaemonContext::Impl& impl) noexcept;
 

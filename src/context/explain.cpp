@@ -72,8 +72,8 @@ class Explanation {
     for (const Directory& each : options_.create_directories) {
       say("create the directory " + quoted(each.path.string()) + ", mode " + octal(each.mode));
     }
-    for (const auto& each : options_.restrictions) say(std::string("prepare the ") + each->name());
     say_if(!options_.pidfile.empty(), "lock the pidfile " + quoted(options_.pidfile.string()));
+    for (const auto& each : options_.restrictions) say(std::string("prepare the ") + each->name());
     say_if(detaches(), "start the daemon in a session of its own, and end when it is ready");
   }
 

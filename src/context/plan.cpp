@@ -9,8 +9,7 @@ SignalMap Plan::signal_map() const {
   SignalMap map = options.signal_map;
   // `insert` keeps the entries of `options.signal_map`.
   map.insert({{SIGTERM, terminate}, {SIGINT, terminate}});
-  // In the foreground these signals stay with the shell: Ctrl-Z stops the service. An empty handler would
-  // repeat a read in the background for ever.
+  // In the foreground these signals stay with the shell: Ctrl-Z stops the service.
   if (detaches()) map.insert({{SIGTSTP, ignore}, {SIGTTIN, ignore}, {SIGTTOU, ignore}});
   return map;
 }

@@ -16,8 +16,8 @@
 
 namespace daemonctx {
 
-/// Everything that a start opens and the end closes. The members are for the start, which has one thread. The
-/// functions are thread-safe.
+/// Everything that a start opens and the end closes. `kept_descriptors` is
+/// for the start, which has one thread; the other functions are thread-safe.
 struct Resources {
   Redirection redirection;
   Pidfile pidfile;

@@ -2,6 +2,7 @@
 
 // A start: the code of the daemon, the fork, and last `start`, which the caller enters.
 
+#include <algorithm>
 #include <cstdlib>
 #include <optional>
 #include <posix/syscalls.hpp>
@@ -134,26 +135,35 @@ void detach(Impl& impl, Ticker& ticker, posix::SignalBlock& blocked) {
   throw to_error(outcome, impl.plan.subject_of(outcome.step), impl.plan.options.ready_timeout);
 }
 
-std::vector<std::string> copy_of_environment() {
-  std::vector<std::string> copy;
-  for (char** each = ::environ; each != nullptr && *each != nullptr; ++each) copy.emplace_back(*each);
-  return copy;
-}
-
-void put_back(const std::vector<std::string>& environment) noexcept {
-  ::clearenv();
-  for (const std::string& each : environment) {
-    const auto sign = each.find('=');
-    if (sign != std::string::npos) ::setenv(each.substr(0, sign).c_str(), each.c_str() + sign + 1, 1);
+// The environment before `set_environment`. Copies nothing if the options leave it alone.
+class FormerEnvironment {
+ public:
+  explicit FormerEnvironment(const DaemonOptions& options)
+      : is_changed_(options.environment || !options.user.empty()) {
+    for (char** each = ::environ; is_changed_ && each != nullptr && *each != nullptr; ++each) {
+      const std::string_view text = *each;
+      const auto sign = std::min(text.find('='), text.size());
+      variables_.emplace_back(text.substr(0, sign), text.substr(std::min(sign + 1, text.size())));
+    }
   }
-}
+
+  void put_back() const noexcept {
+    if (!is_changed_) return;
+    ::clearenv();
+    for (const auto& [name, value] : variables_) ::setenv(name.c_str(), value.c_str(), 1);
+  }
+
+ private:
+  bool is_changed_;
+  std::vector<std::pair<std::string, std::string>> variables_;
+};
 
 // Undoes what a start in the foreground has changed, unless the start succeeds.
 class Rollback {
  public:
   explicit Rollback(Impl& impl)
       : impl_(impl),
-        environment_(copy_of_environment()),
+        environment_(impl.plan.options),
         directory_(posix::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC)),
         umask_(posix::umask(impl.plan.options.umask)),
         dumpable_(posix::prctl(PR_GET_DUMPABLE, 0UL, 0UL, 0UL, 0UL)) {
@@ -162,7 +172,7 @@ class Rollback {
   ~Rollback() {
     if (succeeded_) return;
     close_lifetime();
-    put_back(environment_);
+    environment_.put_back();
     impl_.resources.remove_pidfile();  // before `uninstall` lets a signal end the process
     impl_.signals.uninstall();
     posix::umask(umask_);
@@ -180,7 +190,7 @@ class Rollback {
 
  private:
   Impl& impl_;
-  std::vector<std::string> environment_;
+  FormerEnvironment environment_;
   UniqueFd directory_;
   mode_t umask_;
   int dumpable_;
@@ -264,7 +274,8 @@ std::unique_ptr<Impl> start(const void* context, DaemonOptions options) {
   posix::SignalBlock blocked;
   try {
     Ticker ticker(impl->plan.options.on_wait);
-    lock_pidfile(*impl, ticker, blocked.former());
+    create_directories_and_lock_pidfile(*impl, ticker, blocked.former());
+    impl->resources.directories.give_owner_and_mode();
     prepare_restrictions(impl->plan.options);
     open_stdio(*impl);
     if (impl->plan.detaches()) detach(*impl, ticker, blocked);

@@ -28,8 +28,8 @@ enum class HolderCheck {
 /// Waits up to 1 s for an ending process.
 HolderCheck check_holder(pid_t holder, int pidfile) noexcept;
 
-/// The daemon that held the identity lock of a pidfile at one moment. No call of a member reaches another
-/// process.
+/// The daemon that held the identity lock of a pidfile at one moment. With pidfds no call of a
+/// member reaches another process. Without them the pid may be reused between a check and the call.
 class Target {
  public:
   /// How long to wait until a starting daemon has a pid, and until it offers a reload.

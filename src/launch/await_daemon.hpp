@@ -24,7 +24,7 @@ struct StartOutcome {
   int error = 0;                   ///< of `failed`
   std::string text = {};           ///< of `failed`, may be empty
   int signal = 0;                  ///< of `interrupted`
-  bool gone = false;               ///< the end of file was seen: no process is left to report anything
+  bool gone = false;               ///< no further record will come: end of file, or the daemon has ended
   pid_t daemon = 0;                ///< 0: there was no daemon, or its pid is not known
   std::optional<int> status = {};  ///< of the daemon, as from waitpid(2), once `take_down` has seen its end
 };

@@ -32,7 +32,8 @@ class ParentScope {
   ParentScope(const ParentScope&) = delete;
   ParentScope& operator=(const ParentScope&) = delete;
 
-  /// Call it in the daemon, to put nothing back: the daemon inherited neither.
+  /// Call it in the daemon, to put nothing back: the daemon did not inherit the subreaper flag, and resets
+  /// all dispositions itself.
   void keep() noexcept { restores_ = false; }
 
  private:

@@ -17,7 +17,8 @@
 namespace daemonctx {
 
 /// Sends datagrams to the service manager's socket, $NOTIFY_SOCKET, as sd_notify(3) describes. Without that
-/// variable nothing happens. An unreachable manager is no error. Thread-safe once opened.
+/// variable nothing happens. An unreachable manager is no error. Thread-safe
+/// once it is set up, by `open`, `adopt`, `never_wait` and `watch`.
 class SdNotify {
  public:
   /// \param socket $NOTIFY_SOCKET. \return empty, or the reason why nothing can be sent there.

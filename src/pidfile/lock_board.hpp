@@ -23,15 +23,16 @@ inline constexpr std::size_t longest_board_text = 399;  ///< bytes
 
 enum class BoardNumber { reload, incarnation, began, end, uptime };
 
-/// \param number below 2^56.
+/// \param number below 2^57.
 /// \return 0 or an errno.
 int show_number(int fd, BoardNumber which, std::uint64_t number) noexcept;
 
 /// The text is cut after `longest_board_text` bytes, and at a NUL. \return 0 or an errno.
 int show_text(int fd, std::string_view text) noexcept;
 
-/// Read what `author` shows; `fd` may be read-only. During a change `shown_number` returns the old or the new
-/// number, and `shown_text` may return a torn text.
+/// These functions read what the process `author` shows. `fd` may be read-only. While `author` changes a
+/// number, `shown_number` returns the old or the new one. While it changes the text, `shown_text` may return
+/// a mixture.
 std::optional<std::uint64_t> shown_number(int fd, BoardNumber which, pid_t author) noexcept;
 std::string shown_text(int fd, pid_t author);
 

@@ -34,8 +34,9 @@ struct IdentityHolder {
   int error = 0;  ///< an errno if the kernel could not be asked
 };
 
-/// These functions ask the kernel, and take and change nothing. `fd` may be read-only. They do not see this
-/// process's own locks, nor read locks, which any process that may read the file can take.
+/// These functions ask the kernel, and take and change nothing. `fd` may be read-only. They do not see
+/// this process's own record locks. Only `has_worker` sees read locks, which any process that may read the
+/// file can take.
 IdentityHolder identity_holder(int fd) noexcept;
 bool is_marked_ready(int fd) noexcept;
 bool has_worker(int fd) noexcept;

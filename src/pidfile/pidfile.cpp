@@ -84,9 +84,10 @@ void wait_for_change(const posix::IdentityHolder& holder, Clock::time_point dead
 
 // A worker may briefly outlive a monitor that was killed.
 void wait_for_worker(const fs::path& path, int fd, Clock::time_point deadline, Ticker& ticker,
-                     const sigset_t* mask) {
+                     const sigset_t* mask, const std::function<void()>& before_wait) {
   while (posix::has_worker(fd)) {
     if (deadline <= Clock::now()) throw blocked(path, 0);
+    if (before_wait) before_wait();
     wait_for_change({}, ticker.wake_up(deadline), mask);
     ticker.tick();
   }
@@ -109,10 +110,8 @@ void wait_for_holder(const fs::path& path, int fd, Clock::time_point deadline,
 // start may have opened it meanwhile.
 class OpenPidfile {
  public:
-  OpenPidfile(const posix::DirectoryEntry& entry, const fs::path& path, mode_t mode)
-      : entry_(entry), fd_(open_or_create_pidfile(entry, mode, is_new_)) {
-    check_pidfile(entry, path, fd_);
-  }
+  OpenPidfile(const posix::DirectoryEntry& entry, mode_t mode) noexcept
+      : entry_(entry), fd_(open_or_create_pidfile(entry, mode, is_new_)) {}
   ~OpenPidfile() {
     if (is_new_ && fd_ && posix::lock_exclusion(fd_.get()) == 0)
       static_cast<void>(remove_from(entry_.directory.get(), entry_.name.data(), fd_.get()));
@@ -120,6 +119,7 @@ class OpenPidfile {
   OpenPidfile(const OpenPidfile&) = delete;
   OpenPidfile& operator=(const OpenPidfile&) = delete;
 
+  void check(const fs::path& path) const { check_pidfile(entry_, path, fd_); }
   int fd() const noexcept { return fd_.get(); }
   bool is_in_place() const noexcept {
     return leads_to(entry_.directory.get(), entry_.name.data(), fd_.get());
@@ -164,7 +164,8 @@ Pidfile Pidfile::lock(const fs::path& path, mode_t mode, Timeout timeout, Ticker
   const auto naming_deadline = posix::deadline_in(identity_patience);
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
     const posix::DirectoryEntry entry = find_pidfile(path);
-    OpenPidfile file(entry, path, mode);
+    OpenPidfile file(entry, mode);
+    file.check(path);
     const int error = posix::lock_exclusion(file.fd());
     if (error == EAGAIN) {
       if (before_wait) before_wait();
@@ -174,7 +175,8 @@ Pidfile Pidfile::lock(const fs::path& path, mode_t mode, Timeout timeout, Ticker
       throw DaemonError(Step::lock_pidfile, {error, std::generic_category()}, path.string());
     } else if (file.is_in_place()) {
       if (const auto reader = posix::blocking_reader(file.fd())) throw blocked(path, *reader);
-      wait_for_worker(path, file.fd(), std::max(deadline, naming_deadline), ticker, waiting_mask);
+      wait_for_worker(path, file.fd(), std::max(deadline, naming_deadline), ticker, waiting_mask,
+                      before_wait);
       if (posix::fchmod(file.fd(), mode) == -1) {
         throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
       }

@@ -28,7 +28,8 @@ namespace daemonctx {
 /// The handler only notes the signal. Actions run in `wait_until`, in `dispatch`, or on the dispatcher's own
 /// thread. A process has one dispatcher at a time, because the handler's notes are process-wide.
 ///
-/// Thread-safety: `wait_until`, `dispatch`, `request_stop`, `stop_requested`, `stop_token` are thread-safe.
+/// Thread-safety: `map`, `wait_until`, `dispatch`, `request_stop`, `stop_requested`, `stop_token` are
+/// thread-safe.
 class SignalDispatcher {
  public:
   /// The functions for actions that the dispatcher does not know. `report` gets what an action threw.

@@ -8,8 +8,8 @@ namespace daemonctx {
 /// Memory for one note, which forked children share. nullptr if there is no memory; then no crash is noted.
 process::CrashNote* share_crash_note() noexcept;
 
-/// From now on this process notes its crash, and dies of it as before. A signal that has a handler already
-/// keeps it. In this thread a stack overflow is noted, too.
+/// From now on this process notes its crash, and dies of it as before. A signal that has a handler already,
+/// or is ignored, stays as it is. In this thread a stack overflow is noted, too.
 void note_crashes(process::CrashNote* note) noexcept;
 
 }  // namespace daemonctx

@@ -28,9 +28,8 @@ struct WorkerMessage {
 /// Receives one message, never waits. Empty: there is none.
 std::optional<WorkerMessage> receive_message(int fd);
 
-/// The lines of a worker's message that the monitor may pass on to the manager: what a service has to say.
-/// The manager believes the monitor, which may be root, more than the worker. By MAINPID the worker could
-/// make the manager watch, and stop, any process.
+/// The lines of a worker's message that the monitor may pass on to the manager. MAINPID is not one of them:
+/// the manager trusts the monitor, which may be root, and would watch and stop any process that it names.
 std::string for_manager(std::string_view text);
 
 /// Write and parse the messages beside those of sd_notify(3).

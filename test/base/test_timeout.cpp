@@ -46,7 +46,8 @@ BOOST_AUTO_TEST_CASE(any_duration_converts_and_saturates) {
 BOOST_AUTO_TEST_CASE(fractions_and_what_is_no_number_convert) {
   BOOST_TEST((Timeout(Seconds<double>(0.25)) == 250ms));
   BOOST_TEST((Timeout(std::chrono::duration<int, std::ratio<1, 3>>(1)) == 333'333'333ns));
-  BOOST_TEST((Timeout(std::chrono::duration<long, std::pico>(999)) == 0ns));
+  BOOST_TEST((Timeout(std::chrono::duration<long, std::pico>(1)) == 1ns));
+  BOOST_TEST((Timeout(Seconds<double>(0.05)) == 50ms));
   BOOST_TEST(Timeout(Seconds<double>(std::numeric_limits<double>::infinity())).is_forever());
   BOOST_TEST((Timeout(Seconds<double>(-std::numeric_limits<double>::infinity())) < Timeout()));
   BOOST_TEST((Timeout(Seconds<double>(std::numeric_limits<double>::quiet_NaN())) < Timeout()));

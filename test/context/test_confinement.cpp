@@ -12,6 +12,7 @@
 
 #include <boost/filesystem/operations.hpp>
 #include <boost/test/unit_test.hpp>
+#include <thread>
 
 #include "stage.hpp"
 
@@ -109,6 +110,20 @@ BOOST_FIXTURE_TEST_CASE(a_directory_for_everybody_is_given_to_nobody, KeptDirect
           "cannot use the directory \"" + folder + "\": everybody uses it, and its owner and mode must stay");
   BOOST_TEST((status_of(folder).st_mode & 07777) == 01777U);
   BOOST_TEST(status_of(folder).st_uid == 0U);
+}
+
+// Starts that fail remove the directory again, perhaps just before another start opens its pidfile there.
+BOOST_FIXTURE_TEST_CASE(a_start_succeeds_beside_starts_that_fail_in_the_same_directory, Stage) {
+  const std::string folder = scene.path("shared");
+  const std::jthread failing([&](const std::stop_token& over) {
+    while (!over.stop_requested())
+      begin({"daemon", "mkdir=" + folder, "pidfile=" + folder + "/other", "cwd=/none"}).finish();
+  });
+  for (int round = 0; round < scene::rounds(200); ++round) {
+    stop(start({"mkdir=" + folder, "pidfile=" + folder + "/pid"}));
+    boost::system::error_code is_in_use;
+    fs::remove(folder, is_in_use);
+  }
 }
 
 BOOST_FIXTURE_TEST_CASE(a_start_that_is_ended_while_it_waits_leaves_no_directory, Stage) {

@@ -123,3 +123,49 @@ BOOST_DATA_TEST_CASE(so_does_one_with_a_monitor,
     }
   }
 }
+
+// As a user whose daemon may remove the pidfile, a start that fails leaves none, not even an empty one.
+BOOST_DATA_TEST_CASE(a_failing_call_leaves_no_pidfile_that_the_start_has_created,
+                     boost::unit_test::data::make({"fchmod", "fcntl", "fstat", "fstatat", "openat"}), call) {
+  Scene scene;
+  for (int n = 1;; ++n) {
+    BOOST_TEST_CONTEXT("call " << n) {
+      const Attempt attempt = start_with_fault(scene, call, n, EIO, {"user="});
+      if (attempt.result.end.exited(0)) {
+        const pid_t daemon = std::stoi(scene.facts().at("pid"));
+        ::kill(daemon, SIGTERM);
+        scene.expect("stop");
+        BOOST_TEST(scene::await_end(daemon).exited(0));
+      } else {
+        while (scene.has_line()) scene.next();
+        BOOST_TEST(!scene::exists(scene.path("pid")), attempt.result.err);
+      }
+      if (!attempt.hit) break;
+    }
+  }
+}
+
+// A late failure: the environment is replaced already, and the output can't be redirected.
+BOOST_AUTO_TEST_CASE(a_foreground_start_that_fails_late_puts_the_environment_back) {
+  Scene scene;
+  int late_failures = 0;
+  for (int n = 1; n <= 12; ++n) {
+    const auto result =
+        scene.run_probe({"daemon", "detach=never", "tell_failure=yes", "variable=A=1",
+                         "out=" + scene.path("log"), "wait_for:0"},
+                        [n] {
+                          ::clearenv();
+                          ::setenv("KEPT", "x=y", 1);
+                          ::setenv("DAEMONCTX_FAULT", ("dup2:" + std::to_string(n) + ":5").c_str(), 1);
+                        });
+    if (result.end.exited(0)) {
+      scene.expect("no stop");
+      continue;
+    }
+    if (result.err.find("cannot redirect the standard streams") != std::string::npos) ++late_failures;
+    const std::string environment = scene.facts().at("environment");
+    BOOST_TEST(environment.find("KEPT=x=y ") != std::string::npos, environment);
+    BOOST_TEST(environment.find("A=1 ") == std::string::npos, environment);
+  }
+  BOOST_TEST(late_failures > 0);
+}

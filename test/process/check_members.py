@@ -154,6 +154,8 @@ def main():
     whole = {name for name in EXEMPT if not name.endswith("*")}
     note(whole - exported | set(EXEMPT_INLINE) - inline, "is exempt, and is not there any more")
     note((whole | set(EXEMPT_INLINE)) & known, "is exempt, and has a row")
+    if "NODELETE" not in output_of("readelf", "-dW", library):
+        problems.append(f"{library} can be unloaded, while its fork handlers stay registered")
     for problem in problems:
         print(problem)
     print(f"{len(rows)} rows, {len(exported)} exported functions, {len(inline)} inline ones")

@@ -480,23 +480,14 @@ void prepare_sanitizers() {
   append_to_variable("TSAN_OPTIONS", "atexit_sleep_ms=0:die_after_fork=0:report_thread_leaks=0");
 }
 
-// Since glibc 2.41 exit() holds a lock.
-#ifdef __GLIBC__
-constexpr bool holds_lock = __GLIBC__ > 2 || __GLIBC_MINOR__ >= 41;
-#else
-constexpr bool holds_lock = false;
-#endif
-
-// Before, two threads that call exit() at the same moment may both free the same block of glibc's list of
-// exit handlers, before and after those of the library. The address sanitizer has seen it.
-bool races_in_exit(const Row& row) {
-  const auto exits = [](const Way& each) { return each.effect == Effect::exits; };
-  return !holds_lock && row.together && std::count_if(row.ways.begin(), row.ways.end(), exits) > 1;
-}
-
-// A child that another thread forks meanwhile has the lock too, and can't exit. A cleanup that calls
-// std::exit behind an action which has called it is given up.
+// Since glibc 2.41 exit() holds a lock. A child that another thread forks meanwhile has it too, and can't
+// exit; a cleanup that calls std::exit behind an action which has called it is given up.
 bool blocks_in_exit(const Row& row) {
+#ifdef __GLIBC__
+  constexpr bool holds_lock = __GLIBC__ > 2 || __GLIBC_MINOR__ >= 41;
+#else
+  constexpr bool holds_lock = false;
+#endif
   const bool leaves_scope = row.first().effect == Effect::scope || row.first().effect == Effect::thrown;
   const bool forks = leaves_scope && row.has("fork_return") && row.has(Effect::exits);
   return holds_lock && (forks || (row.first().name == "exit_cleanup" && row.has("slow_exit_own")));
@@ -504,7 +495,6 @@ bool blocks_in_exit(const Row& row) {
 
 void keep_chosen(std::vector<Row>& rows) {
   std::erase_if(rows, blocks_in_exit);
-  std::erase_if(rows, races_in_exit);
   if (boost::unit_test::framework::master_test_suite().argc < 3) return;
   std::erase_if(rows,
                 [](const Row& row) { return row.name().find(scene::argument(2)) == std::string::npos; });

@@ -3,6 +3,7 @@
 
 // What only root can ask for. Without root it exits with 77: skipped.
 
+#include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -138,6 +139,24 @@ BOOST_FIXTURE_TEST_CASE(a_start_that_is_ended_while_it_waits_leaves_no_directory
   BOOST_TEST(!scene::exists(scene.path("made")));
   while (scene.has_line()) scene.expect("waiting");
   stop(first);
+}
+
+// A worker whose monitor was killed holds this lock for a moment.
+BOOST_FIXTURE_TEST_CASE(so_does_one_that_waits_for_a_worker_to_end, Stage) {
+  scene::write_file(pidfile, "4711\n");
+  const int worker = ::open(pidfile.c_str(), O_RDONLY | O_CLOEXEC);
+  struct flock lock {};
+  lock.l_type = F_RDLCK;
+  lock.l_start = 3;
+  lock.l_len = 1;
+  BOOST_REQUIRE(::fcntl(worker, F_OFD_SETLK, &lock) == 0);
+  auto waits = begin({"daemon", "mkdir=" + scene.path("made"), "pidfile=" + pidfile, "lock_timeout=forever",
+                      "on_wait=yes", "wait"});
+  scene.expect("waiting");
+  ::kill(waits.pid(), SIGTERM);
+  BOOST_TEST(waits.finish().end.killed_by(SIGTERM));
+  BOOST_TEST(!scene::exists(scene.path("made")));
+  ::close(worker);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_pidfile_that_its_daemon_may_not_remove_is_emptied_and_the_next_start_takes_it,

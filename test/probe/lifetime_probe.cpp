@@ -22,17 +22,18 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
 #if defined(__SANITIZE_THREAD__)
-constexpr bool loses_signals = true;
+constexpr bool is_thread_sanitizer = true;
 #elif defined(__has_feature)
-constexpr bool loses_signals = __has_feature(thread_sanitizer);
+constexpr bool is_thread_sanitizer = __has_feature(thread_sanitizer);
 #else
-constexpr bool loses_signals = false;
+constexpr bool is_thread_sanitizer = false;
 #endif
 
 namespace {
@@ -57,7 +58,7 @@ class Gate {
   }
   void await() const {
     // ThreadSanitizer lets no signal into a wait that it does not know.
-    while (loses_signals && !is_open()) ::poll(nullptr, 0, 1);
+    while (is_thread_sanitizer && !is_open()) ::poll(nullptr, 0, 1);
     open_.wait(0);
   }
   bool is_open() const { return open_ != 0; }
@@ -91,8 +92,9 @@ std::unique_ptr<DaemonContext>& owned = *new std::unique_ptr<DaemonContext>;
 std::atomic<DaemonContext*> current = nullptr;  // not cleared: late callers keep the address
 std::atomic<int> ready = 0;                     // ways that wait for `go`
 Gate go;
-Gate in_end;      // the end is under way
-Gate scope_over;  // the scope has been left
+Gate in_end;                            // the end is under way
+Gate scope_over;                        // the scope has been left
+std::mutex& forking = *new std::mutex;  // held by the fork loop in each fork
 std::array<Gate, most_ways> arrived;
 std::array<Gate, most_ways> begun;  // by an action
 std::array<Gate, most_ways> done;
@@ -267,8 +269,10 @@ void wait_on_thread(const Actor& actor) {
 
 void fork_in_loop(const Actor& actor) {
   while (!scope_over.is_open()) {
+    forking.lock();
     const pid_t child = ::fork();
     if (child == 0) ::_exit(0);
+    forking.unlock();
     arrived[actor.place].open();
     ::waitpid(child, nullptr, 0);
   }
@@ -309,7 +313,7 @@ void throw_on_thread(const Actor& actor) {
 // ThreadSanitizer drops a signal that the system gives to a thread which is just beginning or ending.
 void raise_signal(const Actor& actor) {
   ::kill(self, actor.signal());
-  if (!loses_signals) return;
+  if (!is_thread_sanitizer) return;
   std::thread([&actor] {
     for (int tries = 0; tries < 10 && !begun[actor.place].is_open(); ++tries) {
       std::this_thread::sleep_for(200ms);
@@ -532,10 +536,21 @@ void keep_handlers_in_one_block() {
 #endif
 }
 
+// When the library of ThreadSanitizer is finalized, glibc takes back its fork handlers. A fork under way then
+// leaves locked for what its own exit handler waits, forever. This handler, the first that is registered, runs
+// last but for those.
+void end_forks_before_thread_sanitizer() {
+  if (!is_thread_sanitizer) return;
+  std::atexit([] {
+    if (!is_child()) forking.lock();
+  });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   keep_handlers_in_one_block();
+  end_forks_before_thread_sanitizer();
   self = ::getpid();
   read_words({argv + 1, argv + argc});
   outlive_signals();

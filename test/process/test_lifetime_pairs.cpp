@@ -503,7 +503,8 @@ void keep_chosen(std::vector<Row>& rows) {
 void report(const Row& row, const Lines& problems, const scene::Outcome& outcome) {
   std::string text = "row \"" + row.name() + "\":";
   for (const std::string& problem : problems) text += " " + problem + ";";
-  BOOST_ERROR(text + " it said:\n" + outcome.out + outcome.err);
+  text += " after " + std::to_string(outcome.took.count()) + " ms it had said:\n";
+  BOOST_ERROR(text + outcome.out + outcome.err);
 }
 
 // Each row as often as asked for, or until it fails.

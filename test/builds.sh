@@ -109,7 +109,7 @@ run_tests() {
   good=$(count "$dir" OK EXPECTEDFAIL)
   bad=$(count "$dir" FAIL ERROR TIMEOUT INTERRUPT UNEXPECTEDPASS)
   if ((status != 0 && bad == 0)) || ((good + bad + $(count "$dir" SKIP) == 0)); then
-    echo "$kind: meson test ended with status $status, and no test to show for it"
+    echo "$kind: meson test exited with code $status, and no test to show for it"
     bad=1
   fi
   ((bad == 0)) || failures+=("$kind: $(failing_tests "$dir")")

@@ -21,8 +21,8 @@ slice_debian13() {
     skipped=$((skipped + ${BASH_REMATCH[4]:-0}))
     ((BASH_REMATCH[2] == 0)) || failures+=("debian13: $(sed -n '/^What failed:/,$p' "$log")")
   else
-    echo "debian13: ended with status $status, and no test to show for it"
-    fail "debian13: ended with status $status"
+    echo "debian13: exited with code $status, and no test to show for it"
+    fail "debian13: exited with code $status"
   fi
 }
 

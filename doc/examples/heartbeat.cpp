@@ -8,6 +8,7 @@
 #include <boost/program_options.hpp>
 #include <cstdlib>
 #include <daemonctx/service.hpp>
+#include <filesystem>
 #include <iostream>
 #include <stdexcept>
 #include <string>
@@ -15,7 +16,7 @@
 
 namespace {
 
-namespace fs = boost::filesystem;
+namespace fs = std::filesystem;
 namespace po = boost::program_options;
 using daemonctx::DaemonContext;
 using daemonctx::StdioTarget;
@@ -82,8 +83,8 @@ int main(int argc, char** argv) {
   daemonctx::Service service("heartbeat",
                              {.pidfile = places.pidfile,
                               .stdio = {.out = log, .err = log},
-                              .readiness = daemonctx::Readiness::when_notified,
-                              .create_directories = places.directories},
+                              .create_directories = places.directories,
+                              .readiness = daemonctx::Readiness::when_notified},
                              [&](DaemonContext& context) { return beat(context, settings); });
   service.options().add_options()("interval", po::value<double>()->default_value(1, "1"),
                                   "seconds between two beats");

@@ -19,6 +19,8 @@ namespace detail {
 class CleanupStack;
 }
 
+class ScopedCleanup;
+
 /// A handle to one registered cleanup. Copies name the same cleanup, and destroying a handle changes nothing.
 /// All members are thread-safe. After the end of the `DaemonContext`, and in a forked child, they do nothing.
 class DAEMONCTX_EXPORT Cleanup {
@@ -36,6 +38,7 @@ class DAEMONCTX_EXPORT Cleanup {
 
  private:
   friend class detail::CleanupStack;
+  friend class ScopedCleanup;
   Cleanup(detail::CleanupStack* stack, std::uint64_t serial) noexcept;
 
   bool finish(bool run) const;
@@ -43,6 +46,37 @@ class DAEMONCTX_EXPORT Cleanup {
   const void* context_ = nullptr;  // `stack_` is valid while this context is open
   detail::CleanupStack* stack_ = nullptr;
   std::uint64_t serial_ = 0;
+};
+
+/// A cleanup that goes with the objects it refers to. `on_exit` returns a `Cleanup`, which converts:
+///
+///     Connection connection(...);
+///     const daemonctx::ScopedCleanup closes = context.on_exit([&] { connection.close(); });
+///
+/// The destructor runs the cleanup, unless the end of the context or `release` came first. So the cleanup runs
+/// while `connection` is there, also if the process ends by `std::exit`. If another thread runs the end
+/// meanwhile, the destructor waits for it, as `~DaemonContext` does. An exception goes to
+/// `DaemonOptions::on_error`. Reentrant.
+class [[nodiscard]] DAEMONCTX_EXPORT ScopedCleanup {
+ public:
+  ScopedCleanup() noexcept = default;
+  ScopedCleanup(Cleanup cleanup) noexcept : cleanup_(cleanup) {}  // NOLINT(*-explicit-*)
+  ~ScopedCleanup() { finish(); }
+  ScopedCleanup(ScopedCleanup&& other) noexcept : cleanup_(std::exchange(other.cleanup_, {})) {}
+  ScopedCleanup& operator=(ScopedCleanup&& other) noexcept {
+    if (this == &other) return *this;
+    finish();
+    cleanup_ = std::exchange(other.cleanup_, {});
+    return *this;
+  }
+
+  /// As `Cleanup::release`. The destructor then does nothing.
+  bool release() { return std::exchange(cleanup_, {}).release(); }
+
+ private:
+  void finish() noexcept;
+
+  Cleanup cleanup_;
 };
 
 namespace detail {
@@ -93,11 +127,18 @@ class DAEMONCTX_EXPORT CleanupStack {
   void lock() noexcept { mutex_.lock(); }
   void unlock() noexcept { mutex_.unlock(); }
 
+  /// Receives what a scoped cleanup throws. `state` is that of the gate.
+  using Report = void (*)(void* state, const std::exception_ptr& error);
+
   /// Sets the context of these cleanups: `Cleanup` uses the stack only while `context` is open.
-  void set_context(const void* context) noexcept { context_ = context; }
+  void set_context(const void* context, Report report) noexcept {
+    context_ = context;
+    report_ = report;
+  }
 
  private:
   friend class daemonctx::Cleanup;
+  friend class daemonctx::ScopedCleanup;
 
   using Entry = CleanupEntry;
   using Lock = CleanupLock;
@@ -145,6 +186,7 @@ class DAEMONCTX_EXPORT CleanupStack {
   Entry* last_ = nullptr;
   Entry* free_ = nullptr;
   const void* context_ = nullptr;
+  Report report_ = nullptr;
   std::uint64_t serial_ = 0;
   std::mutex mutex_;
   std::array<Entry, 16> places_;

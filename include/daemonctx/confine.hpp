@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <boost/filesystem/path.hpp>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "daemonctx/export.hpp"
+#include "daemonctx/path.hpp"
 #include "daemonctx/restriction.hpp"
 
 // Restrictions for `DaemonOptions::restrictions`, in a separate library: daemonctx-confine. The start fails
@@ -31,8 +31,8 @@ DAEMONCTX_EXPORT std::shared_ptr<Restriction> keep_capabilities(std::vector<std:
 /// link for its target. All paths must exist. With `chroot_directory` the paths lie inside it; otherwise
 /// relative paths are resolved in the caller's working directory.
 struct LandlockRules {
-  std::vector<boost::filesystem::path> read_only = {};   ///< read and execute
-  std::vector<boost::filesystem::path> read_write = {};  ///< everything but executing and making devices
+  std::vector<Path> read_only = {};   ///< read and execute
+  std::vector<Path> read_write = {};  ///< everything but executing and making devices
   bool best_effort = false;
 };
 

@@ -3,7 +3,6 @@
 
 #include <sys/types.h>
 
-#include <boost/filesystem/path.hpp>
 #include <chrono>
 #include <csignal>
 #include <functional>
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "daemonctx/export.hpp"
+#include "daemonctx/path.hpp"
 #include "daemonctx/progress.hpp"
 #include "daemonctx/respawn_policy.hpp"
 #include "daemonctx/timeout.hpp"
@@ -37,6 +37,15 @@ struct DaemonStatus {
   std::optional<WorkerStatus> worker = {};  ///< with `DaemonOptions::respawn`; `pid` is then the monitor
 };
 
+/// What `status` tells people, in one line: "running, pid 4711, since 2026-11-21 09:00:00; worker 2 since
+/// ...", "not running". The times are local.
+/// \param pidfile named if the state is `stale` or `unknown`.
+DAEMONCTX_EXPORT std::string to_string(const DaemonStatus& status, const Path& pidfile);
+
+/// The exit code of `status` in the Linux Standard Base: 0 running or starting, 1 stale, 3 stopped,
+/// 4 unknown.
+DAEMONCTX_EXPORT int exit_code_of(DaemonState state) noexcept;
+
 /// One step of a stop: the signal to send, and how long to wait for the daemon's end.
 struct StopStep {
   int signal = SIGTERM;
@@ -45,6 +54,9 @@ struct StopStep {
 
 /// The steps of a stop, in order; the stop is over when the daemon has ended.
 using StopPolicy = std::vector<StopStep>;
+
+/// SIGTERM and `before_kill`, then SIGKILL and 5 s. Zero kills at once; `forever` never kills.
+DAEMONCTX_EXPORT StopPolicy stop_policy(Timeout before_kill = std::chrono::seconds(10));
 
 struct StopResult {
   pid_t pid = 0;
@@ -95,7 +107,7 @@ class DAEMONCTX_EXPORT ControlError : public std::system_error {
 class DAEMONCTX_EXPORT Controller {
  public:
   /// \param on_wait called in the calling thread while an operation waits.
-  explicit Controller(boost::filesystem::path pidfile, Progress on_wait = {});
+  explicit Controller(Path pidfile, Progress on_wait = {});
 
   /// Reads the daemon's state. Creates, changes and locks nothing, so a start in another process is not
   /// disturbed. A pidfile that another user hides gives `unknown`, not an error.
@@ -107,11 +119,8 @@ class DAEMONCTX_EXPORT Controller {
 
   /// Stops the daemon, and waits for its end without polling.
   /// \throws ControlError, also with `timed_out`: the daemon outlived the policy.
-  StopResult stop(const StopPolicy& policy = default_stop_policy()) const;
+  StopResult stop(const StopPolicy& policy = stop_policy()) const;
   StopResult stop(const StopPolicy& policy, std::error_code& error) const noexcept;
-
-  /// SIGTERM and 10 s, then SIGKILL and 5 s.
-  static StopPolicy default_stop_policy();
 
   /// Makes the daemon reload its configuration (SIGHUP), and waits until the daemon has accepted or refused
   /// it. A daemon that did not call `on_reload` gets no signal: SIGHUP would end it.
@@ -129,11 +138,18 @@ class DAEMONCTX_EXPORT Controller {
   /// \throws ControlError if the daemon could not be stopped, or with `file_exists` if another start won; and
   ///   what `start` throws. The overload with `error` stores a `std::system_error` there, and lets other
   ///   exceptions pass.
-  int restart(const Start& start, const StopPolicy& policy = default_stop_policy()) const;
+  int restart(const Start& start, const StopPolicy& policy = stop_policy()) const;
   int restart(const Start& start, const StopPolicy& policy, std::error_code& error) const;
 
+  /// Removes the pidfile of a daemon that did not end cleanly (`DaemonState::stale`). A start needs no such
+  /// removal: it takes the file over.
+  /// \return false if there is no such file. A daemon, a start under way and an orphaned worker keep theirs.
+  /// \throws ControlError, with the codes above or the system's error.
+  bool remove_stale_pidfile() const;
+  bool remove_stale_pidfile(std::error_code& error) const noexcept;
+
  private:
-  boost::filesystem::path pidfile_;
+  Path pidfile_;
   Progress on_wait_;
 };
 

@@ -148,8 +148,8 @@ class DAEMONCTX_EXPORT DaemonContext {
   /// The daemon's process id; with `respawn` the worker's.
   pid_t pid() const noexcept;
   /// This worker's number, from 1, and how the previous worker ended. Without `respawn`: 1 and empty.
-  unsigned incarnation() const noexcept;
-  std::optional<WorkerEnd> last_exit() const noexcept;
+  unsigned worker_number() const noexcept;
+  std::optional<WorkerEnd> last_worker_end() const noexcept;
 
   struct [[gnu::visibility("hidden")]] Impl;
 

@@ -3,8 +3,9 @@
 
 #include <sys/types.h>
 
-#include <boost/filesystem/path.hpp>
 #include <string>
+
+#include "daemonctx/path.hpp"
 
 namespace daemonctx {
 
@@ -17,10 +18,10 @@ namespace daemonctx {
 /// made with mode 0755. Symbolic links on the way are followed only where nobody but root and the starter
 /// could have put them.
 struct Directory {
-  boost::filesystem::path path = {};  ///< without `..`; relative to the caller's working directory
-  mode_t mode = 0755;                 ///< regardless of the umask
-  std::string user = {};              ///< name or number; empty: `DaemonOptions::user`, or else the starter
-  std::string group = {};             ///< empty: the group of `user`, or else `DaemonOptions::group`
+  Path path = {};          ///< without `..`; relative to the caller's working directory
+  mode_t mode = 0755;      ///< regardless of the umask
+  std::string user = {};   ///< name or number; empty: `DaemonOptions::user`, or else the starter
+  std::string group = {};  ///< empty: the group of `user`, or else `DaemonOptions::group`
 };
 
 }  // namespace daemonctx

@@ -51,7 +51,7 @@ enum class Step {
 };
 
 /// The step in words that follow "cannot" in a message: "change the working directory to".
-DAEMONCTX_EXPORT std::string_view describe(Step step) noexcept;
+DAEMONCTX_EXPORT std::string_view to_string(Step step) noexcept;
 
 /// A failed start, on either side of the fork. Thrown in the process that the user started.
 ///
@@ -91,6 +91,6 @@ class DAEMONCTX_EXPORT DaemonError : public std::system_error {
 
 /// The text of any exception: `what()`, or "unknown exception" if it is no `std::exception`. An empty pointer
 /// gives an empty text. Thread-safe.
-DAEMONCTX_EXPORT std::string describe(const std::exception_ptr& error);
+DAEMONCTX_EXPORT std::string message_of(const std::exception_ptr& error);
 
 }  // namespace daemonctx

@@ -17,10 +17,10 @@ namespace daemonctx {
 
 /// How a worker ended.
 struct WorkerEnd {
-  unsigned incarnation = 0;  ///< the first worker is 1
-  pid_t pid = 0;             ///< 0 where it is not known, as in `DaemonStatus`
-  int exit_status = 0;       ///< if no signal ended it
-  int signal = 0;            ///< the signal that ended it, or 0
+  unsigned worker_number = 0;  ///< the first worker is 1
+  pid_t pid = 0;               ///< 0 where it is not known, as in `DaemonStatus`
+  int exit_code = 0;           ///< if no signal ended it
+  int signal = 0;              ///< the signal that ended it, or 0
   bool core_dumped = false;
   bool hung = false;      ///< it was aborted: it gave no sign of life within `RespawnPolicy::hang_timeout`
   bool was_ready = true;  ///< false: it ended before
@@ -30,16 +30,16 @@ struct WorkerEnd {
 };
 
 /// "was killed by SIGSEGV at address 0x10 (core dumped) after 2.5 s".
-DAEMONCTX_EXPORT std::string describe(const WorkerEnd& end);
+DAEMONCTX_EXPORT std::string to_string(const WorkerEnd& end);
 
 /// The exit code that a shell shows: the worker's own, or 128 + the signal.
-DAEMONCTX_EXPORT int status_of(const WorkerEnd& end) noexcept;
+DAEMONCTX_EXPORT int exit_code_of(const WorkerEnd& end) noexcept;
 
 /// The worker of a daemon, as its monitor shows it.
 struct WorkerStatus {
-  unsigned incarnation = 0;                                         ///< the first worker is 1
+  unsigned worker_number = 0;                                       ///< the first worker is 1
   std::optional<std::chrono::system_clock::time_point> since = {};  ///< empty between two workers
-  std::optional<WorkerEnd> last_exit = {};                          ///< without pid and address
+  std::optional<WorkerEnd> last_worker_end = {};                    ///< without pid and address
 };
 
 /// When and how often a service that has ended is started again.
@@ -69,15 +69,15 @@ struct RespawnPolicy {
 
   /// The monitor gives up when a worker ends after this many restarts within `window`. 0 disables restarts;
   /// the monitor only supervises.
-  unsigned most_restarts = 5;
+  unsigned max_restarts = 5;
   Timeout window = std::chrono::seconds(10);
 
   /// After a worker has run this long, delay and count begin anew.
   Timeout stable_after = std::chrono::seconds(60);
 
   /// Exit codes after which there is no restart, and exit codes after which the restart has no delay.
-  std::vector<int> final_statuses = {0};
-  std::vector<int> immediate_statuses = {};
+  std::vector<int> no_restart_exit_codes = {0};
+  std::vector<int> immediate_restart_exit_codes = {};
 
   /// How long a worker may take to end after a stop request; then it is killed. Keep it shorter than the
   /// timeout of the stop itself (`Controller::stop`: 10 s), which would otherwise kill the monitor.

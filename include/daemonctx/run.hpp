@@ -11,10 +11,10 @@ namespace daemonctx {
 
 class DaemonContext;
 
-/// Checks these options without a start: throws what the constructor would throw for options, user, log files
-/// (a missing file is created), pidfile and working directory. Takes no lock and starts nothing. Call it
-/// before a restart, while the old daemon still runs.
-DAEMONCTX_EXPORT void rehearse(DaemonOptions options);
+/// Checks these options without a start: throws what the constructor would throw for options, user, log files,
+/// pidfile and working directory. Creates nothing, takes no lock and starts nothing. Call it before a
+/// restart, while the old daemon still runs.
+DAEMONCTX_EXPORT void preflight(DaemonOptions options);
 
 /// Describes a start with these options, line by line: the mode and its reason, and the steps of each
 /// process. Runs none of the steps.
@@ -28,8 +28,9 @@ DAEMONCTX_EXPORT std::string explain(DaemonOptions options);
 /// Cleanups registered in `body` run after `body` has returned; they must not refer to its local variables.
 DAEMONCTX_EXPORT int run(DaemonOptions options, const std::function<int(DaemonContext&)>& body);
 
-/// The same for a context that the program has constructed: calls `body`. An exception goes to
-/// `DaemonContext::fail`, and the exit code is 1.
-DAEMONCTX_EXPORT int run(DaemonContext& context, const std::function<int(DaemonContext&)>& body);
+namespace detail {
+/// Calls `body`. An exception goes to `DaemonContext::fail`, and the exit code is 1.
+DAEMONCTX_EXPORT int run_body(DaemonContext& context, const std::function<int(DaemonContext&)>& body);
+}  // namespace detail
 
 }  // namespace daemonctx

@@ -28,7 +28,7 @@ struct ListenDescriptor {
 class DAEMONCTX_EXPORT ServiceManager {
  public:
   /// True if there is a manager that can be notified.
-  bool is_there() const noexcept;
+  bool exists() const noexcept;
 
   /// The descriptors from $LISTEN_FDS, in their order. They are close-on-exec and stay open when the process
   /// detaches; the service has to close them. A datagram socket or a listening socket can be used as it is.
@@ -41,7 +41,7 @@ class DAEMONCTX_EXPORT ServiceManager {
   void extend_timeout(Timeout duration) noexcept;
 
   /// Reports to the manager why the service is not well: an errno and a line to show.
-  void tell_failure(int error, std::string_view text) noexcept;
+  void report_failure(int error, std::string_view text) noexcept;
 
   /// Asks the manager to keep a copy of `fd` across a restart of the service (`FileDescriptorStoreMax=`).
   /// \param name 1 to 255 printable ASCII characters, without ':'.

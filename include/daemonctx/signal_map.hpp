@@ -20,8 +20,8 @@ struct SignalInfo {
   bool by_kernel = false;  ///< no process sent the signal, but the terminal or a timer
 };
 
-/// The actions that the library has for a signal.
-enum class StandardAction {
+/// The actions that the library has for a signal: `.signal_map = {{SIGHUP, daemonctx::Action::reload}}`.
+enum class Action {
   /// Nothing happens. The handler is empty instead of SIG_IGN, so that programs that the service starts begin
   /// with the default action. SIGCHLD gets SIG_IGN: the system then reaps the children. So do SIGTTIN and
   /// SIGTTOU in the foreground: job control would otherwise repeat a read for ever.
@@ -39,17 +39,10 @@ enum class StandardAction {
   reap_children,
 };
 
-inline constexpr auto ignore = StandardAction::ignore;
-inline constexpr auto restore_default = StandardAction::restore_default;
-inline constexpr auto terminate = StandardAction::terminate;
-inline constexpr auto reload = StandardAction::reload;
-inline constexpr auto reopen_output = StandardAction::reopen_output;
-inline constexpr auto reap_children = StandardAction::reap_children;
-
-/// A standard action, or any callable. A callable may call any function: it never runs inside a signal
+/// An `Action`, or any callable. A callable may call any function: it never runs inside a signal
 /// handler, but in `wait*()`, in `dispatch()` or on the library's thread. An exception goes to
 /// `DaemonOptions::on_error`.
-using SignalAction = std::variant<StandardAction, std::function<void(const SignalInfo&)>>;
+using SignalAction = std::variant<Action, std::function<void(const SignalInfo&)>>;
 
 /// Signal number to action.
 using SignalMap = std::map<int, SignalAction>;

@@ -4,9 +4,10 @@
 #include <sys/types.h>
 #include <syslog.h>
 
-#include <boost/filesystem/path.hpp>
 #include <string>
 #include <utility>
+
+#include "daemonctx/path.hpp"
 
 namespace daemonctx {
 
@@ -42,7 +43,7 @@ class StdioTarget {
   /// /dev/stdout, /dev/fd/N and the like are copied, as by `descriptor`, and a log rotation does not reopen
   /// them. A file that others could have put there is refused: another user's link or, in a directory that
   /// others may write, another user's FIFO or file (a file of `DaemonOptions::user` is accepted).
-  static StdioTarget file(boost::filesystem::path path, FileOptions options = {}) {
+  static StdioTarget file(Path path, FileOptions options = {}) {
     StdioTarget target(Kind::file);
     target.path_ = std::move(path);
     target.options_ = options;
@@ -72,7 +73,7 @@ class StdioTarget {
 
   Kind kind() const noexcept { return kind_; }
   int descriptor() const noexcept { return descriptor_; }
-  const boost::filesystem::path& path() const noexcept { return path_; }
+  const Path& path() const noexcept { return path_; }
   const FileOptions& options() const noexcept { return options_; }
   const std::string& identifier() const noexcept { return identifier_; }
   int facility() const noexcept { return facility_; }
@@ -82,7 +83,7 @@ class StdioTarget {
 
   Kind kind_ = Kind::automatic;
   int descriptor_ = -1;
-  boost::filesystem::path path_ = {};
+  Path path_ = {};
   FileOptions options_ = {};
   std::string identifier_ = {};
   int facility_ = LOG_DAEMON;

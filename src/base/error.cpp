@@ -28,7 +28,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Step::run_servic
     "set the umask",
     "write the pidfile",
     "start the worker",
-    "prepare the service as root",
+    "run before_drop",
     "change the root directory to",
     "become the user",
     "change the working directory to",
@@ -42,15 +42,16 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Step::run_servic
 static_assert(!descriptions.back().empty(), "a description for every step");
 
 std::string compose(Step step, std::error_code code, const std::string& subject) {
+  if (step == Step::run_before_drop) return "before_drop failed: " + code.message();
   std::string text = "cannot ";
-  text += describe(step);
+  text += to_string(step);
   if (!subject.empty()) text += " \"" + subject + '"';
   return text + ": " + code.message();
 }
 
 }  // namespace
 
-std::string_view describe(Step step) noexcept { return descriptions[static_cast<std::size_t>(step)]; }
+std::string_view to_string(Step step) noexcept { return descriptions[static_cast<std::size_t>(step)]; }
 
 DaemonError::DaemonError(Step step, std::error_code code, const std::string& subject)
     : DaemonError(step, code, subject, compose(step, code, subject)) {}
@@ -59,7 +60,7 @@ DaemonError::DaemonError(Step step, std::error_code code, const std::string& sub
                          pid_t pid)
     : std::system_error(code), step_(step), pid_(pid), subject_(subject), text_(text) {}
 
-std::string describe(const std::exception_ptr& error) {
+std::string message_of(const std::exception_ptr& error) {
   if (!error) return {};
   try {
     std::rethrow_exception(error);

@@ -6,14 +6,14 @@
 
 namespace daemonctx {
 
-int status_of(const WorkerEnd& end) noexcept {
+int exit_code_of(const WorkerEnd& end) noexcept {
   constexpr int killed_by = 128;
-  return end.signal == 0 ? end.exit_status : killed_by + end.signal;
+  return end.signal == 0 ? end.exit_code : killed_by + end.signal;
 }
 
-std::string describe(const WorkerEnd& end) {
+std::string to_string(const WorkerEnd& end) {
   std::string text = end.hung ? "hung, and " : "";
-  if (end.signal == 0) text += "ended with status " + std::to_string(end.exit_status);
+  if (end.signal == 0) text += "exited with code " + std::to_string(end.exit_code);
   else text += "was killed by " + posix::signal_name(end.signal);
   if (end.fault_address) text += " at address 0x" + to_digits(*end.fault_address, 16);
   if (end.core_dumped) text += " (core dumped)";

@@ -3,6 +3,8 @@
 
 #include <optional>
 
+#include "posix/cancel_block.hpp"
+#include "process/end_of_process.hpp"
 #include "process/gate.hpp"
 
 namespace daemonctx {
@@ -21,6 +23,20 @@ bool Cleanup::finish(bool run) const {
   if (entry == nullptr) return false;
   entry->finish(stack_, entry, run);
   return true;
+}
+
+// The thread that ends the context, or the process, may still be in the cleanup, or come to it.
+void ScopedCleanup::finish() noexcept {
+  if (cleanup_.stack_ == nullptr) return;
+  const posix::CancelBlock no_cancel;
+  try {
+    if (cleanup_.run_now()) return;
+  } catch (...) {
+    const process::Visit visit(cleanup_.context_);
+    if (visit) cleanup_.stack_->report_(visit.state(), std::current_exception());
+    return;
+  }
+  process::await_end();
 }
 
 namespace detail {

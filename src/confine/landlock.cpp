@@ -2,7 +2,6 @@
 
 // Landlock, by its three system calls: no library wraps them.
 
-#include <boost/filesystem/operations.hpp>
 #include <cstdint>
 #include <posix/syscalls.hpp>
 #include <system_error>
@@ -20,8 +19,6 @@
 
 namespace daemonctx {
 namespace {
-
-namespace fs = boost::filesystem;
 
 #if DAEMONCTX_HAVE_LANDLOCK
 // Rights that only kernels newer than the header may know.
@@ -51,18 +48,18 @@ std::uint64_t known_in(long version) {
 std::system_error failed(const std::string& what) { return {posix::last_error(), what}; }
 
 // Opens a path as the daemon will see it, but follows no link that the daemon's user could have left there.
-UniqueFd open_inside(const fs::path& root, const fs::path& path) {
+UniqueFd open_inside(const Path& root, const Path& path) {
   if (path.empty()) throw std::invalid_argument("a path is empty");
   const UniqueFd base = root.empty() ? UniqueFd() : posix::open_directory(root.c_str());
-  if (!root.empty() && !base) throw failed('"' + root.string() + '"');
-  const fs::path absolute = root.empty() ? fs::absolute(path) : fs::absolute(path, "/");
+  if (!root.empty() && !base) throw failed('"' + root.native() + '"');
+  const Path absolute = root.empty() ? path : "/" / path;
   posix::DirectoryEntry place;
   errno = posix::find_entry(absolute.c_str(), posix::LastComponent::follow, place, AT_FDCWD,
                             base ? base.get() : AT_FDCWD);
-  if (errno != 0) throw failed('"' + path.string() + '"');
+  if (errno != 0) throw failed('"' + path.native() + '"');
   if (place.name[0] == '\0') return std::move(place.directory);
   UniqueFd fd(posix::openat(place.directory.get(), place.name.data(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
-  if (!fd) throw failed('"' + path.string() + '"');
+  if (!fd) throw failed('"' + path.native() + '"');
   return fd;
 }
 #endif
@@ -105,15 +102,15 @@ class Landlock final : public Restriction {
   }
 
  private:
-  void allow(const fs::path& root, const fs::path& path, std::uint64_t rights) {
+  void allow(const Path& root, const Path& path, std::uint64_t rights) {
     const UniqueFd place = open_inside(root, path);
     struct stat found {};
-    if (posix::fstat(place.get(), &found) == -1) throw failed('"' + path.string() + '"');
+    if (posix::fstat(place.get(), &found) == -1) throw failed('"' + path.native() + '"');
     landlock_path_beneath_attr rule{};
     rule.allowed_access = S_ISDIR(found.st_mode) ? rights : rights & rights_of_a_file;
     rule.parent_fd = place.get();
     if (posix::syscall(SYS_landlock_add_rule, ruleset_.get(), LANDLOCK_RULE_PATH_BENEATH, &rule, 0U) == -1) {
-      throw failed('"' + path.string() + '"');
+      throw failed('"' + path.native() + '"');
     }
   }
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "context/caller_steps.hpp"
 
-#include <boost/filesystem/operations.hpp>
+#include <cstdlib>
+#include <memory>
 #include <posix/syscalls.hpp>
 
+#include "base/path.hpp"
 #include "base/signal_name.hpp"
 #include "launch/interruption.hpp"
 #include "manager/listen_fds.hpp"
@@ -13,17 +15,14 @@
 namespace daemonctx {
 namespace {
 
-namespace fs = boost::filesystem;
 using Impl = DaemonContext::Impl;
 
-fs::path resolve(const fs::path& path) {
+Path resolve(const Path& path) {
   if (path.empty()) return path;
-  boost::system::error_code error;
-  const fs::path here = path.is_absolute() ? fs::path("/") : fs::current_path(error);
-  if (error) {
-    throw DaemonError(Step::resolve_paths, {error.value(), std::generic_category()}, path.string());
-  }
-  return fs::absolute(path, here);
+  if (path.is_absolute()) return path;
+  const std::unique_ptr<char, decltype(&std::free)> here(posix::getcwd(nullptr, 0), &std::free);
+  if (!here) throw DaemonError(Step::resolve_paths, posix::last_error(), path.native());
+  return here.get() / path;
 }
 
 StdioTarget resolve(const StdioTarget& target) {
@@ -40,34 +39,47 @@ void lock_pidfile(Impl& impl, Ticker& ticker, const sigset_t& waiting_mask) {
     if (!interruption) interruption.emplace();
     if (interruption->signal() == 0) return;
     throw DaemonError(Step::lock_pidfile, std::make_error_code(std::errc::interrupted),
-                      options.pidfile.string(),
+                      options.pidfile.native(),
                       "the start was interrupted by " + posix::signal_name(interruption->signal()));
   };
-  impl.resources.pidfile = Pidfile::lock(options.pidfile, options.pidfile_mode, options.lock_timeout, ticker,
-                                         &waiting_mask, before_wait);
+  impl.resources.pidfile =
+      Pidfile::lock(options.pidfile, options.pidfile_options.mode, options.pidfile_options.lock_timeout,
+                    ticker, &waiting_mask, before_wait);
   if (impl.plan.is_supervised()) impl.resources.pidfile.open_worker_handle();
 }
-
-}  // namespace
 
 void resolve_paths(DaemonOptions& options) {
   options.chroot_directory = resolve(options.chroot_directory);
   // With `chroot_directory` the working directory is relative to the new root.
-  options.working_directory = options.chroot_directory.empty() ? resolve(options.working_directory)
-                                                               : fs::absolute(options.working_directory, "/");
+  options.working_directory =
+      options.chroot_directory.empty() ? resolve(options.working_directory) : "/" / options.working_directory;
   for (Directory& each : options.create_directories) {
-    const std::string path = resolve(each.path).native();
-    each.path = fs::path(path.substr(path.find_first_not_of('/') - 1))
-                    .lexically_normal();  // Boost takes "//run" for a root name
+    each.path = without_detours(resolve(each.path));
   }
   options.pidfile = resolve(options.pidfile);
   options.stdio = {resolve(options.stdio.in), resolve(options.stdio.out), resolve(options.stdio.err)};
 }
 
+// With output or error to syslog a monitor passes the lines on.
 void add_monitor(DaemonOptions& options) {
   const auto needs_one = [](const StdioTarget& target) { return target.kind() == StdioTarget::Kind::syslog; };
   if (options.respawn || (!needs_one(options.stdio.out) && !needs_one(options.stdio.err))) return;
-  options.respawn = RespawnPolicy{.most_restarts = 0, .stop_timeout = forever};
+  options.respawn = true;
+  options.respawn_policy = {.max_restarts = 0, .stop_timeout = forever};
+}
+
+void keep_user_unless_root(DaemonOptions& options) {
+  if (options.change_user == ChangeUser::always || posix::geteuid() == 0) return;
+  options.user.clear();
+  options.group.clear();
+}
+
+}  // namespace
+
+void settle(DaemonOptions& options) {
+  keep_user_unless_root(options);
+  resolve_paths(options);
+  add_monitor(options);
 }
 
 Surroundings look_around(const DaemonOptions& options) {
@@ -157,22 +169,26 @@ void prepare_restrictions(const DaemonOptions& options) {
     } catch (...) {
       throw DaemonError(
           Step::prepare_restrictions, std::make_error_code(std::errc::invalid_argument), each->name(),
-          std::string("cannot prepare the ") + each->name() + ": " + describe(std::current_exception()));
+          std::string("cannot prepare the ") + each->name() + ": " + message_of(std::current_exception()));
     }
   }
+}
+
+void check_stdio(const Impl& impl) {
+  Redirection::check(impl.plan.options.stdio, impl.plan.detaches(), impl.plan.uid());
 }
 
 void open_stdio(Impl& impl) {
   const DaemonOptions& options = impl.plan.options;
   const bool loses_sight =
       options.chroot_directory.empty() && (!options.user.empty() || !options.group.empty());
-  const auto user = impl.plan.identity ? std::optional(impl.plan.identity->uid) : std::nullopt;
-  impl.resources.redirection = Redirection::open(options.stdio, impl.plan.detaches(), user, loses_sight);
+  impl.resources.redirection =
+      Redirection::open(options.stdio, impl.plan.detaches(), impl.plan.uid(), loses_sight);
   if (!impl.resources.pidfile || !impl.resources.redirection.leads_to(impl.resources.pidfile.fd())) return;
   // Refuse it under any name: closed after the redirection, it would take the daemon's locks along.
   throw DaemonError(
-      Step::open_stdio, std::make_error_code(std::errc::invalid_argument), options.pidfile.string(),
-      "cannot redirect a standard stream to \"" + options.pidfile.string() + "\": it is the pidfile");
+      Step::open_stdio, std::make_error_code(std::errc::invalid_argument), options.pidfile.native(),
+      "cannot redirect a standard stream to \"" + options.pidfile.native() + "\": it is the pidfile");
 }
 
 }  // namespace daemonctx

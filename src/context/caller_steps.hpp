@@ -11,11 +11,9 @@ namespace daemonctx {
 // The steps of the caller before the daemon is forked: an error that can show here must not show later.
 // `start` decides their order. A step that fails throws DaemonError with the `Step` of its name.
 
-void resolve_paths(DaemonOptions& options);
-
-/// Sets `respawn` with `most_restarts` 0 if output or error goes to syslog: the monitor passes the lines on.
-/// A given `respawn` stays.
-void add_monitor(DaemonOptions& options);
+/// Makes the options definite: absolute paths; no `user` and `group` where `ChangeUser::if_root` rules them
+/// out; a monitor with `max_restarts` 0 if output or error goes to syslog and there is no `respawn`.
+void settle(DaemonOptions& options);
 
 Surroundings look_around(const DaemonOptions& options);
 void adopt_manager(DaemonContext::Impl& impl, const Surroundings& surroundings);
@@ -28,5 +26,8 @@ void create_directories_and_lock_pidfile(DaemonContext::Impl& impl, Ticker& tick
 
 void prepare_restrictions(const DaemonOptions& options);
 void open_stdio(DaemonContext::Impl& impl);
+
+/// Throws what `open_stdio` would throw. Creates no file.
+void check_stdio(const DaemonContext::Impl& impl);
 
 }  // namespace daemonctx

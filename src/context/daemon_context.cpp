@@ -74,12 +74,14 @@ DaemonContext::Impl::Impl(DaemonOptions options, LaunchDecision launch, const vo
                                                    std::string_view where) { report(error, where); }}),
       ending({plan.options, cleanups, readiness, resources, signals}) {
   resources.notify_descriptor = plan.options.notify_descriptor;
-  cleanups.set_context(context);
+  cleanups.set_context(context, [](void* state, const std::exception_ptr& error) {
+    static_cast<Impl*>(state)->report(error, "cleanup");
+  });
 }
 
 MonitorResources DaemonContext::Impl::monitor_resources() {
   return {
-      .policy = *plan.options.respawn,
+      .policy = plan.options.respawn_policy,
       .signal_map = plan.signal_map(),
       .detaches = plan.detaches(),
       .ready_timeout = plan.options.ready_timeout,
@@ -104,7 +106,7 @@ void DaemonContext::Impl::map_signal(int number, SignalAction action) {
 
 void DaemonContext::Impl::offer_reload(std::function<void()> function) {
   reload.offer(std::move(function));
-  map_signal(SIGHUP, StandardAction::reload);
+  map_signal(SIGHUP, Action::reload);
   reload.show_offer();
   // Wait until the monitor has shown the offer: the service may announce it as soon as this returns.
   // The monitor reads this message after the offer.
@@ -230,24 +232,24 @@ LaunchMode DaemonContext::mode() const noexcept {
   return static_cast<LaunchMode>(process::facts_of(this).mode);
 }
 
-unsigned DaemonContext::incarnation() const noexcept {
+unsigned DaemonContext::worker_number() const noexcept {
   return std::max(process::facts_of(this).worker_number, 1U);
 }
 
 pid_t DaemonContext::pid() const noexcept { return process::facts_of(this).pid; }
 
-std::optional<WorkerEnd> DaemonContext::last_exit() const noexcept {
+std::optional<WorkerEnd> DaemonContext::last_worker_end() const noexcept {
   const Call call(this);
   return call ? call->resources.worker.last_end : std::nullopt;
 }
 
-int run(DaemonContext& context, const std::function<int(DaemonContext&)>& body) {
+int detail::run_body(DaemonContext& context, const std::function<int(DaemonContext&)>& body) {
   try {
     return body(context);
   } catch (const abi::__forced_unwind&) {  // pthread_cancel(3) requires that this is rethrown
     throw;
   } catch (...) {
-    context.fail(describe(std::current_exception()));
+    context.fail(message_of(std::current_exception()));
     return EXIT_FAILURE;
   }
 }
@@ -255,7 +257,7 @@ int run(DaemonContext& context, const std::function<int(DaemonContext&)>& body) 
 int run(DaemonOptions options, const std::function<int(DaemonContext&)>& body) {
   try {
     DaemonContext context(std::move(options));
-    return run(context, body);
+    return detail::run_body(context, body);
   } catch (const std::exception& error) {
     const std::string line = error_line({}, error.what());
     write_to_stderr(line);

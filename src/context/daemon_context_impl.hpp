@@ -24,7 +24,7 @@ namespace daemonctx {
 
 /// The parts of a context, and the state that belongs to none of them alone.
 struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
-  /// \param of the `DaemonContext` that this belongs to; nullptr in `rehearse`, which starts nothing.
+  /// \param of the `DaemonContext` that this belongs to; nullptr in `preflight`, which starts nothing.
   Impl(DaemonOptions options, LaunchDecision launch, const void* of = nullptr);
 
   MonitorResources monitor_resources();

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "base/path.hpp"
 #include "base/timeout_text.hpp"
 #include "supervise/restart_policy.hpp"
 
@@ -22,7 +23,7 @@ void check_durations(const DaemonOptions& options) {
   const auto check = [](Timeout timeout, const char* member) {
     require(timeout >= Timeout(), member, "must not be negative, is " + to_text(timeout));
   };
-  check(options.lock_timeout, "lock_timeout");
+  check(options.pidfile_options.lock_timeout, "pidfile_options.lock_timeout");
   check(options.ready_timeout, "ready_timeout");
   check(options.cleanup_timeout, "cleanup_timeout");
   require(options.cleanup_timeout > Timeout(), "cleanup_timeout",
@@ -74,8 +75,8 @@ bool raised_by_instruction(int number) noexcept {
 void check_signal(int number, const SignalAction& action) {
   const std::string name = "signal " + std::to_string(number);
   require(can_be_mapped(number), "signal_map", name + " can't be handled");
-  const auto* standard = std::get_if<StandardAction>(&action);
-  require(!raised_by_instruction(number) || (standard != nullptr && *standard == restore_default),
+  const auto* standard = std::get_if<Action>(&action);
+  require(!raised_by_instruction(number) || (standard != nullptr && *standard == Action::restore_default),
           "signal_map", name + " is raised by a faulty instruction and can only have restore_default");
   require(standard != nullptr || std::get<1>(action) != nullptr, "signal_map",
           name + " has an empty function");
@@ -91,17 +92,16 @@ void check_restrictions(const std::vector<std::shared_ptr<Restriction>>& restric
 
 void check_directory(const Directory& directory) {
   const std::string member = "create_directories";
-  const std::string quoted = '"' + directory.path.string() + '"';
+  const std::string quoted = '"' + directory.path.native() + '"';
   require(!directory.path.empty(), member, "a path is empty");
   require(directory.mode <= 07777, member, "the mode of " + quoted + " has more than permission bits");
   for (const std::string* text : {&directory.path.native(), &directory.user, &directory.group}) {
     check_text(*text, member);
   }
   // Refuse "..": behind a symbolic link it leads elsewhere than the text says.
-  require(std::find(directory.path.begin(), directory.path.end(), "..") == directory.path.end(), member,
-          quoted + " has \"..\" in it");
-  const bool is_named = directory.path.native().find_first_not_of("/.") != std::string::npos;
-  require(is_named, member, quoted + " must name a directory of the service's own");
+  const auto names = components(directory.path);
+  require(std::find(names.begin(), names.end(), "..") == names.end(), member, quoted + " has \"..\" in it");
+  require(!names.empty(), member, quoted + " must name a directory of the service's own");
 }
 
 }  // namespace
@@ -124,13 +124,14 @@ void validate(const DaemonOptions& options) {
   require(options.notify_descriptor == -1 || is_open(options.notify_descriptor), "notify_descriptor",
           "descriptor " + std::to_string(options.notify_descriptor) + " is not open");
   check_durations(options);
-  if (options.respawn) validate(*options.respawn);
-  require((options.pidfile_mode & ~mode_t{0644}) == 0 && (options.pidfile_mode & 0600) == 0600,
-          "pidfile_mode", "must let the owner read and write, and others do no more than read");
+  if (options.respawn) validate(options.respawn_policy);
+  const mode_t mode = options.pidfile_options.mode;
+  require((mode & ~mode_t{0644}) == 0 && (mode & 0600) == 0600, "pidfile_options.mode",
+          "must let the owner read and write, and others do no more than read");
   for (const Directory& each : options.create_directories) check_directory(each);
   check_restrictions(options.restrictions);
-  if (!options.environment) return;
-  for (const auto& [name, value] : *options.environment) {
+  if (!options.environment.variables()) return;
+  for (const auto& [name, value] : *options.environment.variables()) {
     require(!name.empty() && name.find_first_of(std::string("=\0", 2)) == std::string::npos &&
                 value.find('\0') == std::string::npos,
             "environment", "\"" + name + "\" can't be a variable");

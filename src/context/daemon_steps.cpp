@@ -29,7 +29,7 @@ int reset_signals(Impl&) noexcept {
 }
 
 int close_descriptors(Impl& impl) noexcept {
-  impl.resources.directories.keep();  // closes its descriptors before their numbers can be reused
+  impl.resources.keep_created();  // closes its descriptors before their numbers can be reused
   return impl.plan.options.close_descriptors ? posix::close_fds_except(impl.kept_descriptors) : 0;
 }
 
@@ -72,7 +72,7 @@ int run_before_drop(Impl& impl) noexcept {
     impl.refusal = "cannot restrict the daemon: before_drop started a thread, and restrictions hold for one";
     return ECANCELED;
   } catch (...) {
-    impl.refusal = describe(std::current_exception());
+    impl.refusal = message_of(std::current_exception());
     return ECANCELED;
   }
 }
@@ -98,7 +98,7 @@ int restrict(Impl& impl, int (Restriction::*phase)() noexcept) noexcept {
 }
 
 // Clear PR_SET_KEEPCAPS: otherwise the change of user keeps all capabilities. It may be locked; ignore that.
-int keep_privileges(Impl& impl) noexcept {
+int restrict_before_user_change(Impl& impl) noexcept {
   posix::prctl(PR_SET_KEEPCAPS, 0UL, 0UL, 0UL, 0UL);
   return restrict(impl, &Restriction::before_change_of_user);
 }
@@ -169,7 +169,7 @@ constexpr auto detached_steps = std::to_array<DaemonStep>({
     {Step::start_worker, tie_to_monitor},
     {Step::run_before_drop, run_before_drop},
     {Step::change_root, change_root},
-    {Step::apply_restrictions, keep_privileges},
+    {Step::apply_restrictions, restrict_before_user_change},
     {Step::change_user, change_user},
     {Step::apply_restrictions, drop_privileges},
     {Step::change_user, verify_user},
@@ -193,7 +193,7 @@ constexpr auto foreground_steps = std::to_array<DaemonStep>({
     {Step::run_before_drop, run_before_drop},
     {Step::change_directory, probe_directory_where_needed},
     {Step::change_root, change_root},
-    {Step::apply_restrictions, keep_privileges},
+    {Step::apply_restrictions, restrict_before_user_change},
     {Step::change_user, change_user},
     {Step::apply_restrictions, drop_privileges},
     {Step::change_user, verify_user},
@@ -237,7 +237,7 @@ void check_working_directory(Impl& impl) {
   const int error = impl.plan.options.before_drop ? 0 : probe_working_directory(impl);
   if (error == 0) return;
   throw DaemonError(Step::change_directory, {error, std::generic_category()},
-                    impl.plan.options.working_directory.string());
+                    impl.plan.options.working_directory.native());
 }
 
 std::vector<Step> planned_steps(LaunchMode mode) { return listed(all_steps(mode)); }

@@ -21,7 +21,7 @@ void report_error(const ErrorHandler& handler, const std::exception_ptr& error,
                   std::string_view where) noexcept {
   const bool is_nested = std::exchange(is_in_handler, true);
   try {
-    const std::string line = handler && !is_nested ? std::string() : error_line(where, describe(error));
+    const std::string line = handler && !is_nested ? std::string() : error_line(where, message_of(error));
     if (line.empty()) handler(error, where);
     else write_to_stderr(line);
   } catch (...) {  // dropped: there is no other place to report it

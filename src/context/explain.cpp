@@ -25,7 +25,7 @@ std::string name_of(const StdioTarget& target, bool detaches) {
     case StdioTarget::Kind::null_device:
       return "the null device";
     case StdioTarget::Kind::file:
-      return quoted(target.path().string());
+      return quoted(target.path().native());
     case StdioTarget::Kind::descriptor:
       return "descriptor " + std::to_string(target.descriptor());
     case StdioTarget::Kind::journal:
@@ -70,9 +70,9 @@ class Explanation {
            "take over the service manager's descriptors: " + descriptors());
     say_if(drops(), "look up " + who());
     for (const Directory& each : options_.create_directories) {
-      say("create the directory " + quoted(each.path.string()) + ", mode " + octal(each.mode));
+      say("create the directory " + quoted(each.path.native()) + ", mode " + octal(each.mode));
     }
-    say_if(!options_.pidfile.empty(), "lock the pidfile " + quoted(options_.pidfile.string()));
+    say_if(!options_.pidfile.empty(), "lock the pidfile " + quoted(options_.pidfile.native()));
     for (const auto& each : options_.restrictions) say(std::string("prepare the ") + each->name());
     say_if(detaches(), "start the daemon in a session of its own, and end when it is ready");
   }
@@ -112,7 +112,7 @@ class Explanation {
 
   // Says a step with its object, unless the options leave it nothing to do.
   void explain_step(Step step) {
-    const std::string what(describe(step));
+    const std::string what(to_string(step));
     switch (step) {
       case Step::close_descriptors:
         return say_if(options_.close_descriptors, what);
@@ -123,17 +123,16 @@ class Explanation {
       case Step::write_pidfile:
         return say_if(!options_.pidfile.empty(), what);
       case Step::start_worker:
-        return say_if(options_.respawn.has_value(),
-                      "become the monitor, and start the worker, which goes on");
+        return say_if(options_.respawn, "become the monitor, and start the worker, which goes on");
       case Step::run_before_drop:
         return say_if(bool(options_.before_drop), what);
       case Step::change_root:
         return say_if(!options_.chroot_directory.empty(),
-                      what + ' ' + quoted(options_.chroot_directory.string()));
+                      what + ' ' + quoted(options_.chroot_directory.native()));
       case Step::change_user:
         return say_if(drops(), "become " + who() + ", and make sure that there is no way back");
       case Step::change_directory:
-        return say(what + ' ' + quoted(options_.working_directory.string()));
+        return say(what + ' ' + quoted(options_.working_directory.native()));
       case Step::rule_out_new_privileges:
         return say_if(options_.no_new_privileges, what);
       case Step::apply_restrictions:
@@ -156,8 +155,7 @@ class Explanation {
 
 std::string explain(DaemonOptions options) {
   validate(options);
-  resolve_paths(options);
-  add_monitor(options);
+  settle(options);
   return Explanation(options, look_around(options)).text();
 }
 

@@ -26,7 +26,7 @@ void thread_waits(void* state) noexcept { impl_of(state).signals.note_thread_wai
 bool report_termination(void* state) noexcept {
   Impl& impl = impl_of(state);
   const auto error = std::current_exception();
-  const std::string what = error ? "uncaught exception: " + describe(error) : "std::terminate was called";
+  const std::string what = error ? "uncaught exception: " + message_of(error) : "std::terminate was called";
   const bool is_told = static_cast<bool>(impl.readiness.status());
   if (!is_told) impl.report(std::make_exception_ptr(std::runtime_error(what)), {});
   impl.readiness.end(what);

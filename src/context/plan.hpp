@@ -17,14 +17,23 @@ struct Plan {
   std::optional<posix::Identity> identity = {};  ///< of the user that the daemon becomes; empty: no change
 
   bool detaches() const noexcept { return launch.mode == LaunchMode::detached; }
-  bool is_supervised() const noexcept { return options.respawn.has_value(); }
+  bool is_supervised() const noexcept { return options.respawn; }
   bool is_restricted() const noexcept { return options.no_new_privileges || !options.restrictions.empty(); }
+
+  /// Of the user that the daemon becomes; empty: no change.
+  std::optional<uid_t> uid() const { return identity ? std::optional(identity->uid) : std::nullopt; }
 
   /// The signal map in force: the defaults, overridden by `options.signal_map`.
   SignalMap signal_map() const;
 
   /// The value of the option that a step works on, for messages. Empty: the step has none.
   std::string subject_of(Step step) const;
+
+  /// The error for a step that failed. An empty `text` means step, subject and errno in words.
+  DaemonError error_of(Step step, int error, std::string_view text = {}) const;
+
+ private:
+  bool changes_only_group() const noexcept;
 };
 
 }  // namespace daemonctx

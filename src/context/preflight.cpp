@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// `rehearse`: checks what a start would find, and starts nothing.
+// `preflight`: checks what a start would find, and starts nothing.
 
 #include "context/caller_steps.hpp"
 #include "context/daemon_steps.hpp"
@@ -8,10 +8,9 @@
 
 namespace daemonctx {
 
-void rehearse(DaemonOptions options) {
+void preflight(DaemonOptions options) {
   validate(options);
-  resolve_paths(options);
-  add_monitor(options);
+  settle(options);
   const Surroundings surroundings = look_around(options);
   const LaunchDecision launch = decide_launch(options.detach_process, surroundings);
   DaemonContext::Impl impl(std::move(options), launch);
@@ -21,7 +20,7 @@ void rehearse(DaemonOptions options) {
     impl.resources.directories.create(impl.plan.options.create_directories, impl.plan.options.user,
                                       impl.plan.options.group);
     prepare_restrictions(impl.plan.options);
-    open_stdio(impl);
+    check_stdio(impl);
     if (!impl.plan.options.pidfile.empty()) Pidfile::check(impl.plan.options.pidfile);
     check_working_directory(impl);
   } catch (...) {

@@ -72,10 +72,10 @@ void ReloadState::run_once() {
   if (error) {
     report_(error);
     if (!process::is_owner()) return;  // a child that `on_error` forked
-    resources_.manager.status("reload failed: " + describe(error));
+    resources_.manager.status("reload failed: " + message_of(error));
   }
   if (tells_manager) resources_.manager.ready(0);
-  finish(error != nullptr, describe(error));
+  finish(error != nullptr, message_of(error));
 }
 
 void ReloadState::call(const Function& reload, bool tells_manager) {

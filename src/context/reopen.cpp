@@ -14,7 +14,7 @@ namespace {
 void check_is_not_pidfile(const StdioTarget& target) {
   if (target.kind() != StdioTarget::Kind::file || Pidfile::own(target.path()) == Pidfile::Own::no) return;
   throw DaemonError(Step::open_stdio, std::make_error_code(std::errc::invalid_argument),
-                    target.path().string());
+                    target.path().native());
 }
 
 void redirect(const UniqueFd& fd, int stream) {

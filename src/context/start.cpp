@@ -38,9 +38,10 @@ void set_user_variables(const Impl& impl) {
 }
 
 void set_environment(const Impl& impl) {
-  if (impl.plan.options.environment) {
+  if (impl.plan.options.environment.variables()) {
     ::clearenv();
-    for (const auto& [name, value] : *impl.plan.options.environment) ::setenv(name.c_str(), value.c_str(), 1);
+    for (const auto& [name, value] : *impl.plan.options.environment.variables())
+      ::setenv(name.c_str(), value.c_str(), 1);
   }
   set_user_variables(impl);
 }
@@ -58,11 +59,7 @@ void open_context(Impl& impl) {
 
 // No caller waits for a respawned worker: its failure goes to the log.
 void report_failure(const Impl& impl, const FailedStep& failure, std::string_view text) noexcept {
-  const std::error_code code(failure.error, std::generic_category());
-  const std::string subject = impl.plan.subject_of(failure.step);
-  const auto error = text.empty() ? DaemonError(failure.step, code, subject)
-                                  : DaemonError(failure.step, code, subject, std::string(text));
-  impl.report(std::make_exception_ptr(error), "worker");
+  impl.report(std::make_exception_ptr(impl.plan.error_of(failure.step, failure.error, text)), "worker");
 }
 
 [[noreturn]] void give_up(Impl& impl, const FailedStep& failure, std::string_view text = {}) noexcept {
@@ -79,7 +76,7 @@ void be_service(Impl& impl) noexcept {
   } catch (const DaemonError& error) {
     give_up(impl, {error.step(), error.code().value()}, error.what());
   } catch (...) {
-    give_up(impl, {Step::become_ready, ECANCELED}, describe(std::current_exception()));
+    give_up(impl, {Step::become_ready, ECANCELED}, message_of(std::current_exception()));
   }
 }
 
@@ -99,6 +96,12 @@ void be_daemon(Impl& impl, std::optional<Monitor>& monitor) noexcept {
 }
 
 // ---- The caller, up to the fork.
+
+DaemonError error_of(const Plan& plan, const StartOutcome& outcome) {
+  if (outcome.kind == StartOutcome::Kind::failed && outcome.text.empty())
+    return plan.error_of(outcome.step, outcome.error);
+  return to_error(outcome, plan.subject_of(outcome.step), plan.options.ready_timeout);
+}
 
 [[noreturn]] void leave_caller(const Impl& impl, pid_t daemon) noexcept {
   try {
@@ -132,14 +135,14 @@ void detach(Impl& impl, Ticker& ticker, posix::SignalBlock& blocked) {
     leave_caller(impl, outcome.daemon);
   }
   launch.take_down(outcome);
-  throw to_error(outcome, impl.plan.subject_of(outcome.step), impl.plan.options.ready_timeout);
+  throw error_of(impl.plan, outcome);
 }
 
 // The environment before `set_environment`. Copies nothing if the options leave it alone.
 class FormerEnvironment {
  public:
   explicit FormerEnvironment(const DaemonOptions& options)
-      : is_changed_(options.environment || !options.user.empty()) {
+      : is_changed_(options.environment.variables() || !options.user.empty()) {
     for (char** each = ::environ; is_changed_ && each != nullptr && *each != nullptr; ++each) {
       const std::string_view text = *each;
       const auto sign = std::min(text.find('='), text.size());
@@ -173,6 +176,7 @@ class Rollback {
     if (succeeded_) return;
     close_lifetime();
     environment_.put_back();
+    impl_.resources.remove_created_files();
     impl_.resources.remove_pidfile();  // before `uninstall` lets a signal end the process
     impl_.signals.uninstall();
     posix::umask(umask_);
@@ -199,11 +203,7 @@ class Rollback {
 };
 
 void check(const Impl& impl, const std::optional<FailedStep>& failure) {
-  if (!failure) return;
-  const std::error_code code(failure->error, std::generic_category());
-  const std::string subject = impl.plan.subject_of(failure->step);
-  if (impl.refusal.empty()) throw DaemonError(failure->step, code, subject);
-  throw DaemonError(failure->step, code, subject, impl.refusal);
+  if (failure) throw impl.plan.error_of(failure->step, failure->error, impl.refusal);
 }
 
 void stay_in_foreground(Impl& impl, posix::SignalBlock& blocked) {
@@ -227,7 +227,7 @@ void supervise_in_foreground(Impl& impl, Monitor& monitor, posix::SignalBlock& b
   } catch (const std::system_error& error) {
     throw DaemonError(Step::start_worker, error.code());
   }
-  if (failed) throw to_error(*failed, impl.plan.subject_of(failed->step), impl.plan.options.ready_timeout);
+  if (failed) throw error_of(impl.plan, *failed);
   blocked.keep();
   rollback.success();
 }
@@ -239,7 +239,7 @@ void tell_manager(const SdNotify& manager, const std::exception_ptr& error) noex
   } catch (const std::system_error& failure) {
     manager.failure(failure.code().value(), failure.what());
   } catch (...) {
-    manager.status(describe(error));
+    manager.status(message_of(error));
   }
 }
 
@@ -258,8 +258,7 @@ void look_up_user_or_tell(Impl& impl) {
 std::unique_ptr<Impl> start(const void* context, DaemonOptions options) {
   validate(options);
   process::ContextClaim claim;
-  resolve_paths(options);
-  add_monitor(options);
+  settle(options);
   const Surroundings surroundings = look_around(options);
   const LaunchDecision launch = decide_launch(options.detach_process, surroundings);
   auto impl = std::make_unique<Impl>(std::move(options), launch, context);
@@ -282,13 +281,14 @@ std::unique_ptr<Impl> start(const void* context, DaemonOptions options) {
     else if (monitor) supervise_in_foreground(*impl, *monitor, blocked);
     else stay_in_foreground(*impl, blocked);
   } catch (...) {
+    impl->resources.remove_created_files();
     impl->resources.pidfile.remove();
     impl->resources.directories.undo();
     tell_manager(impl->resources.manager, std::current_exception());
     throw;
   }
   if (impl->plan.detaches()) be_daemon(*impl, monitor);
-  else impl->resources.directories.keep();
+  else impl->resources.keep_created();
   if (monitor && !impl->plan.detaches()) be_service(*impl);
   claim.keep();
   return impl;

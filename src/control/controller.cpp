@@ -20,7 +20,6 @@
 namespace daemonctx {
 namespace {
 
-namespace fs = boost::filesystem;
 using posix::Clock;
 using std::chrono::milliseconds;
 
@@ -104,8 +103,8 @@ std::optional<ReloadNotice> await_outcome(const Target& target, const ReloadNoti
   }
 }
 
-ReloadResult reload_target(const Target& target, const fs::path& pidfile, Timeout longest_wait,
-                           Ticker& ticker, std::error_code& error) {
+ReloadResult reload_target(const Target& target, const Path& pidfile, Timeout longest_wait, Ticker& ticker,
+                           std::error_code& error) {
   bool settled = false;  // ignored: only the counts are used
   const auto before = read_reload_notice(target.file(), target.pid(), settled);
   if (!before) {
@@ -123,12 +122,12 @@ ReloadResult reload_target(const Target& target, const fs::path& pidfile, Timeou
   const auto notice = await_outcome(target, *before, watch, deadline, ticker, error);
   if (!notice || !notice->refused) return result;
   error = std::make_error_code(std::errc::invalid_argument);
-  result.refusal = one_line(notice->text);
+  result.refusal = notice->text.empty() ? "the daemon gave no reason" : one_line(notice->text);
   return result;
 }
 
-std::string explain(const std::string& task, const fs::path& pidfile, const std::error_code& error) {
-  std::string text = "cannot " + task + " the daemon of \"" + pidfile.string() + "\": ";
+std::string explain(const std::string& task, const Path& pidfile, const std::error_code& error) {
+  std::string text = "cannot " + task + " the daemon of \"" + pidfile.native() + "\": ";
   if (error == std::errc::no_such_process) return text + "it is not running";
   if (error == std::errc::bad_message) {
     return text +
@@ -140,30 +139,25 @@ std::string explain(const std::string& task, const fs::path& pidfile, const std:
   if (error == std::errc::too_many_links) return text + "it has more than one link";
   if (error == std::errc::timed_out) return text + "it has not done so in time";
   if (error == std::errc::operation_canceled) return text + "it ended meanwhile";
-  if (error == std::errc::operation_not_supported) return text + "it does not do that";
+  if (error == std::errc::operation_not_supported) return text + "it does not support reload";
   if (error == std::errc::not_supported) return text + "it has no number in this pid namespace";
   if (error == std::errc::resource_unavailable_try_again) return text + "it is just being started";
   if (error == std::errc::resource_deadlock_would_occur) return text + "it can't wait for itself";
   return text + error.message();
 }
 
-void check(const std::error_code& error, const std::string& task, const fs::path& pidfile) {
+void check(const std::error_code& error, const std::string& task, const Path& pidfile) {
   if (error) throw ControlError(error, explain(task, pidfile, error));
 }
 
 }  // namespace
 
-const char* to_string(DaemonState state) noexcept {
-  constexpr auto names = std::to_array({"running", "starting", "stopped", "stale", "unknown"});
-  return names.at(static_cast<std::size_t>(state));
-}
-
-Controller::Controller(fs::path pidfile, Progress on_wait)
+Controller::Controller(Path pidfile, Progress on_wait)
     : pidfile_(std::move(pidfile)), on_wait_(std::move(on_wait)) {}
 
-StopPolicy Controller::default_stop_policy() {
-  using namespace std::chrono_literals;
-  return {{SIGTERM, 10s}, {SIGKILL, 5s}};
+StopPolicy stop_policy(Timeout before_kill) {
+  constexpr std::chrono::seconds for_the_kernel_to_clear_up{5};  // no process survives SIGKILL
+  return {{SIGTERM, before_kill}, {SIGKILL, for_the_kernel_to_clear_up}};
 }
 
 DaemonStatus Controller::status(std::error_code& error) const noexcept {
@@ -244,6 +238,27 @@ int Controller::restart(const Start& start, const StopPolicy& policy, std::error
     error = failure.code();
     return 1;
   }
+}
+
+bool Controller::remove_stale_pidfile(std::error_code& error) const noexcept {
+  error.clear();
+  const PidfileReader reader(pidfile_);  // as long as it is open, no thread of this process claims the file
+  if (reader.own() != Pidfile::Own::no || reader.error() == ENOENT) return false;
+  try {
+    return Pidfile::remove_stale(pidfile_);
+  } catch (const DaemonError& failure) {
+    error = failure.code();
+  } catch (const std::bad_alloc&) {
+    error = std::make_error_code(std::errc::not_enough_memory);
+  }
+  return false;
+}
+
+bool Controller::remove_stale_pidfile() const {
+  std::error_code error;
+  const bool removed = remove_stale_pidfile(error);
+  check(error, "remove the stale pidfile of", pidfile_);
+  return removed;
 }
 
 DaemonStatus Controller::status() const {

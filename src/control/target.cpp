@@ -14,7 +14,6 @@
 namespace daemonctx {
 namespace {
 
-namespace fs = boost::filesystem;
 using posix::Clock;
 using std::chrono::milliseconds;
 
@@ -43,7 +42,7 @@ HolderCheck check_holder(pid_t holder, int pidfile) noexcept {
   }
 }
 
-Target Target::find(const fs::path& pidfile, Ticker& ticker, std::error_code& error) noexcept {
+Target Target::find(const Path& pidfile, Ticker& ticker, std::error_code& error) noexcept {
   const auto deadline = posix::deadline_in(naming_patience);
   for (;;) {
     Target target = find_once(pidfile, error);
@@ -53,7 +52,7 @@ Target Target::find(const fs::path& pidfile, Ticker& ticker, std::error_code& er
   }
 }
 
-Target Target::find_once(const fs::path& pidfile, std::error_code& error) noexcept {
+Target Target::find_once(const Path& pidfile, std::error_code& error) noexcept {
   error.clear();
   Target target;
   target.reader_ = PidfileReader(pidfile);

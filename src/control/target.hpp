@@ -3,10 +3,10 @@
 
 #include <sys/types.h>
 
-#include <boost/filesystem/path.hpp>
 #include <chrono>
 #include <system_error>
 
+#include "daemonctx/path.hpp"
 #include "daemonctx/timeout.hpp"
 #include "pidfile/pidfile_reader.hpp"
 #include "posix/progress_ticker.hpp"
@@ -39,7 +39,7 @@ class Target {
   ///   this pid namespace; `bad_message`: the holder can't be the daemon (see `check_holder`);
   ///   `resource_unavailable_try_again`: a start is under way and has no pid even after 2 s; or an error of
   ///   the system.
-  static Target find(const boost::filesystem::path& pidfile, Ticker& ticker, std::error_code& error) noexcept;
+  static Target find(const Path& pidfile, Ticker& ticker, std::error_code& error) noexcept;
 
   pid_t pid() const noexcept { return pid_; }
 
@@ -63,7 +63,7 @@ class Target {
   bool await_end(Timeout longest, Ticker& ticker) const noexcept;
 
  private:
-  static Target find_once(const boost::filesystem::path& pidfile, std::error_code& error) noexcept;
+  static Target find_once(const Path& pidfile, std::error_code& error) noexcept;
   void identify(std::error_code& error) noexcept;
   bool holds_lock() const noexcept;
 

@@ -30,7 +30,7 @@ std::string describe_end(const std::optional<int>& status) {
     return "the daemon was killed by " + posix::signal_name(WTERMSIG(*status)) +
            (WCOREDUMP(*status) ? " (core dumped)" : "") + " before it was ready";
   }
-  return "the daemon ended with status " + std::to_string(WEXITSTATUS(*status)) + " before it was ready";
+  return "the daemon exited with code " + std::to_string(WEXITSTATUS(*status)) + " before it was ready";
 }
 
 void read_record(const StatusReader& status, StartOutcome& outcome) {

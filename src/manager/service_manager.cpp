@@ -27,7 +27,7 @@ void check(int error, const std::string& what) {
 
 }  // namespace
 
-bool ServiceManager::is_there() const noexcept {
+bool ServiceManager::exists() const noexcept {
   const process::Visit visit(context_);
   return visit && notify_->reaches_manager();
 }
@@ -49,7 +49,7 @@ void ServiceManager::extend_timeout(Timeout duration) noexcept {
   if (const process::Visit visit(context_); visit) notify_->extend_timeout(duration);
 }
 
-void ServiceManager::tell_failure(int error, std::string_view text) noexcept {
+void ServiceManager::report_failure(int error, std::string_view text) noexcept {
   if (const process::Visit visit(context_); visit) notify_->failure(error, text);
 }
 

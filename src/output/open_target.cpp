@@ -9,22 +9,20 @@
 namespace daemonctx {
 namespace {
 
-namespace fs = boost::filesystem;
-
-DaemonError unsafe(const fs::path& path, const std::string& why) {
-  return {Step::open_stdio, std::make_error_code(std::errc::operation_not_permitted), path.string(),
-          "cannot use the file \"" + path.string() + "\": " + why};
+DaemonError unsafe(const Path& path, const std::string& why) {
+  return {Step::open_stdio, std::make_error_code(std::errc::operation_not_permitted), path.native(),
+          "cannot use the file \"" + path.native() + "\": " + why};
 }
 
 // Refuses a file, FIFO or hard link of another user that would divert the output. A hard link where nobody
 // else can make one is accepted: it may be a backup's. A FIFO that its owner does not read would block the
 // monitor for ever.
-void check_origin(const posix::DirectoryEntry& found, const fs::path& path, const UniqueFd& fd,
+void check_origin(const posix::DirectoryEntry& found, const Path& path, const UniqueFd& fd,
                   std::optional<uid_t> user, bool writes) {
   struct stat file {};
   struct stat directory {};
   if (posix::fstat(fd.get(), &file) == -1 || posix::fstat(found.directory.get(), &directory) == -1) {
-    throw cannot_open(path.string());
+    throw cannot_open(path.native());
   }
   if (!S_ISREG(file.st_mode) && !S_ISFIFO(file.st_mode)) return;
   const bool others_write = (directory.st_mode & (S_IWGRP | S_IWOTH)) != 0;
@@ -42,7 +40,7 @@ void check_origin(const posix::DirectoryEntry& found, const fs::path& path, cons
 }
 
 // A new file gets exactly `mode`; an existing file keeps its own.
-UniqueFd open_or_create(const posix::DirectoryEntry& entry, int flags, mode_t mode) {
+UniqueFd open_or_create(const posix::DirectoryEntry& entry, int flags, mode_t mode, bool& is_new) {
   constexpr int most_attempts = 10;  // another process may create or remove the file in between
   const int directory = entry.directory.get();
   const char* const name = entry.name.data();
@@ -51,6 +49,7 @@ UniqueFd open_or_create(const posix::DirectoryEntry& entry, int flags, mode_t mo
     fd.reset(posix::retry([&] { return posix::openat(directory, name, flags); }));
     if (fd || errno != ENOENT) return fd;
     fd.reset(posix::retry([&] { return posix::openat(directory, name, flags | O_CREAT | O_EXCL, mode); }));
+    is_new = bool(fd);
     if (fd && posix::fchmod(fd.get(), mode) == -1) fd.reset();
     if (fd || errno != EEXIST) return fd;
   }
@@ -82,33 +81,38 @@ UniqueFd copy_of(int given) {
 }
 
 // Refuses another user's link: a privileged start would write into a file that this user may not write to.
-posix::DirectoryEntry find_target(const fs::path& path) {
+posix::DirectoryEntry find_target(const Path& path) {
   posix::DirectoryEntry entry;
   const int error = posix::find_entry(path.c_str(), posix::LastComponent::follow, entry);
   const bool at_end = entry.name[0] != '\0';
   if (error == ELOOP && at_end) throw unsafe(path, "it is a symbolic link that others could have put there");
   if (error == ELOOP)
     throw unsafe(path, "a symbolic link on the way to it could have been put there by others");
-  if (error != 0) throw DaemonError(Step::open_stdio, {error, std::generic_category()}, path.string());
+  if (error != 0) throw DaemonError(Step::open_stdio, {error, std::generic_category()}, path.native());
   return entry;
 }
 
+void check_missing_file(const Path& path, const posix::DirectoryEntry& entry) {
+  if (posix::faccessat(entry.directory.get(), ".", W_OK | X_OK, AT_EACCESS) == -1)
+    throw cannot_open(path.native());
+}
+
 UniqueFd open_file(const StdioTarget& target, int stream, const posix::DirectoryEntry& entry,
-                   std::optional<uid_t> user) {
+                   std::optional<uid_t> user, bool& is_new) {
   // Set O_NONBLOCK only for the open: a FIFO that nobody reads is then refused instead of waited for.
   constexpr int common = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW;
   const int flags = stream == STDIN_FILENO ? O_RDONLY : O_WRONLY | O_APPEND;
-  const fs::path& path = target.path();
+  const Path& path = target.path();
   UniqueFd fd = stream == STDIN_FILENO ? UniqueFd(posix::retry([&] {
     return posix::openat(entry.directory.get(), entry.name.data(), common | flags);
   }))
-                                       : open_or_create(entry, common | flags, target.options().mode);
+                                       : open_or_create(entry, common | flags, target.options().mode, is_new);
   if (!fd && errno == ENXIO) {
     throw DaemonError(
-        Step::open_stdio, posix::last_error(), path.string(),
-        "cannot open the file \"" + path.string() + "\": it is a FIFO that nobody reads, or a socket");
+        Step::open_stdio, posix::last_error(), path.native(),
+        "cannot open the file \"" + path.native() + "\": it is a FIFO that nobody reads, or a socket");
   }
-  if (!fd || posix::fcntl(fd.get(), F_SETFL, flags) == -1) throw cannot_open(path.string());
+  if (!fd || posix::fcntl(fd.get(), F_SETFL, flags) == -1) throw cannot_open(path.native());
   check_origin(entry, path, fd, user, stream != STDIN_FILENO);
   return fd;
 }
@@ -122,10 +126,11 @@ UniqueFd open_beside(int pidfile, const StdioTarget& target, int stream, const p
            own.st_dev == found.st_dev;
   };
   struct stat found {};
-  const bool is_there =
+  const bool exists =
       posix::fstatat(entry.directory.get(), entry.name.data(), &found, AT_SYMLINK_NOFOLLOW) == 0;
-  if (is_there && is_pidfile(found)) throw unsafe(target.path(), "it is the pidfile");
-  UniqueFd fd = open_file(target, stream, entry, user);
+  if (exists && is_pidfile(found)) throw unsafe(target.path(), "it is the pidfile");
+  bool is_new = false;  // ignored: a reopened log stays
+  UniqueFd fd = open_file(target, stream, entry, user, is_new);
   if (posix::fstat(fd.get(), &found) == 0 && !is_pidfile(found)) return fd;
   static_cast<void>(fd.release());  // closing it would drop the pidfile's locks
   throw unsafe(target.path(), "it is the pidfile");

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "daemonctx/error.hpp"
+#include "daemonctx/path.hpp"
 #include "daemonctx/stdio.hpp"
 #include "posix/unique_fd.hpp"
 #include "safe_path/trusted_path.hpp"
@@ -28,11 +29,15 @@ UniqueFd open_null_device();
 UniqueFd copy_of(int given);
 
 /// Walks a path name by name and returns its directory and last name.
-posix::DirectoryEntry find_target(const boost::filesystem::path& path);
+posix::DirectoryEntry find_target(const Path& path);
 
 /// \param user the user that the daemon becomes. This user may own a log where others may write.
+/// \param is_new becomes true if the call creates the file.
 UniqueFd open_file(const StdioTarget& target, int stream, const posix::DirectoryEntry& entry,
-                   std::optional<uid_t> user);
+                   std::optional<uid_t> user, bool& is_new);
+
+/// Checks that `open_file` could create the file.
+void check_missing_file(const Path& path, const posix::DirectoryEntry& entry);
 
 /// As `open_file`, but refuses the process's own pidfile, and never closes it.
 /// \param pidfile the descriptor of the pidfile, or -1.

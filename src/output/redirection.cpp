@@ -51,16 +51,60 @@ void fill_standard_descriptors() {
 Redirection Redirection::open(const Stdio& stdio, bool detached, std::optional<uid_t> user,
                               bool keeps_places) {
   Redirection result;
-  result.user_ = user;
-  for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {
-    auto kind = target_of(stdio, stream).kind();
-    if (kind == StdioTarget::Kind::automatic) {
-      kind = detached ? StdioTarget::Kind::null_device : StdioTarget::Kind::inherit;
-    }
-    result.sources_.at(stream) = result.share_or_open(stdio, stream, kind);
-    if (keeps_places && stream != STDIN_FILENO) result.keep_place(target_of(stdio, stream), stream);
+  result.open_all(stdio, detached, user);
+  for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) {
+    if (keeps_places) result.keep_place(target_of(stdio, stream), stream);
   }
   return result;
+}
+
+void Redirection::open_all(const Stdio& stdio, bool detached, std::optional<uid_t> user) {
+  user_ = user;
+  try {
+    for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {
+      auto kind = target_of(stdio, stream).kind();
+      if (kind == StdioTarget::Kind::automatic) {
+        kind = detached ? StdioTarget::Kind::null_device : StdioTarget::Kind::inherit;
+      }
+      sources_.at(stream) = share_or_open(stdio, stream, kind);
+    }
+  } catch (...) {
+    undo();
+    throw;
+  }
+}
+
+void Redirection::check(const Stdio& stdio, bool detached, std::optional<uid_t> user) {
+  Redirection checked;
+  checked.creates_ = false;
+  checked.open_all(stdio, detached, user);
+}
+
+UniqueFd Redirection::open_or_check(const StdioTarget& target, int stream, posix::DirectoryEntry entry) {
+  struct stat found {};
+  const int directory = entry.directory.get();
+  const char* const name = entry.name.data();
+  if (!creates_ && stream != STDIN_FILENO &&
+      posix::fstatat(directory, name, &found, AT_SYMLINK_NOFOLLOW) == -1 && errno == ENOENT) {
+    check_missing_file(target.path(), entry);
+    return open_null_device();
+  }
+  bool is_new = false;
+  UniqueFd fd = open_file(target, stream, entry, user_, is_new);
+  if (is_new && posix::fstat(fd.get(), &found) == 0) created_.push_back({std::move(entry), found});
+  return fd;
+}
+
+void Redirection::undo() noexcept {
+  for (const auto& [entry, file] : created_) {
+    struct stat now {};
+    const int directory = entry.directory.get();
+    if (posix::fstatat(directory, entry.name.data(), &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+        now.st_ino == file.st_ino && now.st_dev == file.st_dev && now.st_size == 0) {
+      posix::unlinkat(directory, entry.name.data(), 0);
+    }
+  }
+  created_.clear();
 }
 
 void Redirection::keep_place(const StdioTarget& target, int stream) {
@@ -90,11 +134,11 @@ int Redirection::share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind
   } else if (kind == StdioTarget::Kind::journal) {
     owned_.push_back(open_journal(target.identifier()));
   } else {
-    const posix::DirectoryEntry entry = find_target(target.path());
+    posix::DirectoryEntry entry = find_target(target.path());
     const auto number = posix::own_descriptor(entry);
     was_descriptor_.at(stream) = number.has_value();
     if (number) truncates_.at(stream) = false;
-    owned_.push_back(number ? copy_of(*number) : open_file(target, stream, entry, user_));
+    owned_.push_back(number ? copy_of(*number) : open_or_check(target, stream, std::move(entry)));
   }
   return owned_.back().get();
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <array>
@@ -34,6 +35,17 @@ class Redirection {
   /// \note Runs in the caller.
   static Redirection open(const Stdio& stdio, bool detached, std::optional<uid_t> user = {},
                           bool keeps_places = false);
+
+  /// Throws what `open` would throw. Creates no file.
+  static void check(const Stdio& stdio, bool detached, std::optional<uid_t> user);
+
+  /// Removes the files that `open` created and that are still empty. To be called with the pidfile locked:
+  /// another start may have opened them otherwise.
+  void undo() noexcept;
+
+  /// Keeps these files: closes the descriptors held for `undo`.
+  /// \note Runs in the daemon before it may allocate.
+  void keep() noexcept { created_.clear(); }
 
   /// Appends the descriptors held open for later.
   void append_descriptors(std::vector<int>& to) const;
@@ -70,7 +82,14 @@ class Redirection {
   bool reopens(const Stdio& stdio, int stream) const noexcept;
 
  private:
+  struct Created {
+    posix::DirectoryEntry entry;
+    struct stat file;
+  };
+
   int redirect(int stream) noexcept;
+  void open_all(const Stdio& stdio, bool detached, std::optional<uid_t> user);
+  UniqueFd open_or_check(const StdioTarget& target, int stream, posix::DirectoryEntry entry);
   int share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind kind);
   void keep_place(const StdioTarget& target, int stream);
 
@@ -79,6 +98,8 @@ class Redirection {
   std::array<bool, 3> truncates_ = {};
   std::array<bool, 3> was_descriptor_ = {};
   int null_device_ = -1;  // shared by all streams
+  bool creates_ = true;
+  std::vector<Created> created_;
   std::vector<UniqueFd> owned_;
   std::vector<std::unique_ptr<SyslogForwarder>> pumps_;
   std::array<std::optional<posix::DirectoryEntry>, 3> entries_;

@@ -21,7 +21,7 @@ namespace daemonctx::posix {
 
 inline constexpr std::size_t longest_board_text = 399;  ///< bytes
 
-enum class BoardNumber { reload, incarnation, began, end, uptime };
+enum class BoardNumber { reload, worker_number, began, end, uptime };
 
 /// \param number below 2^57.
 /// \return 0 or an errno.

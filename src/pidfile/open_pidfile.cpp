@@ -10,9 +10,7 @@
 namespace daemonctx {
 namespace {
 
-namespace fs = boost::filesystem;
-
-void check_properties(const fs::path& path, const struct stat& file) {
+void check_properties(const Path& path, const struct stat& file) {
   if (!S_ISREG(file.st_mode)) throw unusable_pidfile(path, "it is not a regular file");
   if (file.st_uid != ::geteuid() && file.st_uid != 0) {
     throw unusable_pidfile(path, "it belongs to another user (uid " + std::to_string(file.st_uid) + ")");
@@ -22,10 +20,10 @@ void check_properties(const fs::path& path, const struct stat& file) {
 }
 
 // A mistyped path must not cost a file its text.
-void check_text(const fs::path& path, const UniqueFd& fd) {
+void check_text(const Path& path, const UniqueFd& fd) {
   std::array<char, 64> text;
   const auto size = posix::pread(fd.get(), text.data(), text.size(), 0);
-  if (size == -1) throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
+  if (size == -1) throw DaemonError(Step::open_pidfile, posix::last_error(), path.native());
   const std::string_view found(text.data(), static_cast<std::size_t>(size));
   constexpr std::string_view expected("0123456789 \t\r\n\0", 15);
   const bool is_number =
@@ -56,32 +54,32 @@ UniqueFd open_at(const posix::DirectoryEntry& entry, int flags, mode_t mode) {
 
 }  // namespace
 
-DaemonError unusable_pidfile(const boost::filesystem::path& path, const std::string& why) {
-  return {Step::open_pidfile, std::make_error_code(std::errc::operation_not_permitted), path.string(),
-          "cannot use the pidfile \"" + path.string() + "\": " + why};
+DaemonError unusable_pidfile(const Path& path, const std::string& why) {
+  return {Step::open_pidfile, std::make_error_code(std::errc::operation_not_permitted), path.native(),
+          "cannot use the pidfile \"" + path.native() + "\": " + why};
 }
 
-posix::DirectoryEntry find_pidfile(const boost::filesystem::path& path) {
+posix::DirectoryEntry find_pidfile(const Path& path) {
   posix::DirectoryEntry entry;
   const int error = posix::find_entry(path.c_str(), posix::LastComponent::keep, entry);
   if (error == ELOOP)
     throw unusable_pidfile(path, "a symbolic link on the way to it could have been put there by others");
-  if (error != 0) throw DaemonError(Step::open_pidfile, {error, std::generic_category()}, path.string());
+  if (error != 0) throw DaemonError(Step::open_pidfile, {error, std::generic_category()}, path.native());
   if (entry.name[0] == '\0') throw unusable_pidfile(path, "it is a directory");
   return entry;
 }
 
-void check_pidfile(const posix::DirectoryEntry& entry, const fs::path& path, const UniqueFd& fd) {
+void check_pidfile(const posix::DirectoryEntry& entry, const Path& path, const UniqueFd& fd) {
   if (!fd && (errno == ELOOP || is_link(entry))) throw unusable_pidfile(path, "it is a symbolic link");
   struct stat file {};
   if (!fd || posix::fstat(fd.get(), &file) == -1) {
-    throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
+    throw DaemonError(Step::open_pidfile, posix::last_error(), path.native());
   }
   check_properties(path, file);
   check_text(path, fd);
 }
 
-UniqueFd open_pidfile(const posix::DirectoryEntry& entry, const fs::path& path) {
+UniqueFd open_pidfile(const posix::DirectoryEntry& entry, const Path& path) {
   UniqueFd fd = open_at(entry, 0, 0);
   check_pidfile(entry, path, fd);
   return fd;

@@ -21,7 +21,6 @@
 namespace daemonctx {
 namespace {
 
-namespace fs = boost::filesystem;
 using posix::Clock;
 using process::pidfile_claim;
 using std::chrono::milliseconds;
@@ -36,16 +35,16 @@ constexpr milliseconds identity_patience{2000};
 // How often `lock` may find that the file was replaced before it was locked.
 constexpr int most_attempts = 1000;
 
-DaemonError already_running(const fs::path& path, pid_t pid) {
+DaemonError already_running(const Path& path, pid_t pid) {
   const std::string who = pid > 0 ? "pid " + std::to_string(pid) : "pid not known";
-  return {Step::lock_pidfile, std::make_error_code(std::errc::file_exists), path.string(),
-          "already running, " + who + " (pidfile \"" + path.string() + "\")", pid};
+  return {Step::lock_pidfile, std::make_error_code(std::errc::file_exists), path.native(),
+          "already running, " + who + " (pidfile \"" + path.native() + "\")", pid};
 }
 
-DaemonError blocked(const fs::path& path, pid_t reader) {
+DaemonError blocked(const Path& path, pid_t reader) {
   const std::string who = reader > 0 ? "process " + std::to_string(reader) : "some process";
-  return {Step::lock_pidfile, std::make_error_code(std::errc::resource_unavailable_try_again), path.string(),
-          "cannot lock the pidfile \"" + path.string() + "\": " + who + " holds a read lock on it", reader};
+  return {Step::lock_pidfile, std::make_error_code(std::errc::resource_unavailable_try_again), path.native(),
+          "cannot lock the pidfile \"" + path.native() + "\": " + who + " holds a read lock on it", reader};
 }
 
 // With AT_FDCWD, `name` is the whole path.
@@ -83,7 +82,7 @@ void wait_for_change(const posix::IdentityHolder& holder, Clock::time_point dead
 }
 
 // A worker may briefly outlive a monitor that was killed.
-void wait_for_worker(const fs::path& path, int fd, Clock::time_point deadline, Ticker& ticker,
+void wait_for_worker(const Path& path, int fd, Clock::time_point deadline, Ticker& ticker,
                      const sigset_t* mask, const std::function<void()>& before_wait) {
   while (posix::has_worker(fd)) {
     if (deadline <= Clock::now()) throw blocked(path, 0);
@@ -94,8 +93,8 @@ void wait_for_worker(const fs::path& path, int fd, Clock::time_point deadline, T
 }
 
 // Returns if `lock` should try again; throws if the time for that has passed.
-void wait_for_holder(const fs::path& path, int fd, Clock::time_point deadline,
-                     Clock::time_point naming_deadline, Ticker& ticker, const sigset_t* mask) {
+void wait_for_holder(const Path& path, int fd, Clock::time_point deadline, Clock::time_point naming_deadline,
+                     Ticker& ticker, const sigset_t* mask) {
   const posix::IdentityHolder holder = posix::identity_holder(fd);
   const auto until = holder.held ? deadline : std::max(deadline, naming_deadline);
   if (until <= Clock::now()) throw already_running(path, holder.pid);
@@ -119,7 +118,7 @@ class OpenPidfile {
   OpenPidfile(const OpenPidfile&) = delete;
   OpenPidfile& operator=(const OpenPidfile&) = delete;
 
-  void check(const fs::path& path) const { check_pidfile(entry_, path, fd_); }
+  void check(const Path& path) const { check_pidfile(entry_, path, fd_); }
   int fd() const noexcept { return fd_.get(); }
   bool is_in_place() const noexcept {
     return leads_to(entry_.directory.get(), entry_.name.data(), fd_.get());
@@ -158,7 +157,7 @@ int write_pid(int fd) noexcept {
 
 }  // namespace
 
-Pidfile Pidfile::lock(const fs::path& path, mode_t mode, Timeout timeout, Ticker& ticker,
+Pidfile Pidfile::lock(const Path& path, mode_t mode, Timeout timeout, Ticker& ticker,
                       const sigset_t* waiting_mask, const std::function<void()>& before_wait) {
   const auto deadline = posix::deadline_in(timeout);
   const auto naming_deadline = posix::deadline_in(identity_patience);
@@ -172,31 +171,46 @@ Pidfile Pidfile::lock(const fs::path& path, mode_t mode, Timeout timeout, Ticker
       wait_for_holder(path, file.fd(), deadline, naming_deadline, ticker, waiting_mask);
       attempt = 0;
     } else if (error != 0) {
-      throw DaemonError(Step::lock_pidfile, {error, std::generic_category()}, path.string());
+      throw DaemonError(Step::lock_pidfile, {error, std::generic_category()}, path.native());
     } else if (file.is_in_place()) {
       if (const auto reader = posix::blocking_reader(file.fd())) throw blocked(path, *reader);
       wait_for_worker(path, file.fd(), std::max(deadline, naming_deadline), ticker, waiting_mask,
                       before_wait);
       if (posix::fchmod(file.fd(), mode) == -1) {
-        throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
+        throw DaemonError(Step::open_pidfile, posix::last_error(), path.native());
       }
       return {path, process::PrivateFd(file.release())};
     }
   }
   throw DaemonError(Step::lock_pidfile, std::make_error_code(std::errc::resource_unavailable_try_again),
-                    path.string(),
-                    "cannot lock the pidfile \"" + path.string() + "\": it is replaced all the time");
+                    path.native(),
+                    "cannot lock the pidfile \"" + path.native() + "\": it is replaced all the time");
 }
 
-void Pidfile::check(const fs::path& path) {
+void Pidfile::check(const Path& path) {
   try {
     open_pidfile(find_pidfile(path), path);
   } catch (const DaemonError& error) {
     if (error.code() != std::errc::no_such_file_or_directory) throw;
-    const std::string directory = path.parent_path().string();
+    const std::string directory = path.parent_path().native();
     if (posix::access(directory.c_str(), W_OK | X_OK) == 0) return;
-    throw DaemonError(Step::open_pidfile, posix::last_error(), path.string());
+    throw DaemonError(Step::open_pidfile, posix::last_error(), path.native());
   }
+}
+
+bool Pidfile::remove_stale(const Path& path) {
+  const posix::DirectoryEntry entry = find_pidfile(path);
+  const UniqueFd fd = open_pidfile(entry, path);
+  const int error = posix::lock_exclusion(fd.get());
+  if (error == EAGAIN) return false;
+  if (error != 0) throw DaemonError(Step::lock_pidfile, {error, std::generic_category()}, path.native());
+  struct stat file {};
+  if (posix::fstat(fd.get(), &file) == -1 || file.st_size == 0 || posix::has_worker(fd.get()) ||
+      !leads_to(entry.directory.get(), entry.name.data(), fd.get())) {
+    return false;
+  }
+  if (posix::unlinkat(entry.directory.get(), entry.name.data(), 0) == 0) return true;
+  throw DaemonError(Step::open_pidfile, posix::last_error(), path.native());
 }
 
 int Pidfile::claim() noexcept {
@@ -225,7 +239,7 @@ void Pidfile::open_worker_handle() {
   constexpr int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
   for_workers_.reset(
       UniqueFd(posix::retry([&] { return posix::openat(entry.directory.get(), entry.name.data(), flags); })));
-  if (!for_workers_) throw DaemonError(Step::open_pidfile, posix::last_error(), path_.string());
+  if (!for_workers_) throw DaemonError(Step::open_pidfile, posix::last_error(), path_.native());
   if (!daemonctx::leads_to(entry.directory.get(), entry.name.data(), fd_.get()))
     throw unusable_pidfile(path_, "it was replaced");
 }
@@ -249,7 +263,7 @@ bool Pidfile::is_left_to(pid_t monitor) noexcept {
 
 void Pidfile::rewrite_pid() noexcept { write_pid(fd_.get()); }
 
-Pidfile::Own Pidfile::own(const fs::path& path) noexcept {
+Pidfile::Own Pidfile::own(const Path& path) noexcept {
   struct stat file {};
   if (pidfile_claim.pid != posix::getpid() || posix::stat(path.c_str(), &file) == -1) return Own::no;
   if (file.st_dev != pidfile_claim.device || file.st_ino != pidfile_claim.inode) return Own::no;

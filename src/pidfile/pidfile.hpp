@@ -4,10 +4,10 @@
 #include <signal.h>
 #include <sys/types.h>
 
-#include <boost/filesystem/path.hpp>
 #include <functional>
 #include <vector>
 
+#include "daemonctx/path.hpp"
 #include "daemonctx/timeout.hpp"
 #include "posix/progress_ticker.hpp"
 #include "process/private_fd.hpp"
@@ -35,12 +35,17 @@ class Pidfile {
   ///   the kernel can name the holder yet.
   ///   A file that this call created is removed.
   /// \note Runs in the caller.
-  static Pidfile lock(const boost::filesystem::path& path, mode_t mode, Timeout timeout, Ticker& ticker,
+  static Pidfile lock(const Path& path, mode_t mode, Timeout timeout, Ticker& ticker,
                       const sigset_t* waiting_mask = nullptr, const std::function<void()>& before_wait = {});
 
   /// Checks that `lock` could use the file, even while a daemon holds it. Creates and locks nothing.
   /// \throws DaemonError (`open_pidfile`).
-  static void check(const boost::filesystem::path& path);
+  static void check(const Path& path);
+
+  /// Removes a file that a daemon has left behind: it has content, and no process holds its lock.
+  /// \return false if it is no such file.
+  /// \throws DaemonError: as `lock`, or with the system's error if the file can't be removed.
+  static bool remove_stale(const Path& path);
 
   /// Takes the identity lock and writes the pid. \return 0 or an errno; EBUSY if another thread of this
   /// process keeps a pidfile open to read.
@@ -71,7 +76,7 @@ class Pidfile {
 
   /// Whether this process itself claims the pidfile. Thread-safe.
   enum class Own { no, claimed, ready };
-  static Own own(const boost::filesystem::path& path) noexcept;
+  static Own own(const Path& path) noexcept;
 
   int fd() const noexcept { return fd_.get(); }
   explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
@@ -79,15 +84,14 @@ class Pidfile {
   void append_descriptors(std::vector<int>& to) const;
 
  private:
-  Pidfile(boost::filesystem::path path, process::PrivateFd fd) noexcept
-      : path_(std::move(path)), fd_(std::move(fd)) {}
+  Pidfile(Path path, process::PrivateFd fd) noexcept : path_(std::move(path)), fd_(std::move(fd)) {}
 
   void close() noexcept {
     fd_.reset();
     for_workers_.reset();
   }
 
-  boost::filesystem::path path_;
+  Path path_;
   process::PrivateFd fd_;
   process::PrivateFd for_workers_;  // read-only; stays open: closing it would drop the process's locks
   bool is_shared_ = false;

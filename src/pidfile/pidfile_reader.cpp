@@ -10,17 +10,16 @@
 
 namespace daemonctx {
 
-namespace fs = boost::filesystem;
 using process::pidfile_claim;
 
-PidfileReader::PidfileReader(const fs::path& path) noexcept : counts_(true) {
+PidfileReader::PidfileReader(const Path& path) noexcept : counts_(true) {
   ++pidfile_claim.open_readers;  // before `own`: claim() publishes first, then waits for 0
   own_ = Pidfile::own(path);
   if (own_ == Pidfile::Own::no) open(path);
   if (fd_.get() == -1) close();
 }
 
-void PidfileReader::open(const fs::path& path) noexcept {
+void PidfileReader::open(const Path& path) noexcept {
   // O_NONBLOCK: a FIFO in place of the file must not block this thread.
   constexpr int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
   posix::DirectoryEntry entry;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <boost/filesystem/path.hpp>
-
+#include "daemonctx/path.hpp"
 #include "pidfile/pidfile.hpp"
 #include "posix/unique_fd.hpp"
 
@@ -13,7 +12,7 @@ namespace daemonctx {
 class PidfileReader {
  public:
   PidfileReader() noexcept = default;
-  explicit PidfileReader(const boost::filesystem::path& path) noexcept;
+  explicit PidfileReader(const Path& path) noexcept;
   PidfileReader(PidfileReader&& other) noexcept;
   PidfileReader& operator=(PidfileReader&& other) noexcept;
   PidfileReader(const PidfileReader&) = delete;
@@ -30,7 +29,7 @@ class PidfileReader {
   int error() const noexcept { return error_; }
 
  private:
-  void open(const boost::filesystem::path& path) noexcept;
+  void open(const Path& path) noexcept;
   void close() noexcept;
 
   Pidfile::Own own_ = Pidfile::Own::no;

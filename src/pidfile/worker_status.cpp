@@ -17,7 +17,7 @@ using posix::BoardNumber;
 using std::chrono::milliseconds;
 using std::chrono::system_clock;
 
-// Bits of BoardNumber::incarnation. `changing_bit` is set while the other numbers change.
+// Bits of BoardNumber::worker_number. `changing_bit` is set while the other numbers change.
 constexpr std::uint64_t changing_bit = 1;
 constexpr std::uint64_t running_bit = 2;
 constexpr unsigned incarnation_shift = 2;
@@ -34,7 +34,7 @@ std::uint64_t encode(const std::optional<WorkerEnd>& end) noexcept {
   if (!end) return 0;
   return there_bit | (end->core_dumped ? core_bit : 0) | (end->hung ? hung_bit : 0) |
          (end->was_ready ? ready_bit : 0) |
-         (static_cast<std::uint64_t>(end->exit_status & 0xff) << status_shift) |
+         (static_cast<std::uint64_t>(end->exit_code & 0xff) << status_shift) |
          (static_cast<std::uint64_t>(end->signal) << signal_shift);
 }
 
@@ -44,11 +44,11 @@ milliseconds to_time(std::optional<std::uint64_t> number) noexcept {
   return milliseconds(std::min(number.value_or(0), two_centuries));
 }
 
-std::optional<WorkerEnd> decode(std::uint64_t number, unsigned incarnation, milliseconds uptime) {
+std::optional<WorkerEnd> decode(std::uint64_t number, unsigned worker_number, milliseconds uptime) {
   if ((number & there_bit) == 0) return {};
   WorkerEnd end;
-  end.incarnation = incarnation;
-  end.exit_status = static_cast<int>((number >> status_shift) & 0xff);
+  end.worker_number = worker_number;
+  end.exit_code = static_cast<int>((number >> status_shift) & 0xff);
   end.signal = static_cast<int>((number >> signal_shift) % NSIG);
   end.core_dumped = (number & core_bit) != 0;
   end.hung = (number & hung_bit) != 0;
@@ -60,29 +60,29 @@ std::optional<WorkerEnd> decode(std::uint64_t number, unsigned incarnation, mill
 }  // namespace
 
 int show_worker(int fd, const WorkerNotice& notice) noexcept {
-  const auto incarnation =
+  const auto worker_number =
       (std::uint64_t{notice.number} << incarnation_shift) | (notice.began ? running_bit : 0);
   const auto uptime = notice.last_end ? static_cast<std::uint64_t>(notice.last_end->uptime.count()) : 0;
   const auto began = static_cast<std::uint64_t>(notice.began.value_or(milliseconds::zero()).count());
-  if (const int error = posix::show_number(fd, BoardNumber::incarnation, incarnation | changing_bit))
+  if (const int error = posix::show_number(fd, BoardNumber::worker_number, worker_number | changing_bit))
     return error;
   if (const int error = posix::show_number(fd, BoardNumber::began, began)) return error;
   if (const int error = posix::show_number(fd, BoardNumber::end, encode(notice.last_end))) return error;
   if (const int error = posix::show_number(fd, BoardNumber::uptime, uptime)) return error;
-  return posix::show_number(fd, BoardNumber::incarnation, incarnation);
+  return posix::show_number(fd, BoardNumber::worker_number, worker_number);
 }
 
 std::optional<WorkerStatus> read_worker_notice(int fd, pid_t author) noexcept {
   constexpr int most_attempts = 10;
   WorkerStatus status;
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
-    const auto before = posix::shown_number(fd, BoardNumber::incarnation, author);
+    const auto before = posix::shown_number(fd, BoardNumber::worker_number, author);
     if (!before) return {};
-    status.incarnation = static_cast<unsigned>(*before >> incarnation_shift);
+    status.worker_number = static_cast<unsigned>(*before >> incarnation_shift);
     const auto began = posix::shown_number(fd, BoardNumber::began, author);
     const auto end = posix::shown_number(fd, BoardNumber::end, author);
     const auto uptime = posix::shown_number(fd, BoardNumber::uptime, author);
-    const auto after = posix::shown_number(fd, BoardNumber::incarnation, author);
+    const auto after = posix::shown_number(fd, BoardNumber::worker_number, author);
     if ((*before & changing_bit) != 0 || after != before) {
       posix::poll(nullptr, 0, 1);
       continue;
@@ -90,7 +90,7 @@ std::optional<WorkerStatus> read_worker_notice(int fd, pid_t author) noexcept {
     const bool runs = (*before & running_bit) != 0;
     if (runs) status.since = system_clock::now() - (posix::since_boot() - to_time(began));
     // Between two workers, the number shown is that of the worker that ended.
-    status.last_exit = decode(end.value_or(0), status.incarnation - (runs ? 1 : 0), to_time(uptime));
+    status.last_worker_end = decode(end.value_or(0), status.worker_number - (runs ? 1 : 0), to_time(uptime));
     return status;
   }
   return status;

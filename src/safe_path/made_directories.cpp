@@ -7,6 +7,7 @@
 #include <posix/syscalls.hpp>
 #include <string_view>
 
+#include "base/path.hpp"
 #include "daemonctx/error.hpp"
 #include "posix/identity.hpp"
 #include "posix/retry.hpp"
@@ -20,19 +21,19 @@ constexpr mode_t parent_mode = 0755;
 constexpr int searched = O_PATH | O_DIRECTORY | O_CLOEXEC;
 
 DaemonError failed(const Directory& wanted, std::error_code code) {
-  return {Step::create_directories, code, wanted.path.string()};
+  return {Step::create_directories, code, wanted.path.native()};
 }
 
 DaemonError unsafe(const Directory& wanted, const std::string& why) {
   return {Step::create_directories, std::make_error_code(std::errc::operation_not_permitted),
-          wanted.path.string(), "cannot use the directory \"" + wanted.path.string() + "\": " + why};
+          wanted.path.native(), "cannot use the directory \"" + wanted.path.native() + "\": " + why};
 }
 
 DaemonError not_given(const Directory& wanted, const std::string& what) {
   const auto error = posix::last_error();
   return {
-      Step::create_directories, error, wanted.path.string(),
-      "cannot change the " + what + " of the directory \"" + wanted.path.string() + "\": " + error.message()};
+      Step::create_directories, error, wanted.path.native(),
+      "cannot change the " + what + " of the directory \"" + wanted.path.native() + "\": " + error.message()};
 }
 
 UniqueFd open_to_change(const UniqueFd& parent, const std::string& name, const Directory& wanted) {
@@ -101,9 +102,9 @@ void Directories::create_one(const Directory& wanted, const std::string& user, c
   const posix::Identity owner = owner_of(wanted, user, group);
   UniqueFd parent(posix::open("/", searched));
   if (!parent) throw failed(wanted, posix::last_error());
-  const auto way = wanted.path.parent_path().relative_path();
-  for (const auto& name : way) parent = enter(parent, name.string(), wanted);
-  const std::string name = wanted.path.filename().string();
+  const Path way = wanted.path.parent_path();
+  for (const std::string_view name : components(way)) parent = enter(parent, std::string(name), wanted);
+  const std::string name = wanted.path.filename().native();
   make_directory(parent, name, 0700, wanted);  // nobody else's before it has its owner
   UniqueFd directory = open_to_change(parent, name, wanted);
   struct stat found {};

@@ -38,10 +38,10 @@ void validate(boost::any& value, const std::vector<std::string>& words, Mode*, i
   value = Mode{static_cast<mode_t>(mode)};
 }
 
-po::options_description setting_options(const fs::path& default_pidfile) {
+po::options_description setting_options(const Path& default_pidfile) {
   po::options_description options("Settings, also in the configuration file");
   const auto text = [](const char* kind) { return po::value<std::string>()->value_name(kind); };
-  const std::string& pidfile = default_pidfile.string();
+  const std::string& pidfile = default_pidfile.native();
   options.add_options()("pidfile", text("FILE"),
                         ("names the running daemon" + (pidfile.empty() ? "" : " (" + pidfile + ")")).c_str());
   options.add_options()("chdir", text("DIRECTORY"), "the daemon's working directory");
@@ -92,8 +92,8 @@ Invocation parse_command_line(int argc, const char* const* argv, const po::optio
       const bool is_word = option.string_key == "action" || option.string_key == "excess";
       if (is_word && option.position_key == -1) throw po::unknown_option("--" + option.string_key);
       if (option.string_key == "config" && value.empty())
-        throw Usage("the argument for option '--config' is empty");
-      if (option.string_key == "excess") throw Usage("unexpected argument \"" + value + '"');
+        throw UsageError("the argument for option '--config' is empty");
+      if (option.string_key == "excess") throw UsageError("unexpected argument \"" + value + '"');
       if (option.string_key == "action") invocation.action = value;
       else invocation.command_line.options.push_back(option);
       if (option.string_key == "config")
@@ -103,7 +103,7 @@ Invocation parse_command_line(int argc, const char* const* argv, const po::optio
     po::store(invocation.command_line, values);
     return invocation;
   } catch (const po::error& error) {
-    throw Usage(error.what());
+    throw UsageError(error.what());
   }
 }
 

@@ -10,12 +10,13 @@
 #include <string>
 #include <vector>
 
+#include "daemonctx/path.hpp"
 #include "daemonctx/timeout.hpp"
 
 namespace daemonctx {
 
 /// A wrong command line, or a wrong value of an option.
-struct Usage : std::runtime_error {
+struct UsageError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
@@ -32,7 +33,7 @@ void validate(boost::any& value, const std::vector<std::string>& words, Seconds*
 void validate(boost::any& value, const std::vector<std::string>& words, Mode*, int);
 
 /// The options that both the command line and the configuration file may give.
-boost::program_options::options_description setting_options(const boost::filesystem::path& default_pidfile);
+boost::program_options::options_description setting_options(const Path& default_pidfile);
 
 /// The options that only the command line may give.
 boost::program_options::options_description command_options(bool has_version);
@@ -44,7 +45,7 @@ struct Invocation {
   boost::program_options::parsed_options command_line;
 };
 
-/// Parses a command line; does not read the configuration file. \throws Usage
+/// Parses a command line; does not read the configuration file. \throws UsageError
 Invocation parse_command_line(int argc, const char* const* argv,
                               const boost::program_options::options_description& options);
 

@@ -139,7 +139,7 @@ void check_required(const po::variables_map& values, const po::options_descripti
 void check_not_empty(const po::variables_map& values) {
   for (const char* name : {"pidfile", "chdir", "user", "group", "log"}) {
     if (values.count(name) != 0 && values[name].as<std::string>().empty()) {
-      throw Usage(std::string("the argument for option '--") + name + "' is empty");
+      throw UsageError(std::string("the argument for option '--") + name + "' is empty");
     }
   }
 }
@@ -158,7 +158,7 @@ po::variables_map read_values(const Invocation& invocation, const po::options_de
     if (reading == Reading::strict) check_required(values, file_options);
     return values;
   } catch (const po::error& error) {
-    throw Usage(error.what());
+    throw UsageError(error.what());
   }
 }
 

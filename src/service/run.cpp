@@ -13,7 +13,7 @@ namespace {
 
 namespace po = boost::program_options;
 
-// The Linux Standard Base's exit codes of init script actions, and of their `status`.
+// The Linux Standard Base's exit codes of init script actions; `exit_code_of` has those of `status`.
 enum ExitCode {
   success = 0,
   failure = 1,
@@ -23,7 +23,6 @@ enum ExitCode {
   not_configured = 6,
   not_running = 7,
 };
-enum StatusCode { status_alive = 0, status_dead_with_pidfile = 1, status_stopped = 3, status_unknown = 4 };
 
 constexpr std::chrono::seconds longest_reload{30};
 
@@ -41,21 +40,6 @@ bool lost_to_another(const std::exception& error) {
   const auto* refusal = dynamic_cast<const DaemonError*>(&error);
   return refusal != nullptr && refusal->step() == Step::lock_pidfile &&
          refusal->code() == std::errc::file_exists;
-}
-
-StatusCode code_of(DaemonState state) {
-  switch (state) {
-    case DaemonState::running:
-    case DaemonState::starting:
-      return status_alive;
-    case DaemonState::stale:
-      return status_dead_with_pidfile;
-    case DaemonState::stopped:
-      return status_stopped;
-    case DaemonState::unknown:
-      break;
-  }
-  return status_unknown;
 }
 
 }  // namespace
@@ -88,7 +72,7 @@ int ServiceRun::operator()(int argc, const char* const* argv) {
   if (has("version")) return version();
   const auto action = std::find_if(actions().begin(), actions().end(),
                                    [&](const Action& each) { return each.name == invocation_.action; });
-  if (action == actions().end()) throw Usage(misunderstood());
+  if (action == actions().end()) throw UsageError(unknown_action_text());
   return (this->*action->run)();
 }
 
@@ -117,7 +101,7 @@ int ServiceRun::restart() {
   configure();
   if (has("explain"))
     return print("stop the daemon if it runs, then\n" + explain(daemon_options(has("foreground"))));
-  rehearse(daemon_options(has("foreground")));  // an error must show before the daemon is stopped
+  preflight(daemon_options(has("foreground")));  // an error must show before the daemon is stopped
   WaitingDisplay display(line("stopping"));
   const Controller controller(pidfile_, display.progress());
   return controller.restart(
@@ -161,11 +145,11 @@ int ServiceRun::status() {
   try {
     status = Controller(pidfile_).status();
   } catch (const ControlError& refusal) {
-    return fail(status_unknown, std::string("unknown: ") + refusal.what());
+    return fail(exit_code_of(DaemonState::unknown), std::string("unknown: ") + refusal.what());
   }
   const int printed =
-      print(has("json") ? to_json(status, service_.name_, pidfile_) : line(to_text(status, pidfile_)));
-  return printed == success ? code_of(status.state) : printed;
+      print(has("json") ? to_json(status, service_.name_, pidfile_) : line(to_string(status, pidfile_)));
+  return printed == success ? exit_code_of(status.state) : printed;
 }
 
 int ServiceRun::print_document(std::string (*document)(const ServiceTexts&)) const {
@@ -198,7 +182,7 @@ int ServiceRun::launch(bool in_foreground) {
   DaemonContext context(std::move(options));
   display.clear();
   context.on_reload([this] { reconfigure(); });
-  return daemonctx::run(context, [&](DaemonContext&) {
+  return detail::run_body(context, [&](DaemonContext&) {
     if (ready_at_once) context.notify_ready();
     return service_.body_(context);
   });
@@ -217,7 +201,7 @@ int ServiceRun::print(const std::string& text) const {
 }
 
 // With `--oknodo` an action that changes nothing is a success, as some init scripts want it.
-int ServiceRun::no_deed(int code, const std::string& text) const {
+int ServiceRun::report_no_change(int code, const std::string& text) const {
   if (!has("oknodo")) return fail(code, text);
   std::cout << line(text) << std::endl;
   return success;
@@ -234,7 +218,7 @@ void ServiceRun::tell(const StopResult& stopped) const {
   else succeed("stopped, " + who + ", after " + time);
 }
 
-std::string ServiceRun::misunderstood() const {
+std::string ServiceRun::unknown_action_text() const {
   std::string names;
   for (const Action& action : actions()) names += (names.empty() ? "" : ", ") + std::string(action.name);
   if (invocation_.action.empty()) return "an action is missing (" + names + ')';
@@ -244,22 +228,22 @@ std::string ServiceRun::misunderstood() const {
 int ServiceRun::report(const std::exception_ptr& error) const {
   try {
     std::rethrow_exception(error);
-  } catch (const Usage& wrong) {
+  } catch (const UsageError& wrong) {
     return fail(wrong_arguments, wrong.what());
   } catch (const ConfigurationError& wrong) {
     return fail(not_configured, wrong.what());
   } catch (const DaemonError& refusal) {
     if (lost_to_another(refusal)) {
-      return no_deed(failure,
-                     "Already running" + (refusal.pid() > 0 ? ", pid " + std::to_string(refusal.pid()) : ""));
+      return report_no_change(
+          failure, "Already running" + (refusal.pid() > 0 ? ", pid " + std::to_string(refusal.pid()) : ""));
     }
     return fail(is_refused(refusal) ? no_permission : failure, refusal.what());
   } catch (const ControlError& refusal) {
-    if (refusal.code() == std::errc::no_such_process) return no_deed(not_running, "Not running");
+    if (refusal.code() == std::errc::no_such_process) return report_no_change(not_running, "Not running");
     if (refusal.code() == std::errc::operation_not_supported) return fail(not_implemented, refusal.what());
     return fail(is_refused(refusal.code()) ? no_permission : failure, refusal.what());
   } catch (...) {
-    return fail(failure, describe(error));
+    return fail(failure, message_of(error));
   }
 }
 

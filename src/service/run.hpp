@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "daemonctx/controller.hpp"
+#include "daemonctx/path.hpp"
 #include "daemonctx/service.hpp"
 #include "service/command_line.hpp"
 #include "service/documents.hpp"
@@ -55,7 +56,7 @@ class ServiceRun {
   void accept(boost::program_options::variables_map& values) const;
   void look_up_pidfile();
   void adopt_pidfile();
-  boost::filesystem::path pidfile_in(const boost::program_options::variables_map& values) const;
+  Path pidfile_in(const boost::program_options::variables_map& values) const;
   bool is_on_command_line(const std::string& option) const;
   std::optional<StdioTarget> output() const;
   DaemonOptions daemon_options(bool in_foreground) const;
@@ -68,10 +69,10 @@ class ServiceRun {
   std::string line(const std::string& text) const { return service_.name_ + ": " + text; }
   int fail(int code, const std::string& text) const;
   int print(const std::string& text) const;
-  int no_deed(int code, const std::string& text) const;
+  int report_no_change(int code, const std::string& text) const;
   void succeed(const std::string& text) const;
   void tell(const StopResult& stopped) const;
-  std::string misunderstood() const;
+  std::string unknown_action_text() const;
 
   Service& service_;
   std::vector<boost::program_options::options_description> groups_;
@@ -79,7 +80,7 @@ class ServiceRun {
   boost::program_options::options_description all_options_;
   Invocation invocation_;
   boost::program_options::variables_map values_;
-  boost::filesystem::path pidfile_;
+  Path pidfile_;
 };
 
 }  // namespace daemonctx

@@ -22,15 +22,11 @@ namespace {
 
 namespace fs = boost::filesystem;
 namespace po = boost::program_options;
-using namespace std::chrono_literals;
 
-// No process survives SIGKILL. The wait is for the kernel to clear up.
-constexpr StopStep last_step{SIGKILL, 5s};
-
-fs::path default_pidfile(const std::string& name) {
+Path default_pidfile(const std::string& name) {
   if (::geteuid() == 0) return "/run/" + name + ".pid";
   const char* directory = std::getenv("XDG_RUNTIME_DIR");
-  return directory != nullptr && *directory == '/' ? fs::path(directory) / (name + ".pid") : fs::path();
+  return directory != nullptr && *directory == '/' ? Path(directory) / (name + ".pid") : Path();
 }
 
 // Lines on the terminal and in the log begin with the same name. The place "service" adds nothing to it.
@@ -38,7 +34,7 @@ void say(const std::string& name, const std::exception_ptr& error, std::string_v
   const std::string place = where.empty() || where == "service" ? "" : std::string(where) + ": ";
   posix::NoWriteSignal scope;
   std::cerr.clear();  // standard error may be writable again
-  std::cerr << one_line(name + ": " + place + describe(error)) << std::endl;
+  std::cerr << one_line(name + ": " + place + message_of(error)) << std::endl;
   scope.failed(std::cerr ? 0 : EPIPE);
 }
 
@@ -77,7 +73,7 @@ void ServiceRun::configure() {
   try {
     accept(values_);
   } catch (const std::exception& error) {  // the source of the value is not known here
-    throw Usage(error.what());
+    throw UsageError(error.what());
   }
 }
 
@@ -91,7 +87,7 @@ void ServiceRun::accept(po::variables_map& values) const {
 void ServiceRun::reconfigure() const {
   auto values = read_values(invocation_, file_options_, Reading::strict);
   if (pidfile_in(values) != pidfile_) {
-    throw std::runtime_error("pidfile: is \"" + pidfile_.string() + "\" as long as the daemon runs");
+    throw std::runtime_error("pidfile: is \"" + pidfile_.native() + "\" as long as the daemon runs");
   }
   accept(values);
 }
@@ -109,23 +105,22 @@ void ServiceRun::look_up_pidfile() {
 
 void ServiceRun::adopt_pidfile() {
   pidfile_ = pidfile_in(values_);
-  if (pidfile_.empty()) throw Usage("there is no default pidfile for this user: name one with --pidfile");
+  if (pidfile_.empty())
+    throw UsageError("there is no default pidfile for this user: name one with --pidfile");
   boost::system::error_code ignored;
-  if (invocation_.file.empty() || !fs::equivalent(invocation_.file, pidfile_, ignored)) return;
+  if (invocation_.file.empty() || !fs::equivalent(invocation_.file, pidfile_.native(), ignored)) return;
   // Refuse it: a daemon that reads and closes its own pidfile loses its locks.
-  throw Usage("the configuration file is the pidfile");
+  throw UsageError("the configuration file is the pidfile");
 }
 
-fs::path ServiceRun::pidfile_in(const po::variables_map& values) const {
+Path ServiceRun::pidfile_in(const po::variables_map& values) const {
   return values.count("pidfile") == 0 ? service_.daemon_options_.pidfile
-                                      : fs::path(values["pidfile"].as<std::string>());
+                                      : Path(values["pidfile"].as<std::string>());
 }
 
 StopPolicy ServiceRun::stop_policy() const {
-  StopPolicy policy = Controller::default_stop_policy();
-  if (has("stop-timeout")) policy.front().wait = values_["stop-timeout"].as<Seconds>().value;
-  policy.back() = last_step;
-  return policy;
+  if (!has("stop-timeout")) return daemonctx::stop_policy();
+  return daemonctx::stop_policy(values_["stop-timeout"].as<Seconds>().value);
 }
 
 bool ServiceRun::is_on_command_line(const std::string& option) const {
@@ -139,7 +134,7 @@ std::optional<StdioTarget> ServiceRun::output() const {
   if (!to_file && !to_syslog) return {};
   const bool prefers_file = is_on_command_line("log");
   if (to_file && to_syslog && prefers_file == is_on_command_line("syslog")) {
-    throw Usage("the output can go to a log or to syslog, not to both");
+    throw UsageError("the output can go to a log or to syslog, not to both");
   }
   if (to_file && (prefers_file || !to_syslog)) return StdioTarget::file(text("log"));
   return StdioTarget::syslog(service_.name_);
@@ -157,7 +152,7 @@ DaemonOptions ServiceRun::daemon_options(bool in_foreground) const {
     options.on_error = [name = service_.name_](const auto& error, std::string_view where) {
       say(name, error, where);
     };
-  if (is_on("respawn") && !options.respawn) options.respawn.emplace();
+  if (is_on("respawn")) options.respawn = true;
   if (has("notify-fd")) options.notify_descriptor = values_["notify-fd"].as<int>();
   if (in_foreground) {
     options.detach_process = DetachProcess::never;

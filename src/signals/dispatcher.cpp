@@ -20,8 +20,8 @@ namespace {
 
 using posix::Clock;
 
-bool is(const SignalAction& action, StandardAction standard) noexcept {
-  const auto* held = std::get_if<StandardAction>(&action);
+bool is(const SignalAction& action, Action standard) noexcept {
+  const auto* held = std::get_if<Action>(&action);
   return held != nullptr && *held == standard;
 }
 
@@ -33,14 +33,13 @@ struct sigaction disposition(int number, const SignalAction& action, bool detach
   struct sigaction result {};
   result.sa_flags = SA_ONSTACK;
   sigfillset(&result.sa_mask);  // nested handlers would overflow an alternate stack
-  if (is(action, StandardAction::restore_default)) {
+  if (is(action, Action::restore_default)) {
     result.sa_handler = SIG_DFL;
-  } else if (is(action, StandardAction::ignore) &&
-             (number == SIGCHLD || (is_job_control(number) && !detached))) {
+  } else if (is(action, Action::ignore) && (number == SIGCHLD || (is_job_control(number) && !detached))) {
     result.sa_handler = SIG_IGN;
   } else {
     result.sa_sigaction = &note_signal;
-    result.sa_flags |= SA_SIGINFO | (is(action, StandardAction::terminate) ? 0 : SA_RESTART);
+    result.sa_flags |= SA_SIGINFO | (is(action, Action::terminate) ? 0 : SA_RESTART);
   }
   return result;
 }
@@ -130,7 +129,7 @@ int SignalDispatcher::install(bool detached) noexcept {
 }
 
 int SignalDispatcher::install_one(int number, const SignalAction& action) noexcept {
-  if (is(action, StandardAction::terminate)) signal_inbox.terminating |= signal_bit(number);
+  if (is(action, Action::terminate)) signal_inbox.terminating |= signal_bit(number);
   else signal_inbox.terminating &= ~signal_bit(number);
   const struct sigaction wanted = disposition(number, action, detached_);
   struct sigaction former {};
@@ -192,12 +191,12 @@ void SignalDispatcher::leave_to_child() noexcept {
 bool SignalDispatcher::stays_handled_after_stop(int number) noexcept {
   const auto found = map_.find(number);
   return detached_ && signal_inbox.stop && found != map_.end() &&
-         (is(*found->second, StandardAction::terminate) || is(*found->second, StandardAction::reload));
+         (is(*found->second, Action::terminate) || is(*found->second, Action::reload));
 }
 
 bool SignalDispatcher::is_terminating(int number) noexcept {
   const auto found = map_.find(number);
-  return found != map_.end() && is(*found->second, StandardAction::terminate);
+  return found != map_.end() && is(*found->second, Action::terminate);
 }
 
 bool SignalDispatcher::wait_until(Clock::time_point deadline) {
@@ -261,7 +260,7 @@ void SignalDispatcher::run(int number) {
   const Entry entry = find(number);
   if (!entry) return;
   try {
-    if (const auto* standard = std::get_if<StandardAction>(entry.get())) return act(*standard);
+    if (const auto* standard = std::get_if<Action>(entry.get())) return act(*standard);
     std::get<1> (*entry)(signal_inbox.slots[static_cast<std::size_t>(number)].load(number));
   } catch (const abi::__forced_unwind&) {  // the cancellation of the thread must go on
     throw;
@@ -270,21 +269,21 @@ void SignalDispatcher::run(int number) {
   }
 }
 
-void SignalDispatcher::act(StandardAction action) {
+void SignalDispatcher::act(Action action) {
   switch (action) {
-    case StandardAction::ignore:
-    case StandardAction::restore_default:
+    case Action::ignore:
+    case Action::restore_default:
       break;
-    case StandardAction::terminate:
+    case Action::terminate:
       request_stop();
       break;
-    case StandardAction::reload:
+    case Action::reload:
       hooks_.reload();
       break;
-    case StandardAction::reopen_output:
+    case Action::reopen_output:
       hooks_.reopen_output();
       break;
-    case StandardAction::reap_children:
+    case Action::reap_children:
       reap_all_children();
       break;
   }

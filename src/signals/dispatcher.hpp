@@ -117,7 +117,7 @@ class SignalDispatcher {
   bool run_pending();
   bool run_pending_stop();
   void run(int number);
-  void act(StandardAction action);
+  void act(Action action);
   void deliver();
   void note_thread(ThreadState state) noexcept;
   process::ForkHook fork_hook() noexcept;

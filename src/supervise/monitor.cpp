@@ -57,17 +57,17 @@ std::optional<StartOutcome> Monitor::supervise(const StatusReader* reports) {
       if (!was_ever_ready_) throw;
       report(std::string("cannot start the worker: ") + error.what());
       end =
-          WorkerEnd{.incarnation = resources_.worker.number, .exit_status = EXIT_FAILURE, .was_ready = false};
+          WorkerEnd{.worker_number = resources_.worker.number, .exit_code = EXIT_FAILURE, .was_ready = false};
     }
     if (!end) end = await_worker();
     if (!was_ever_ready_ && !stopping_) return give_up_start(*end, reports);
     note_end(*end);
     const auto delay = stopping_ ? std::nullopt : backoff_.next(*end, Clock::now());
     if (backoff_.gave_up()) {
-      report("given up after " + std::to_string(policy_.most_restarts) + " restarts within " +
-             to_text(policy_.window) + ": the last worker " + describe(*end));
+      report("given up after " + std::to_string(policy_.max_restarts) + " restarts within " +
+             to_text(policy_.window) + ": the last worker " + to_string(*end));
     }
-    if (!delay || !pause(*delay)) exit_with(status_of(*end));
+    if (!delay || !pause(*delay)) exit_with(exit_code_of(*end));
   }
 }
 
@@ -152,10 +152,10 @@ WorkerEnd Monitor::await_worker() {
 std::optional<WorkerEnd> Monitor::reap() {
   const pid_t ended = posix::retry([&] { return posix::waitpid(worker_, &wait_status_, WNOHANG); });
   if (ended == 0) return {};
-  WorkerEnd end{.incarnation = resources_.worker.number, .pid = worker_, .hung = hung_};
+  WorkerEnd end{.worker_number = resources_.worker.number, .pid = worker_, .hung = hung_};
   end.uptime = posix::since_boot() - started_;
   if (ended == -1) {  // other code has taken the status
-    end.exit_status = EXIT_FAILURE;
+    end.exit_code = EXIT_FAILURE;
     wait_status_ = W_EXITCODE(EXIT_FAILURE, 0);
   } else if (WIFSIGNALED(wait_status_)) {
     end.signal = WTERMSIG(wait_status_);
@@ -163,7 +163,7 @@ std::optional<WorkerEnd> Monitor::reap() {
     if (crash_note_ != nullptr && crash_note_->signal == end.signal && crash_note_->pid == worker_)
       end.fault_address = crash_note_->address;
   } else {
-    end.exit_status = WEXITSTATUS(wait_status_);
+    end.exit_code = WEXITSTATUS(wait_status_);
   }
   return end;
 }
@@ -214,8 +214,10 @@ void Monitor::finish_lines(pid_t author, milliseconds patience) {
 void Monitor::kill_worker() {
   kill_at_ = Clock::time_point::max();
   missed_ready_deadline_ = !ready_ && !stopping_;
-  const char* const omitted = stopping_ ? "stop" : hung_ ? "abort" : "become ready";
-  report("killing worker " + std::to_string(worker_) + ", which did not " + omitted + " in time");
+  const char* const why = stopping_ ? "did not stop in time"
+                          : hung_   ? "hangs, and did not end on SIGABRT"
+                                    : "did not become ready in time";
+  report("killing worker " + std::to_string(worker_) + ", which " + why);
   if (posix::kill(worker_, SIGKILL) == 0 || errno == ESRCH) return;
   report("cannot kill worker " + std::to_string(worker_) + ": " + posix::last_error().message());
   exit_with(EXIT_FAILURE);  // the worker dies with this process
@@ -227,9 +229,9 @@ void Monitor::note_end(const WorkerEnd& end) {
   resources_.worker.last_end = end;
   end_reload();
   show();
-  if (end.signal != 0 || (end.exit_status != 0 && !stopping_)) {
-    report("worker " + std::to_string(end.pid) + " (number " + std::to_string(end.incarnation) + ") " +
-           describe(end));
+  if (end.signal != 0 || (end.exit_code != 0 && !stopping_)) {
+    report("worker " + std::to_string(end.pid) + " (number " + std::to_string(end.worker_number) + ") " +
+           to_string(end));
   }
   call_on_worker_end(end);
 }
@@ -271,7 +273,7 @@ std::optional<StartOutcome> Monitor::give_up_start(const WorkerEnd& end, const S
   // If the worker has reported a failure itself, that report came first, and counts.
   const std::string text = to_error(outcome, {}, resources_.ready_timeout).what();
   resources_.status.send_failure(Step::become_ready, ECANCELED, text);
-  exit_with(status_of(end));
+  exit_with(exit_code_of(end));
 }
 
 void Monitor::exit_with(int status) noexcept {

@@ -95,7 +95,7 @@ void Monitor::show() noexcept {
   if (!resources_.pidfile) return;
   WorkerNotice notice{resources_.worker.number, {}, resources_.worker.last_end};
   const bool runs =
-      !resources_.worker.last_end || resources_.worker.last_end->incarnation != resources_.worker.number;
+      !resources_.worker.last_end || resources_.worker.last_end->worker_number != resources_.worker.number;
   if (runs) notice.began = started_;
   show_worker(resources_.pidfile.fd(), notice);
 }

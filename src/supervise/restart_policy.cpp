@@ -33,7 +33,7 @@ void check_that_it_can_give_up(const RespawnPolicy& policy) {
   auto delay = milliseconds(policy.first_delay);
   double sum = 0;
   std::string terms;
-  for (unsigned left = policy.most_restarts - 1, shown = 0; left > 0; --left, ++shown) {
+  for (unsigned left = policy.max_restarts - 1, shown = 0; left > 0; --left, ++shown) {
     delay = after(delay, policy);
     const double shortest = delay * (1 - policy.jitter);
     if (shown < most_shown) terms += (shown > 0 ? " + " : "") + std::to_string(std::llround(shortest));
@@ -43,7 +43,7 @@ void check_that_it_can_give_up(const RespawnPolicy& policy) {
     sum += shortest * (left - 1);  // the delays don't grow any more
     break;
   }
-  require(sum < window, "it could never give up: " + std::to_string(policy.most_restarts) +
+  require(sum < window, "it could never give up: " + std::to_string(policy.max_restarts) +
                             " restarts don't fit in the window of " + to_text(policy.window) +
                             ", since the delays between them alone take " + terms + " ms");
 }
@@ -61,13 +61,13 @@ void check_durations(const RespawnPolicy& policy) {
 }
 
 void check_statuses(const RespawnPolicy& policy) {
-  for (const auto* statuses : {&policy.final_statuses, &policy.immediate_statuses}) {
+  for (const auto* statuses : {&policy.no_restart_exit_codes, &policy.immediate_restart_exit_codes}) {
     for (const int status : *statuses) {
       require(status >= 0 && status <= 255, std::to_string(status) + " can't be an exit status");
     }
   }
-  for (const int status : policy.final_statuses) {
-    require(!has(policy.immediate_statuses, status),
+  for (const int status : policy.no_restart_exit_codes) {
+    require(!has(policy.immediate_restart_exit_codes, status),
             "the exit status " + std::to_string(status) + " can't be both final and immediate");
   }
 }
@@ -79,7 +79,7 @@ void validate(const RespawnPolicy& policy) {
   require(policy.jitter >= 0 && policy.jitter <= 1, "jitter must be between 0 and 1");
   check_durations(policy);
   check_statuses(policy);
-  if (policy.most_restarts > 0) check_that_it_can_give_up(policy);
+  if (policy.max_restarts > 0) check_that_it_can_give_up(policy);
 }
 
 Backoff::Backoff(const RespawnPolicy& policy)
@@ -95,17 +95,17 @@ Timeout Backoff::grown_delay() {
 }
 
 std::optional<Timeout> Backoff::next(const WorkerEnd& end, Clock::time_point now) {
-  if (policy_.most_restarts == 0) return std::nullopt;
+  if (policy_.max_restarts == 0) return std::nullopt;
   const bool exited = end.signal == 0 && !end.hung;
-  if (exited && has(policy_.final_statuses, end.exit_status)) return std::nullopt;
+  if (exited && has(policy_.no_restart_exit_codes, end.exit_code)) return std::nullopt;
   if (end.was_ready && policy_.stable_after <= end.uptime) {
     delay_ = milliseconds(policy_.first_delay);
     restarts_.clear();
   }
   while (!restarts_.empty() && policy_.window <= now - restarts_.front()) restarts_.pop_front();
-  gave_up_ = restarts_.size() >= policy_.most_restarts;
+  gave_up_ = restarts_.size() >= policy_.max_restarts;
   if (gave_up_) return std::nullopt;
-  const bool at_once = exited && has(policy_.immediate_statuses, end.exit_status);
+  const bool at_once = exited && has(policy_.immediate_restart_exit_codes, end.exit_code);
   const Timeout delay = at_once ? Timeout() : grown_delay();
   restarts_.push_back(posix::later(now, delay));
   return delay;

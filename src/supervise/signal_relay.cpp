@@ -17,13 +17,13 @@ SignalRelay::SignalRelay(const SignalMap& map, std::function<void()> on_stop)
 SignalMap SignalRelay::relayed(const SignalMap& map) {
   SignalMap result;
   for (const auto& [number, action] : map) {
-    const auto* standard = std::get_if<StandardAction>(&action);
-    if (standard != nullptr && (*standard == ignore || *standard == restore_default)) {
+    const auto* standard = std::get_if<Action>(&action);
+    if (standard != nullptr && (*standard == Action::ignore || *standard == Action::restore_default)) {
       result[number] = action;
       continue;
     }
     mapped_by_all_ |= signal_bit(number);
-    if (number == SIGTERM || (standard != nullptr && *standard == terminate)) {
+    if (number == SIGTERM || (standard != nullptr && *standard == Action::terminate)) {
       stopping_ |= signal_bit(number);
       result[number] = [this](const SignalInfo& info) { stop(info); };
     } else {
@@ -33,7 +33,7 @@ SignalMap SignalRelay::relayed(const SignalMap& map) {
   result[SIGCHLD] = [](const SignalInfo&) {};  // wakes the monitor
   // A report that nobody reads must not end the monitor, even if the user's own code writes the report.
   for (const int number : {SIGPIPE, SIGXFSZ}) {
-    if ((mapped_by_all_ & signal_bit(number)) == 0) result[number] = ignore;
+    if ((mapped_by_all_ & signal_bit(number)) == 0) result[number] = Action::ignore;
   }
   return result;
 }

@@ -35,12 +35,12 @@ BOOST_AUTO_TEST_CASE(takes_a_text_of_its_own_word_for_word) {
 
 BOOST_AUTO_TEST_CASE(every_step_has_a_description) {
   for (int step = 0; step <= static_cast<int>(Step::run_service); ++step) {
-    BOOST_TEST(!daemonctx::describe(static_cast<Step>(step)).empty());
+    BOOST_TEST(!daemonctx::to_string(static_cast<Step>(step)).empty());
   }
 }
 
 BOOST_AUTO_TEST_CASE(any_exception_has_a_text) {
-  BOOST_TEST(daemonctx::describe(std::make_exception_ptr(std::runtime_error("text"))) == "text");
-  BOOST_TEST(daemonctx::describe(std::make_exception_ptr(42)) == "unknown exception");
-  BOOST_TEST(daemonctx::describe(nullptr).empty());
+  BOOST_TEST(daemonctx::message_of(std::make_exception_ptr(std::runtime_error("text"))) == "text");
+  BOOST_TEST(daemonctx::message_of(std::make_exception_ptr(42)) == "unknown exception");
+  BOOST_TEST(daemonctx::message_of(nullptr).empty());
 }

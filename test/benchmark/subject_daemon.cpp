@@ -10,8 +10,8 @@ int main(int argc, char** argv) {
   Service service = service_from_arguments(argc, argv);
   service_prepare(&service);
   return daemonctx::run({.pidfile = service.pidfile,
-                         .detach_process = daemonctx::DetachProcess::always,
-                         .lock_timeout = std::chrono::milliseconds(service.lock_timeout)},
+                         .pidfile_options = {.lock_timeout = std::chrono::milliseconds(service.lock_timeout)},
+                         .detach_process = daemonctx::DetachProcess::always},
                         [&service](daemonctx::DaemonContext& context) {
                           service_ready(&service);
                           context.on_exit([&service] { service_end(&service); });

@@ -373,7 +373,7 @@ BOOST_FIXTURE_TEST_CASE(all_hold_in_the_foreground_too, Stage,
 // What is in its memory was root's.
 BOOST_FIXTURE_TEST_CASE(a_failure_after_the_change_of_user_leaves_the_process_closed_to_him, Stage,
                         *utf::precondition(with_landlock)) {
-  scene.run_probe({"daemon", "detach=never", "user=nobody", "landlock=ro:/", "tell_failure=yes"}, [] {
+  scene.run_probe({"daemon", "detach=never", "user=nobody", "landlock=ro:/", "report_failure=yes"}, [] {
     scene::forgo_leak_check();
     lack({SYS_landlock_restrict_self, SYS_landlock_restrict_self});
   });

@@ -100,8 +100,8 @@ BOOST_FIXTURE_TEST_CASE(a_start_that_fails_puts_owner_and_mode_back, KeptDirecto
   }
 }
 
-BOOST_FIXTURE_TEST_CASE(a_rehearsal_changes_no_directory, KeptDirectory) {
-  BOOST_TEST(begin({"rehearse", "user=nobody", "mkdir=" + folder + ":0750"}).finish().end.exited(0));
+BOOST_FIXTURE_TEST_CASE(a_preflight_changes_no_directory, KeptDirectory) {
+  BOOST_TEST(begin({"preflight", "user=nobody", "mkdir=" + folder + ":0750"}).finish().end.exited(0));
   is_as_before();
 }
 
@@ -280,9 +280,9 @@ BOOST_FIXTURE_TEST_CASE(what_fails_after_the_change_of_user_leaves_nothing, Stag
       BOOST_TEST(!scene::exists(made));
     }
   }
-  const auto rehearsal = begin({"rehearse", "user=nobody", "cwd=" + closed}).finish();
-  BOOST_TEST(rehearsal.end.exited(1));
-  BOOST_TEST(rehearsal.err.find(line + '"' + closed + "\": Permission denied") != std::string::npos);
+  const auto dry_run = begin({"preflight", "user=nobody", "cwd=" + closed}).finish();
+  BOOST_TEST(dry_run.end.exited(1));
+  BOOST_TEST(dry_run.err.find(line + '"' + closed + "\": Permission denied") != std::string::npos);
 }
 
 // In the child that tries the directory there are none, and nobody to wait for.
@@ -427,9 +427,67 @@ BOOST_FIXTURE_TEST_CASE(a_child_that_comes_back_from_before_drop_is_no_second_da
   stop(facts);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_rehearsal_needs_no_directories_and_leaves_none, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_user_can_be_for_root_alone, Stage) {
+  const scene::Words words = {"user=nobody", "change_user=if_root"};
+  const auto of_root = start(words);
+  BOOST_TEST(of_root.at("uids") == "65534\t65534\t65534\t65534");
+  stop(of_root);
+  use_probe_of_its_own();
+  const auto of_another = [&] {
+    if (::setgroups(0, nullptr) != 0 || ::setgid(1) != 0 || ::setuid(1) != 0) ::_exit(126);
+  };
+  BOOST_REQUIRE(
+      begin(scene::Words{"daemon", "user=nobody", "change_user=if_root", "facts", "wait"}, of_another)
+          .finish()
+          .end.exited(0));
+  const auto facts = scene.facts();
+  BOOST_TEST(facts.at("uids") == "1\t1\t1\t1");
+  stop(facts);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_group_that_can_not_be_had_is_called_a_group, Stage) {
+  use_probe_of_its_own();
+  const auto of_nobody = [&] {
+    if (::setgroups(0, nullptr) != 0 || ::setgid(nobody) != 0 || ::setuid(nobody) != 0) ::_exit(126);
+  };
+  const std::string line = "cannot become the group \"mail\": Operation not permitted";
+  rejects({"group=mail"}, line, of_nobody);
+  rejects({"user=nobody", "group=mail"}, line, of_nobody);
+  rejects({"detach=never", "group=mail"}, line, of_nobody);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_log_that_a_failed_start_has_made_is_removed_if_it_is_empty, Stage) {
+  for (const std::string detach : {"always", "never"}) {
+    refuses({"detach=" + detach, "pidfile=" + pidfile, "out=" + log, "cwd=/none"},
+            "cannot change the working directory to \"/none\": No such file or directory");
+    BOOST_TEST(!scene::exists(log));
+  }
+  scene::write_file(log, "");
+  refuses({"pidfile=" + pidfile, "out=" + log, "cwd=/none"},
+          "cannot change the working directory to \"/none\": No such file or directory");
+  BOOST_TEST(scene::exists(log));  // it was there before
+}
+
+BOOST_FIXTURE_TEST_CASE(a_preflight_makes_no_log_and_says_where_none_can_be, Stage) {
+  BOOST_TEST(begin({"preflight", "out=" + log}).finish().end.exited(0));
+  BOOST_TEST(!scene::exists(log));
+  const auto missing = begin({"preflight", "out=" + scene.path("no/log")}).finish();
+  BOOST_TEST(missing.end.exited(1));
+  BOOST_TEST(missing.err.find("No such file or directory") != std::string::npos, missing.err);
+  use_probe_of_its_own();
+  ::chmod(scene.folder().c_str(), 0755);
+  const auto forbidden = begin({"preflight", "out=" + log}, [&] {
+                           if (::setgid(nobody) != 0 || ::setuid(nobody) != 0) ::_exit(126);
+                         }).finish();
+  BOOST_TEST(forbidden.end.exited(1));
+  BOOST_TEST(
+      forbidden.err.find("cannot open the file \"" + log + "\": Permission denied") != std::string::npos,
+      forbidden.err);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_preflight_needs_no_directories_and_leaves_none, Stage) {
   const std::string folder = scene.path("run");
-  const auto result = begin({"rehearse", "mkdir=" + folder, "pidfile=" + folder + "/pid"}).finish();
+  const auto result = begin({"preflight", "mkdir=" + folder, "pidfile=" + folder + "/pid"}).finish();
   BOOST_TEST(result.end.exited(0));
   BOOST_TEST(result.err == "");
   BOOST_TEST(!scene::exists(folder));

@@ -220,7 +220,7 @@ BOOST_AUTO_TEST_CASE(a_reload_runs_and_a_broken_one_is_reported) {
     const pid_t daemon = pid_of(scene.facts());
     BOOST_TEST(scene::eventually([&] {  // SIGHUP kills before it is mapped
       return scene::contents("/proc/" + std::to_string(daemon) + "/status")
-                 .find("SigCgt:\t0000000000384003") != std::string::npos;
+                 .find("SigCgt:\t0000000000385003") != std::string::npos;
     }));
     ::kill(daemon, SIGHUP);
     scene.expect(good ? "reloaded" : "error in reload: broken configuration");

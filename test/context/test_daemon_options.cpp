@@ -30,7 +30,8 @@ BOOST_AUTO_TEST_CASE(a_refusal_names_member_and_reason) {
   BOOST_TEST(refusal({.umask = 01000}) == "umask: has more than permission bits");
   BOOST_TEST(refusal({.files_preserve = {0, 999}}) == "files_preserve: descriptor 999 is not open");
   BOOST_TEST(refusal({.files_preserve = {-1}}) == "files_preserve: descriptor -1 is not open");
-  BOOST_TEST(refusal({.lock_timeout = -1ms}) == "lock_timeout: must not be negative, is -1 ms");
+  BOOST_TEST(refusal({.pidfile_options = {.lock_timeout = -1ms}}) ==
+             "pidfile_options.lock_timeout: must not be negative, is -1 ms");
   BOOST_TEST(refusal({.ready_timeout = -2ms}) == "ready_timeout: must not be negative, is -2 ms");
   BOOST_TEST(refusal({.cleanup_timeout = -3s}) == "cleanup_timeout: must not be negative, is -3000 ms");
 }
@@ -73,17 +74,17 @@ BOOST_AUTO_TEST_CASE(standard_streams_are_checked) {
 
 BOOST_AUTO_TEST_CASE(signals_are_checked) {
   for (const int number : {-1, 0, SIGKILL, SIGSTOP, 32, 33, NSIG, 1000}) {
-    BOOST_TEST(refusal({.signal_map = {{number, daemonctx::ignore}}}) ==
+    BOOST_TEST(refusal({.signal_map = {{number, daemonctx::Action::ignore}}}) ==
                "signal_map: signal " + std::to_string(number) + " can't be handled");
   }
   for (const int number : {SIGSEGV, SIGBUS, SIGFPE, SIGILL}) {
-    BOOST_TEST(refusal({.signal_map = {{number, daemonctx::terminate}}}) ==
+    BOOST_TEST(refusal({.signal_map = {{number, daemonctx::Action::terminate}}}) ==
                "signal_map: signal " + std::to_string(number) +
                    " is raised by a faulty instruction and can only have restore_default");
-    BOOST_TEST(refusal({.signal_map = {{number, daemonctx::restore_default}}}) == "accepted");
+    BOOST_TEST(refusal({.signal_map = {{number, daemonctx::Action::restore_default}}}) == "accepted");
   }
   BOOST_TEST(refusal({.signal_map = {{SIGUSR1, std::function<void(const SignalInfo&)>()}}}) ==
              "signal_map: signal 10 has an empty function");
-  BOOST_TEST(refusal({.signal_map = {{SIGRTMIN, reopen_output}, {SIGRTMAX, [](const SignalInfo&) {}}}}) ==
-             "accepted");
+  BOOST_TEST(refusal({.signal_map = {{SIGRTMIN, Action::reopen_output},
+                                     {SIGRTMAX, [](const SignalInfo&) {}}}}) == "accepted");
 }

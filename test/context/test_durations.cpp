@@ -128,7 +128,7 @@ BOOST_FIXTURE_TEST_CASE(a_window_without_an_end_allows_so_many_restarts_in_all, 
 BOOST_FIXTURE_TEST_CASE(a_delay_without_an_end_is_ended_by_a_stop, Supervised) {
   start("first:max,longest:max,window:forever,most:1", {"_exit:1"});
   BOOST_TEST(scene::eventually(
-      [&] { return scene::contents(log).find("ended with status 1") != std::string::npos; }));
+      [&] { return scene::contents(log).find("exited with code 1") != std::string::npos; }));
   BOOST_TEST(stop().exited(1));
 }
 

@@ -64,7 +64,7 @@ BOOST_FIXTURE_TEST_CASE(a_cleanup_that_goes_on_with_the_end_itself_is_the_last_o
 BOOST_AUTO_TEST_CASE(what_a_cleanup_throws_is_reported_and_the_rest_runs) {
   std::string reported;
   Fixture fixture({.on_error = [&](const std::exception_ptr& error, std::string_view where) {
-    reported += std::string(where) + ": " + daemonctx::describe(error);
+    reported += std::string(where) + ": " + daemonctx::message_of(error);
   }});
   fixture.cleanups.push([&] { fixture.order += "a"; });
   fixture.cleanups.push([] { throw std::runtime_error("broken"); });

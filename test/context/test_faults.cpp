@@ -151,7 +151,7 @@ BOOST_AUTO_TEST_CASE(a_foreground_start_that_fails_late_puts_the_environment_bac
   int late_failures = 0;
   for (int n = 1; n <= 12; ++n) {
     const auto result =
-        scene.run_probe({"daemon", "detach=never", "tell_failure=yes", "variable=A=1",
+        scene.run_probe({"daemon", "detach=never", "report_failure=yes", "variable=A=1",
                          "out=" + scene.path("log"), "wait_for:0"},
                         [n] {
                           ::clearenv();

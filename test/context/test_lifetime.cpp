@@ -260,3 +260,44 @@ BOOST_AUTO_TEST_CASE(a_pidfile_that_is_not_ours_any_more_stays) {
   BOOST_TEST(scene::await_end(daemon).exited(0));
   BOOST_TEST(scene::contents(pidfile) == "somebody else's\n");
 }
+
+BOOST_AUTO_TEST_SUITE(a_scoped_cleanup)
+
+BOOST_AUTO_TEST_CASE(runs_at_the_end_of_its_scope) {
+  WayOut daemon({"scoped:mine"});
+  for (const std::string line : {"inside", "cleanup mine", "outside"}) daemon.scene.expect(line);
+  BOOST_TEST(daemon.ends().exited(0));
+}
+
+BOOST_AUTO_TEST_CASE(runs_when_another_takes_its_place) {
+  WayOut daemon({"scoped_moved:one"});
+  for (const std::string line : {"first one", "moved", "second one"}) daemon.scene.expect(line);
+  BOOST_TEST(daemon.ends().exited(0));
+}
+
+BOOST_AUTO_TEST_CASE(does_not_run_if_it_was_released) {
+  WayOut daemon({"scoped_release:mine"});
+  daemon.scene.expect("released");
+  BOOST_TEST(daemon.ends().exited(0));
+}
+
+BOOST_AUTO_TEST_CASE(runs_before_the_others_on_exit_with_what_it_refers_to) {
+  WayOut daemon({"scoped_exit:still there"});
+  daemon.scene.expect("cleanup still there");
+  BOOST_TEST(daemon.ends().exited(3));
+}
+
+BOOST_AUTO_TEST_CASE(reports_what_it_throws_and_the_service_goes_on) {
+  WayOut daemon({"scoped_throw:trouble", "say:on"});
+  daemon.scene.expect("on");
+  BOOST_TEST(daemon.ends().exited(0));
+  BOOST_TEST(daemon.logged() == "daemon_probe: cleanup: trouble\n");
+}
+
+BOOST_AUTO_TEST_CASE(is_waited_for_while_another_thread_runs_it) {
+  WayOut daemon({"scoped_race"});
+  daemon.scene.expect("cleanup: there");
+  BOOST_TEST(daemon.ends().exited(5));
+}
+
+BOOST_AUTO_TEST_SUITE_END()

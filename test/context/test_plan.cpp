@@ -3,12 +3,13 @@
 #include "context/plan.hpp"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <boost/test/unit_test.hpp>
 
+using daemonctx::Action;
 using daemonctx::LaunchMode;
 using daemonctx::Plan;
-using daemonctx::StandardAction;
 using daemonctx::Step;
 
 namespace {
@@ -17,22 +18,29 @@ Plan plan_of(LaunchMode mode, daemonctx::DaemonOptions options = {}) {
   return {.options = std::move(options), .launch = {mode, "of a test"}};
 }
 
-StandardAction action_of(const daemonctx::SignalMap& map, int signal) {
-  return std::get<StandardAction>(map.at(signal));
-}
+Action action_of(const daemonctx::SignalMap& map, int signal) { return std::get<Action>(map.at(signal)); }
 
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(the_terminals_stop_signals_are_ignored_only_by_what_detaches) {
-  BOOST_TEST((action_of(plan_of(LaunchMode::detached).signal_map(), SIGTSTP) == StandardAction::ignore));
+  BOOST_TEST((action_of(plan_of(LaunchMode::detached).signal_map(), SIGTSTP) == Action::ignore));
   BOOST_TEST(plan_of(LaunchMode::foreground).signal_map().count(SIGTSTP) == 0U);
 }
 
-BOOST_AUTO_TEST_CASE(what_is_given_goes_before_the_defaults) {
+BOOST_AUTO_TEST_CASE(a_broken_pipe_is_an_error_and_no_end_except_in_the_foreground) {
+  for (const LaunchMode mode :
+       {LaunchMode::detached, LaunchMode::managed, LaunchMode::inetd, LaunchMode::init})
+    BOOST_TEST((action_of(plan_of(mode).signal_map(), SIGPIPE) == Action::ignore));
+  BOOST_TEST(plan_of(LaunchMode::foreground).signal_map().count(SIGPIPE) == 0U);
   const auto map =
-      plan_of(LaunchMode::foreground, {.signal_map = {{SIGINT, StandardAction::ignore}}}).signal_map();
-  BOOST_TEST((action_of(map, SIGINT) == StandardAction::ignore));
-  BOOST_TEST((action_of(map, SIGTERM) == StandardAction::terminate));
+      plan_of(LaunchMode::detached, {.signal_map = {{SIGPIPE, Action::restore_default}}}).signal_map();
+  BOOST_TEST((action_of(map, SIGPIPE) == Action::restore_default));
+}
+
+BOOST_AUTO_TEST_CASE(what_is_given_goes_before_the_defaults) {
+  const auto map = plan_of(LaunchMode::foreground, {.signal_map = {{SIGINT, Action::ignore}}}).signal_map();
+  BOOST_TEST((action_of(map, SIGINT) == Action::ignore));
+  BOOST_TEST((action_of(map, SIGTERM) == Action::terminate));
 }
 
 BOOST_AUTO_TEST_CASE(a_step_works_on_the_option_of_its_name) {
@@ -42,4 +50,16 @@ BOOST_AUTO_TEST_CASE(a_step_works_on_the_option_of_its_name) {
   BOOST_TEST(plan.subject_of(Step::write_pidfile) == "/run/x.pid");
   BOOST_TEST(plan.subject_of(Step::change_user) == "mail");
   BOOST_TEST(plan.subject_of(Step::set_umask) == "");
+}
+
+BOOST_AUTO_TEST_CASE(a_change_of_the_group_alone_is_called_so) {
+  const Plan plan = plan_of(LaunchMode::detached, {.group = "mail"});
+  BOOST_TEST(plan.error_of(Step::change_user, EPERM).what() ==
+             std::string("cannot become the group \"mail\": Operation not permitted"));
+  Plan own = plan_of(LaunchMode::detached, {.user = "me", .group = "mail"});
+  own.identity.emplace().uid = ::getuid();
+  BOOST_TEST(own.error_of(Step::change_user, EPERM).subject() == std::string("mail"));
+  own.identity->uid = ::getuid() + 1;
+  BOOST_TEST(own.error_of(Step::change_user, EPERM).what() ==
+             std::string("cannot become the user \"me\": Operation not permitted"));
 }

@@ -22,7 +22,7 @@ struct Fixture {
   daemonctx::ReadinessState readiness{plan, resources};
   std::vector<std::string> reports;
   daemonctx::ReloadState reload{readiness, resources, [this](const std::exception_ptr& error) {
-                                  reports.push_back(daemonctx::describe(error));
+                                  reports.push_back(daemonctx::message_of(error));
                                 }};
   Fixture() {
     daemonctx::process::register_fork_handlers();

@@ -182,8 +182,8 @@ BOOST_AUTO_TEST_CASE(starts_with_an_empty_mask_and_default_dispositions) {
   const auto facts = scene.facts();
   BOOST_TEST(facts.at("blocked") == "0000000000000000");
   BOOST_TEST(facts.at("ignored") == "0000000000000000");
-  BOOST_TEST(facts.at("caught").substr(8) == "00384002",
-             facts.at("caught"));  // INT, TERM, TSTP, TTIN, TTOU
+  BOOST_TEST(facts.at("caught").substr(8) == "00385002",
+             facts.at("caught"));  // INT, PIPE, TERM, TSTP, TTIN, TTOU
   stop(facts);
   scene.expect("stop");
 }
@@ -369,7 +369,7 @@ BOOST_AUTO_TEST_CASE(a_failure_leaves_the_process_as_it_was) {
     ::umask(077);
     if (::chdir(scene.folder().c_str()) != 0) ::_exit(96);
   };
-  scene.run_probe({"block:15", "daemon", "tell_failure=yes", "detach=never", "cwd=/nope"}, surroundings);
+  scene.run_probe({"block:15", "daemon", "report_failure=yes", "detach=never", "cwd=/nope"}, surroundings);
   const auto facts = scene.facts();
   BOOST_TEST(facts.at("cwd") == scene.folder().string());
   BOOST_TEST(facts.at("umask") == "77");
@@ -566,7 +566,7 @@ BOOST_AUTO_TEST_CASE(when_the_daemon_ends_before_it_is_ready) {
   exited.says(Step::run_service, ECANCELED, "the daemon called exit before it was ready");
   exited.leaves_no_pidfile();
   const Refusal cut(scene, {"daemon", "pidfile=" + scene.path("pid"), "readiness=notified", "_exit:5"});
-  cut.says(Step::become_ready, ECANCELED, "the daemon ended with status 5 before it was ready");
+  cut.says(Step::become_ready, ECANCELED, "the daemon exited with code 5 before it was ready");
   cut.leaves_no_pidfile();
 }
 

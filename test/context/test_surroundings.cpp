@@ -517,7 +517,7 @@ BOOST_FIXTURE_TEST_CASE(it_starts_although_its_caller_ignores_children, Stage) {
   const auto deaf = [] { ::signal(SIGCHLD, SIG_IGN); };
   works(deaf);
   refuses({"pidfile=" + pidfile, "readiness=notified", "_exit:3"},
-          "the daemon ended with status 3 before it was ready", deaf);
+          "the daemon exited with code 3 before it was ready", deaf);
 }
 
 BOOST_FIXTURE_TEST_CASE(it_needs_no_environment, Stage) {

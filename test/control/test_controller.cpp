@@ -64,6 +64,59 @@ BOOST_AUTO_TEST_CASE(status_is_what_the_locks_say) {
   BOOST_TEST((age > -1s && age < scene::patience));
 }
 
+BOOST_AUTO_TEST_CASE(a_status_has_a_text_and_an_exit_code) {
+  Scene scene;
+  const std::string file = scene.path("pid");
+  const Controller controller(file);
+  const auto text = [&] { return to_string(controller.status(), file); };
+  const auto code = [&] { return exit_code_of(controller.status().state); };
+  BOOST_TEST(text() == "not running");
+  BOOST_TEST(code() == 3);
+  scene::write_file(file, "1\n");
+  BOOST_TEST(text() == "dead, and its pidfile \"" + file + "\" is still there; a start takes it over");
+  BOOST_TEST(code() == 1);
+  const pid_t daemon = start(scene, {"wait"});
+  BOOST_TEST(text().rfind("running, pid " + std::to_string(daemon) + ", since 20", 0) == 0U, text());
+  BOOST_TEST(code() == 0);
+  const daemonctx::DaemonStatus hidden{.state = DaemonState::unknown};
+  BOOST_TEST(to_string(hidden, file) == "unknown: this user may not read \"" + file + '"');
+  BOOST_TEST(exit_code_of(hidden.state) == 4);
+}
+
+BOOST_AUTO_TEST_CASE(a_stale_pidfile_can_be_removed_and_no_other) {
+  Scene scene;
+  const std::string file = scene.path("pid");
+  const Controller controller(file);
+  BOOST_TEST(!controller.remove_stale_pidfile());
+  scene::write_file(file, "");
+  BOOST_TEST(!controller.remove_stale_pidfile());  // a daemon left it that could not remove it
+  scene::write_file(file, "4711\n");
+  BOOST_TEST(controller.remove_stale_pidfile());
+  BOOST_TEST(!scene::exists(file));
+  const pid_t daemon = start(scene, {"wait"});
+  BOOST_TEST(!controller.remove_stale_pidfile());
+  BOOST_TEST(scene::pid_in(file) == daemon);
+  controller.stop();
+  scene::write_file(file, "precious\n");
+  std::error_code error;
+  BOOST_TEST(!controller.remove_stale_pidfile(error));
+  BOOST_TEST((error == std::errc::operation_not_permitted));
+  BOOST_TEST(scene::contents(file) == "precious\n");
+  BOOST_CHECK_THROW(controller.remove_stale_pidfile(), daemonctx::ControlError);
+}
+
+BOOST_AUTO_TEST_CASE(a_stop_policy_follows_from_one_timeout) {
+  for (const daemonctx::Timeout wait :
+       {daemonctx::Timeout(), daemonctx::Timeout(1s), daemonctx::Timeout(daemonctx::forever)}) {
+    const auto policy = daemonctx::stop_policy(wait);
+    BOOST_TEST(policy.size() == 2U);
+    BOOST_TEST(policy[0].signal == SIGTERM);
+    BOOST_TEST((policy[0].wait == wait));
+    BOOST_TEST(policy[1].signal == SIGKILL);
+  }
+  BOOST_TEST((daemonctx::stop_policy()[0].wait == daemonctx::Timeout(10s)));
+}
+
 BOOST_AUTO_TEST_CASE(a_daemon_whose_main_thread_has_ended_is_known_and_stopped) {
   Scene scene;
   const Controller controller(scene.path("pid"));
@@ -104,7 +157,7 @@ BOOST_AUTO_TEST_CASE(a_start_without_a_pid_is_waited_for) {
   BOOST_TEST((controller.status().state == DaemonState::starting));
   BOOST_TEST(controller.status().pid == 0);
   std::error_code error;
-  controller.stop(Controller::default_stop_policy(), error);
+  controller.stop(daemonctx::stop_policy(), error);
   BOOST_TEST((error == std::errc::resource_unavailable_try_again));
   ::close(fd);
   BOOST_TEST((controller.status().state == DaemonState::stale));
@@ -120,7 +173,7 @@ BOOST_AUTO_TEST_CASE(what_another_user_hides_is_unknown) {
     if (::setgid(65534) != 0 || ::setuid(65534) != 0) ::_exit(9);
     const Controller controller(scene.path("pid"));
     std::error_code error;
-    controller.stop(Controller::default_stop_policy(), error);
+    controller.stop(daemonctx::stop_policy(), error);
     ::_exit(controller.status().state == DaemonState::unknown && error == std::errc::permission_denied ? 0
                                                                                                        : 1);
   }
@@ -139,7 +192,7 @@ BOOST_AUTO_TEST_CASE(who_may_not_signal_the_daemon_is_told_so) {
     const Controller controller(scene.path("pid"));
     std::error_code on_stop;
     std::error_code on_reload;
-    controller.stop(Controller::default_stop_policy(), on_stop);
+    controller.stop(daemonctx::stop_policy(), on_stop);
     controller.reload(0s, on_reload);
     const bool told =
         on_stop == std::errc::operation_not_permitted && on_reload == std::errc::operation_not_permitted;
@@ -241,6 +294,18 @@ BOOST_AUTO_TEST_CASE(a_reload_ends_with_the_daemons_own_verdict) {
   }
   // The pidfile holds the pid and no more, whatever has happened: for `kill -HUP "$(cat pidfile)"`.
   BOOST_TEST(scene::contents(scene.path("pid")) == std::to_string(daemon) + '\n');
+}
+
+BOOST_AUTO_TEST_CASE(a_refusal_without_a_reason_says_so) {
+  Scene scene;
+  start(scene, {"on_reload:throw_nothing", "say:offers", "wait"});
+  scene.expect("offers");
+  const Controller controller(scene.path("pid"));
+  std::error_code error;
+  BOOST_TEST(controller.reload(scene::patience, error).refusal == "the daemon gave no reason");
+  BOOST_CHECK_EXCEPTION(controller.reload(), daemonctx::ControlError, [](const auto& refusal) {
+    return refusal.what() == std::string("the daemon gave no reason");
+  });
 }
 
 BOOST_AUTO_TEST_CASE(a_refusal_does_not_take_the_terminal_over) {
@@ -371,7 +436,7 @@ BOOST_AUTO_TEST_CASE(what_is_no_file_is_no_pidfile) {
   BOOST_TEST((error == std::errc::is_a_directory));
   BOOST_TEST((Controller(scene.path("channel")).status(error).state == DaemonState::unknown));
   BOOST_TEST((error == std::errc::no_such_device));
-  Controller(scene.folder()).stop(Controller::default_stop_policy(), error);
+  Controller(scene.folder()).stop(daemonctx::stop_policy(), error);
   BOOST_TEST((error == std::errc::is_a_directory));
 }
 
@@ -418,13 +483,13 @@ BOOST_AUTO_TEST_CASE(whatever_stands_in_the_file_no_bystander_is_signalled) {
   const std::string file = scene.path("pid");
   std::error_code error;
   const Controller controller(file);
-  controller.stop(Controller::default_stop_policy(), error);
+  controller.stop(daemonctx::stop_policy(), error);
   BOOST_TEST((error == std::errc::no_such_process));
   for (const std::string& text :
        {std::to_string(bystander.pid()) + '\n', std::string(), std::string("1\n"), std::string("-1\n"),
         std::string("0\n"), std::string(1 << 20, '9'), std::string("\0\xff", 2)}) {
     scene::write_file(file, text);
-    controller.stop(Controller::default_stop_policy(), error);
+    controller.stop(daemonctx::stop_policy(), error);
     BOOST_TEST((error == std::errc::no_such_process));
     controller.send_signal(SIGKILL, error);
     BOOST_TEST((error == std::errc::no_such_process));

@@ -61,7 +61,7 @@ BOOST_AUTO_TEST_CASE(the_first_failure_is_the_cause) {
 
 BOOST_AUTO_TEST_CASE(an_end_without_a_word_is_a_failure_too) {
   BOOST_TEST(text(launch([](StatusWriter&) { ::_exit(3); })) ==
-             "the daemon ended with status 3 before it was ready");
+             "the daemon exited with code 3 before it was ready");
   BOOST_TEST(text(launch([](StatusWriter&) { ::raise(SIGKILL); })) ==
              "the daemon was killed by SIGKILL before it was ready");
 }

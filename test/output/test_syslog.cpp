@@ -95,7 +95,7 @@ BOOST_FIXTURE_TEST_CASE(each_worker_prints_there_from_its_beginning_on, Stage) {
   for (int n = 1; n <= 3; ++n) {
     if (n > 1) BOOST_TEST(next() == "<30> probe: early");
     BOOST_TEST(next() == "<30> probe: late");
-    BOOST_TEST(next().find("(number " + std::to_string(n) + ") ended with status 3 after ") !=
+    BOOST_TEST(next().find("(number " + std::to_string(n) + ") exited with code 3 after ") !=
                std::string::npos);
   }
   BOOST_TEST(next().find("monitor: given up after 2 restarts within 60000 ms: ") != std::string::npos);
@@ -142,7 +142,7 @@ BOOST_FIXTURE_TEST_CASE(in_the_foreground_it_is_the_same, Stage) {
   BOOST_TEST(result.end.exited(4));
   BOOST_TEST(result.out == "");
   BOOST_TEST(next() == "<30> probe: one");
-  BOOST_TEST(next().find("ended with status 4 after ") != std::string::npos);
+  BOOST_TEST(next().find("exited with code 4 after ") != std::string::npos);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_syslog_service_that_hangs_does_not_keep_the_service_from_ending, Stage) {
@@ -165,7 +165,7 @@ BOOST_FIXTURE_TEST_CASE(what_the_users_report_prints_is_not_lost, Stage) {
   const auto result = run(with(to_syslog, {"respawn=first:1,most:1,print:3000", "return:3"}));
   BOOST_TEST(result.end.exited(0));
   for (int worker = 1; worker <= 2; ++worker) {
-    BOOST_TEST(next().find("ended with status 3 after ") != std::string::npos);
+    BOOST_TEST(next().find("exited with code 3 after ") != std::string::npos);
     for (int n = 0; n < 3000; ++n) BOOST_REQUIRE(next() == "<27> probe: report " + std::to_string(n));
   }
   BOOST_TEST(next().find("given up after 1 restarts") != std::string::npos);

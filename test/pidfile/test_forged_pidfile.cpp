@@ -137,7 +137,7 @@ BOOST_FIXTURE_TEST_CASE(a_number_that_he_writes_is_nobodys, Stage) {
     scene::write_file(file, std::to_string(bystander.pid()) + '\n');
   });
   std::error_code error;
-  controller.stop(Controller::default_stop_policy(), error);
+  controller.stop(daemonctx::stop_policy(), error);
   BOOST_TEST((error == std::errc::no_such_process));
   as_nobody([&] { fs::rename(file + ".old", file); });
   BOOST_TEST(controller.stop().pid == daemon);
@@ -243,7 +243,7 @@ BOOST_FIXTURE_TEST_CASE(who_may_not_look_into_other_processes_can_stop_a_daemon_
     std::error_code error;
     const Controller controller(file);
     if (controller.status(error).pid != daemon) ::_exit(4);
-    ::_exit(controller.stop(Controller::default_stop_policy(), error).pid == daemon ? 0 : 5);
+    ::_exit(controller.stop(daemonctx::stop_policy(), error).pid == daemon ? 0 : 5);
   }
   scene.expect("stop");
   BOOST_TEST(scene::await_end(daemon).exited(0));  // whose parent is the test
@@ -273,7 +273,7 @@ BOOST_FIXTURE_TEST_CASE(where_proc_is_that_of_another_pid_namespace_a_daemon_can
     std::error_code error;
     const Controller controller(pidfile);
     if (controller.status(error).state != DaemonState::running) ::_exit(5);
-    controller.stop(Controller::default_stop_policy(), error);
+    controller.stop(daemonctx::stop_policy(), error);
     ::_exit(error ? 6 : 0);
   }
   BOOST_TEST(scene::await_end(outside).exited(0));

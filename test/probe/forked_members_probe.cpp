@@ -250,11 +250,11 @@ const std::vector<Row> context_rows = {
        static_cast<void>(context().manager());
        return still_inert();
      }},
-    {"daemonctx::DaemonContext::map_signal(int, std::variant<daemonctx::StandardAction, std::function<void "
+    {"daemonctx::DaemonContext::map_signal(int, std::variant<daemonctx::Action, std::function<void "
      "(daemonctx::SignalInfo const&)> >)",
      [] {
        context().map_signal(SIGUSR2, [](const daemonctx::SignalInfo&) { is_in_child("an action"); });
-       context().map_signal(SIGUSR1, daemonctx::terminate);
+       context().map_signal(SIGUSR1, daemonctx::Action::terminate);
        return still_inert();
      }},
     {"daemonctx::DaemonContext::fail(std::basic_string_view<char, std::char_traits<char> >)",
@@ -298,17 +298,19 @@ const std::vector<Row> context_rows = {
      }},
     {"daemonctx::DaemonContext::pid() const",
      [] { return unless(context().pid() != ::getpid(), "it is the daemon"); }},
-    {"daemonctx::DaemonContext::incarnation() const",
+    {"daemonctx::DaemonContext::worker_number() const",
      [] {
-       static_cast<void>(context().incarnation());
+       static_cast<void>(context().worker_number());
        return std::string();
      }},
-    {"daemonctx::DaemonContext::last_exit() const",
-     [] { return unless(!context().last_exit(), "another worker ended"); }},
-    {"daemonctx::run(daemonctx::DaemonContext&, std::function<int (daemonctx::DaemonContext&)> const&)",
+    {"daemonctx::DaemonContext::last_worker_end() const",
+     [] { return unless(!context().last_worker_end(), "another worker ended"); }},
+    {"daemonctx::detail::run_body(daemonctx::DaemonContext&, std::function<int (daemonctx::DaemonContext&)> "
+     "const&)",
      [] {
-       const int failed = run(context(), [](DaemonContext&) -> int { throw std::runtime_error(mark); });
-       const int done = run(context(), [](DaemonContext&) { return 7; });
+       using daemonctx::detail::run_body;
+       const int failed = run_body(context(), [](DaemonContext&) -> int { throw std::runtime_error(mark); });
+       const int done = run_body(context(), [](DaemonContext&) { return 7; });
        return unless(failed == 1 && done == 7, "wrong status") + still_inert();
      }},
 };
@@ -317,11 +319,30 @@ const std::vector<Row> cleanup_rows = {
     {"daemonctx::Cleanup::release() const", [] { return unless(!world.cleanup->release(), "it is true"); }},
     {"daemonctx::Cleanup::run_now() const",
      [] { return unless(!world.cleanup->run_now(), "it is true") + inert(Cleanup()); }},
+    {"daemonctx::ScopedCleanup::finish()",
+     [] {
+       daemonctx::ScopedCleanup scoped = *world.cleanup;
+       scoped = daemonctx::ScopedCleanup();
+       return still_inert();
+     }},
+    {"daemonctx::ScopedCleanup::ScopedCleanup",
+     [] {
+       daemonctx::ScopedCleanup scoped;
+       scoped = daemonctx::ScopedCleanup(*world.cleanup);
+       return still_inert();
+     }},
+    {"daemonctx::ScopedCleanup::~ScopedCleanup",
+     [] {
+       { const daemonctx::ScopedCleanup scoped = *world.cleanup; }
+       return still_inert();
+     }},
+    {"daemonctx::ScopedCleanup::release",
+     [] { return unless(!daemonctx::ScopedCleanup(*world.cleanup).release(), "it is true"); }},
 };
 
 const std::vector<Row> manager_rows = {
-    {"daemonctx::ServiceManager::is_there() const",
-     [] { return unless(!context().manager().is_there(), "it can be told something"); }},
+    {"daemonctx::ServiceManager::exists() const",
+     [] { return unless(!context().manager().exists(), "it can be told something"); }},
     {"daemonctx::ServiceManager::listen_descriptors() const",
      [] {
        static_cast<void>(context().manager().listen_descriptors());
@@ -335,9 +356,9 @@ const std::vector<Row> manager_rows = {
        context().manager().extend_timeout(1s);
        return std::string();
      }},
-    {"daemonctx::ServiceManager::tell_failure(int, std::basic_string_view<char, std::char_traits<char> >)",
+    {"daemonctx::ServiceManager::report_failure(int, std::basic_string_view<char, std::char_traits<char> >)",
      [] {
-       context().manager().tell_failure(EIO, mark);
+       context().manager().report_failure(EIO, mark);
        return std::string();
      }},
     {"daemonctx::ServiceManager::store(std::__cxx11::basic_string<char, std::char_traits<char>, "
@@ -366,14 +387,27 @@ std::string sees_parent(const daemonctx::DaemonStatus& status) {
 }
 
 const std::vector<Row> controller_rows = {
-    {"daemonctx::Controller::Controller(boost::filesystem::path, std::function<void "
+    {"daemonctx::Controller::Controller(daemonctx::Path, std::function<void "
      "(std::chrono::duration<long, std::ratio<1l, 1000l> >)>)",
      [] {
        const Controller made(world.pidfile, [](std::chrono::milliseconds) {});
        return std::string();
      }},
-    {"daemonctx::Controller::default_stop_policy()",
-     [] { return unless(!Controller::default_stop_policy().empty(), "it is empty"); }},
+    {"daemonctx::stop_policy(daemonctx::Timeout)",
+     [] { return unless(!daemonctx::stop_policy().empty(), "it is empty"); }},
+    {"daemonctx::Controller::remove_stale_pidfile() const",
+     [] { return unless(!Controller(world.pidfile).remove_stale_pidfile(), "removed"); }},
+    {"daemonctx::Controller::remove_stale_pidfile(std::error_code&) const",
+     [] {
+       std::error_code error;
+       return unless(!Controller(world.pidfile).remove_stale_pidfile(error) && !error, "removed");
+     }},
+    {"daemonctx::to_string[abi:cxx11](daemonctx::DaemonStatus const&, daemonctx::Path const&)",
+     [] {
+       return unless(to_string(daemonctx::DaemonStatus{}, world.pidfile) == "not running", "wrong text");
+     }},
+    {"daemonctx::exit_code_of(daemonctx::DaemonState)",
+     [] { return unless(exit_code_of(daemonctx::DaemonState::stale) == 1, "wrong code"); }},
     {"daemonctx::Controller::status() const", [] { return sees_parent(Controller(world.pidfile).status()); }},
     {"daemonctx::Controller::status(std::error_code&) const",
      [] {
@@ -393,7 +427,7 @@ const std::vector<Row> controller_rows = {
     {"daemonctx::Controller::stop(" STOP_POLICY ", std::error_code&) const",
      [] {
        std::error_code error;
-       absent().stop(Controller::default_stop_policy(), error);
+       absent().stop(daemonctx::stop_policy(), error);
        return found_nobody(error);
      }},
     {"daemonctx::Controller::reload(daemonctx::Timeout) const",
@@ -410,7 +444,7 @@ const std::vector<Row> controller_rows = {
      [] {
        std::error_code error;
        const auto start = [](const daemonctx::StopResult&) { return 7; };
-       const int result = absent().restart(start, Controller::default_stop_policy(), error);
+       const int result = absent().restart(start, daemonctx::stop_policy(), error);
        return unless(result == 7 && !error, "wrong result");
      }},
     {"daemonctx::to_string(daemonctx::DaemonState)",
@@ -477,14 +511,16 @@ const std::vector<Row> value_rows = {
      [] { return unless(StdioTarget().identifier().empty(), "wrong name"); }},
     {"daemonctx::StdioTarget::facility",
      [] { return unless(StdioTarget().facility() == LOG_DAEMON, "wrong facility"); }},
-    {"daemonctx::describe(daemonctx::Step)",
-     [] { return unless(!describe(daemonctx::Step::run_service).empty(), "no text"); }},
-    {"daemonctx::describe[abi:cxx11](std::__exception_ptr::exception_ptr const&)",
-     [] { return unless(daemonctx::describe(std::make_exception_ptr(some_error())).size() > 1, "no text"); }},
-    {"daemonctx::describe[abi:cxx11](daemonctx::WorkerEnd const&)",
-     [] { return unless(!describe(daemonctx::WorkerEnd{}).empty(), "no text"); }},
-    {"daemonctx::status_of(daemonctx::WorkerEnd const&)",
-     [] { return unless(status_of(daemonctx::WorkerEnd{.exit_status = 3}) == 3, "wrong status"); }},
+    {"daemonctx::to_string(daemonctx::Step)",
+     [] { return unless(!to_string(daemonctx::Step::run_service).empty(), "no text"); }},
+    {"daemonctx::message_of[abi:cxx11](std::__exception_ptr::exception_ptr const&)",
+     [] {
+       return unless(daemonctx::message_of(std::make_exception_ptr(some_error())).size() > 1, "no text");
+     }},
+    {"daemonctx::to_string[abi:cxx11](daemonctx::WorkerEnd const&)",
+     [] { return unless(!to_string(daemonctx::WorkerEnd{}).empty(), "no text"); }},
+    {"daemonctx::exit_code_of(daemonctx::WorkerEnd const&)",
+     [] { return unless(exit_code_of(daemonctx::WorkerEnd{.exit_code = 3}) == 3, "wrong status"); }},
     {"daemonctx::to_string(daemonctx::LaunchMode)",
      [] { return unless(to_string(daemonctx::LaunchMode::inetd) == "inetd", "wrong text"); }},
     {"daemonctx::validate(daemonctx::DaemonOptions const&)",
@@ -494,9 +530,9 @@ const std::vector<Row> value_rows = {
      }},
     {"daemonctx::explain[abi:cxx11](daemonctx::DaemonOptions)",
      [] { return unless(!daemonctx::explain(foreground()).empty(), "no text"); }},
-    {"daemonctx::rehearse(daemonctx::DaemonOptions)",
+    {"daemonctx::preflight(daemonctx::DaemonOptions)",
      [] {
-       daemonctx::rehearse(foreground());
+       daemonctx::preflight(foreground());
        return std::string();
      }},
 };
@@ -692,7 +728,7 @@ void call_all(int rounds) {
 using Hammer = void (*)();
 const std::vector<Hammer> hammers = {
     [] { context().on_exit([] { is_in_child("a cleanup"); }).release(); },
-    [] { context().map_signal(SIGWINCH, daemonctx::ignore); },
+    [] { context().map_signal(SIGWINCH, daemonctx::Action::ignore); },
     [] { context().on_reload([] { is_in_child("a reload"); }); },
     [] { ::kill(world.owner, SIGHUP); },
     [] { context().reopen_output(); },
@@ -741,7 +777,7 @@ DaemonOptions options_of(const std::string& site, int notify_descriptor) {
   options.on_error = [](const std::exception_ptr&, std::string_view) { is_in_child("on_error"); };
   options.signal_map[SIGUSR1] = [](const daemonctx::SignalInfo&) {};
   if (site == "own_thread") options.signal_delivery = daemonctx::SignalDelivery::on_own_thread;
-  if (site == "worker") options.respawn.emplace();
+  if (site == "worker") options.respawn = true;
   return options;
 }
 
@@ -753,9 +789,10 @@ void set_callback(DaemonOptions& options, const std::string& site) {
   };
   if (site == "before_drop") options.before_drop = call;
   if (site == "on_worker_end") {
-    options.respawn.emplace().first_delay = 1ms;
-    options.respawn->on_worker_end = [=](const daemonctx::WorkerEnd& end) {
-      if (end.incarnation == 1) call();
+    options.respawn = true;
+    options.respawn_policy.first_delay = 1ms;
+    options.respawn_policy.on_worker_end = [=](const daemonctx::WorkerEnd& end) {
+      if (end.worker_number == 1) call();
     };
   }
   if (site == "on_launched") {
@@ -784,7 +821,7 @@ void enter_world(DaemonContext& context, const std::string& site) {
 void call_all_at(const std::string& site, int rounds) {
   if (site == "before_drop") return;
   if (site == "on_launched") return context().notify_ready(), static_cast<void>(context().wait());
-  if (context().incarnation() == 2) return context().notify_ready();
+  if (context().worker_number() == 2) return context().notify_ready();
   if (site != "starting") become_ready();
   if (site == "on_worker_end") ::_exit(9);
   if (site == "unseen") world.fork = ::_Fork;
@@ -846,7 +883,7 @@ void set_hook(DaemonOptions& options, const std::string& hook) {
   if (hook == "before_drop") options.before_drop = leave_child_behind;
   if (hook == "on_launched") options.on_launched = [](pid_t) { leave_child_behind(); };
   if (hook == "on_worker_end") {
-    options.respawn->on_worker_end = [](const daemonctx::WorkerEnd&) { leave_child_behind(); };
+    options.respawn_policy.on_worker_end = [](const daemonctx::WorkerEnd&) { leave_child_behind(); };
   }
   if (hook == "before_drop_that_throws") {
     options.before_drop = [] {
@@ -869,7 +906,7 @@ void serve(DaemonContext& context, const std::string& hook) {
     context.map_signal(SIGUSR1, [](const daemonctx::SignalInfo&) { leave_child_behind(); });
     ::kill(::getpid(), SIGUSR1);
   }
-  if (hook == "on_worker_end" && context.incarnation() == 1) ::_exit(9);
+  if (hook == "on_worker_end" && context.worker_number() == 1) ::_exit(9);
   context.wait();
 }
 
@@ -879,7 +916,8 @@ int outlive(const std::string& text) {
   DaemonOptions options;
   options.pidfile = world.pidfile;
   options.detach_process = daemonctx::DetachProcess::always;
-  if (respawns) options.respawn.emplace().first_delay = 1ms;
+  options.respawn = respawns;
+  options.respawn_policy.first_delay = 1ms;
   set_hook(options, hook);
   DaemonContext context(options);
   serve(context, hook);

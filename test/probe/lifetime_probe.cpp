@@ -246,7 +246,7 @@ const std::map<std::string, Call>& calls = *new std::map<std::string, Call>{
     {"late_on_exit", [] { context().on_exit([] {}).release(); }},
     {"late_notify_status", [] { context().notify_status("still there"); }},
     {"late_request_stop", [] { context().request_stop(); }},
-    {"late_map_signal", [] { context().map_signal(SIGWINCH, daemonctx::ignore); }},
+    {"late_map_signal", [] { context().map_signal(SIGWINCH, daemonctx::Action::ignore); }},
     {"late_on_reload", [] { context().on_reload([] {}); }},
 };
 
@@ -488,7 +488,7 @@ int after_scope(int status) {
 // reported.
 void report(const std::exception_ptr& error, std::string_view where) {
   let_others_act();
-  const std::string line = "lifetime_probe: " + std::string(where) + daemonctx::describe(error) + '\n';
+  const std::string line = "lifetime_probe: " + std::string(where) + daemonctx::message_of(error) + '\n';
   if (::write(STDERR_FILENO, line.data(), line.size()) == -1) ::_exit(98);
 }
 

@@ -2,7 +2,7 @@
 
 // Becomes a daemon in front of a test's eyes. Words on the command line say what to do:
 //
-//   daemon_probe CHANNEL [action...] daemon|run|rehearse [option=value...] [action...]
+//   daemon_probe CHANNEL [action...] daemon|run|preflight [option=value...] [action...]
 //
 // Actions before "daemon" run in the caller, those after it in the daemon. Reports go to the FIFO CHANNEL, a
 // line each, so that nothing needs to be inherited.
@@ -57,23 +57,23 @@ struct Script {
   DaemonOptions options;
   std::vector<std::string> body;
   bool tells_failure = false;  // the facts of the caller after a start that failed
-  bool rehearses = false;      // and starts nothing
+  bool preflights = false;     // and starts nothing
   bool by_run = false;         // through daemonctx::run instead of a guard in a try block
 };
 
 Script prepare(const std::vector<std::string>& words) {
   Script script;
   std::size_t at = 0;
-  for (; at < words.size() && words[at] != "daemon" && words[at] != "run" && words[at] != "rehearse"; ++at) {
+  for (; at < words.size() && words[at] != "daemon" && words[at] != "run" && words[at] != "preflight"; ++at) {
     const auto [name, value] = split(words[at], ':');
     probe::caller_actions.at(name)(value);
   }
-  script.rehearses = at < words.size() && words[at] == "rehearse";
+  script.preflights = at < words.size() && words[at] == "preflight";
   script.by_run = at < words.size() && words[at] == "run";
   for (++at; at < words.size(); ++at) {
     const auto [name, value] = split(words[at], '=');
-    if (name == "tell_failure") script.tells_failure = true;
-    if (name == "tell_failure") continue;
+    if (name == "report_failure") script.tells_failure = true;
+    if (name == "report_failure") continue;
     const auto setter = probe::option_setters.find(name);
     if (setter == probe::option_setters.end()) break;
     setter->second(script.options, value);
@@ -97,7 +97,7 @@ int act_in_contexts(const Script& script) {
 
 int guarded(const Script& script) {
   try {
-    if (script.rehearses) return daemonctx::rehearse(script.options), 0;
+    if (script.preflights) return daemonctx::preflight(script.options), 0;
     return act_in_contexts(script);
   } catch (const daemonctx::DaemonError& error) {
     if (script.tells_failure) probe::tell_facts(nullptr);

@@ -70,9 +70,9 @@ StdioTarget target(const std::string& text) {
 
 daemonctx::SignalAction signal_action(const std::string& name) {
   static const std::map<std::string, daemonctx::SignalAction> known = {
-      {"ignore", daemonctx::ignore},        {"restore_default", daemonctx::restore_default},
-      {"terminate", daemonctx::terminate},  {"reload", daemonctx::reload},
-      {"reopen", daemonctx::reopen_output}, {"reap", daemonctx::reap_children}};
+      {"ignore", daemonctx::Action::ignore},        {"restore_default", daemonctx::Action::restore_default},
+      {"terminate", daemonctx::Action::terminate},  {"reload", daemonctx::Action::reload},
+      {"reopen", daemonctx::Action::reopen_output}, {"reap", daemonctx::Action::reap_children}};
   if (name == "count") return counting_action();
   if (name == "flood") return flooding_action();
   if (name.rfind("read ", 0) == 0) return reading_action(name.substr(5));
@@ -88,7 +88,7 @@ void set_signal(DaemonOptions& options, const std::string& text) {
 
 void set_on_error(DaemonOptions& options, const std::string& what) {
   options.on_error = [what](const std::exception_ptr& error, std::string_view where) {
-    say("error in " + std::string(where) + ": " + daemonctx::describe(error));
+    say("error in " + std::string(where) + ": " + daemonctx::message_of(error));
     if (what == "throw") throw 1;
   };
 }
@@ -138,13 +138,13 @@ void set_respawn(DaemonOptions& options, const std::string& text) {
     if (name == "first") policy.first_delay = length(value);
     else if (name == "factor") policy.factor = std::stod(value);
     else if (name == "longest") policy.longest_delay = length(value);
-    else if (name == "most") policy.most_restarts = static_cast<unsigned>(std::stoul(value));
+    else if (name == "most") policy.max_restarts = static_cast<unsigned>(std::stoul(value));
     else if (name == "window") policy.window = length(value);
     else if (name == "stable") policy.stable_after = length(value);
     else if (name == "stop") policy.stop_timeout = length(value);
     else if (name == "hang") policy.hang_timeout = length(value);
-    else if (name == "final") policy.final_statuses = {std::stoi(value)};
-    else if (name == "immediate") policy.immediate_statuses = {std::stoi(value)};
+    else if (name == "final") policy.no_restart_exit_codes = {std::stoi(value)};
+    else if (name == "immediate") policy.immediate_restart_exit_codes = {std::stoi(value)};
     else if (name == "fork")
       policy.on_worker_end = [](const daemonctx::WorkerEnd&) { static_cast<void>(::fork()); };
     else if (name == "print")
@@ -153,10 +153,11 @@ void set_respawn(DaemonOptions& options, const std::string& text) {
       };
     else if (name == "report")
       policy.on_worker_end = [](const daemonctx::WorkerEnd& end) {
-        say("user " + std::to_string(::getuid()) + " hears of worker " + std::to_string(end.incarnation));
+        say("user " + std::to_string(::getuid()) + " hears of worker " + std::to_string(end.worker_number));
       };
   }
-  options.respawn = policy;
+  options.respawn = true;
+  options.respawn_policy = policy;
 }
 
 }  // namespace
@@ -186,7 +187,7 @@ const std::map<std::string, OptionSetter> option_setters = {
                           : v == "always" ? daemonctx::DetachProcess::always
                                           : daemonctx::DetachProcess::automatic;
      }},
-    {"lock_timeout", [](DaemonOptions& o, const std::string& v) { o.lock_timeout = length(v); }},
+    {"lock_timeout", [](DaemonOptions& o, const std::string& v) { o.pidfile_options.lock_timeout = length(v); }},
     {"readiness",
      [](DaemonOptions& o, const std::string&) { o.readiness = daemonctx::Readiness::when_notified; }},
     {"ready_timeout", [](DaemonOptions& o, const std::string& v) { o.ready_timeout = length(v); }},
@@ -220,8 +221,9 @@ const std::map<std::string, OptionSetter> option_setters = {
     {"no_new_privileges", [](DaemonOptions& o, const std::string&) { o.no_new_privileges = true; }},
     {"variable",
      [](DaemonOptions& o, const std::string& v) {
-       if (!o.environment) o.environment.emplace();
-       if (!v.empty()) (*o.environment)[v.substr(0, v.find('='))] = v.substr(v.find('=') + 1);
+       auto variables = o.environment.variables().value_or(daemonctx::Environment::Variables());
+       if (!v.empty()) variables[v.substr(0, v.find('='))] = v.substr(v.find('=') + 1);
+       o.environment = variables;
      }},
     {"mkdir",
      [](DaemonOptions& o, const std::string& v) {
@@ -231,6 +233,7 @@ const std::map<std::string, OptionSetter> option_setters = {
        o.create_directories.back().mode = static_cast<mode_t>(std::stoi(v.substr(colon + 1), nullptr, 8));
      }},
     {"user", [](DaemonOptions& o, const std::string& v) { o.user = v; }},
+    {"change_user", [](DaemonOptions& o, const std::string&) { o.change_user = daemonctx::ChangeUser::if_root; }},
     {"group", [](DaemonOptions& o, const std::string& v) { o.group = v; }},
     {"notify_fd", [](DaemonOptions& o, const std::string& v) { o.notify_descriptor = std::stoi(v); }},
     {"initgroups", [](DaemonOptions& o, const std::string& v) { o.initgroups = v == "yes"; }},

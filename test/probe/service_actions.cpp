@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
 #include <daemonctx/controller.hpp>
 #include <fstream>
@@ -69,7 +70,7 @@ void talk_to_manager(DaemonContext& context, const std::string&) {
   manager.extend_timeout(2s);
   manager.store("output", STDOUT_FILENO);
   manager.remove_stored("output");
-  manager.tell_failure(ENOENT, "no key");
+  manager.report_failure(ENOENT, "no key");
   context.notify_status("working");
   say("barrier " + std::to_string(manager.barrier(10s)));
   say(std::string("watchdog ") + (manager.watchdog_timeout().is_forever() ? "none" : "some"));
@@ -81,9 +82,9 @@ void talk_to_manager(DaemonContext& context, const std::string&) {
 }
 
 void tell_worker(DaemonContext& context, const std::string&) {
-  const auto& last = context.last_exit();
-  say("worker " + std::to_string(context.incarnation()) + " pid " + std::to_string(context.pid()) +
-      " monitor " + std::to_string(::getppid()) + " last " + (last ? daemonctx::describe(*last) : "none"));
+  const auto& last = context.last_worker_end();
+  say("worker " + std::to_string(context.worker_number()) + " pid " + std::to_string(context.pid()) +
+      " monitor " + std::to_string(::getppid()) + " last " + (last ? daemonctx::to_string(*last) : "none"));
 }
 
 // The compiler must not see that it never ends.
@@ -176,6 +177,23 @@ void bind_port(DaemonContext&, const std::string& port) {
 }
 
 void throw_error(const std::string& text) { throw std::runtime_error(text); }
+// The cleanup is slow, and refers to an object of this scope, which ends meanwhile.
+void leave_scope_while_another_thread_exits(DaemonContext& context, const std::string&) {
+  auto local = std::make_unique<std::string>("there");
+  std::atomic<bool> begun = false;
+  {
+    const daemonctx::ScopedCleanup cleanup = context.on_exit([&] {
+      begun = true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(300));
+      say(local ? "cleanup: " + *local : "cleanup: gone");
+    });
+    std::thread([] { std::exit(5); }).detach();
+    while (!begun) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  local.reset();
+  say("left");  // never: the process ends
+}
+
 void throw_uncaught(const std::string& text) noexcept { throw_error(text); }
 
 std::optional<daemonctx::Cleanup> first_cleanup;
@@ -320,7 +338,7 @@ const std::map<std::string, ServiceAction> service_actions = {
     {"until",  // N,ACTION: in the workers before the N-th
      [](DaemonContext& context, const std::string& text) {
        const auto comma = text.find(',');
-       if (context.incarnation() >= std::stoul(text)) return;
+       if (context.worker_number() >= std::stoul(text)) return;
        const std::string action = text.substr(comma + 1);
        const auto colon = action.find(':');
        const std::string argument = colon == std::string::npos ? "" : action.substr(colon + 1);
@@ -399,6 +417,37 @@ const std::map<std::string, ServiceAction> service_actions = {
        const auto cleanup = context.on_exit([text] { say("cleanup " + text); });
        if (!first_cleanup) first_cleanup = cleanup;
      }},
+    {"scoped",
+     [](DaemonContext& context, const std::string& text) {
+       {
+         const daemonctx::ScopedCleanup cleanup = context.on_exit([text] { say("cleanup " + text); });
+         say("inside");
+       }
+       say("outside");
+     }},
+    {"scoped_moved",
+     [](DaemonContext& context, const std::string& text) {
+       daemonctx::ScopedCleanup first = context.on_exit([text] { say("first " + text); });
+       daemonctx::ScopedCleanup second = context.on_exit([text] { say("second " + text); });
+       first = std::move(second);
+       say("moved");
+     }},
+    {"scoped_release",
+     [](DaemonContext& context, const std::string& text) {
+       daemonctx::ScopedCleanup cleanup = context.on_exit([text] { say("cleanup " + text); });
+       say(cleanup.release() ? "released" : "not there");
+     }},
+    {"scoped_throw",
+     [](DaemonContext& context, const std::string& text) {
+       const daemonctx::ScopedCleanup cleanup = context.on_exit([text] { throw std::runtime_error(text); });
+     }},
+    {"scoped_exit",
+     [](DaemonContext& context, const std::string& text) {
+       const std::string local = text;
+       const daemonctx::ScopedCleanup cleanup = context.on_exit([&local] { say("cleanup " + local); });
+       std::exit(3);
+     }},
+    {"scoped_race", leave_scope_while_another_thread_exits},
     {"cleanup_throw",
      [](DaemonContext& context, const std::string& text) {
        context.on_exit([text] { throw std::runtime_error(text); });
@@ -436,6 +485,7 @@ const std::map<std::string, ServiceAction> service_actions = {
      [](DaemonContext& context, const std::string& what) {
        context.on_reload([what] {
          if (what == "throw") throw std::runtime_error("broken configuration");
+        if (what == "throw_nothing") throw std::runtime_error("");
          if (what != "quiet") say("reloaded");
        });
      }},

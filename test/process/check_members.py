@@ -14,6 +14,7 @@ import subprocess
 import sys
 
 A_START = "it starts a daemon: test/context/test_lifetime.cpp lets a forked child have one of its own"
+A_VALUE = "it works on texts: it knows of no process"
 A_COMMAND_LINE = "it belongs to the command line of a program, which has no daemon yet"
 
 # A name as `nm -DC` prints it, or the beginning of one that ends in "*".
@@ -23,10 +24,16 @@ EXEMPT = {
     "daemonctx::Cleanup::Cleanup(daemonctx::detail::CleanupStack*, unsigned long)": "private: on_exit() calls it",
     "daemonctx::Cleanup::finish(bool) const": "private: release() and run_now() call it",
     "daemonctx::DaemonContext::wait_until_since_epoch(daemonctx::Timeout)": "private: wait_until() calls it",
+    "daemonctx::Path::*": A_VALUE,
+    "daemonctx::operator/(daemonctx::Path const&, daemonctx::Path const&)": A_VALUE,
+    "daemonctx::Environment::keep(*": A_VALUE,
     "daemonctx::detail::*": "not public: inline members call it, and those have rows",
 }
 EXEMPT_INLINE = {
     "daemonctx::Timeout::Timeout": "constexpr: it knows of no process",
+    **{f"daemonctx::{name}": A_VALUE for name in (
+        "Path::Path", "Path::c_str", "Path::empty", "Path::is_absolute", "Path::native",
+        "Environment::Environment", "Environment::only_path", "Environment::variables")},
     "daemonctx::become_daemon": A_START,
     "daemonctx::Service::options": A_COMMAND_LINE,
     "daemonctx::Service::version": A_COMMAND_LINE,
@@ -77,7 +84,7 @@ class Reader:
     def note_function(self, introduction):
         text = ACCESS.sub(" ", introduction)
         text = re.sub(r"\[\[.*?\]\]|static_assert\s*\(.*", " ", text, flags=re.DOTALL)
-        text = re.sub(r"\btemplate\s*<[^>]*>|\b(alignas|decltype|noexcept)\s*\([^)]*\)", " ", text)
+        text = re.sub(r"\btemplate\s*<[^>]*>|\bconcept\b.*|\b(alignas|decltype|noexcept)\s*\([^)]*\)", " ", text, flags=re.DOTALL)
         match = FUNCTION.search(text)
         if match and self.is_public() and not match[1].startswith("operator"):
             self.found.add(f"{self.name()}::{match[1]}")

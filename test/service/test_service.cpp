@@ -215,7 +215,8 @@ BOOST_FIXTURE_TEST_CASE(a_deaf_daemon_is_killed_and_that_is_said, Probe) {
   BOOST_TEST(scene::await_end(pid).killed_by(SIGKILL));
   const auto status = run({"status"});
   BOOST_TEST(status.end.exited(1));
-  BOOST_TEST(status.out == "probe: dead, and its pidfile \"" + pidfile + "\" is still there\n");
+  BOOST_TEST(status.out ==
+             "probe: dead, and its pidfile \"" + pidfile + "\" is still there; a start takes it over\n");
   BOOST_TEST(start().end.exited(0));  // takes it over
 }
 
@@ -424,9 +425,10 @@ BOOST_FIXTURE_TEST_CASE(a_service_with_respawn_comes_back_and_its_status_shows_i
   const std::string text = see_it_come_back();
   BOOST_TEST(text.find("; the last one was killed by SIGKILL after ") != std::string::npos, text);
   const std::string json = run({"status", "--json"}).out;
-  BOOST_TEST(json.find(R"("worker":{"incarnation":2,"since":"2)") != std::string::npos, json);
-  BOOST_TEST(json.find(R"("last_exit":{"signal":9,"core_dumped":false,"hung":false,)") != std::string::npos,
-             json);
+  BOOST_TEST(json.find(R"("worker":{"worker_number":2,"since":"2)") != std::string::npos, json);
+  BOOST_TEST(
+      json.find(R"("last_worker_end":{"signal":9,"core_dumped":false,"hung":false,)") != std::string::npos,
+      json);
   BOOST_TEST(run({"stop"}).end.exited(0));
   scene::write_file(config, "respawn = true\n");
   BOOST_TEST(run({"start", "--explain", "--config", config}).out.find("become the monitor") !=

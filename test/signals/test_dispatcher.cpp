@@ -36,9 +36,9 @@ struct Fixture {
                    ++calls;
                  }},
                 {SIGUSR2, [](const SignalInfo&) { throw std::runtime_error("bad"); }},
-                {SIGTERM, terminate},
-                {SIGHUP, reload},
-                {SIGWINCH, reopen_output}},
+                {SIGTERM, Action::terminate},
+                {SIGHUP, Action::reload},
+                {SIGWINCH, Action::reopen_output}},
       SignalDispatcher::Hooks{.reload = [this] { ++reloads; },
                               .reopen_output = [this] { ++reopens; },
                               .report = [this](const std::exception_ptr&, std::string_view) { ++reports; }}};
@@ -354,7 +354,7 @@ BOOST_AUTO_TEST_CASE(after_the_end_a_stopped_daemon_ignores_another_stop_and_its
   ::sigaction(SIGTERM, nullptr, &former);
   {
     process::become_owner();
-    SignalDispatcher dispatcher(SignalMap{{SIGTERM, terminate}}, {});
+    SignalDispatcher dispatcher(SignalMap{{SIGTERM, Action::terminate}}, {});
     BOOST_REQUIRE(dispatcher.install(true) == 0);
     ::raise(SIGTERM);
   }

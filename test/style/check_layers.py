@@ -14,7 +14,7 @@ FLOORS = ["base", "posix", "process", "safe_path", "signals", "cleanup", "output
 
 # Which folder a public header belongs to.
 PUBLIC = {
-    "base": ["error", "export", "progress", "respawn_policy", "signal_map", "timeout"],
+    "base": ["environment", "error", "export", "path", "progress", "respawn_policy", "signal_map", "timeout"],
     "safe_path": ["directory"],
     "cleanup": ["cleanup_stack", "detail/cleanup_entry", "detail/cleanup_visit"],
     "output": ["stdio"],
@@ -37,6 +37,11 @@ def folder_of(path):
     if path.is_relative_to(ROOT / "src"):
         return path.relative_to(ROOT / "src").parts[0]
     return FOLDER_OF.get(path.relative_to(ROOT / "include/daemonctx").with_suffix("").as_posix())
+
+
+def may_use_boost(path):
+    """A program that includes the others must not need Boost."""
+    return path.is_relative_to(ROOT / "src") or path.stem in ("service", "asio", "signal_pump")
 
 
 def included_folder(quoted, angled):
@@ -74,6 +79,8 @@ def check(path):
         except KeyError as unknown:
             yield path, line, f"there is no header of {unknown}, or check_layers.py does not know its folder"
             continue
+        if (match[2] or "").startswith("boost/") and not may_use_boost(path):
+            yield path, line, "no public header but Service's and Asio's may include Boost"
         if used is not None and FLOORS.index(used) > FLOORS.index(floor):
             yield path, line, f"{floor} must not include {used}, which lies above it"
 

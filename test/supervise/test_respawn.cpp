@@ -26,7 +26,7 @@ using namespace std::chrono_literals;
 namespace {
 
 struct Worker {
-  unsigned incarnation = 0;
+  unsigned worker_number = 0;
   pid_t pid = 0;
   pid_t monitor = 0;
   std::string last = {};
@@ -60,7 +60,7 @@ struct Stage {
     std::istringstream line(scene.next());
     Worker found;
     std::string word;
-    line >> word >> found.incarnation >> word >> found.pid >> word >> found.monitor >> word >> std::ws;
+    line >> word >> found.worker_number >> word >> found.pid >> word >> found.monitor >> word >> std::ws;
     std::getline(line, found.last);
     return found;
   }
@@ -91,7 +91,7 @@ BOOST_FIXTURE_TEST_CASE(the_monitor_keeps_the_pidfile_and_the_worker_works, Stag
   start("first:10", {"tell_worker", "facts", "wait"});
   const Worker first = worker();
   const auto facts = scene.facts();
-  BOOST_TEST(first.incarnation == 1U);
+  BOOST_TEST(first.worker_number == 1U);
   BOOST_TEST(first.monitor == monitor);
   BOOST_TEST(first.last == "none");
   BOOST_TEST(facts.at("pid") == std::to_string(first.pid));
@@ -101,9 +101,9 @@ BOOST_FIXTURE_TEST_CASE(the_monitor_keeps_the_pidfile_and_the_worker_works, Stag
   BOOST_TEST((status.state == daemonctx::DaemonState::running));
   BOOST_TEST(status.pid == monitor);
   BOOST_REQUIRE(status.worker.has_value());
-  BOOST_TEST(status.worker->incarnation == 1U);
+  BOOST_TEST(status.worker->worker_number == 1U);
   BOOST_TEST(status.worker->since.has_value());
-  BOOST_TEST(!status.worker->last_exit);
+  BOOST_TEST(!status.worker->last_worker_end);
   BOOST_TEST(stop().exited(0));
   scene.expect("stop");
   BOOST_TEST(!scene::exists(pidfile));
@@ -124,7 +124,7 @@ BOOST_FIXTURE_TEST_CASE(what_fails_in_the_first_worker_is_thrown_in_the_caller, 
                "cannot change the working directory to \"/none\": No such file or directory\n");
     BOOST_TEST(fails({"readiness=", "fail:no key"}) == "no key\n");
     BOOST_TEST(fails({"readiness=", "raise:9"}) == "the daemon was killed by SIGKILL before it was ready\n");
-    BOOST_TEST(fails({"readiness=", "_exit:3"}) == "the daemon ended with status 3 before it was ready\n");
+    BOOST_TEST(fails({"readiness=", "_exit:3"}) == "the daemon exited with code 3 before it was ready\n");
   }
 }
 
@@ -143,7 +143,7 @@ BOOST_FIXTURE_TEST_CASE(in_the_foreground_the_process_itself_is_the_monitor, Sta
   BOOST_TEST(first.monitor == service.pid());
   ::kill(first.pid, SIGKILL);
   const Worker second = worker();
-  BOOST_TEST(second.incarnation == 2U);
+  BOOST_TEST(second.worker_number == 2U);
   BOOST_TEST(second.monitor == service.pid());
   ::kill(service.pid(), SIGINT);
   BOOST_TEST(service.finish().end.exited(0));
@@ -176,8 +176,8 @@ BOOST_FIXTURE_TEST_CASE(a_first_worker_that_is_not_ready_in_time_is_a_failure, S
 
 BOOST_FIXTURE_TEST_CASE(each_worker_begins_with_the_memory_of_before_the_context, Stage) {
   start("first:10", {"tell_worker", "count", "until:4,crash:10", "wait"});
-  for (unsigned incarnation = 1; incarnation <= 4; ++incarnation) {
-    BOOST_TEST(worker().incarnation == incarnation);
+  for (unsigned worker_number = 1; worker_number <= 4; ++worker_number) {
+    BOOST_TEST(worker().worker_number == worker_number);
     scene.expect("counted 1");
   }
   BOOST_TEST(stop().exited(0));
@@ -196,7 +196,7 @@ BOOST_FIXTURE_TEST_CASE(how_a_worker_ended_is_told_and_logged, Stage) {
     BOOST_TEST(text.find("monitor: ") == text.rfind("monitor: "));  // one line
     ::unlink(log.c_str());
   };
-  ends("_exit:3", "ended with status 3");
+  ends("_exit:3", "exited with code 3");
   ends("raise:9", "was killed by SIGKILL");
   ends("uncaught:no more", "was killed by SIGABRT");
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
@@ -222,12 +222,12 @@ BOOST_FIXTURE_TEST_CASE(a_killed_worker_is_back_fifty_times_and_the_pidfile_neve
         seen += to_string(status.state);
     }
   });
-  for (unsigned incarnation = 1; incarnation <= 50; ++incarnation) {
+  for (unsigned worker_number = 1; worker_number <= 50; ++worker_number) {
     const Worker each = worker();
-    BOOST_TEST(each.incarnation == incarnation);
+    BOOST_TEST(each.worker_number == worker_number);
     ::kill(each.pid, SIGKILL);
   }
-  BOOST_TEST(worker().incarnation == 51U);
+  BOOST_TEST(worker().worker_number == 51U);
   ends = true;
   watcher.join();
   BOOST_TEST(seen == "");
@@ -235,26 +235,26 @@ BOOST_FIXTURE_TEST_CASE(a_killed_worker_is_back_fifty_times_and_the_pidfile_neve
   daemonctx::DaemonStatus status;
   BOOST_TEST(scene::eventually([&] {  // the worker may be heard of before it is shown
     status = Controller(pidfile).status();
-    return status.worker && status.worker->incarnation == 51 && status.worker->since;
+    return status.worker && status.worker->worker_number == 51 && status.worker->since;
   }));
-  BOOST_REQUIRE(status.worker->last_exit.has_value());
-  BOOST_TEST(status.worker->last_exit->signal == SIGKILL);
-  BOOST_TEST(status.worker->last_exit->incarnation == 50U);
+  BOOST_REQUIRE(status.worker->last_worker_end.has_value());
+  BOOST_TEST(status.worker->last_worker_end->signal == SIGKILL);
+  BOOST_TEST(status.worker->last_worker_end->worker_number == 50U);
   BOOST_TEST(stop().exited(0));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_crash_loop_ends_with_a_clear_line_and_the_true_status, Stage) {
   const auto exited = run_in_foreground("first:1,most:3", {"tell_worker", "_exit:7"});
   BOOST_TEST(exited.end.exited(7));
-  for (unsigned incarnation = 1; incarnation <= 4; ++incarnation)
-    BOOST_TEST(worker().incarnation == incarnation);
+  for (unsigned worker_number = 1; worker_number <= 4; ++worker_number)
+    BOOST_TEST(worker().worker_number == worker_number);
   BOOST_TEST(!scene.has_line());
   const std::string text = scene::contents(log);
   const std::string last = text.substr(text.rfind('\n', text.size() - 2) + 1);
   BOOST_TEST(
       last.rfind(
-          "daemon_probe: monitor: given up after 3 restarts within 10000 ms: the last worker ended with "
-          "status 7 after 0.0 s",
+          "daemon_probe: monitor: given up after 3 restarts within 10000 ms: the last worker exited with "
+          "code 7 after 0.0 s",
           0) == 0U,
       last);
   BOOST_TEST(!scene::exists(pidfile));
@@ -272,8 +272,8 @@ BOOST_FIXTURE_TEST_CASE(a_final_status_is_the_services_own, Stage) {
 
 BOOST_FIXTURE_TEST_CASE(an_immediate_status_knows_no_delay, Stage) {
   start("first:60000,longest:60000,immediate:4,window:1000000", {"tell_worker", "until:3,_exit:4", "wait"});
-  for (unsigned incarnation = 1; incarnation <= 3; ++incarnation)
-    BOOST_TEST(worker().incarnation == incarnation);
+  for (unsigned worker_number = 1; worker_number <= 3; ++worker_number)
+    BOOST_TEST(worker().worker_number == worker_number);
   BOOST_TEST(stop().exited(0));
 }
 
@@ -333,14 +333,14 @@ BOOST_FIXTURE_TEST_CASE(a_monitor_without_descriptors_tries_again, Stage) {
   ::kill(first.pid, SIGKILL);
   BOOST_TEST(logs("monitor: cannot start the worker: "));
   ::prlimit(monitor, RLIMIT_NOFILE, &former, nullptr);
-  BOOST_TEST(worker().incarnation >= 2U);
+  BOOST_TEST(worker().worker_number >= 2U);
   BOOST_TEST(stop().exited(0));
 }
 
 BOOST_FIXTURE_TEST_CASE(what_the_users_report_forks_is_no_second_monitor, Stage) {
   start("first:1,fork:1", {"tell_worker", "until:4,_exit:1", "wait"});
-  for (unsigned incarnation = 1; incarnation <= 4; ++incarnation)
-    BOOST_TEST(worker().incarnation == incarnation);
+  for (unsigned worker_number = 1; worker_number <= 4; ++worker_number)
+    BOOST_TEST(worker().worker_number == worker_number);
   BOOST_TEST(stop().exited(0));
   scene.expect("stop");
   BOOST_TEST(!scene.has_line());
@@ -433,7 +433,7 @@ BOOST_FIXTURE_TEST_CASE(a_signal_between_two_workers_waits_until_one_has_mapped_
     return status.worker && !status.worker->since;
   }));
   ::kill(monitor, SIGHUP);  // which would end the next one until it offers to reload
-  BOOST_TEST(worker().incarnation == 2U);
+  BOOST_TEST(worker().worker_number == 2U);
   scene.expect("reloaded");
   BOOST_TEST(stop().exited(0));
 }
@@ -522,7 +522,7 @@ BOOST_FIXTURE_TEST_CASE(a_worker_and_its_monitor_understand_each_other_in_every_
   monitor = scene::pid_in(pidfile);
   worker();
   const std::string last = worker().last;
-  BOOST_TEST(last.find("ended with status 123 after 0.") == 0U, last);
+  BOOST_TEST(last.find("exited with code 123 after 0.") == 0U, last);
   for (int reload = 1; reload <= 12; ++reload) {
     BOOST_TEST(Controller(pidfile).reload(30s).refusal == "");
     scene.expect("reloaded");

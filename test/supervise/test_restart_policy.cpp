@@ -19,7 +19,7 @@ namespace {
 const Backoff::Clock::time_point start{1h};
 
 WorkerEnd exited(int status, std::chrono::milliseconds uptime = 0ms) {
-  return {.exit_status = status, .uptime = uptime};
+  return {.exit_code = status, .uptime = uptime};
 }
 
 WorkerEnd killed(int signal, std::chrono::milliseconds uptime = 0ms) {
@@ -38,7 +38,7 @@ std::string refusal(const RespawnPolicy& policy) {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(delays_grow_to_the_longest) {
-  const RespawnPolicy policy{.longest_delay = 700ms, .most_restarts = 100, .window = 100s};
+  const RespawnPolicy policy{.longest_delay = 700ms, .max_restarts = 100, .window = 100s};
   Backoff backoff(policy);
   for (const auto delay : {100ms, 200ms, 400ms, 700ms, 700ms}) {
     BOOST_TEST((backoff.next(killed(SIGSEGV), start) == delay));
@@ -59,7 +59,7 @@ BOOST_AUTO_TEST_CASE(by_default_the_sixth_crash_at_a_stretch_is_the_last) {
 }
 
 BOOST_AUTO_TEST_CASE(restarts_count_for_as_long_as_the_window) {
-  const RespawnPolicy policy{.first_delay = 0ms, .most_restarts = 2, .window = 1s};
+  const RespawnPolicy policy{.first_delay = 0ms, .max_restarts = 2, .window = 1s};
   Backoff backoff(policy);
   BOOST_TEST(backoff.next(exited(1), start).has_value());
   BOOST_TEST(backoff.next(exited(1), start + 500ms).has_value());
@@ -68,7 +68,7 @@ BOOST_AUTO_TEST_CASE(restarts_count_for_as_long_as_the_window) {
 }
 
 BOOST_AUTO_TEST_CASE(after_a_stable_run_all_begins_anew) {
-  const RespawnPolicy policy{.most_restarts = 2};
+  const RespawnPolicy policy{.max_restarts = 2};
   Backoff backoff(policy);
   for (int round = 0; round < 3; ++round) {
     BOOST_TEST((backoff.next(exited(1, 60s), start) == 100ms));
@@ -78,15 +78,15 @@ BOOST_AUTO_TEST_CASE(after_a_stable_run_all_begins_anew) {
 }
 
 BOOST_AUTO_TEST_CASE(a_run_that_was_never_ready_is_not_stable) {
-  const RespawnPolicy policy{.most_restarts = 1};
+  const RespawnPolicy policy{.max_restarts = 1};
   Backoff backoff(policy);
-  const WorkerEnd end{.exit_status = 1, .was_ready = false, .uptime = 1h};
+  const WorkerEnd end{.exit_code = 1, .was_ready = false, .uptime = 1h};
   BOOST_TEST(backoff.next(end, start).has_value());
   BOOST_TEST(!backoff.next(end, start));
 }
 
 BOOST_AUTO_TEST_CASE(statuses_can_be_final_or_immediate) {
-  const RespawnPolicy policy{.final_statuses = {0, 125}, .immediate_statuses = {3}};
+  const RespawnPolicy policy{.no_restart_exit_codes = {0, 125}, .immediate_restart_exit_codes = {3}};
   Backoff backoff(policy);
   BOOST_TEST((backoff.next(exited(3), start) == 0ms));
   BOOST_TEST((backoff.next(exited(1), start) == 100ms));
@@ -100,13 +100,13 @@ BOOST_AUTO_TEST_CASE(a_signal_or_a_hang_is_no_exit_status) {
   const RespawnPolicy policy;
   Backoff backoff(policy);
   BOOST_TEST(backoff.next(killed(SIGKILL), start).has_value());
-  BOOST_TEST(backoff.next(WorkerEnd{.exit_status = 0, .hung = true}, start).has_value());
+  BOOST_TEST(backoff.next(WorkerEnd{.exit_code = 0, .hung = true}, start).has_value());
   BOOST_TEST(!backoff.next(exited(0), start));
 }
 
 BOOST_AUTO_TEST_CASE(jitter_stays_within_its_part) {
   const RespawnPolicy policy{
-      .first_delay = 1s, .factor = 1, .jitter = 0.25, .most_restarts = 2000, .window = 10h};
+      .first_delay = 1s, .factor = 1, .jitter = 0.25, .max_restarts = 2000, .window = 10h};
   Backoff backoff(policy);
   auto shortest = 1h + 0ms;
   auto longest = 0ms;
@@ -121,7 +121,7 @@ BOOST_AUTO_TEST_CASE(jitter_stays_within_its_part) {
 }
 
 BOOST_AUTO_TEST_CASE(without_restarts_there_are_none_and_nothing_is_given_up) {
-  const RespawnPolicy policy{.most_restarts = 0, .immediate_statuses = {3}};
+  const RespawnPolicy policy{.max_restarts = 0, .immediate_restart_exit_codes = {3}};
   BOOST_TEST(refusal(policy) == "accepted");
   Backoff backoff(policy);
   BOOST_TEST(!backoff.next(exited(3), start));
@@ -131,20 +131,19 @@ BOOST_AUTO_TEST_CASE(without_restarts_there_are_none_and_nothing_is_given_up) {
 
 BOOST_AUTO_TEST_CASE(a_policy_that_could_never_give_up_is_refused_with_the_arithmetic) {
   BOOST_TEST(refusal({}) == "accepted");
-  BOOST_TEST(refusal({.most_restarts = 5, .window = 3000ms}) ==
+  BOOST_TEST(refusal({.max_restarts = 5, .window = 3000ms}) ==
              "respawn: it could never give up: 5 restarts don't fit in the window of 3000 ms, since the "
              "delays between "
              "them alone take 200 + 400 + 800 + 1600 ms");
-  BOOST_TEST(refusal({.most_restarts = 5, .window = 3001ms}) == "accepted");
-  BOOST_TEST(refusal({.first_delay = 1s, .factor = 1, .most_restarts = 11, .window = 10s})
+  BOOST_TEST(refusal({.max_restarts = 5, .window = 3001ms}) == "accepted");
+  BOOST_TEST(refusal({.first_delay = 1s, .factor = 1, .max_restarts = 11, .window = 10s})
                  .find("1000 + 1000 + 1000 + 1000 + 1000 + 1000 + ... ms") != std::string::npos);
-  BOOST_TEST(refusal({.jitter = 0.5, .most_restarts = 5, .window = 1501ms}) == "accepted");
-  BOOST_TEST(
-      refusal({.jitter = 0.5, .most_restarts = 5, .window = 1500ms}).find("100 + 200 + 400 + 800 ms") !=
-      std::string::npos);
-  BOOST_TEST(refusal({.most_restarts = std::numeric_limits<unsigned>::max()}).find("never") !=
+  BOOST_TEST(refusal({.jitter = 0.5, .max_restarts = 5, .window = 1501ms}) == "accepted");
+  BOOST_TEST(refusal({.jitter = 0.5, .max_restarts = 5, .window = 1500ms}).find("100 + 200 + 400 + 800 ms") !=
              std::string::npos);
-  BOOST_TEST(refusal({.first_delay = 0ms, .most_restarts = std::numeric_limits<unsigned>::max()}) ==
+  BOOST_TEST(refusal({.max_restarts = std::numeric_limits<unsigned>::max()}).find("never") !=
+             std::string::npos);
+  BOOST_TEST(refusal({.first_delay = 0ms, .max_restarts = std::numeric_limits<unsigned>::max()}) ==
              "accepted");
 }
 
@@ -153,7 +152,7 @@ BOOST_AUTO_TEST_CASE(the_longest_durations_mean_what_they_say) {
   constexpr auto longest = std::chrono::milliseconds::max();
   const RespawnPolicy policy{.first_delay = 0ms,
                              .longest_delay = longest,
-                             .most_restarts = 3,
+                             .max_restarts = 3,
                              .window = longest,
                              .stable_after = longest,
                              .stop_timeout = longest,
@@ -181,8 +180,8 @@ BOOST_AUTO_TEST_CASE(what_makes_no_sense_is_refused) {
   BOOST_TEST(refusal({.jitter = 1.1}) == "respawn: jitter must be between 0 and 1");
   BOOST_TEST(refusal({.window = 0ms}) == "respawn: window must be longer than zero");
   BOOST_TEST(refusal({.stable_after = 0ms}).find("each run would reset the count") != std::string::npos);
-  BOOST_TEST(refusal({.final_statuses = {256}}) == "respawn: 256 can't be an exit status");
-  BOOST_TEST(refusal({.final_statuses = {3}, .immediate_statuses = {3}}) ==
+  BOOST_TEST(refusal({.no_restart_exit_codes = {256}}) == "respawn: 256 can't be an exit status");
+  BOOST_TEST(refusal({.no_restart_exit_codes = {3}, .immediate_restart_exit_codes = {3}}) ==
              "respawn: the exit status 3 can't be both final and immediate");
   BOOST_TEST(refusal({.stop_timeout = -1ms}) == "respawn: stop_timeout must not be negative");
   BOOST_TEST(refusal({.hang_timeout = -1ms}) ==
@@ -190,12 +189,12 @@ BOOST_AUTO_TEST_CASE(what_makes_no_sense_is_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(an_end_is_told_in_one_line) {
-  BOOST_TEST(describe(exited(3, 1500ms)) == "ended with status 3 after 1.5 s");
+  BOOST_TEST(to_string(exited(3, 1500ms)) == "exited with code 3 after 1.5 s");
   BOOST_TEST(
-      describe(WorkerEnd{.signal = SIGSEGV, .core_dumped = true, .fault_address = 16, .uptime = 20ms}) ==
+      to_string(WorkerEnd{.signal = SIGSEGV, .core_dumped = true, .fault_address = 16, .uptime = 20ms}) ==
       "was killed by SIGSEGV at address 0x10 (core dumped) after 0.0 s");
-  BOOST_TEST(describe(WorkerEnd{.signal = SIGABRT, .hung = true, .was_ready = false}) ==
+  BOOST_TEST(to_string(WorkerEnd{.signal = SIGABRT, .hung = true, .was_ready = false}) ==
              "hung, and was killed by SIGABRT after 0.0 s, before it was ready");
-  BOOST_TEST(status_of(exited(3)) == 3);
-  BOOST_TEST(status_of(killed(SIGKILL)) == 137);
+  BOOST_TEST(exit_code_of(exited(3)) == 3);
+  BOOST_TEST(exit_code_of(killed(SIGKILL)) == 137);
 }

@@ -55,6 +55,7 @@ DAEMONCTX_FALLIBLE(chdir)
 DAEMONCTX_FALLIBLE(chroot)
 DAEMONCTX_FALLIBLE(connect)
 DAEMONCTX_FALLIBLE(dup2)
+DAEMONCTX_FALLIBLE(faccessat)
 DAEMONCTX_FALLIBLE(fchdir)
 DAEMONCTX_FALLIBLE(fchmod)
 DAEMONCTX_FALLIBLE(fchown)
@@ -109,6 +110,7 @@ using ::_exit;
 using ::access;
 using ::close;
 using ::fstatfs;
+using ::getcwd;
 using ::getegid;
 using ::geteuid;
 using ::getgid;

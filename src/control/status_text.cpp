@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <array>
+#include <ctime>
+
+#include "daemonctx/controller.hpp"
+
+namespace daemonctx {
+namespace {
+
+std::string local_time(std::chrono::system_clock::time_point time) {
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+  std::tm parts{};
+  ::localtime_r(&seconds, &parts);
+  std::array<char, 64> text{};
+  return {text.data(), std::strftime(text.data(), text.size(), "%F %T", &parts)};
+}
+
+std::string text_of(const WorkerStatus& worker) {
+  std::string text = "; worker " + std::to_string(worker.worker_number);
+  if (worker.since) text += " since " + local_time(*worker.since);
+  else text += " has ended, and another is to follow";
+  return text + (worker.last_worker_end ? "; the last one " + to_string(*worker.last_worker_end) : "");
+}
+
+std::string text_of(const DaemonStatus& status) {
+  if (status.pid == 0) return ", pid not known";
+  std::string text = ", pid " + std::to_string(status.pid);
+  if (status.since) text += ", since " + local_time(*status.since);
+  return text + (status.worker ? text_of(*status.worker) : "");
+}
+
+}  // namespace
+
+const char* to_string(DaemonState state) noexcept {
+  constexpr auto names = std::to_array({"running", "starting", "stopped", "stale", "unknown"});
+  return names.at(static_cast<std::size_t>(state));
+}
+
+std::string to_string(const DaemonStatus& status, const Path& pidfile) {
+  const std::string file = '"' + pidfile.native() + '"';
+  switch (status.state) {
+    case DaemonState::running:
+    case DaemonState::starting:
+      return to_string(status.state) + text_of(status);
+    case DaemonState::stale:
+      return "dead, and its pidfile " + file + " is still there; a start takes it over";
+    case DaemonState::unknown:
+      return "unknown: this user may not read " + file;
+    case DaemonState::stopped:
+      break;
+  }
+  return "not running";
+}
+
+int exit_code_of(DaemonState state) noexcept {
+  constexpr auto codes = std::to_array({0, 0, 3, 1, 4});
+  return codes.at(static_cast<std::size_t>(state));
+}
+
+}  // namespace daemonctx

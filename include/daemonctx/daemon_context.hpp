@@ -11,7 +11,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "daemonctx/cleanup_stack.hpp"
+#include "daemonctx/cleanup.hpp"
 #include "daemonctx/daemon_options.hpp"
 #include "daemonctx/detail/cleanup_visit.hpp"
 #include "daemonctx/error.hpp"

@@ -3,40 +3,26 @@
 
 #include <sys/types.h>
 
-#include <exception>
 #include <functional>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "daemonctx/directory.hpp"
 #include "daemonctx/environment.hpp"
+#include "daemonctx/error.hpp"
 #include "daemonctx/export.hpp"
 #include "daemonctx/launch_mode.hpp"
 #include "daemonctx/path.hpp"
-#include "daemonctx/progress.hpp"
+#include "daemonctx/pidfile_options.hpp"
 #include "daemonctx/respawn_policy.hpp"
 #include "daemonctx/restriction.hpp"
 #include "daemonctx/signal_map.hpp"
+#include "daemonctx/start_options.hpp"
 #include "daemonctx/stdio.hpp"
 #include "daemonctx/timeout.hpp"
 
 namespace daemonctx {
-
-enum class Readiness {
-  when_constructed,  ///< the caller ends as soon as the constructor has done its work
-  when_notified,     ///< the caller ends when the daemon calls `notify_ready()`
-};
-
-enum class SignalDelivery {
-  in_wait,        ///< actions run in the thread that calls `wait*()` or `dispatch()`
-  on_own_thread,  ///< actions run on a thread of the library's own
-};
-
-/// Receives an exception that no caller could catch, and where it was thrown: in a cleanup, a reload, a
-/// signal action or a reopen of the output. An exception that the handler itself throws is dropped.
-using ErrorHandler = std::function<void(std::exception_ptr error, std::string_view where)>;
 
 /// Whether the daemon becomes `DaemonOptions::user` and `group`.
 enum class ChangeUser {
@@ -44,29 +30,12 @@ enum class ChangeUser {
   if_root,  ///< only if root starts the daemon; `user` and `group` mean nothing to other starters
 };
 
-/// How the pidfile is made and locked.
-struct PidfileOptions {
-  /// Of a new and of an existing pidfile, regardless of the umask: 0644, 0640, 0604 or 0600. Every user who
-  /// may read the pidfile can ask for the daemon's status and for why a reload was refused. Such a user can
-  /// also delay a start, and a reload's outcome, with a read lock. 0600 rules both out.
-  mode_t mode = 0644;
-
-  /// How long a start waits for the lock before it fails with "already running".
-  Timeout lock_timeout = {};
-};
-
 /// The options of a `DaemonContext`. Every member has a default; name the members you change, in the order of
 /// this header. In every `Timeout` zero means "at once".
 ///
-/// The order is that of a reader's questions. Later versions add members only inside a group:
-/// 1. everyday options: `working_directory` to `files_preserve`;
-/// 2. where it lives: `chroot_directory`, `create_directories`, `environment`, (title);
-/// 3. what it holds: `pidfile_options`, `close_descriptors`, (sockets, limits);
-/// 4. as whom it runs: `user` to `before_drop`, (the log's owner, in `FileOptions`);
-/// 5. how it starts: `detach_process` to `on_launched`, (upgrade);
-/// 6. how it works and ends: `signal_delivery`, `on_error`, `cleanup_timeout`;
-/// 7. how it comes back: `respawn`, `respawn_policy`, (crash report);
-/// 8. what it gives up: `prevent_core`, `no_new_privileges`, `restrictions`.
+/// The order: everyday options; where it lives (later: a title); what it holds (sockets, limits); as whom it
+/// runs; how it starts (upgrade); how it works and ends; how it comes back (a crash report); what it gives
+/// up. Later versions add members only inside such a group, and the log's owner to `FileOptions`.
 struct DaemonOptions {
   /// The daemon's working directory. A relative path is resolved in the caller's working directory.
   Path working_directory = "/";
@@ -139,27 +108,12 @@ struct DaemonOptions {
 
   DetachProcess detach_process = DetachProcess::automatic;
 
-  /// Whether a start forks although other threads run. These threads do not exist in the daemon, and their
-  /// locks stay locked.
-  bool allow_threads = false;
-
   Readiness readiness = Readiness::when_constructed;
 
   /// How long the caller waits for readiness. Then it ends the half-started daemon, and throws.
   Timeout ready_timeout = forever;
 
-  /// An open descriptor: when the daemon is ready, it writes a line end there and closes it. This is the
-  /// protocol of s6 (notification-fd) and OpenRC (notify=fd:N). With it, `automatic` stays in the foreground.
-  /// -1: no descriptor.
-  int notify_descriptor = -1;
-
-  /// Called in the caller while it waits for a lock or for readiness.
-  Progress on_wait = {};
-
-  /// Called in the caller with the daemon's pid when the daemon is ready, before the caller ends. All signals
-  /// are blocked. C and C++ streams are flushed afterwards; an exception is dropped. Not called in the
-  /// foreground.
-  std::function<void(pid_t daemon)> on_launched = {};
+  StartOptions start_options = {};
 
   // --- How it works and ends
 

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <exception>
+#include <functional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -92,5 +93,9 @@ class DAEMONCTX_EXPORT DaemonError : public std::system_error {
 /// The text of any exception: `what()`, or "unknown exception" if it is no `std::exception`. An empty pointer
 /// gives an empty text. Thread-safe.
 DAEMONCTX_EXPORT std::string message_of(const std::exception_ptr& error);
+
+/// Receives an exception that no caller could catch, and where it was thrown: in a cleanup, a reload, a
+/// signal action or a reopen of the output. An exception that the handler itself throws is dropped.
+using ErrorHandler = std::function<void(std::exception_ptr error, std::string_view where)>;
 
 }  // namespace daemonctx

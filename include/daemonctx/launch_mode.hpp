@@ -14,6 +14,12 @@ enum class DetachProcess {
   never,
 };
 
+/// When a start has succeeded.
+enum class Readiness {
+  when_constructed,  ///< the caller ends as soon as the constructor has done its work
+  when_notified,     ///< the caller ends when the daemon calls `notify_ready()`
+};
+
 /// How a daemon runs. The mode follows from the options and from what started the process.
 enum class LaunchMode {
   detached,    ///< in the background, in its own session

@@ -11,8 +11,8 @@ namespace daemonctx {
 
 class DaemonContext;
 
-/// Checks these options without a start: throws what the constructor would throw for options, user, log files,
-/// pidfile and working directory. Creates nothing, takes no lock and starts nothing. Call it before a
+/// Checks these options without a start: throws what the constructor would throw for options, user, log
+/// files, pidfile and working directory. Creates nothing, takes no lock and starts nothing. Call it before a
 /// restart, while the old daemon still runs.
 DAEMONCTX_EXPORT void preflight(DaemonOptions options);
 

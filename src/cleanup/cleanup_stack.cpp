@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "daemonctx/cleanup_stack.hpp"
+#include "daemonctx/detail/cleanup_stack.hpp"
 
 #include <optional>
 

@@ -84,7 +84,7 @@ void settle(DaemonOptions& options) {
 
 Surroundings look_around(const DaemonOptions& options) {
   Surroundings surroundings = Surroundings::look();
-  surroundings.is_notified = options.notify_descriptor != -1;
+  surroundings.is_notified = options.start_options.notify_descriptor != -1;
   return surroundings;
 }
 
@@ -128,7 +128,7 @@ void check_threads(const Impl& impl) {
   const bool forks =
       impl.plan.detaches() || impl.plan.is_supervised() || impl.plan.launch.mode == LaunchMode::init;
   const bool restricts = options.no_new_privileges || !options.restrictions.empty();
-  if (forks ? options.allow_threads : !restricts) return;
+  if (forks ? options.start_options.allow_threads : !restricts) return;
   const long threads = posix::settled_threads(1);
   if (threads <= 1) return;
   if (!forks) {
@@ -143,7 +143,7 @@ void check_threads(const Impl& impl) {
                                                             : "cannot leave process 1: ") +
                         std::to_string(threads) +
                         " threads run, and a fork keeps only one of them (start them after the context was "
-                        "constructed, or set allow_threads)");
+                        "constructed, or set start_options.allow_threads)");
 }
 
 // Tries again where another start, which has failed, has removed a directory meanwhile.

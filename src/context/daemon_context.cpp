@@ -73,7 +73,7 @@ DaemonContext::Impl::Impl(DaemonOptions options, LaunchDecision launch, const vo
                                   .report = [this](const std::exception_ptr& error,
                                                    std::string_view where) { report(error, where); }}),
       ending({plan.options, cleanups, readiness, resources, signals}) {
-  resources.notify_descriptor = plan.options.notify_descriptor;
+  resources.notify_descriptor = plan.options.start_options.notify_descriptor;
   cleanups.set_context(context, [](void* state, const std::exception_ptr& error) {
     static_cast<Impl*>(state)->report(error, "cleanup");
   });

@@ -121,8 +121,9 @@ void validate(const DaemonOptions& options) {
   for (const int fd : options.files_preserve) {
     require(is_open(fd), "files_preserve", "descriptor " + std::to_string(fd) + " is not open");
   }
-  require(options.notify_descriptor == -1 || is_open(options.notify_descriptor), "notify_descriptor",
-          "descriptor " + std::to_string(options.notify_descriptor) + " is not open");
+  const int notified = options.start_options.notify_descriptor;
+  require(notified == -1 || is_open(notified), "start_options.notify_descriptor",
+          "descriptor " + std::to_string(notified) + " is not open");
   check_durations(options);
   if (options.respawn) validate(options.respawn_policy);
   const mode_t mode = options.pidfile_options.mode;

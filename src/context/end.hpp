@@ -10,7 +10,7 @@
 #include "context/error_report.hpp"
 #include "context/readiness.hpp"
 #include "context/resources.hpp"
-#include "daemonctx/cleanup_stack.hpp"
+#include "daemonctx/detail/cleanup_stack.hpp"
 #include "signals/dispatcher.hpp"
 
 namespace daemonctx {

@@ -31,13 +31,6 @@ struct Resources {
   posix::Turn showing;       ///< of `show_reload`
   std::mutex pidfile_mutex;  ///< one thread may remove the pidfile while another becomes ready
 
-  /// The start succeeds: keeps the directories and files that it created.
-  /// \note Runs in the daemon before it may allocate.
-  void keep_created() noexcept {
-    directories.keep();
-    redirection.keep();
-  }
-
   /// The start fails: removes the empty files that it created, if no other start can have opened them.
   void remove_created_files() noexcept {
     if (pidfile) redirection.undo();

@@ -104,12 +104,13 @@ DaemonError error_of(const Plan& plan, const StartOutcome& outcome) {
 }
 
 [[noreturn]] void leave_caller(const Impl& impl, pid_t daemon) noexcept {
+  const auto& on_launched = impl.plan.options.start_options.on_launched;
   try {
-    if (impl.plan.options.on_launched) impl.plan.options.on_launched(daemon);
+    if (on_launched) on_launched(daemon);
   } catch (...) {  // dropped: the daemon runs already
     static_cast<void>(0);
   }
-  if (impl.plan.options.on_launched) flush_streams();
+  if (on_launched) flush_streams();
   posix::_exit(EXIT_SUCCESS);
 }
 
@@ -272,7 +273,7 @@ std::unique_ptr<Impl> start(const void* context, DaemonOptions options) {
   // Block signals until everything that the start has made is used, or removed again.
   posix::SignalBlock blocked;
   try {
-    Ticker ticker(impl->plan.options.on_wait);
+    Ticker ticker(impl->plan.options.start_options.on_wait);
     create_directories_and_lock_pidfile(*impl, ticker, blocked.former());
     impl->resources.directories.give_owner_and_mode();
     prepare_restrictions(impl->plan.options);
@@ -288,7 +289,7 @@ std::unique_ptr<Impl> start(const void* context, DaemonOptions options) {
     throw;
   }
   if (impl->plan.detaches()) be_daemon(*impl, monitor);
-  else impl->resources.keep_created();
+  else impl->resources.directories.keep();
   if (monitor && !impl->plan.detaches()) be_service(*impl);
   claim.keep();
   return impl;

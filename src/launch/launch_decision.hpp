@@ -18,7 +18,7 @@ struct Surroundings {
   std::string systemd_exec_pid = {};
   std::string listen_pid = {};
   bool stdin_is_socket = false;
-  bool is_notified = false;  ///< `DaemonOptions::notify_descriptor` is given
+  bool is_notified = false;  ///< `StartOptions::notify_descriptor` is given
   std::string listen_fds = {};
   std::string listen_fdnames = {};
   std::string watchdog_pid = {};

@@ -80,7 +80,8 @@ void Redirection::check(const Stdio& stdio, bool detached, std::optional<uid_t> 
   checked.open_all(stdio, detached, user);
 }
 
-UniqueFd Redirection::open_or_check(const StdioTarget& target, int stream, posix::DirectoryEntry entry) {
+UniqueFd Redirection::open_or_check(const StdioTarget& target, int stream,
+                                    const posix::DirectoryEntry& entry) {
   struct stat found {};
   const int directory = entry.directory.get();
   const char* const name = entry.name.data();
@@ -91,17 +92,18 @@ UniqueFd Redirection::open_or_check(const StdioTarget& target, int stream, posix
   }
   bool is_new = false;
   UniqueFd fd = open_file(target, stream, entry, user_, is_new);
-  if (is_new && posix::fstat(fd.get(), &found) == 0) created_.push_back({std::move(entry), found});
+  if (is_new && posix::fstat(fd.get(), &found) == 0) created_.push_back({target.path(), found});
   return fd;
 }
 
 void Redirection::undo() noexcept {
-  for (const auto& [entry, file] : created_) {
+  for (const auto& [path, file] : created_) {
+    posix::DirectoryEntry entry;
     struct stat now {};
-    const int directory = entry.directory.get();
-    if (posix::fstatat(directory, entry.name.data(), &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+    if (posix::find_entry(path.c_str(), posix::LastComponent::keep, entry) == 0 &&
+        posix::fstatat(entry.directory.get(), entry.name.data(), &now, AT_SYMLINK_NOFOLLOW) == 0 &&
         now.st_ino == file.st_ino && now.st_dev == file.st_dev && now.st_size == 0) {
-      posix::unlinkat(directory, entry.name.data(), 0);
+      posix::unlinkat(entry.directory.get(), entry.name.data(), 0);
     }
   }
   created_.clear();
@@ -134,11 +136,11 @@ int Redirection::share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind
   } else if (kind == StdioTarget::Kind::journal) {
     owned_.push_back(open_journal(target.identifier()));
   } else {
-    posix::DirectoryEntry entry = find_target(target.path());
+    const posix::DirectoryEntry entry = find_target(target.path());
     const auto number = posix::own_descriptor(entry);
     was_descriptor_.at(stream) = number.has_value();
     if (number) truncates_.at(stream) = false;
-    owned_.push_back(number ? copy_of(*number) : open_or_check(target, stream, std::move(entry)));
+    owned_.push_back(number ? copy_of(*number) : open_or_check(target, stream, entry));
   }
   return owned_.back().get();
 }

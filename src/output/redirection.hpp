@@ -43,10 +43,6 @@ class Redirection {
   /// another start may have opened them otherwise.
   void undo() noexcept;
 
-  /// Keeps these files: closes the descriptors held for `undo`.
-  /// \note Runs in the daemon before it may allocate.
-  void keep() noexcept { created_.clear(); }
-
   /// Appends the descriptors held open for later.
   void append_descriptors(std::vector<int>& to) const;
 
@@ -83,13 +79,13 @@ class Redirection {
 
  private:
   struct Created {
-    posix::DirectoryEntry entry;
+    Path path;  // no descriptor: a start must do with few
     struct stat file;
   };
 
   int redirect(int stream) noexcept;
   void open_all(const Stdio& stdio, bool detached, std::optional<uid_t> user);
-  UniqueFd open_or_check(const StdioTarget& target, int stream, posix::DirectoryEntry entry);
+  UniqueFd open_or_check(const StdioTarget& target, int stream, const posix::DirectoryEntry& entry);
   int share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind kind);
   void keep_place(const StdioTarget& target, int stream);
 

@@ -21,8 +21,8 @@ enum class Reading {
 /// The values of all options: from the command line, else from the configuration file, else the defaults.
 /// Variables that options are bound to are not set; `po::notify` sets them.
 /// \param file_options the options that the file may give.
-/// \throws ConfigurationError; UsageError if a value is empty or wrong on the command line, or, if `strict`, a
-///   required option is missing.
+/// \throws ConfigurationError; UsageError if a value is empty or wrong on the command line, or, if `strict`,
+///   a required option is missing.
 boost::program_options::variables_map read_values(
     const Invocation& invocation, const boost::program_options::options_description& file_options,
     Reading reading);

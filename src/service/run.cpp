@@ -173,8 +173,9 @@ int ServiceRun::launch(bool in_foreground) {
   DaemonOptions options = daemon_options(in_foreground);
   const bool ready_at_once = options.readiness == Readiness::when_constructed;
   options.readiness = Readiness::when_notified;  // ready only after `on_reload`
-  if (!options.on_wait) options.on_wait = display.progress();
-  options.on_launched = [&, told = options.on_launched](pid_t daemon) {
+  StartOptions& start = options.start_options;
+  if (!start.on_wait) start.on_wait = display.progress();
+  start.on_launched = [&, told = start.on_launched](pid_t daemon) {
     display.clear();
     succeed("started, pid " + std::to_string(daemon));
     if (told) told(daemon);

@@ -153,7 +153,7 @@ DaemonOptions ServiceRun::daemon_options(bool in_foreground) const {
       say(name, error, where);
     };
   if (is_on("respawn")) options.respawn = true;
-  if (has("notify-fd")) options.notify_descriptor = values_["notify-fd"].as<int>();
+  if (has("notify-fd")) options.start_options.notify_descriptor = values_["notify-fd"].as<int>();
   if (in_foreground) {
     options.detach_process = DetachProcess::never;
     options.stdio = {};  // the terminal, unless `log` or `syslog` is given

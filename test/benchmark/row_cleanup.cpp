@@ -6,7 +6,7 @@
 #include <cxxabi.h>
 
 #include <array>
-#include <daemonctx/cleanup_stack.hpp>
+#include <daemonctx/detail/cleanup_stack.hpp>
 #include <functional>
 
 #include "callback_list.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE cleanup_stack
-#include "daemonctx/cleanup_stack.hpp"
+#include "daemonctx/detail/cleanup_stack.hpp"
 
 #include <array>
 #include <atomic>

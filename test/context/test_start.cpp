@@ -691,7 +691,7 @@ BOOST_AUTO_TEST_CASE(when_threads_run) {
   refusal.says(
       Step::check_threads, EPERM,
       "cannot detach: 2 threads run, and a fork keeps only one of them (start them after the context was "
-      "constructed, or set allow_threads)");
+      "constructed, or set start_options.allow_threads)");
   refusal.leaves_no_pidfile();
 }
 

@@ -271,7 +271,7 @@ BOOST_AUTO_TEST_CASE(a_descriptor_that_is_not_open_is_refused) {
   Scene scene;
   const auto result = scene.run_probe({"run", "notify_fd=77", "facts"});
   BOOST_TEST(result.end.exited(1));
-  BOOST_TEST(result.err == "daemon_probe: notify_descriptor: descriptor 77 is not open\n");
+  BOOST_TEST(result.err == "daemon_probe: start_options.notify_descriptor: descriptor 77 is not open\n");
 }
 
 BOOST_AUTO_TEST_CASE(a_signal_can_be_mapped_later) {

@@ -773,7 +773,7 @@ DaemonOptions options_of(const std::string& site, int notify_descriptor) {
   options.stdio.out = StdioTarget::file(world.pidfile + ".log");
   options.stdio.err = StdioTarget::file(world.pidfile + ".log");
   options.readiness = daemonctx::Readiness::when_notified;
-  options.notify_descriptor = notify_descriptor;
+  options.start_options.notify_descriptor = notify_descriptor;
   options.on_error = [](const std::exception_ptr&, std::string_view) { is_in_child("on_error"); };
   options.signal_map[SIGUSR1] = [](const daemonctx::SignalInfo&) {};
   if (site == "own_thread") options.signal_delivery = daemonctx::SignalDelivery::on_own_thread;
@@ -797,7 +797,7 @@ void set_callback(DaemonOptions& options, const std::string& site) {
   }
   if (site == "on_launched") {
     options.detach_process = daemonctx::DetachProcess::always;
-    options.on_launched = [=](pid_t daemon) {
+    options.start_options.on_launched = [=](pid_t daemon) {
       await_readiness();
       call();
       ::kill(daemon, SIGTERM);
@@ -881,7 +881,7 @@ void leave_child_behind() {
 
 void set_hook(DaemonOptions& options, const std::string& hook) {
   if (hook == "before_drop") options.before_drop = leave_child_behind;
-  if (hook == "on_launched") options.on_launched = [](pid_t) { leave_child_behind(); };
+  if (hook == "on_launched") options.start_options.on_launched = [](pid_t) { leave_child_behind(); };
   if (hook == "on_worker_end") {
     options.respawn_policy.on_worker_end = [](const daemonctx::WorkerEnd&) { leave_child_behind(); };
   }

@@ -537,8 +537,8 @@ void keep_handlers_in_one_block() {
 }
 
 // When the library of ThreadSanitizer is finalized, glibc takes back its fork handlers. A fork under way then
-// leaves locked for what its own exit handler waits, forever. This handler, the first that is registered, runs
-// last but for those.
+// leaves locked for what its own exit handler waits, forever. This handler, the first that is registered,
+// runs last but for those.
 void end_forks_before_thread_sanitizer() {
   if (!is_thread_sanitizer) return;
   std::atexit([] {

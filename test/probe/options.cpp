@@ -187,13 +187,14 @@ const std::map<std::string, OptionSetter> option_setters = {
                           : v == "always" ? daemonctx::DetachProcess::always
                                           : daemonctx::DetachProcess::automatic;
      }},
-    {"lock_timeout", [](DaemonOptions& o, const std::string& v) { o.pidfile_options.lock_timeout = length(v); }},
+    {"lock_timeout",
+     [](DaemonOptions& o, const std::string& v) { o.pidfile_options.lock_timeout = length(v); }},
     {"readiness",
      [](DaemonOptions& o, const std::string&) { o.readiness = daemonctx::Readiness::when_notified; }},
     {"ready_timeout", [](DaemonOptions& o, const std::string& v) { o.ready_timeout = length(v); }},
     {"delivery", [](DaemonOptions& o,
                     const std::string&) { o.signal_delivery = daemonctx::SignalDelivery::on_own_thread; }},
-    {"threads", [](DaemonOptions& o, const std::string&) { o.allow_threads = true; }},
+    {"threads", [](DaemonOptions& o, const std::string&) { o.start_options.allow_threads = true; }},
     {"chroot", [](DaemonOptions& o, const std::string& v) { o.chroot_directory = v; }},
     {"before_drop",
      [](DaemonOptions& o, const std::string& v) {
@@ -217,7 +218,7 @@ const std::map<std::string, OptionSetter> option_setters = {
     {"allow", [](DaemonOptions& o, const std::string& v) { add_system_calls(o, v, {}); }},
     {"deny", [](DaemonOptions& o, const std::string& v) { add_system_calls(o, {}, v); }},
     {"allow_and_deny", [](DaemonOptions& o, const std::string& v) { add_system_calls(o, v, v); }},
-    {"allow_threads", [](DaemonOptions& o, const std::string&) { o.allow_threads = true; }},
+    {"allow_threads", [](DaemonOptions& o, const std::string&) { o.start_options.allow_threads = true; }},
     {"no_new_privileges", [](DaemonOptions& o, const std::string&) { o.no_new_privileges = true; }},
     {"variable",
      [](DaemonOptions& o, const std::string& v) {
@@ -233,26 +234,28 @@ const std::map<std::string, OptionSetter> option_setters = {
        o.create_directories.back().mode = static_cast<mode_t>(std::stoi(v.substr(colon + 1), nullptr, 8));
      }},
     {"user", [](DaemonOptions& o, const std::string& v) { o.user = v; }},
-    {"change_user", [](DaemonOptions& o, const std::string&) { o.change_user = daemonctx::ChangeUser::if_root; }},
+    {"change_user",
+     [](DaemonOptions& o, const std::string&) { o.change_user = daemonctx::ChangeUser::if_root; }},
     {"group", [](DaemonOptions& o, const std::string& v) { o.group = v; }},
-    {"notify_fd", [](DaemonOptions& o, const std::string& v) { o.notify_descriptor = std::stoi(v); }},
+    {"notify_fd",
+     [](DaemonOptions& o, const std::string& v) { o.start_options.notify_descriptor = std::stoi(v); }},
     {"initgroups", [](DaemonOptions& o, const std::string& v) { o.initgroups = v == "yes"; }},
     {"respawn", set_respawn},
     {"on_error", set_on_error},
     {"on_wait",
      [](DaemonOptions& o, const std::string& how) {
        if (how == "fork") {  // and the child comes back
-         o.on_wait = [](std::chrono::milliseconds) { say(::fork() == 0 ? "child" : "parent"); };
+         o.start_options.on_wait = [](std::chrono::milliseconds) { say(::fork() == 0 ? "child" : "parent"); };
          return;
        }
-       o.on_wait = [](std::chrono::milliseconds passed) {
+       o.start_options.on_wait = [](std::chrono::milliseconds passed) {
          say(passed >= std::chrono::milliseconds(500) ? "waiting" : "waiting, too early");
          throw 1;  // has no effect
        };
      }},
     {"on_launched",
      [](DaemonOptions& o, const std::string&) {
-       o.on_launched = [](pid_t daemon) {
+       o.start_options.on_launched = [](pid_t daemon) {
          std::cout << "launched " << daemon << " by " << ::getpid();
          throw 1;
        };

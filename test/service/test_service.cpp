@@ -386,7 +386,7 @@ BOOST_FIXTURE_TEST_CASE(what_the_service_manager_wants_is_explained_too, Probe) 
     BOOST_TEST(watched.out.find(step) != std::string::npos, watched.out);
   }
   BOOST_TEST(run({"start", "--notify-fd", "77"}).err ==
-             "probe: notify_descriptor: descriptor 77 is not open\n");
+             "probe: start_options.notify_descriptor: descriptor 77 is not open\n");
 }
 
 BOOST_FIXTURE_TEST_CASE(what_can_not_be_asked_after_is_unknown, Probe) {

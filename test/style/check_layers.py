@@ -14,11 +14,13 @@ FLOORS = ["base", "posix", "process", "safe_path", "signals", "cleanup", "output
 
 # Which folder a public header belongs to.
 PUBLIC = {
-    "base": ["environment", "error", "export", "path", "progress", "respawn_policy", "signal_map", "timeout"],
+    "base": ["environment", "error", "export", "path", "progress", "respawn_policy", "signal_map",
+             "start_options", "timeout"],
     "safe_path": ["directory"],
-    "cleanup": ["cleanup_stack", "detail/cleanup_entry", "detail/cleanup_visit"],
+    "cleanup": ["cleanup", "detail/cleanup_entry", "detail/cleanup_stack", "detail/cleanup_visit"],
     "output": ["stdio"],
     "manager": ["service_manager"],
+    "pidfile": ["pidfile_options"],
     "launch": ["launch_mode"],
     "context": ["asio", "daemon_context", "daemon_options", "detail/signal_pump", "restriction", "run"],
     "control": ["controller"],

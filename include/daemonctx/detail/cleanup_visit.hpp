@@ -4,7 +4,7 @@
 #include <array>
 #include <cstddef>
 
-#include "daemonctx/cleanup_stack.hpp"
+#include "daemonctx/detail/cleanup_stack.hpp"
 #include "daemonctx/export.hpp"
 
 namespace daemonctx {

@@ -10,75 +10,11 @@
 #include <type_traits>
 #include <utility>
 
+#include "daemonctx/cleanup.hpp"
 #include "daemonctx/detail/cleanup_entry.hpp"
 #include "daemonctx/export.hpp"
 
 namespace daemonctx {
-
-namespace detail {
-class CleanupStack;
-}
-
-class ScopedCleanup;
-
-/// A handle to one registered cleanup. Copies name the same cleanup, and destroying a handle changes nothing.
-/// All members are thread-safe. After the end of the `DaemonContext`, and in a forked child, they do nothing.
-class DAEMONCTX_EXPORT Cleanup {
- public:
-  /// Names no cleanup.
-  Cleanup() noexcept = default;
-
-  /// Forgets the cleanup, which then never runs. False if the cleanup has run, is running or was released.
-  bool release() const;
-
-  /// Runs the cleanup now, in this thread, and never again. Where `release` returns false, runs nothing and
-  /// returns false.
-  /// \throws whatever the cleanup throws.
-  bool run_now() const;
-
- private:
-  friend class detail::CleanupStack;
-  friend class ScopedCleanup;
-  Cleanup(detail::CleanupStack* stack, std::uint64_t serial) noexcept;
-
-  bool finish(bool run) const;
-
-  const void* context_ = nullptr;  // `stack_` is valid while this context is open
-  detail::CleanupStack* stack_ = nullptr;
-  std::uint64_t serial_ = 0;
-};
-
-/// A cleanup that goes with the objects it refers to. `on_exit` returns a `Cleanup`, which converts:
-///
-///     Connection connection(...);
-///     const daemonctx::ScopedCleanup closes = context.on_exit([&] { connection.close(); });
-///
-/// The destructor runs the cleanup, unless the end of the context or `release` came first. So the cleanup runs
-/// while `connection` is there, also if the process ends by `std::exit`. If another thread runs the end
-/// meanwhile, the destructor waits for it, as `~DaemonContext` does. An exception goes to
-/// `DaemonOptions::on_error`. Reentrant.
-class [[nodiscard]] DAEMONCTX_EXPORT ScopedCleanup {
- public:
-  ScopedCleanup() noexcept = default;
-  ScopedCleanup(Cleanup cleanup) noexcept : cleanup_(cleanup) {}  // NOLINT(*-explicit-*)
-  ~ScopedCleanup() { finish(); }
-  ScopedCleanup(ScopedCleanup&& other) noexcept : cleanup_(std::exchange(other.cleanup_, {})) {}
-  ScopedCleanup& operator=(ScopedCleanup&& other) noexcept {
-    if (this == &other) return *this;
-    finish();
-    cleanup_ = std::exchange(other.cleanup_, {});
-    return *this;
-  }
-
-  /// As `Cleanup::release`. The destructor then does nothing.
-  bool release() { return std::exchange(cleanup_, {}).release(); }
-
- private:
-  void finish() noexcept;
-
-  Cleanup cleanup_;
-};
-
 namespace detail {
 
 /// The cleanups of a context, run once each, last registered first. Not for use on its own. A small callable

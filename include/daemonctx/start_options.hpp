@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+
+#include "daemonctx/progress.hpp"
+
+namespace daemonctx {
+
+/// What few starts need.
+struct StartOptions {
+  /// Whether a start forks although other threads run. These threads do not exist in the daemon, and their
+  /// locks stay locked.
+  bool allow_threads = false;
+
+  /// An open descriptor: when the daemon is ready, it writes a line end there and closes it. This is the
+  /// protocol of s6 (notification-fd) and OpenRC (notify=fd:N). With it, `automatic` stays in the foreground.
+  /// -1: no descriptor.
+  int notify_descriptor = -1;
+
+  /// Called in the caller while it waits for a lock or for readiness.
+  Progress on_wait = {};
+
+  /// Called in the caller with the daemon's pid when the daemon is ready, before the caller ends. All signals
+  /// are blocked. C and C++ streams are flushed afterwards; an exception is dropped. Not called in the
+  /// foreground.
+  std::function<void(pid_t daemon)> on_launched = {};
+};
+
+}  // namespace daemonctx

@@ -6,7 +6,6 @@
 #include <chrono>
 #include <functional>
 #include <optional>
-#include <stop_token>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -32,7 +31,7 @@ namespace daemonctx {
 /// the caller the monitor.
 ///
 /// Thread-safety: `on_exit`, `close_on_exit`, `notify_*`, `keep_alive`, `fail`, `stop_requested`,
-/// `request_stop`, `stop_token`, `reopen_output`, `mode` and `pid` are thread-safe; all other members are
+/// `request_stop`, `reopen_output`, `mode` and `pid` are thread-safe; all other members are
 /// reentrant. No member is async-signal-safe.
 ///
 /// In a child that the daemon forks, the context is inert: no member does anything, `wait*()` returns true at
@@ -133,8 +132,6 @@ class DAEMONCTX_EXPORT DaemonContext {
   /// Requests the stop: `wait*()` returns true in every thread that waits.
   void request_stop() noexcept;
 
-  /// Follows `stop_requested()` once `wait*()`, `dispatch()` or the library's thread has handled the signal.
-  std::stop_token stop_token() const noexcept;
   /// Readable while signals wait for `dispatch()`: for poll, epoll and event loops. Do not read or close it.
   int signal_fd() const noexcept;
 

@@ -14,7 +14,8 @@ struct PidfileOptions {
   /// also delay a start, and a reload's outcome, with a read lock. 0600 rules both out.
   mode_t mode = 0644;
 
-  /// How long a start waits for the lock before it fails with "already running".
+  /// How long a start waits for the lock before it fails with "already running". It also waits for a daemon
+  /// that is not leaving: nobody can tell whether a stop request is on its way to that daemon.
   Timeout lock_timeout = {};
 };
 

@@ -9,6 +9,7 @@
 
 #include "base/deadline.hpp"
 #include "context/daemon_context_impl.hpp"
+#include "daemonctx/stop_token.hpp"
 #include "process/end_of_process.hpp"
 #include "process/gate.hpp"
 #include "process/owner.hpp"
@@ -213,8 +214,8 @@ void DaemonContext::request_stop() noexcept {
   if (const Call call(this); call) call->signals.request_stop();
 }
 
-std::stop_token DaemonContext::stop_token() const noexcept {
-  const Call call(this);
+std::stop_token stop_token_of(const DaemonContext& context) noexcept {
+  const Call call(&context);
   return call ? call->signals.stop_token() : std::stop_token();
 }
 

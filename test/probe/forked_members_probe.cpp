@@ -28,6 +28,7 @@
 #include <daemonctx/asio.hpp>
 #include <daemonctx/controller.hpp>
 #include <daemonctx/daemon_context.hpp>
+#include <daemonctx/stop_token.hpp>
 #include <fstream>
 #include <functional>
 #include <iostream>
@@ -280,8 +281,8 @@ const std::vector<Row> context_rows = {
        context().request_stop();
        return still_inert();
      }},
-    {"daemonctx::DaemonContext::stop_token() const",
-     [] { return unless(!context().stop_token().stop_requested(), "the token has a stop"); }},
+    {"daemonctx::stop_token_of(daemonctx::DaemonContext const&)",
+     [] { return unless(!stop_token_of(context()).stop_requested(), "the token has a stop"); }},
     {"daemonctx::DaemonContext::signal_fd() const",
      [] { return unless(context().signal_fd() == -1, "it has a descriptor"); }},
     {"daemonctx::DaemonContext::dispatch()",
@@ -735,7 +736,7 @@ const std::vector<Hammer> hammers = {
     [] { context().notify_ready(); },
     [] { context().notify_status("busy"); },
     [] { context().dispatch(); },
-    [] { static_cast<void>(context().stop_token().stop_requested()); },
+    [] { static_cast<void>(stop_token_of(context()).stop_requested()); },
 };
 
 void call_all_under_hammers(int rounds) {

@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstring>
 #include <daemonctx/controller.hpp>
+#include <daemonctx/stop_token.hpp>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -371,7 +372,7 @@ const std::map<std::string, ServiceAction> service_actions = {
     {"poll",
      [](DaemonContext& context, const std::string&) {
        pollfd readable{context.signal_fd(), POLLIN, 0};
-       while (!context.stop_token().stop_requested()) {
+       while (!daemonctx::stop_token_of(context).stop_requested()) {
          if (::poll(&readable, 1, -1) > 0) context.dispatch();
        }
        say(context.stop_requested() ? "stop" : "a token without a stop");

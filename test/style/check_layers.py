@@ -22,7 +22,7 @@ PUBLIC = {
     "manager": ["service_manager"],
     "pidfile": ["pidfile_options"],
     "launch": ["launch_mode"],
-    "context": ["asio", "daemon_context", "daemon_options", "detail/signal_pump", "restriction", "run"],
+    "context": ["asio", "daemon_context", "daemon_options", "detail/signal_pump", "restriction", "run", "stop_token"],
     "control": ["controller"],
     "confine": ["confine"],
     "service": ["service"],

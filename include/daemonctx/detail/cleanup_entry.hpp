@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <pthread.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <mutex>
 #include <type_traits>
 #include <utility>
 
@@ -16,6 +16,18 @@
 namespace daemonctx::detail {
 
 class CleanupStack;
+
+template <class F>
+class AtScopeEnd {
+ public:
+  explicit AtScopeEnd(F action) : action_(std::move(action)) {}
+  ~AtScopeEnd() { action_(); }
+  AtScopeEnd(const AtScopeEnd&) = delete;
+  AtScopeEnd& operator=(const AtScopeEnd&) = delete;
+
+ private:
+  F action_;
+};
 
 /// One registered cleanup. A small callable lives in `place`, a larger callable in a `CleanupEntryApart`.
 struct CleanupEntry {
@@ -33,8 +45,9 @@ struct CleanupEntryApart : CleanupEntry {
   explicit CleanupEntryApart(const F& given) : callable(given) {}
 
   static void run_and_free(CleanupStack*, CleanupEntry* entry, bool run) {
-    const std::unique_ptr<CleanupEntryApart> owned(static_cast<CleanupEntryApart*>(entry));
-    if (run) static_cast<void>(owned->callable());
+    auto* const apart = static_cast<CleanupEntryApart*>(entry);
+    const AtScopeEnd last([=] { delete apart; });
+    if (run) static_cast<void>(apart->callable());
   }
 
   F callable;
@@ -46,27 +59,16 @@ inline constexpr bool fits_in_place =
     sizeof(F) <= sizeof(CleanupEntry::place) &&
     alignof(F) <= alignof(std::max_align_t) && std::is_nothrow_constructible_v<F, Given>;
 
-template <class F>
-class AtScopeEnd {
- public:
-  explicit AtScopeEnd(F action) : action_(std::move(action)) {}
-  ~AtScopeEnd() { action_(); }
-  AtScopeEnd(const AtScopeEnd&) = delete;
-  AtScopeEnd& operator=(const AtScopeEnd&) = delete;
-
- private:
-  F action_;
-};
-
-// Locks only if the process has more than one thread: two atomic operations would cost more than the call. No
-// thread begins while the lock is held, since no user code runs under it.
+// A mutex of pthreads: <mutex> would take longer to compile than all of these headers. Locks only if the
+// process has more than one thread: two atomic operations would cost more than the call. No thread begins
+// while the lock is held, since no user code runs under it.
 class CleanupLock {
  public:
-  explicit CleanupLock(std::mutex& mutex) : mutex_(is_single_threaded() ? nullptr : &mutex) {
-    if (mutex_ != nullptr) mutex_->lock();
+  explicit CleanupLock(pthread_mutex_t& mutex) noexcept : mutex_(is_single_threaded() ? nullptr : &mutex) {
+    if (mutex_ != nullptr) ::pthread_mutex_lock(mutex_);
   }
   ~CleanupLock() {
-    if (mutex_ != nullptr) mutex_->unlock();
+    if (mutex_ != nullptr) ::pthread_mutex_unlock(mutex_);
   }
   CleanupLock(const CleanupLock&) = delete;
   CleanupLock& operator=(const CleanupLock&) = delete;
@@ -80,7 +82,7 @@ class CleanupLock {
 #endif
   }
 
-  std::mutex* mutex_;
+  pthread_mutex_t* mutex_;
 };
 
 }  // namespace daemonctx::detail

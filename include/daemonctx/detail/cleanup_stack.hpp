@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <pthread.h>
+
 #include <array>
 #include <cstdint>
 #include <exception>
-#include <memory>
-#include <mutex>
 #include <new>
 #include <type_traits>
 #include <utility>
@@ -41,8 +41,8 @@ class DAEMONCTX_EXPORT CleanupStack {
         return link(entry, &finish_in_place<Callable>);
       }
     }
-    auto apart = std::make_unique<CleanupEntryApart<Callable>>(std::forward<F>(callable));
-    return link(apart.release(), &CleanupEntryApart<Callable>::run_and_free);
+    auto* const apart = new CleanupEntryApart<Callable>(std::forward<F>(callable));
+    return link(apart, &CleanupEntryApart<Callable>::run_and_free);
   }
 
   /// Runs and forgets the last cleanup. Its exception is handed to `report(std::exception_ptr)`.
@@ -60,8 +60,8 @@ class DAEMONCTX_EXPORT CleanupStack {
   }
 
   /// For the handlers around a fork: in the child no cleanup is half registered, and the lock is free.
-  void lock() noexcept { mutex_.lock(); }
-  void unlock() noexcept { mutex_.unlock(); }
+  void lock() noexcept { ::pthread_mutex_lock(&mutex_); }
+  void unlock() noexcept { ::pthread_mutex_unlock(&mutex_); }
 
   /// Receives what a scoped cleanup throws. `state` is that of the gate.
   using Report = void (*)(void* state, const std::exception_ptr& error);
@@ -124,7 +124,7 @@ class DAEMONCTX_EXPORT CleanupStack {
   const void* context_ = nullptr;
   Report report_ = nullptr;
   std::uint64_t serial_ = 0;
-  std::mutex mutex_;
+  pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
   std::array<Entry, 16> places_;
 };
 

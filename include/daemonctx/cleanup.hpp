@@ -41,14 +41,15 @@ class DAEMONCTX_EXPORT Cleanup {
   std::uint64_t serial_ = 0;
 };
 
-/// A cleanup that goes with the objects it refers to, made from the `Cleanup` that `on_exit` returns:
+/// Runs a cleanup at the end of a scope, before the objects that the cleanup refers to are destroyed. Made
+/// from the `Cleanup` that `on_exit` returns:
 ///
 ///     Connection connection(...);
 ///     const daemonctx::ScopedCleanup closes = context.on_exit([&] { connection.close(); });
 ///
 /// The destructor runs the cleanup, unless the end of the context or `release` came first. So the cleanup
-/// runs while `connection` is there, also if the process ends by `std::exit`. If another thread runs the end
-/// meanwhile, the destructor waits for it, as `~DaemonContext` does. An exception goes to
+/// runs while `connection` still exists, also if the process ends by `std::exit`. If another thread runs the
+/// end, the destructor waits for that thread, with the limit of `~DaemonContext`. An exception goes to
 /// `DaemonOptions::on_error`. Reentrant.
 class [[nodiscard]] DAEMONCTX_EXPORT ScopedCleanup {
  public:

@@ -37,7 +37,7 @@ struct DaemonStatus {
   std::optional<WorkerStatus> worker = {};  ///< with `DaemonOptions::respawn`; `pid` is then the monitor
 };
 
-/// What `status` tells people, in one line: "running, pid 4711, since 2026-11-21 09:00:00; worker 2 since
+/// The status as one line of text: "running, pid 4711, since 2026-11-21 09:00:00; worker 2 since
 /// ...", "not running". The times are local.
 /// \param pidfile named if the state is `stale` or `unknown`.
 DAEMONCTX_EXPORT std::string to_string(const DaemonStatus& status, const Path& pidfile);
@@ -55,7 +55,8 @@ struct StopStep {
 /// The steps of a stop, in order; the stop is over when the daemon has ended.
 using StopPolicy = std::vector<StopStep>;
 
-/// SIGTERM and `before_kill`, then SIGKILL and 5 s. Zero kills at once; `forever` never kills.
+/// Sends SIGTERM, waits `before_kill`, then sends SIGKILL and waits 5 s. Zero: SIGKILL follows at once.
+/// `forever`: no SIGKILL.
 DAEMONCTX_EXPORT StopPolicy stop_policy(Timeout before_kill = std::chrono::seconds(10));
 
 struct StopResult {
@@ -141,9 +142,9 @@ class DAEMONCTX_EXPORT Controller {
   int restart(const Start& start, const StopPolicy& policy = stop_policy()) const;
   int restart(const Start& start, const StopPolicy& policy, std::error_code& error) const;
 
-  /// Removes the pidfile of a daemon that did not end cleanly (`DaemonState::stale`). A start needs no such
-  /// removal: it takes the file over.
-  /// \return false if there is no such file. A daemon, a start under way and an orphaned worker keep theirs.
+  /// Removes the pidfile of a daemon that did not end cleanly (`DaemonState::stale`). Not needed before a
+  /// start: a start takes the file over.
+  /// \return false if there is no such file, or a daemon, a start or an orphaned worker uses it.
   /// \throws ControlError, with the codes above or the system's error.
   bool remove_stale_pidfile() const;
   bool remove_stale_pidfile(std::error_code& error) const noexcept;

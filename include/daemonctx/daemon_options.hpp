@@ -27,15 +27,15 @@ namespace daemonctx {
 /// Whether the daemon becomes `DaemonOptions::user` and `group`.
 enum class ChangeUser {
   always,   ///< yes; a starter other than root can name only itself
-  if_root,  ///< only if root starts the daemon; `user` and `group` mean nothing to other starters
+  if_root,  ///< only if root starts the daemon; otherwise `user` and `group` are ignored
 };
 
 /// The options of a `DaemonContext`. Every member has a default; name the members you change, in the order of
 /// this header. In every `Timeout` zero means "at once".
 ///
-/// The order: everyday options; where it lives (later: a title); what it holds (sockets, limits); as whom it
-/// runs; how it starts (upgrade); how it works and ends; how it comes back (a crash report); what it gives
-/// up. Later versions add members only inside such a group, and the log's owner to `FileOptions`.
+/// The groups, in order: everyday options; where the daemon lives; what it holds; user and group; start;
+/// signals, errors and end; respawn; what it gives up. Later versions add members only inside a group: a
+/// title (where it lives), sockets and limits (what it holds), upgrade (start), crash reports (respawn).
 struct DaemonOptions {
   /// The daemon's working directory. A relative path is resolved in the caller's working directory.
   Path working_directory = "/";
@@ -61,7 +61,7 @@ struct DaemonOptions {
   /// Open descriptors that a detaching daemon keeps, besides 0 to 2.
   std::vector<int> files_preserve = {};
 
-  // --- Where it lives
+  // --- Where the daemon lives
 
   /// The daemon's root directory; needs root. Users are looked up, and all files of these options are opened,
   /// before the change. `working_directory` lies inside. The pidfile is out of reach afterwards, so it is
@@ -84,7 +84,7 @@ struct DaemonOptions {
   /// Whether a detaching daemon closes the descriptors it inherited.
   bool close_descriptors = true;
 
-  // --- As whom it runs
+  // --- User and group
 
   /// The user and group that the daemon becomes before it enters its working directory. Names or numbers,
   /// looked up in the caller. An empty `user` changes no user; an empty `group` means the user's own group.
@@ -104,7 +104,7 @@ struct DaemonOptions {
   /// Called in the daemon before it changes root directory and user. An exception is thrown in the caller.
   std::function<void()> before_drop = {};
 
-  // --- How it starts
+  // --- Start
 
   DetachProcess detach_process = DetachProcess::automatic;
 
@@ -115,7 +115,7 @@ struct DaemonOptions {
 
   StartOptions start_options = {};
 
-  // --- How it works and ends
+  // --- Signals, errors and end
 
   SignalDelivery signal_delivery = SignalDelivery::in_wait;
 
@@ -128,12 +128,12 @@ struct DaemonOptions {
   /// ends the process meanwhile waits five seconds for a cleanup (see `~DaemonContext`).
   Timeout cleanup_timeout = forever;
 
-  // --- How it comes back
+  // --- Respawn
 
   /// Starts a new worker when the service crashes or hangs. No other thread may run, also in the foreground.
   bool respawn = false;
 
-  /// When and how often. Means nothing without `respawn`.
+  /// When and how often the monitor restarts the service. Ignored without `respawn`.
   RespawnPolicy respawn_policy = {};
 
   // --- What it gives up

@@ -14,7 +14,7 @@ enum class DetachProcess {
   never,
 };
 
-/// When a start has succeeded.
+/// When the caller counts the start as successful.
 enum class Readiness {
   when_constructed,  ///< the caller ends as soon as the constructor has done its work
   when_notified,     ///< the caller ends when the daemon calls `notify_ready()`

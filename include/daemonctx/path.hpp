@@ -21,9 +21,9 @@ concept ForeignPath = !std::same_as<T, Path> && requires(const T& path) {
   { path.native() } -> std::convertible_to<std::string_view>;
 };
 
-/// A path in a file system: its text. Strings and the paths of other libraries convert to a `Path`;
-/// the other way is `std::filesystem::path(path.native())`. The members work on the text alone, and mean what
-/// they mean in `std::filesystem`.
+/// A file path, stored as text. Strings and the paths of other libraries convert to a `Path`; to convert
+/// back, use `std::filesystem::path(path.native())`. The members work on the text alone, and mean what they
+/// mean in `std::filesystem`.
 class DAEMONCTX_EXPORT Path {
  public:
   Path() noexcept = default;

@@ -9,13 +9,13 @@ namespace daemonctx {
 
 /// How the pidfile is made and locked.
 struct PidfileOptions {
-  /// Of a new and of an existing pidfile, regardless of the umask: 0644, 0640, 0604 or 0600. Every user who
-  /// may read the pidfile can ask for the daemon's status and for why a reload was refused. Such a user can
-  /// also delay a start, and a reload's outcome, with a read lock. 0600 rules both out.
+  /// The mode of the pidfile, new or existing, regardless of the umask: 0644, 0640, 0604 or 0600. Every user
+  /// who may read the pidfile can ask for the daemon's status and for why a reload was refused. Such a user
+  /// can also delay a start, and a reload's outcome, with a read lock. 0600 rules both out.
   mode_t mode = 0644;
 
-  /// How long a start waits for the lock before it fails with "already running". It also waits for a daemon
-  /// that is not leaving: nobody can tell whether a stop request is on its way to that daemon.
+  /// How long a start waits for the lock before it fails with "already running". The start waits
+  /// even if the daemon is not stopping. A stop request may be on its way, and a start can't see it.
   Timeout lock_timeout = {};
 };
 

@@ -47,7 +47,7 @@ class DAEMONCTX_EXPORT Service {
   /// before.
   ///
   /// Variables that options are bound to (`po::value(&x)`) are set after `configure` has accepted the values.
-  /// Every user who may read the pidfile (`DaemonOptions::pidfile_mode`) can read the text of a refusal.
+  /// Every user who may read the pidfile (`PidfileOptions::mode`) can read the text of a refusal.
   ///
   /// The body may replace this reload with its own, by `DaemonContext::on_reload`.
   void on_configure(std::function<void(const Values&)> configure) { configure_ = std::move(configure); }

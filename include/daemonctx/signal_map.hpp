@@ -47,7 +47,7 @@ using SignalAction = std::variant<Action, std::function<void(const SignalInfo&)>
 /// Signal number to action.
 using SignalMap = std::map<int, SignalAction>;
 
-/// Where callables run.
+/// Which thread runs the actions.
 enum class SignalDelivery {
   in_wait,        ///< actions run in the thread that calls `wait*()` or `dispatch()`
   on_own_thread,  ///< actions run on a thread of the library's own

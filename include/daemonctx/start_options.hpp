@@ -9,15 +9,15 @@
 
 namespace daemonctx {
 
-/// What few starts need.
+/// Options that few programs need.
 struct StartOptions {
   /// Whether a start forks although other threads run. These threads do not exist in the daemon, and their
   /// locks stay locked.
   bool allow_threads = false;
 
-  /// An open descriptor: when the daemon is ready, it writes a line end there and closes it. This is the
-  /// protocol of s6 (notification-fd) and OpenRC (notify=fd:N). With it, `automatic` stays in the foreground.
-  /// -1: no descriptor.
+  /// An open descriptor, or -1 for none. When ready, the daemon writes a line end to the descriptor and
+  /// closes it. This is the protocol of s6 (notification-fd) and OpenRC (notify=fd:N). With a descriptor,
+  /// `DetachProcess::automatic` stays in the foreground.
   int notify_descriptor = -1;
 
   /// Called in the caller while it waits for a lock or for readiness.

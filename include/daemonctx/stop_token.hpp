@@ -9,8 +9,9 @@ namespace daemonctx {
 
 class DaemonContext;
 
-/// Follows `DaemonContext::stop_requested()` once `wait*()`, `dispatch()` or the library's thread has handled
-/// the signal. After the context's end, and in a forked child, the token never stops. Thread-safe.
+/// A token that stops after `DaemonContext::stop_requested()` becomes true, once `wait*()`, `dispatch()` or
+/// the library's thread has handled the signal. After the context's end, and in a forked child, the token
+/// never stops. Thread-safe.
 DAEMONCTX_EXPORT std::stop_token stop_token_of(const DaemonContext& context) noexcept;
 
 }  // namespace daemonctx

@@ -76,7 +76,7 @@ void keep_user_unless_root(DaemonOptions& options) {
 
 }  // namespace
 
-void settle(DaemonOptions& options) {
+void resolve_options(DaemonOptions& options) {
   keep_user_unless_root(options);
   resolve_paths(options);
   add_monitor(options);
@@ -182,8 +182,7 @@ void open_stdio(Impl& impl) {
   const DaemonOptions& options = impl.plan.options;
   const bool loses_sight =
       options.chroot_directory.empty() && (!options.user.empty() || !options.group.empty());
-  impl.resources.redirection =
-      Redirection::open(options.stdio, impl.plan.detaches(), impl.plan.uid(), loses_sight);
+  impl.resources.redirection.open(options.stdio, impl.plan.detaches(), impl.plan.uid(), loses_sight);
   if (!impl.resources.pidfile || !impl.resources.redirection.leads_to(impl.resources.pidfile.fd())) return;
   // Refuse it under any name: closed after the redirection, it would take the daemon's locks along.
   throw DaemonError(

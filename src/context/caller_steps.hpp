@@ -11,9 +11,9 @@ namespace daemonctx {
 // The steps of the caller before the daemon is forked: an error that can show here must not show later.
 // `start` decides their order. A step that fails throws DaemonError with the `Step` of its name.
 
-/// Makes the options definite: absolute paths; no `user` and `group` where `ChangeUser::if_root` rules them
-/// out; a monitor with `max_restarts` 0 if output or error goes to syslog and there is no `respawn`.
-void settle(DaemonOptions& options);
+/// Makes paths absolute. Clears `user` and `group` where `ChangeUser::if_root` rules them out. Adds a monitor
+/// with `max_restarts` 0 if output or error goes to syslog without `respawn`.
+void resolve_options(DaemonOptions& options);
 
 Surroundings look_around(const DaemonOptions& options);
 void adopt_manager(DaemonContext::Impl& impl, const Surroundings& surroundings);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "context/end.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <future>
 #include <posix/syscalls.hpp>
@@ -76,7 +77,8 @@ void Ending::run_cleanups() noexcept {
   }
 }
 
-// The report gets a thread and a timeout: it may need a lock that the hanging cleanup holds.
+// The report gets a thread and a time limit: it may need a lock that the hanging cleanup holds. A second is
+// the least, so that a short `cleanup_timeout` leaves time for it.
 void Ending::give_up() noexcept {
   while (gives_up_.exchange(true)) ::pause();  // another thread is already ending the process
   const auto limit = patience(parts_.options);
@@ -88,7 +90,7 @@ void Ending::give_up() noexcept {
       report(text);
       reported.set_value();
     }).detach();
-    done.wait_until(posix::deadline_in(limit));
+    done.wait_until(posix::deadline_in(std::max(limit, Timeout(std::chrono::seconds(1)))));
   } catch (const std::system_error&) {  // no thread: end without a report
     static_cast<void>(0);
   }

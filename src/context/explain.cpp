@@ -155,7 +155,7 @@ class Explanation {
 
 std::string explain(DaemonOptions options) {
   validate(options);
-  settle(options);
+  resolve_options(options);
   return Explanation(options, look_around(options)).text();
 }
 

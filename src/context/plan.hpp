@@ -20,7 +20,7 @@ struct Plan {
   bool is_supervised() const noexcept { return options.respawn; }
   bool is_restricted() const noexcept { return options.no_new_privileges || !options.restrictions.empty(); }
 
-  /// Of the user that the daemon becomes; empty: no change.
+  /// The uid of the user that the daemon becomes. Empty: no change.
   std::optional<uid_t> uid() const { return identity ? std::optional(identity->uid) : std::nullopt; }
 
   /// The signal map in force: the defaults, overridden by `options.signal_map`.

@@ -10,7 +10,7 @@ namespace daemonctx {
 
 void preflight(DaemonOptions options) {
   validate(options);
-  settle(options);
+  resolve_options(options);
   const Surroundings surroundings = look_around(options);
   const LaunchDecision launch = decide_launch(options.detach_process, surroundings);
   DaemonContext::Impl impl(std::move(options), launch);

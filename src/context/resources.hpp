@@ -31,7 +31,8 @@ struct Resources {
   posix::Turn showing;       ///< of `show_reload`
   std::mutex pidfile_mutex;  ///< one thread may remove the pidfile while another becomes ready
 
-  /// The start fails: removes the empty files that it created, if no other start can have opened them.
+  /// After a failed start: removes the empty files that the start created. Does nothing without a pidfile:
+  /// another start may have opened them.
   void remove_created_files() noexcept {
     if (pidfile) redirection.undo();
   }

@@ -259,7 +259,7 @@ void look_up_user_or_tell(Impl& impl) {
 std::unique_ptr<Impl> start(const void* context, DaemonOptions options) {
   validate(options);
   process::ContextClaim claim;
-  settle(options);
+  resolve_options(options);
   const Surroundings surroundings = look_around(options);
   const LaunchDecision launch = decide_launch(options.detach_process, surroundings);
   auto impl = std::make_unique<Impl>(std::move(options), launch, context);

@@ -22,7 +22,7 @@ LaunchDecision decide_by_surroundings(const Surroundings& surroundings) {
   if (surroundings.systemd_exec_pid == pid)
     return {LaunchMode::managed, "SYSTEMD_EXEC_PID names this process"};
   if (surroundings.listen_pid == pid) return {LaunchMode::managed, "LISTEN_PID names this process"};
-  if (surroundings.is_notified) return {LaunchMode::managed, "notify_descriptor is given"};
+  if (surroundings.is_notified) return {LaunchMode::managed, "start_options.notify_descriptor is given"};
   if (surroundings.stdin_is_socket) return {LaunchMode::inetd, "standard input is a socket"};
   return {LaunchMode::detached, "no service manager started this process"};
 }

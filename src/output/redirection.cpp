@@ -48,36 +48,22 @@ void fill_standard_descriptors() {
   }
 }
 
-Redirection Redirection::open(const Stdio& stdio, bool detached, std::optional<uid_t> user,
-                              bool keeps_places) {
-  Redirection result;
-  result.open_all(stdio, detached, user);
-  for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) {
-    if (keeps_places) result.keep_place(target_of(stdio, stream), stream);
-  }
-  return result;
-}
-
-void Redirection::open_all(const Stdio& stdio, bool detached, std::optional<uid_t> user) {
+void Redirection::open(const Stdio& stdio, bool detached, std::optional<uid_t> user, bool keeps_places) {
   user_ = user;
-  try {
-    for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {
-      auto kind = target_of(stdio, stream).kind();
-      if (kind == StdioTarget::Kind::automatic) {
-        kind = detached ? StdioTarget::Kind::null_device : StdioTarget::Kind::inherit;
-      }
-      sources_.at(stream) = share_or_open(stdio, stream, kind);
+  for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {
+    auto kind = target_of(stdio, stream).kind();
+    if (kind == StdioTarget::Kind::automatic) {
+      kind = detached ? StdioTarget::Kind::null_device : StdioTarget::Kind::inherit;
     }
-  } catch (...) {
-    undo();
-    throw;
+    sources_.at(stream) = share_or_open(stdio, stream, kind);
+    if (keeps_places && stream != STDIN_FILENO) keep_place(target_of(stdio, stream), stream);
   }
 }
 
 void Redirection::check(const Stdio& stdio, bool detached, std::optional<uid_t> user) {
   Redirection checked;
   checked.creates_ = false;
-  checked.open_all(stdio, detached, user);
+  checked.open(stdio, detached, user);
 }
 
 UniqueFd Redirection::open_or_check(const StdioTarget& target, int stream,

@@ -33,14 +33,13 @@ class Redirection {
   ///   even if the daemon's user cannot walk their paths. After chroot(2) these directories are a way out.
   /// \throws DaemonError (`open_stdio`).
   /// \note Runs in the caller.
-  static Redirection open(const Stdio& stdio, bool detached, std::optional<uid_t> user = {},
-                          bool keeps_places = false);
+  void open(const Stdio& stdio, bool detached, std::optional<uid_t> user = {}, bool keeps_places = false);
 
   /// Throws what `open` would throw. Creates no file.
   static void check(const Stdio& stdio, bool detached, std::optional<uid_t> user);
 
-  /// Removes the files that `open` created and that are still empty. To be called with the pidfile locked:
-  /// another start may have opened them otherwise.
+  /// Removes the files that `open` created and that are still empty. Call it only while the pidfile is
+  /// locked. Otherwise another start may have opened the files.
   void undo() noexcept;
 
   /// Appends the descriptors held open for later.
@@ -79,12 +78,11 @@ class Redirection {
 
  private:
   struct Created {
-    Path path;  // no descriptor: a start must do with few
+    Path path;  // no descriptor: few may be left
     struct stat file;
   };
 
   int redirect(int stream) noexcept;
-  void open_all(const Stdio& stdio, bool detached, std::optional<uid_t> user);
   UniqueFd open_or_check(const StdioTarget& target, int stream, const posix::DirectoryEntry& entry);
   int share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind kind);
   void keep_place(const StdioTarget& target, int stream);

@@ -42,8 +42,8 @@ class Pidfile {
   /// \throws DaemonError (`open_pidfile`).
   static void check(const Path& path);
 
-  /// Removes a file that a daemon has left behind: it has content, and no process holds its lock.
-  /// \return false if it is no such file.
+  /// Removes a stale pidfile: a file with content whose lock no process holds.
+  /// \return false if the file is not stale.
   /// \throws DaemonError: as `lock`, or with the system's error if the file can't be removed.
   static bool remove_stale(const Path& path);
 

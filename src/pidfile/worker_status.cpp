@@ -20,7 +20,7 @@ using std::chrono::system_clock;
 // Bits of BoardNumber::worker_number. `changing_bit` is set while the other numbers change.
 constexpr std::uint64_t changing_bit = 1;
 constexpr std::uint64_t running_bit = 2;
-constexpr unsigned incarnation_shift = 2;
+constexpr unsigned worker_number_shift = 2;
 
 // Bits of BoardNumber::end, lowest first: an end exists, its flags, 8 bits of exit code, the signal.
 constexpr std::uint64_t there_bit = 1;
@@ -61,7 +61,7 @@ std::optional<WorkerEnd> decode(std::uint64_t number, unsigned worker_number, mi
 
 int show_worker(int fd, const WorkerNotice& notice) noexcept {
   const auto worker_number =
-      (std::uint64_t{notice.number} << incarnation_shift) | (notice.began ? running_bit : 0);
+      (std::uint64_t{notice.number} << worker_number_shift) | (notice.began ? running_bit : 0);
   const auto uptime = notice.last_end ? static_cast<std::uint64_t>(notice.last_end->uptime.count()) : 0;
   const auto began = static_cast<std::uint64_t>(notice.began.value_or(milliseconds::zero()).count());
   if (const int error = posix::show_number(fd, BoardNumber::worker_number, worker_number | changing_bit))
@@ -78,7 +78,7 @@ std::optional<WorkerStatus> read_worker_notice(int fd, pid_t author) noexcept {
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
     const auto before = posix::shown_number(fd, BoardNumber::worker_number, author);
     if (!before) return {};
-    status.worker_number = static_cast<unsigned>(*before >> incarnation_shift);
+    status.worker_number = static_cast<unsigned>(*before >> worker_number_shift);
     const auto began = posix::shown_number(fd, BoardNumber::began, author);
     const auto end = posix::shown_number(fd, BoardNumber::end, author);
     const auto uptime = posix::shown_number(fd, BoardNumber::uptime, author);

@@ -15,7 +15,7 @@ using Milliseconds = std::chrono::duration<double, std::milli>;
 double milliseconds(Timeout timeout) { return Milliseconds(timeout.length()).count(); }
 
 void require(bool condition, const std::string& reason) {
-  if (!condition) throw std::invalid_argument("respawn: " + reason);
+  if (!condition) throw std::invalid_argument("respawn_policy: " + reason);
 }
 
 bool has(const std::vector<int>& statuses, int status) {
@@ -63,12 +63,13 @@ void check_durations(const RespawnPolicy& policy) {
 void check_statuses(const RespawnPolicy& policy) {
   for (const auto* statuses : {&policy.no_restart_exit_codes, &policy.immediate_restart_exit_codes}) {
     for (const int status : *statuses) {
-      require(status >= 0 && status <= 255, std::to_string(status) + " can't be an exit status");
+      require(status >= 0 && status <= 255, std::to_string(status) + " can't be an exit code");
     }
   }
   for (const int status : policy.no_restart_exit_codes) {
-    require(!has(policy.immediate_restart_exit_codes, status),
-            "the exit status " + std::to_string(status) + " can't be both final and immediate");
+    require(
+        !has(policy.immediate_restart_exit_codes, status),
+        std::to_string(status) + " can't be in both no_restart_exit_codes and immediate_restart_exit_codes");
   }
 }
 

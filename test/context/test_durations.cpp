@@ -145,7 +145,7 @@ BOOST_FIXTURE_TEST_CASE(stop_timeout_kills_at_once_or_never, Supervised) {
 
 BOOST_FIXTURE_TEST_CASE(what_no_policy_can_mean_is_refused, Stage) {
   const auto refused = [&](const std::string& policy, const std::string& reason) {
-    refuses({"respawn=" + policy, "wait"}, "respawn: " + reason);
+    refuses({"respawn=" + policy, "wait"}, "respawn_policy: " + reason);
   };
   refused("window:0", "window must be longer than zero");
   refused("stable:0", "stable_after must be longer than zero: each run would reset the count");

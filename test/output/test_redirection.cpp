@@ -65,12 +65,15 @@ BOOST_AUTO_TEST_CASE(closed_standard_descriptors_are_filled_and_open_ones_left) 
 
 BOOST_AUTO_TEST_CASE(automatic_means_the_null_device_only_when_detached) {
   BOOST_TEST(in_child([] {
-    Redirection redirection = Redirection::open({}, true);
+    Redirection redirection;
+    redirection.open({}, true);
     return redirection.redirect_input() == 0 && redirection.redirect_output() == 0 && is_null_device(0) &&
            is_null_device(1) && is_null_device(2);
   }));
   std::vector<int> held;
-  Redirection::open({}, false).append_descriptors(held);
+  Redirection inherited;
+  inherited.open({}, false);
+  inherited.append_descriptors(held);
   BOOST_TEST(held.empty());
 }
 
@@ -78,8 +81,8 @@ BOOST_AUTO_TEST_CASE(one_file_for_both_outputs_is_opened_once) {
   const Scene scene;
   const auto log = StdioTarget::file(scene.path("log"), {.truncate = true});
   std::vector<int> held;
-  const Redirection redirection =
-      Redirection::open({.in = StdioTarget::inherit(), .out = log, .err = log}, true);
+  Redirection redirection;
+  redirection.open({.in = StdioTarget::inherit(), .out = log, .err = log}, true);
   redirection.append_descriptors(held);
   BOOST_TEST(held.size() == 1U);
   BOOST_TEST(held.front() > 2);
@@ -90,7 +93,7 @@ BOOST_AUTO_TEST_CASE(one_file_for_both_outputs_is_opened_once) {
 BOOST_AUTO_TEST_CASE(a_link_to_a_file_that_is_not_there_yet_creates_it) {
   const Scene scene;
   BOOST_REQUIRE(::symlink(scene.path("file").c_str(), scene.path("link").c_str()) == 0);
-  Redirection::open({.out = StdioTarget::file(scene.path("link"))}, true);
+  Redirection().open({.out = StdioTarget::file(scene.path("link"))}, true);
   BOOST_TEST(scene::exists(scene.path("file")));
 }
 
@@ -98,11 +101,12 @@ BOOST_AUTO_TEST_CASE(input_comes_from_a_file_and_is_not_created) {
   const Scene scene;
   scene::write_file(scene.path("in"), "x");
   BOOST_TEST(in_child([&] {
-    Redirection redirection = Redirection::open({.in = StdioTarget::file(scene.path("in"))}, true);
+    Redirection redirection;
+    redirection.open({.in = StdioTarget::file(scene.path("in"))}, true);
     char byte = 0;
     return redirection.redirect_input() == 0 && ::read(0, &byte, 1) == 1 && byte == 'x';
   }));
-  BOOST_CHECK_THROW(Redirection::open({.in = StdioTarget::file(scene.path("none"))}, true), DaemonError);
+  BOOST_CHECK_THROW(Redirection().open({.in = StdioTarget::file(scene.path("none"))}, true), DaemonError);
   BOOST_TEST(!scene::exists(scene.path("none")));
 }
 
@@ -111,7 +115,8 @@ BOOST_AUTO_TEST_CASE(a_reopen_follows_the_path_and_never_truncates) {
   const std::string log = scene.path("log");
   const Stdio stdio = {.out = StdioTarget::file(log, {.truncate = true}), .err = StdioTarget::inherit()};
   BOOST_TEST(in_child([&] {
-    Redirection redirection = Redirection::open(stdio, true);
+    Redirection redirection;
+    redirection.open(stdio, true);
     bool good = redirection.redirect_output() == 0 && write_to(1, "one ");
     Redirection{}.reopen(stdio);
     good = good && write_to(1, "two") && ::rename(log.c_str(), (log + ".1").c_str()) == 0;
@@ -128,7 +133,8 @@ BOOST_AUTO_TEST_CASE(a_failed_reopen_changes_nothing) {
   const Stdio stdio = {.out = StdioTarget::file(scene.path("log")),
                        .err = StdioTarget::file(scene.path("folder/log"))};
   BOOST_TEST(in_child([&] {
-    Redirection redirection = Redirection::open(stdio, true);
+    Redirection redirection;
+    redirection.open(stdio, true);
     if (redirection.redirect_output() != 0) return false;
     if (::rename(scene.path("folder").c_str(), scene.path("moved").c_str()) != 0) return false;
     ::unlink(scene.path("log").c_str());

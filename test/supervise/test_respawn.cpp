@@ -131,7 +131,7 @@ BOOST_FIXTURE_TEST_CASE(what_fails_in_the_first_worker_is_thrown_in_the_caller, 
 BOOST_FIXTURE_TEST_CASE(a_policy_that_makes_no_sense_starts_nothing, Stage) {
   const auto result = scene.run_probe(words("window:100", {"say:started"}));
   BOOST_TEST(result.end.exited(2));
-  BOOST_TEST(result.err.rfind("respawn: it could never give up: ", 0) == 0U);
+  BOOST_TEST(result.err.rfind("respawn_policy: it could never give up: ", 0) == 0U);
   BOOST_TEST(!scene::exists(pidfile));
 }
 

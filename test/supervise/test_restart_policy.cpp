@@ -131,10 +131,11 @@ BOOST_AUTO_TEST_CASE(without_restarts_there_are_none_and_nothing_is_given_up) {
 
 BOOST_AUTO_TEST_CASE(a_policy_that_could_never_give_up_is_refused_with_the_arithmetic) {
   BOOST_TEST(refusal({}) == "accepted");
-  BOOST_TEST(refusal({.max_restarts = 5, .window = 3000ms}) ==
-             "respawn: it could never give up: 5 restarts don't fit in the window of 3000 ms, since the "
-             "delays between "
-             "them alone take 200 + 400 + 800 + 1600 ms");
+  BOOST_TEST(
+      refusal({.max_restarts = 5, .window = 3000ms}) ==
+      "respawn_policy: it could never give up: 5 restarts don't fit in the window of 3000 ms, since the "
+      "delays between "
+      "them alone take 200 + 400 + 800 + 1600 ms");
   BOOST_TEST(refusal({.max_restarts = 5, .window = 3001ms}) == "accepted");
   BOOST_TEST(refusal({.first_delay = 1s, .factor = 1, .max_restarts = 11, .window = 10s})
                  .find("1000 + 1000 + 1000 + 1000 + 1000 + 1000 + ... ms") != std::string::npos);
@@ -172,20 +173,20 @@ BOOST_AUTO_TEST_CASE(the_longest_durations_mean_what_they_say) {
 }
 
 BOOST_AUTO_TEST_CASE(what_makes_no_sense_is_refused) {
-  BOOST_TEST(refusal({.first_delay = -1ms}) == "respawn: first_delay must not be negative");
-  BOOST_TEST(refusal({.factor = 0.5}) == "respawn: factor must be 1 or more");
+  BOOST_TEST(refusal({.first_delay = -1ms}) == "respawn_policy: first_delay must not be negative");
+  BOOST_TEST(refusal({.factor = 0.5}) == "respawn_policy: factor must be 1 or more");
   BOOST_TEST(refusal({.factor = std::numeric_limits<double>::quiet_NaN()}) ==
-             "respawn: factor must be 1 or more");
-  BOOST_TEST(refusal({.longest_delay = 99ms}) == "respawn: longest_delay is shorter than first_delay");
-  BOOST_TEST(refusal({.jitter = 1.1}) == "respawn: jitter must be between 0 and 1");
-  BOOST_TEST(refusal({.window = 0ms}) == "respawn: window must be longer than zero");
+             "respawn_policy: factor must be 1 or more");
+  BOOST_TEST(refusal({.longest_delay = 99ms}) == "respawn_policy: longest_delay is shorter than first_delay");
+  BOOST_TEST(refusal({.jitter = 1.1}) == "respawn_policy: jitter must be between 0 and 1");
+  BOOST_TEST(refusal({.window = 0ms}) == "respawn_policy: window must be longer than zero");
   BOOST_TEST(refusal({.stable_after = 0ms}).find("each run would reset the count") != std::string::npos);
-  BOOST_TEST(refusal({.no_restart_exit_codes = {256}}) == "respawn: 256 can't be an exit status");
+  BOOST_TEST(refusal({.no_restart_exit_codes = {256}}) == "respawn_policy: 256 can't be an exit code");
   BOOST_TEST(refusal({.no_restart_exit_codes = {3}, .immediate_restart_exit_codes = {3}}) ==
-             "respawn: the exit status 3 can't be both final and immediate");
-  BOOST_TEST(refusal({.stop_timeout = -1ms}) == "respawn: stop_timeout must not be negative");
+             "respawn_policy: 3 can't be in both no_restart_exit_codes and immediate_restart_exit_codes");
+  BOOST_TEST(refusal({.stop_timeout = -1ms}) == "respawn_policy: stop_timeout must not be negative");
   BOOST_TEST(refusal({.hang_timeout = -1ms}) ==
-             "respawn: hang_timeout must be longer than zero: each worker would hang at once");
+             "respawn_policy: hang_timeout must be longer than zero: each worker would hang at once");
 }
 
 BOOST_AUTO_TEST_CASE(an_end_is_told_in_one_line) {

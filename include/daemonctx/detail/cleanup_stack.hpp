@@ -63,7 +63,7 @@ class DAEMONCTX_EXPORT CleanupStack {
   void lock() noexcept { ::pthread_mutex_lock(&mutex_); }
   void unlock() noexcept { ::pthread_mutex_unlock(&mutex_); }
 
-  /// Receives what a scoped cleanup throws. `state` is that of the gate.
+  /// Receives the exception of a scoped cleanup. `state` is that of `process::Visit`.
   using Report = void (*)(void* state, const std::exception_ptr& error);
 
   /// Sets the context of these cleanups: `Cleanup` uses the stack only while `context` is open.

@@ -38,6 +38,7 @@ class DAEMONCTX_EXPORT Cleanup {
 
   const void* context_ = nullptr;  // `stack_` is valid while this context is open
   detail::CleanupStack* stack_ = nullptr;
+  unsigned life_ = 0;  // of the context: a later one may lie at the same address
   std::uint64_t serial_ = 0;
 };
 
@@ -48,9 +49,10 @@ class DAEMONCTX_EXPORT Cleanup {
 ///     const daemonctx::ScopedCleanup closes = context.on_exit([&] { connection.close(); });
 ///
 /// The destructor runs the cleanup, unless the end of the context or `release` came first. So the cleanup
-/// runs while `connection` still exists, also if the process ends by `std::exit`. If another thread runs the
-/// end, the destructor waits for that thread, with the limit of `~DaemonContext`. An exception goes to
-/// `DaemonOptions::on_error`. Reentrant.
+/// runs while `connection` still exists, also if the process ends by `std::exit`. If another thread that ends
+/// the context is in this cleanup, the destructor waits for it, with the limit of `~DaemonContext`. If
+/// another thread ends the process while the destructor runs the cleanup, the cleanup may be cut off. An
+/// exception goes to `DaemonOptions::on_error`. Reentrant.
 class [[nodiscard]] DAEMONCTX_EXPORT ScopedCleanup {
  public:
   ScopedCleanup() noexcept = default;
@@ -64,8 +66,8 @@ class [[nodiscard]] DAEMONCTX_EXPORT ScopedCleanup {
     return *this;
   }
 
-  /// As `Cleanup::release`. The destructor then does nothing.
-  bool release() { return std::exchange(cleanup_, {}).release(); }
+  /// As `Cleanup::release`. If it returns true, the destructor does nothing.
+  bool release() const { return cleanup_.release(); }
 
  private:
   void finish() noexcept;

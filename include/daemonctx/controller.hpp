@@ -89,7 +89,7 @@ class DAEMONCTX_EXPORT ControlError : public std::system_error {
 /// lock. A signal reaches only that process; neither forged text nor a reused pid can divert it.
 ///
 /// Each operation has two overloads: one throws a `ControlError`, the other sets `error` to the same code.
-/// All operations but `status` fail with
+/// All operations but `status` and `remove_stale_pidfile` fail with
 /// - `std::errc::no_such_process`: the daemon is not running (no failure of `restart`);
 /// - `resource_unavailable_try_again`: a start is under way, and has no pid even after two seconds;
 /// - `operation_not_permitted`: this user may not signal the daemon; `permission_denied`: this user may not
@@ -145,7 +145,9 @@ class DAEMONCTX_EXPORT Controller {
   /// Removes the pidfile of a daemon that did not end cleanly (`DaemonState::stale`). Not needed before a
   /// start: a start takes the file over.
   /// \return false if there is no such file, or a daemon, a start or an orphaned worker uses it.
-  /// \throws ControlError, with the codes above or the system's error.
+  /// \throws ControlError: `operation_not_permitted` for a file that can't be a pidfile, such as one that
+  ///   holds more than a number; `too_many_symbolic_link_levels` and `too_many_links` as above; or the
+  ///   system's error.
   bool remove_stale_pidfile() const;
   bool remove_stale_pidfile(std::error_code& error) const noexcept;
 

@@ -27,7 +27,7 @@ namespace daemonctx {
 /// Whether the daemon becomes `DaemonOptions::user` and `group`.
 enum class ChangeUser {
   always,   ///< yes; a starter other than root can name only itself
-  if_root,  ///< only if root starts the daemon; otherwise `user` and `group` are ignored
+  if_root,  ///< only if root starts the daemon; otherwise `user` and `group` are ignored, also of `Directory`
 };
 
 /// The options of a `DaemonContext`. Every member has a default; name the members you change, in the order of

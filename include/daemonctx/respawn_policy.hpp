@@ -44,11 +44,12 @@ struct WorkerStatus {
 
 /// When and how often a service that has ended is started again.
 ///
-/// With a policy the daemon is two processes. The **monitor** holds the pidfile and its locks, the
-/// descriptors that were open when the context was made, and the connection to the service manager. It forks
-/// each **worker** from its own memory, so the constructor of the context returns in each worker. The monitor
-/// passes mapped signals on. If the first worker ends before it is ready, the start fails; later workers
-/// follow this policy. The monitor ends with the last worker's exit code, and no worker outlives it.
+/// With `DaemonOptions::respawn` the daemon is two processes. The **monitor** holds the pidfile and its
+/// locks, the descriptors that were open when the context was made, and the connection to the service
+/// manager. It forks each **worker** from its own memory, so the constructor of the context returns in each
+/// worker. The monitor passes mapped signals on. If the first worker ends before it is ready, the start
+/// fails; later workers follow this policy. The monitor ends with the last worker's exit code, and no worker
+/// outlives it.
 ///
 /// The kernel kills a worker whose monitor dies. In a user namespace a worker loses this tie if it changes
 /// its user itself after it is ready: set `DaemonOptions::user` instead. SIGTERM stops the service even if it

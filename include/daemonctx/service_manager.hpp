@@ -61,11 +61,12 @@ class DAEMONCTX_EXPORT ServiceManager {
 
  private:
   friend class DaemonContext;
-  ServiceManager(const void* context, SdNotify* notify,
+  ServiceManager(const void* context, unsigned life, SdNotify* notify,
                  const std::vector<ListenDescriptor>* descriptors) noexcept
-      : context_(context), notify_(notify), descriptors_(descriptors) {}
+      : context_(context), life_(life), notify_(notify), descriptors_(descriptors) {}
 
   const void* context_;  // the members below are valid only while this context is open
+  unsigned life_;        // of the context: a later one may lie at the same address
   SdNotify* notify_;
   const std::vector<ListenDescriptor>* descriptors_;
 };

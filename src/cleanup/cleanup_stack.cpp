@@ -10,7 +10,7 @@
 namespace daemonctx {
 
 Cleanup::Cleanup(detail::CleanupStack* stack, std::uint64_t serial) noexcept
-    : context_(stack->context_), stack_(stack), serial_(serial) {}
+    : context_(stack->context_), stack_(stack), life_(process::life()), serial_(serial) {}
 
 bool Cleanup::release() const { return finish(false); }
 
@@ -18,25 +18,32 @@ bool Cleanup::run_now() const { return finish(true); }
 
 bool Cleanup::finish(bool run) const {
   std::optional<process::Visit> visit;
-  if (context_ != nullptr && !visit.emplace(context_)) return false;
+  if (context_ != nullptr && !visit.emplace(context_, life_)) return false;
   detail::CleanupEntry* entry = stack_ == nullptr ? nullptr : stack_->unlink(serial_);
   if (entry == nullptr) return false;
   entry->finish(stack_, entry, run);
   return true;
 }
 
-// The thread that ends the context, or the process, may still be in the cleanup, or come to it.
+// Waits for a thread that ends the context and is in this very cleanup. Not for the whole end: the other
+// cleanups may wait for this thread.
 void ScopedCleanup::finish() noexcept {
   if (cleanup_.stack_ == nullptr) return;
   const posix::CancelBlock no_cancel;
   try {
     if (cleanup_.run_now()) return;
   } catch (...) {
-    const process::Visit visit(cleanup_.context_);
+    const process::Visit visit(cleanup_.context_, cleanup_.life_);
     if (visit) cleanup_.stack_->report_(visit.state(), std::current_exception());
     return;
   }
-  process::await_end();
+  process::await_end_while(
+      [](const void* object) noexcept {
+        const Cleanup& cleanup = *static_cast<const Cleanup*>(object);
+        const process::Visit visit(cleanup.context_, cleanup.life_);
+        return visit && cleanup.stack_->runs_elsewhere(cleanup.serial_);
+      },
+      &cleanup_);
 }
 
 namespace detail {

@@ -72,6 +72,10 @@ void keep_user_unless_root(DaemonOptions& options) {
   if (options.change_user == ChangeUser::always || posix::geteuid() == 0) return;
   options.user.clear();
   options.group.clear();
+  for (Directory& each : options.create_directories) {
+    each.user.clear();
+    each.group.clear();
+  }
 }
 
 }  // namespace

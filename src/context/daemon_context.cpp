@@ -177,8 +177,8 @@ void DaemonContext::keep_alive() noexcept {
 
 ServiceManager DaemonContext::manager() noexcept {
   const Call call(this);
-  if (!call) return {nullptr, nullptr, nullptr};
-  return {this, &call->resources.manager, &call->resources.listen_descriptors};
+  if (!call) return {nullptr, 0, nullptr, nullptr};
+  return {this, process::life(), &call->resources.manager, &call->resources.listen_descriptors};
 }
 
 void DaemonContext::fail(std::string_view text) noexcept {

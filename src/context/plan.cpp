@@ -36,7 +36,8 @@ DaemonError Plan::error_of(Step step, int error, std::string_view text) const {
 }
 
 bool Plan::changes_only_group() const noexcept {
-  return !options.group.empty() && (options.user.empty() || (identity && identity->uid == posix::getuid()));
+  const bool keeps_user = identity && !identity->had_privileges && identity->uid == posix::getuid();
+  return !options.group.empty() && (options.user.empty() || keeps_user);
 }
 
 }  // namespace daemonctx

@@ -43,6 +43,7 @@ int Resources::mark_ready() noexcept {
 
 void Resources::remove_pidfile() noexcept {
   const std::lock_guard lock(pidfile_mutex);
+  if (!worker.is_worker() && pidfile.is_in_place()) redirection.undo();
   pidfile.remove();
 }
 

@@ -31,12 +31,6 @@ struct Resources {
   posix::Turn showing;       ///< of `show_reload`
   std::mutex pidfile_mutex;  ///< one thread may remove the pidfile while another becomes ready
 
-  /// After a failed start: removes the empty files that the start created. Does nothing without a pidfile:
-  /// another start may have opened them.
-  void remove_created_files() noexcept {
-    if (pidfile) redirection.undo();
-  }
-
   /// The descriptors that a detaching daemon keeps open, sorted.
   std::vector<int> kept_descriptors(const Plan& plan, int status_fd) const;
 
@@ -47,7 +41,8 @@ struct Resources {
   /// Marks the pidfile ready. Does nothing in a worker: the monitor does it. \return 0 or an errno.
   int mark_ready() noexcept;
 
-  /// Removes the pidfile, or empties it where that is not permitted. Further calls do nothing.
+  /// Removes the pidfile, or empties it where that is not permitted. Before that, while the lock excludes
+  /// other starts, removes the empty logs that a failed start created. Further calls do nothing.
   void remove_pidfile() noexcept;
 
   /// Shows a reload on the pidfile's lock board; a worker sends it to its monitor, which shows it. `latest`

@@ -63,7 +63,7 @@ void report_failure(const Impl& impl, const FailedStep& failure, std::string_vie
 }
 
 [[noreturn]] void give_up(Impl& impl, const FailedStep& failure, std::string_view text = {}) noexcept {
-  impl.resources.pidfile.remove();
+  impl.resources.remove_pidfile();
   if (impl.resources.worker.is_worker() && !impl.readiness.status()) report_failure(impl, failure, text);
   else impl.readiness.status().send_failure(failure.step, failure.error, text);
   posix::_exit(EXIT_FAILURE);
@@ -177,7 +177,6 @@ class Rollback {
     if (succeeded_) return;
     close_lifetime();
     environment_.put_back();
-    impl_.resources.remove_created_files();
     impl_.resources.remove_pidfile();  // before `uninstall` lets a signal end the process
     impl_.signals.uninstall();
     posix::umask(umask_);
@@ -282,8 +281,7 @@ std::unique_ptr<Impl> start(const void* context, DaemonOptions options) {
     else if (monitor) supervise_in_foreground(*impl, *monitor, blocked);
     else stay_in_foreground(*impl, blocked);
   } catch (...) {
-    impl->resources.remove_created_files();
-    impl->resources.pidfile.remove();
+    impl->resources.remove_pidfile();
     impl->resources.directories.undo();
     tell_manager(impl->resources.manager, std::current_exception());
     throw;

@@ -244,10 +244,12 @@ bool Controller::remove_stale_pidfile(std::error_code& error) const noexcept {
   error.clear();
   const PidfileReader reader(pidfile_);  // as long as it is open, no thread of this process claims the file
   if (reader.own() != Pidfile::Own::no || reader.error() == ENOENT) return false;
+  error.assign(reader.error(), std::generic_category());
+  if (error) return false;
   try {
     return Pidfile::remove_stale(pidfile_);
   } catch (const DaemonError& failure) {
-    error = failure.code();
+    if (failure.code() != std::errc::no_such_file_or_directory) error = failure.code();
   } catch (const std::bad_alloc&) {
     error = std::make_error_code(std::errc::not_enough_memory);
   }

@@ -45,7 +45,7 @@ std::string to_string(const DaemonStatus& status, const Path& pidfile) {
     case DaemonState::stale:
       return "dead, and its pidfile " + file + " is still there; a start takes it over";
     case DaemonState::unknown:
-      return "unknown: this user may not read " + file;
+      return "unknown: this user may not read " + file + ", or it can't be trusted";
     case DaemonState::stopped:
       break;
   }

@@ -28,12 +28,12 @@ void check(int error, const std::string& what) {
 }  // namespace
 
 bool ServiceManager::exists() const noexcept {
-  const process::Visit visit(context_);
+  const process::Visit visit(context_, life_);
   return visit && notify_->reaches_manager();
 }
 
 std::vector<ListenDescriptor> ServiceManager::listen_descriptors() const {
-  const process::Visit visit(context_);
+  const process::Visit visit(context_, life_);
   return visit ? *descriptors_ : std::vector<ListenDescriptor>();
 }
 
@@ -46,29 +46,29 @@ std::vector<int> ServiceManager::listen_descriptors(std::string_view name) const
 }
 
 void ServiceManager::extend_timeout(Timeout duration) noexcept {
-  if (const process::Visit visit(context_); visit) notify_->extend_timeout(duration);
+  if (const process::Visit visit(context_, life_); visit) notify_->extend_timeout(duration);
 }
 
 void ServiceManager::report_failure(int error, std::string_view text) noexcept {
-  if (const process::Visit visit(context_); visit) notify_->failure(error, text);
+  if (const process::Visit visit(context_, life_); visit) notify_->failure(error, text);
 }
 
 void ServiceManager::store(const std::string& name, int fd) {
   check_name(name);
-  const process::Visit visit(context_);
+  const process::Visit visit(context_, life_);
   if (visit && notify_->is_open()) check(notify_->store(name, fd), "cannot have the descriptor stored");
 }
 
 void ServiceManager::remove_stored(const std::string& name) {
   check_name(name);
-  const process::Visit visit(context_);
+  const process::Visit visit(context_, life_);
   if (visit && notify_->is_open()) {
     check(notify_->remove_stored(name), "cannot have the stored descriptor removed");
   }
 }
 
 bool ServiceManager::barrier(Timeout longest) {
-  const process::Visit visit(context_);
+  const process::Visit visit(context_, life_);
   if (!visit || !notify_->is_open()) return true;
   const int error = notify_->barrier(longest);
   if (error == ETIMEDOUT) return false;
@@ -77,7 +77,7 @@ bool ServiceManager::barrier(Timeout longest) {
 }
 
 Timeout ServiceManager::watchdog_timeout() const noexcept {
-  const process::Visit visit(context_);
+  const process::Visit visit(context_, life_);
   return visit ? notify_->watchdog_timeout() : Timeout(forever);
 }
 

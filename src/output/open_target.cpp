@@ -50,7 +50,12 @@ UniqueFd open_or_create(const posix::DirectoryEntry& entry, int flags, mode_t mo
     if (fd || errno != ENOENT) return fd;
     fd.reset(posix::retry([&] { return posix::openat(directory, name, flags | O_CREAT | O_EXCL, mode); }));
     is_new = bool(fd);
-    if (fd && posix::fchmod(fd.get(), mode) == -1) fd.reset();
+    if (fd && posix::fchmod(fd.get(), mode) == -1) {
+      const int error = errno;
+      posix::unlinkat(directory, name, 0);
+      fd.reset();
+      errno = error;
+    }
     if (fd || errno != EEXIST) return fd;
   }
   return fd;
@@ -88,7 +93,8 @@ posix::DirectoryEntry find_target(const Path& path) {
   if (error == ELOOP && at_end) throw unsafe(path, "it is a symbolic link that others could have put there");
   if (error == ELOOP)
     throw unsafe(path, "a symbolic link on the way to it could have been put there by others");
-  if (error != 0) throw DaemonError(Step::open_stdio, {error, std::generic_category()}, path.native());
+  const int wrong = error == 0 && !at_end ? EISDIR : error;
+  if (wrong != 0) throw DaemonError(Step::open_stdio, {wrong, std::generic_category()}, path.native());
   return entry;
 }
 

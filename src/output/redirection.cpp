@@ -86,7 +86,7 @@ void Redirection::undo() noexcept {
   for (const auto& [path, file] : created_) {
     posix::DirectoryEntry entry;
     struct stat now {};
-    if (posix::find_entry(path.c_str(), posix::LastComponent::keep, entry) == 0 &&
+    if (posix::find_entry(path.c_str(), posix::LastComponent::follow, entry) == 0 &&
         posix::fstatat(entry.directory.get(), entry.name.data(), &now, AT_SYMLINK_NOFOLLOW) == 0 &&
         now.st_ino == file.st_ino && now.st_dev == file.st_dev && now.st_size == 0) {
       posix::unlinkat(entry.directory.get(), entry.name.data(), 0);
@@ -162,6 +162,7 @@ int Redirection::redirect_output() noexcept {
   if (const int error = redirect(STDERR_FILENO)) return error;
   owned_.clear();
   pumps_.clear();
+  created_.clear();
   sources_ = {-1, -1, -1};
   return 0;
 }
@@ -179,6 +180,7 @@ int Redirection::follow() noexcept {
     source = of_workers;
   }
   owned_.clear();
+  created_.clear();
   return 0;
 }
 

@@ -38,7 +38,8 @@ class Redirection {
   /// Throws what `open` would throw. Creates no file.
   static void check(const Stdio& stdio, bool detached, std::optional<uid_t> user);
 
-  /// Removes the files that `open` created and that are still empty. Call it only while the pidfile is
+  /// Removes the files that `open` created and that are still empty. Does nothing once the output is
+  /// redirected: the start has succeeded. Call it only while the pidfile is
   /// locked. Otherwise another start may have opened the files.
   void undo() noexcept;
 

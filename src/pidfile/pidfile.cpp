@@ -188,6 +188,7 @@ Pidfile Pidfile::lock(const Path& path, mode_t mode, Timeout timeout, Ticker& ti
 }
 
 void Pidfile::check(const Path& path) {
+  if (own(path) != Own::no) return;  // closing it would drop the locks
   try {
     open_pidfile(find_pidfile(path), path);
   } catch (const DaemonError& error) {
@@ -200,7 +201,7 @@ void Pidfile::check(const Path& path) {
 
 bool Pidfile::remove_stale(const Path& path) {
   const posix::DirectoryEntry entry = find_pidfile(path);
-  const UniqueFd fd = open_pidfile(entry, path);
+  const process::PrivateFd fd(open_pidfile(entry, path));  // a forked child must not keep the lock
   const int error = posix::lock_exclusion(fd.get());
   if (error == EAGAIN) return false;
   if (error != 0) throw DaemonError(Step::lock_pidfile, {error, std::generic_category()}, path.native());
@@ -268,6 +269,12 @@ Pidfile::Own Pidfile::own(const Path& path) noexcept {
   if (pidfile_claim.pid != posix::getpid() || posix::stat(path.c_str(), &file) == -1) return Own::no;
   if (file.st_dev != pidfile_claim.device || file.st_ino != pidfile_claim.inode) return Own::no;
   return pidfile_claim.ready ? Own::ready : Own::claimed;
+}
+
+bool Pidfile::is_in_place() const noexcept {
+  posix::DirectoryEntry entry;
+  return fd_ && posix::find_entry(path_.c_str(), posix::LastComponent::keep, entry) == 0 &&
+         leads_to(entry.directory.get(), entry.name.data(), fd_.get());
 }
 
 void Pidfile::remove() noexcept {

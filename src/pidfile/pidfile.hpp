@@ -58,6 +58,9 @@ class Pidfile {
   /// Writes the pid once more, to wake processes that watch the file for changes.
   void rewrite_pid() noexcept;
 
+  /// Whether the path leads to the file. While it does, the lock excludes other starts.
+  bool is_in_place() const noexcept;
+
   /// Removes the file if the path still leads to it, or empties it if the directory may not be written. Gives
   /// the locks up. Further calls do nothing.
   void remove() noexcept;

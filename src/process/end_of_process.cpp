@@ -185,6 +185,8 @@ void restore_terminate_handler() noexcept {
 
 Timeout end_patience() noexcept { return std::chrono::nanoseconds(the_end.patience); }
 
+unsigned life() noexcept { return the_end.life; }
+
 void begin_life() noexcept {
   ++the_end.life;
   the_end.ending_thread = nobody;
@@ -226,6 +228,14 @@ void await_end() noexcept {
     if (await_step(seen)) continue;
     if (is_over) return;
     give_up_if_it_still_runs();
+  }
+}
+
+void await_end_while(bool (*condition)(const void*) noexcept, const void* object) noexcept {
+  for (;;) {
+    const std::uint32_t seen = the_end.steps;
+    if (!is_owner() || !condition(object)) return;
+    if (!await_step(seen)) give_up_if_it_still_runs();
   }
 }
 

@@ -38,6 +38,9 @@ Timeout end_patience() noexcept;
 /// The gate calls it when another context begins.
 void begin_life() noexcept;
 
+/// The number of the latest context. A later context may lie at the address of an earlier one.
+unsigned life() noexcept;
+
 /// Called in a forked child: the end of the parent process does not end the child.
 void forget_end() noexcept;
 
@@ -58,5 +61,9 @@ bool has_ended() noexcept;
 /// Waits until another thread has finished the end; calls `give_up` if a step takes longer than the patience.
 /// If another thread ends the process, waits for that too, but returns after the patience.
 void await_end() noexcept;
+
+/// Waits as long as `condition(object)` is true, which is asked after each step of the end. Calls `give_up`
+/// if a step takes longer than the patience.
+void await_end_while(bool (*condition)(const void*) noexcept, const void* object) noexcept;
 
 }  // namespace daemonctx::process

@@ -119,6 +119,12 @@ Visit::Visit(AnyContext) noexcept : generation_(gate.generation) {
   if (is_owner()) enter(gate.context);
 }
 
+Visit::Visit(const void* context, unsigned life) noexcept : Visit(context) {
+  if (state_ == nullptr || life == process::life()) return;
+  leave_again();
+  state_ = nullptr;
+}
+
 void Visit::enter(const void* context) noexcept {
   add_visits(1);  // before the check: `close_context` closes the gate first and then waits for visitors
   if (context == nullptr || gate.context != context) return leave(1);
@@ -127,7 +133,9 @@ void Visit::enter(const void* context) noexcept {
 }
 
 // A child that was forked inside, and a thread that ends the process, have forgotten the visit already.
-Visit::~Visit() {
+Visit::~Visit() { leave_again(); }
+
+void Visit::leave_again() noexcept {
   if (state_ == nullptr || generation_ != gate.generation || visits_of_this_thread == 0) return;
   --visits_of_this_thread;
   leave(1);

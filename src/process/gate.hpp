@@ -61,6 +61,8 @@ class Visit {
  public:
   explicit Visit(const void* context) noexcept;
   explicit Visit(AnyContext) noexcept;
+  /// \param life the context's own `life()`, for handles that may outlive it.
+  Visit(const void* context, unsigned life) noexcept;
   ~Visit();
   Visit(const Visit&) = delete;
   Visit& operator=(const Visit&) = delete;
@@ -71,6 +73,7 @@ class Visit {
 
  private:
   void enter(const void* context) noexcept;
+  void leave_again() noexcept;
 
   void* state_ = nullptr;
   unsigned generation_;

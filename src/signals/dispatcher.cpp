@@ -187,11 +187,13 @@ void SignalDispatcher::leave_to_child() noexcept {
 }
 
 // After a stop request a detached daemon keeps the handlers of `terminate` and `reload` until it exits.
-// Destructors and unwritten output come after the context; a further signal must not kill the daemon there.
+// Destructors and unwritten output come after the context; a further signal, or a closed socket, must not
+// kill the daemon there.
 bool SignalDispatcher::stays_handled_after_stop(int number) noexcept {
   const auto found = map_.find(number);
-  return detached_ && signal_inbox.stop && found != map_.end() &&
-         (is(*found->second, Action::terminate) || is(*found->second, Action::reload));
+  if (!detached_ || found == map_.end()) return false;
+  if (number == SIGPIPE) return is(*found->second, Action::ignore);
+  return signal_inbox.stop && (is(*found->second, Action::terminate) || is(*found->second, Action::reload));
 }
 
 bool SignalDispatcher::is_terminating(int number) noexcept {

@@ -280,6 +280,7 @@ void Monitor::exit_with(int status) noexcept {
   if (!stopping_) resources_.manager.stopping();
   flush_streams();
   finish_lines(worker_, own_words_patience);
+  if (resources_.pidfile.is_in_place()) resources_.redirection.undo();  // if no worker was ever ready
   resources_.pidfile.remove();
   posix::_exit(status);
 }

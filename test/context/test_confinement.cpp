@@ -462,6 +462,10 @@ BOOST_FIXTURE_TEST_CASE(a_log_that_a_failed_start_has_made_is_removed_if_it_is_e
             "cannot change the working directory to \"/none\": No such file or directory");
     BOOST_TEST(!scene::exists(log));
   }
+  BOOST_REQUIRE(::symlink(log.c_str(), scene.path("link").c_str()) == 0);
+  refuses({"pidfile=" + pidfile, "out=" + scene.path("link"), "cwd=/none"},
+          "cannot change the working directory to \"/none\": No such file or directory");
+  BOOST_TEST(!scene::exists(log));
   scene::write_file(log, "");
   refuses({"pidfile=" + pidfile, "out=" + log, "cwd=/none"},
           "cannot change the working directory to \"/none\": No such file or directory");
@@ -471,6 +475,9 @@ BOOST_FIXTURE_TEST_CASE(a_log_that_a_failed_start_has_made_is_removed_if_it_is_e
 BOOST_FIXTURE_TEST_CASE(a_preflight_makes_no_log_and_says_where_none_can_be, Stage) {
   BOOST_TEST(begin({"preflight", "out=" + log}).finish().end.exited(0));
   BOOST_TEST(!scene::exists(log));
+  const auto directory = begin({"preflight", "out=" + scene.folder().string() + "/"}).finish();
+  BOOST_TEST(directory.end.exited(1));
+  BOOST_TEST(directory.err.find("Is a directory") != std::string::npos, directory.err);
   const auto missing = begin({"preflight", "out=" + scene.path("no/log")}).finish();
   BOOST_TEST(missing.end.exited(1));
   BOOST_TEST(missing.err.find("No such file or directory") != std::string::npos, missing.err);

@@ -294,6 +294,23 @@ BOOST_AUTO_TEST_CASE(reports_what_it_throws_and_the_service_goes_on) {
   BOOST_TEST(daemon.logged() == "daemon_probe: cleanup: trouble\n");
 }
 
+BOOST_AUTO_TEST_CASE(of_an_earlier_context_leaves_a_later_one_alone) {
+  Scene scene;
+  const auto ended = scene.run_probe(
+      {"daemon", "detach=never", "keep_scoped:one", "say:first", "again", "keep_scoped:two", "say:second"});
+  BOOST_TEST(ended.end.exited(0));
+  for (const std::string line : {"first", "kept one", "second", "kept two"}) scene.expect(line);
+  BOOST_TEST(!scene.has_line());
+}
+
+BOOST_AUTO_TEST_CASE(is_not_waited_for_when_it_has_run) {
+  WayOut daemon({"scoped_pool"});
+  daemon.scene.expect("connection closed");
+  daemon.scene.expect("pool joined");
+  BOOST_TEST(daemon.ends().exited(0));
+  BOOST_TEST(daemon.logged() == "");
+}
+
 BOOST_AUTO_TEST_CASE(is_waited_for_while_another_thread_runs_it) {
   WayOut daemon({"scoped_race"});
   daemon.scene.expect("cleanup: there");

@@ -79,7 +79,8 @@ BOOST_AUTO_TEST_CASE(a_status_has_a_text_and_an_exit_code) {
   BOOST_TEST(text().rfind("running, pid " + std::to_string(daemon) + ", since 20", 0) == 0U, text());
   BOOST_TEST(code() == 0);
   const daemonctx::DaemonStatus hidden{.state = DaemonState::unknown};
-  BOOST_TEST(to_string(hidden, file) == "unknown: this user may not read \"" + file + '"');
+  BOOST_TEST(to_string(hidden, file) ==
+             "unknown: this user may not read \"" + file + "\", or it can't be trusted");
   BOOST_TEST(exit_code_of(hidden.state) == 4);
 }
 

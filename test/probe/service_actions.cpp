@@ -192,7 +192,25 @@ void leave_scope_while_another_thread_exits(DaemonContext& context, const std::s
     while (!begun) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   local.reset();
-  say("left");  // never: the process ends
+  for (;;) ::pause();  // until the other thread has ended the process
+}
+
+// The thread leaves the scope of its cleanup, which the end has run already, while the end joins the thread.
+void end_while_a_pool_thread_has_a_scoped_cleanup(DaemonContext& context, const std::string&) {
+  static std::thread pool;
+  static std::atomic<bool> stops = false;
+  std::atomic<bool> begun = false;
+  context.on_exit([] {
+    stops = true;
+    pool.join();
+    say("pool joined");
+  });
+  pool = std::thread([&context, &begun] {
+    const daemonctx::ScopedCleanup cleanup = context.on_exit([] { say("connection closed"); });
+    begun = true;
+    while (!stops) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  });
+  while (!begun) std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
 void throw_uncaught(const std::string& text) noexcept { throw_error(text); }
@@ -448,6 +466,12 @@ const std::map<std::string, ServiceAction> service_actions = {
        const daemonctx::ScopedCleanup cleanup = context.on_exit([&local] { say("cleanup " + local); });
        std::exit(3);
      }},
+    {"keep_scoped",  // beyond the context
+     [](DaemonContext& context, const std::string& text) {
+       static daemonctx::ScopedCleanup kept;
+       kept = context.on_exit([text] { say("kept " + text); });
+     }},
+    {"scoped_pool", end_while_a_pool_thread_has_a_scoped_cleanup},
     {"scoped_race", leave_scope_while_another_thread_exits},
     {"cleanup_throw",
      [](DaemonContext& context, const std::string& text) {

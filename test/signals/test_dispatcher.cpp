@@ -280,10 +280,10 @@ BOOST_FIXTURE_TEST_CASE(a_stop_that_the_waiting_thread_is_told_of_wakes_others_a
 namespace {
 
 // True if it died of SIGTERM.
-bool was_terminated(pid_t child) {
+bool was_terminated(pid_t child, int by = SIGTERM) {
   int status = 0;
   BOOST_TEST(::waitpid(child, &status, 0) == child);
-  return WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM;
+  return WIFSIGNALED(status) && WTERMSIG(status) == by;
 }
 
 struct Childbed : Fixture {
@@ -366,6 +366,25 @@ BOOST_AUTO_TEST_CASE(after_the_end_a_stopped_daemon_ignores_another_stop_and_its
   }
   BOOST_TEST(was_terminated(child));
   ::sigaction(SIGTERM, &former, nullptr);
+}
+
+// Destructors after the context may write to a closed socket.
+BOOST_AUTO_TEST_CASE(after_the_end_a_daemon_still_ignores_a_broken_pipe_and_its_children_do_not) {
+  struct sigaction former {};
+  ::sigaction(SIGPIPE, nullptr, &former);
+  {
+    process::become_owner();
+    SignalDispatcher dispatcher(SignalMap{{SIGPIPE, Action::ignore}}, {});
+    BOOST_REQUIRE(dispatcher.install(true) == 0);
+  }
+  ::raise(SIGPIPE);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::kill(::getpid(), SIGPIPE);
+    ::_exit(0);
+  }
+  BOOST_TEST(was_terminated(child, SIGPIPE));
+  ::sigaction(SIGPIPE, &former, nullptr);
 }
 
 // ---- A flood of signals, or actions slower than their signal.

@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <exception>
 #include <new>
@@ -51,11 +52,13 @@ class DAEMONCTX_EXPORT CleanupStack {
   bool run_last(Report&& report) {
     Entry* entry = unlink_last();
     if (entry == nullptr) return false;
+    runner_ = ::pthread_self();
     try {
       entry->finish(this, entry, true);
     } catch (...) {
       report(std::current_exception());
     }
+    running_ = 0;
     return true;
   }
 
@@ -113,8 +116,14 @@ class DAEMONCTX_EXPORT CleanupStack {
   Entry* unlink_last() {  // null: empty
     const Lock lock(mutex_);
     Entry* entry = last_;
-    if (entry != nullptr) last_ = entry->below;
+    if (entry == nullptr) return nullptr;
+    last_ = entry->below;
+    running_ = entry->serial;
     return entry;
+  }
+
+  bool runs_elsewhere(std::uint64_t serial) const noexcept {
+    return running_ == serial && !::pthread_equal(runner_, ::pthread_self());
   }
 
   Entry* unlink(std::uint64_t serial) noexcept;  // null: no such cleanup
@@ -124,6 +133,8 @@ class DAEMONCTX_EXPORT CleanupStack {
   const void* context_ = nullptr;
   Report report_ = nullptr;
   std::uint64_t serial_ = 0;
+  std::atomic<std::uint64_t> running_ = 0;  // the cleanup in `run_last`
+  std::atomic<pthread_t> runner_{};
   pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
   std::array<Entry, 16> places_;
 };

@@ -58,6 +58,8 @@ class [[nodiscard]] DAEMONCTX_EXPORT ScopedCleanup {
   ScopedCleanup() noexcept = default;
   ScopedCleanup(Cleanup cleanup) noexcept : cleanup_(cleanup) {}  // NOLINT(*-explicit-*)
   ~ScopedCleanup() { finish(); }
+  ScopedCleanup(const ScopedCleanup&) = delete;
+  ScopedCleanup& operator=(const ScopedCleanup&) = delete;
   ScopedCleanup(ScopedCleanup&& other) noexcept : cleanup_(std::exchange(other.cleanup_, {})) {}
   ScopedCleanup& operator=(ScopedCleanup&& other) noexcept {
     if (this == &other) return *this;

@@ -15,8 +15,7 @@
 #include "daemonctx/detail/cleanup_entry.hpp"
 #include "daemonctx/export.hpp"
 
-namespace daemonctx {
-namespace detail {
+namespace daemonctx::detail {
 
 /// The cleanups of a context, run once each, last registered first. Not for use on its own. A small callable
 /// is stored in place; a larger callable costs one allocation.
@@ -123,7 +122,7 @@ class DAEMONCTX_EXPORT CleanupStack {
   }
 
   bool runs_elsewhere(std::uint64_t serial) const noexcept {
-    return running_ == serial && !::pthread_equal(runner_, ::pthread_self());
+    return running_ == serial && ::pthread_equal(runner_, ::pthread_self()) == 0;
   }
 
   Entry* unlink(std::uint64_t serial) noexcept;  // null: no such cleanup
@@ -139,5 +138,4 @@ class DAEMONCTX_EXPORT CleanupStack {
   std::array<Entry, 16> places_;
 };
 
-}  // namespace detail
-}  // namespace daemonctx
+}  // namespace daemonctx::detail

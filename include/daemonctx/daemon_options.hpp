@@ -33,9 +33,10 @@ enum class ChangeUser {
 /// The options of a `DaemonContext`. Every member has a default; name the members you change, in the order of
 /// this header. In every `Timeout` zero means "at once".
 ///
-/// The groups, in order: everyday options; where the daemon lives; what it holds; user and group; start;
-/// signals, errors and end; respawn; what it gives up. Later versions add members only inside a group: a
-/// title (where it lives), sockets and limits (what it holds), upgrade (start), crash reports (respawn).
+/// The groups, in order: everyday options; directories and environment; pidfile and descriptors; user and
+/// group; start; signals, errors and end; respawn; restrictions. Later versions add members only inside a
+/// group. Planned are a title (directories and environment), sockets and limits (pidfile and descriptors),
+/// upgrades (start) and crash reports (respawn).
 struct DaemonOptions {
   /// The daemon's working directory. A relative path is resolved in the caller's working directory.
   Path working_directory = "/";
@@ -61,7 +62,7 @@ struct DaemonOptions {
   /// Open descriptors that a detaching daemon keeps, besides 0 to 2.
   std::vector<int> files_preserve = {};
 
-  // --- Where the daemon lives
+  // --- Directories and environment
 
   /// The daemon's root directory; needs root. Users are looked up, and all files of these options are opened,
   /// before the change. `working_directory` lies inside. The pidfile is out of reach afterwards, so it is
@@ -77,7 +78,7 @@ struct DaemonOptions {
   /// `user`.
   Environment environment = {};
 
-  // --- What it holds
+  // --- Pidfile and descriptors
 
   PidfileOptions pidfile_options = {};
 
@@ -136,7 +137,7 @@ struct DaemonOptions {
   /// When and how often the monitor restarts the service. Ignored without `respawn`.
   RespawnPolicy respawn_policy = {};
 
-  // --- What it gives up
+  // --- Restrictions
 
   /// Whether the daemon leaves no core file and starts no core handler (setrlimit(2), core(5)).
   bool prevent_core = true;

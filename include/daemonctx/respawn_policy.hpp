@@ -17,7 +17,7 @@ namespace daemonctx {
 
 /// How a worker ended.
 struct WorkerEnd {
-  unsigned worker_number = 0;  ///< the first worker is 1
+  unsigned worker_number = 0;  ///< counts from 1
   pid_t pid = 0;               ///< 0 where it is not known, as in `DaemonStatus`
   int exit_code = 0;           ///< if no signal ended it
   int signal = 0;              ///< the signal that ended it, or 0
@@ -37,7 +37,7 @@ DAEMONCTX_EXPORT int exit_code_of(const WorkerEnd& end) noexcept;
 
 /// The worker of a daemon, as its monitor shows it.
 struct WorkerStatus {
-  unsigned worker_number = 0;                                       ///< the first worker is 1
+  unsigned worker_number = 0;                                       ///< counts from 1
   std::optional<std::chrono::system_clock::time_point> since = {};  ///< empty between two workers
   std::optional<WorkerEnd> last_worker_end = {};                    ///< without pid and address
 };

@@ -27,7 +27,7 @@ void create_directories_and_lock_pidfile(DaemonContext::Impl& impl, Ticker& tick
 void prepare_restrictions(const DaemonOptions& options);
 void open_stdio(DaemonContext::Impl& impl);
 
-/// Throws what `open_stdio` would throw. Creates no file.
+/// Checks that `open_stdio` would succeed, but creates no file. Throws the same errors.
 void check_stdio(const DaemonContext::Impl& impl);
 
 }  // namespace daemonctx

@@ -156,8 +156,8 @@ Controller::Controller(Path pidfile, Progress on_wait)
     : pidfile_(std::move(pidfile)), on_wait_(std::move(on_wait)) {}
 
 StopPolicy stop_policy(Timeout before_kill) {
-  constexpr std::chrono::seconds for_the_kernel_to_clear_up{5};  // no process survives SIGKILL
-  return {{SIGTERM, before_kill}, {SIGKILL, for_the_kernel_to_clear_up}};
+  constexpr std::chrono::seconds after_kill{5};  // the kernel needs time to end the process
+  return {{SIGTERM, before_kill}, {SIGKILL, after_kill}};
 }
 
 DaemonStatus Controller::status(std::error_code& error) const noexcept {
@@ -242,14 +242,10 @@ int Controller::restart(const Start& start, const StopPolicy& policy, std::error
 
 bool Controller::remove_stale_pidfile(std::error_code& error) const noexcept {
   error.clear();
-  const PidfileReader reader(pidfile_);  // as long as it is open, no thread of this process claims the file
-  if (reader.own() != Pidfile::Own::no || reader.error() == ENOENT) return false;
-  error.assign(reader.error(), std::generic_category());
-  if (error) return false;
   try {
-    return Pidfile::remove_stale(pidfile_);
-  } catch (const DaemonError& failure) {
-    if (failure.code() != std::errc::no_such_file_or_directory) error = failure.code();
+    return remove_stale_pidfile();
+  } catch (const std::system_error& failure) {
+    error = failure.code();
   } catch (const std::bad_alloc&) {
     error = std::make_error_code(std::errc::not_enough_memory);
   }
@@ -257,10 +253,15 @@ bool Controller::remove_stale_pidfile(std::error_code& error) const noexcept {
 }
 
 bool Controller::remove_stale_pidfile() const {
-  std::error_code error;
-  const bool removed = remove_stale_pidfile(error);
-  check(error, "remove the stale pidfile of", pidfile_);
-  return removed;
+  const PidfileReader reader(pidfile_);  // as long as it is open, no thread of this process claims the file
+  if (reader.own() != Pidfile::Own::no || reader.error() == ENOENT) return false;
+  check({reader.error(), std::generic_category()}, "remove the stale pidfile of", pidfile_);
+  try {
+    return Pidfile::remove_stale(pidfile_);
+  } catch (const DaemonError& failure) {
+    if (failure.code() == std::errc::no_such_file_or_directory) return false;  // another process removed it
+    throw ControlError(failure.code(), failure.what());
+  }
 }
 
 DaemonStatus Controller::status() const {

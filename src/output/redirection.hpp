@@ -35,7 +35,7 @@ class Redirection {
   /// \note Runs in the caller.
   void open(const Stdio& stdio, bool detached, std::optional<uid_t> user = {}, bool keeps_places = false);
 
-  /// Throws what `open` would throw. Creates no file.
+  /// Checks that `open` would succeed, but creates no file. Throws the same errors.
   static void check(const Stdio& stdio, bool detached, std::optional<uid_t> user);
 
   /// Removes the files that `open` created and that are still empty. Does nothing once the output is

@@ -188,7 +188,7 @@ Pidfile Pidfile::lock(const Path& path, mode_t mode, Timeout timeout, Ticker& ti
 }
 
 void Pidfile::check(const Path& path) {
-  if (own(path) != Own::no) return;  // closing it would drop the locks
+  if (own(path) != Own::no) return;  // closing its own pidfile would drop the daemon's locks
   try {
     open_pidfile(find_pidfile(path), path);
   } catch (const DaemonError& error) {
@@ -206,7 +206,9 @@ bool Pidfile::remove_stale(const Path& path) {
   if (error == EAGAIN) return false;
   if (error != 0) throw DaemonError(Step::lock_pidfile, {error, std::generic_category()}, path.native());
   struct stat file {};
-  if (posix::fstat(fd.get(), &file) == -1 || file.st_size == 0 || posix::has_worker(fd.get()) ||
+  if (posix::fstat(fd.get(), &file) == -1)
+    throw DaemonError(Step::open_pidfile, posix::last_error(), path.native());
+  if (file.st_size == 0 || posix::has_worker(fd.get()) ||
       !leads_to(entry.directory.get(), entry.name.data(), fd.get())) {
     return false;
   }

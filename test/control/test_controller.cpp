@@ -103,7 +103,11 @@ BOOST_AUTO_TEST_CASE(a_stale_pidfile_can_be_removed_and_no_other) {
   BOOST_TEST(!controller.remove_stale_pidfile(error));
   BOOST_TEST((error == std::errc::operation_not_permitted));
   BOOST_TEST(scene::contents(file) == "precious\n");
-  BOOST_CHECK_THROW(controller.remove_stale_pidfile(), daemonctx::ControlError);
+  BOOST_CHECK_EXCEPTION(controller.remove_stale_pidfile(), daemonctx::ControlError, [&](const auto& refusal) {
+    return refusal.what() ==
+           "cannot use the pidfile \"" + file +
+               "\": it holds more than a number, so it is no pidfile; remove it or name another";
+  });
 }
 
 BOOST_AUTO_TEST_CASE(a_stop_policy_follows_from_one_timeout) {

@@ -349,42 +349,33 @@ BOOST_FIXTURE_TEST_CASE(a_child_made_by_vfork_dies_of_a_signal_that_reaches_it_l
 }
 #endif
 
-BOOST_AUTO_TEST_CASE(after_the_end_a_stopped_daemon_ignores_another_stop_and_its_children_do_not) {
+// After the end of a daemon's context a signal does nothing to the daemon, and ends a child.
+void ends_only_a_child(int number, Action action, const std::function<void()>& before_the_end = {}) {
   struct sigaction former {};
-  ::sigaction(SIGTERM, nullptr, &former);
+  ::sigaction(number, nullptr, &former);
   {
     process::become_owner();
-    SignalDispatcher dispatcher(SignalMap{{SIGTERM, Action::terminate}}, {});
+    SignalDispatcher dispatcher(SignalMap{{number, action}}, {});
     BOOST_REQUIRE(dispatcher.install(true) == 0);
-    ::raise(SIGTERM);
+    if (before_the_end) before_the_end();
   }
-  ::raise(SIGTERM);
+  ::raise(number);
   const pid_t child = ::fork();
   if (child == 0) {
-    ::kill(::getpid(), SIGTERM);
+    ::kill(::getpid(), number);
     ::_exit(0);
   }
-  BOOST_TEST(was_terminated(child));
-  ::sigaction(SIGTERM, &former, nullptr);
+  BOOST_TEST(was_terminated(child, number));
+  ::sigaction(number, &former, nullptr);
+}
+
+BOOST_AUTO_TEST_CASE(after_the_end_a_stopped_daemon_ignores_another_stop_and_its_children_do_not) {
+  ends_only_a_child(SIGTERM, Action::terminate, [] { ::raise(SIGTERM); });
 }
 
 // Destructors after the context may write to a closed socket.
 BOOST_AUTO_TEST_CASE(after_the_end_a_daemon_still_ignores_a_broken_pipe_and_its_children_do_not) {
-  struct sigaction former {};
-  ::sigaction(SIGPIPE, nullptr, &former);
-  {
-    process::become_owner();
-    SignalDispatcher dispatcher(SignalMap{{SIGPIPE, Action::ignore}}, {});
-    BOOST_REQUIRE(dispatcher.install(true) == 0);
-  }
-  ::raise(SIGPIPE);
-  const pid_t child = ::fork();
-  if (child == 0) {
-    ::kill(::getpid(), SIGPIPE);
-    ::_exit(0);
-  }
-  BOOST_TEST(was_terminated(child, SIGPIPE));
-  ::sigaction(SIGPIPE, &former, nullptr);
+  ends_only_a_child(SIGPIPE, Action::ignore);
 }
 
 // ---- A flood of signals, or actions slower than their signal.

@@ -52,14 +52,14 @@ struct Probe {
   }
 };
 
-// Kills the first worker of a service that is being started, and waits for the second. Then what `status`
-// says.
+// Waits until a service with a monitor is ready, kills its first worker, and waits for the second. (A worker that
+// is killed before it is ready ends the start.) \return what `status` says then
 std::string Probe::see_it_come_back() const {
   std::string text;
   const auto shows = [&](const std::string& worker) {
     return scene::eventually([&] {
       text = run({"status"}).out;
-      return text.find("; " + worker + " since 2") != std::string::npos;
+      return text.find("probe: running, ") == 0 && text.find("; " + worker + " since 2") != std::string::npos;
     });
   };
   BOOST_REQUIRE(shows("worker 1"));

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: BSL-1.0
 # shellcheck shell=bash disable=SC2034,SC2154
 #
-# Sourced by test/run and test/debian13, which set `root` and `build_root`: the kinds of build, how to make one,
-# how to run its tests, and how to count what came of them.
+# Sourced by test/run and test/debian13, which set `root` and `build_root`: the kinds of build, how to make
+# one, how to run its tests, and how to count the results.
 
 passed=0 failed=0 skipped=0
 failures=()  # a paragraph each, shown again before the last line: the middle of a long log is easily lost
 
-# fail NAME WORD...: one more that failed.
+# fail NAME WORD...: counts one more failure.
 fail() {
   failed=$((failed + 1))
   failures+=("$*")
@@ -23,12 +23,13 @@ declare -A options_of=(
 )
 declare -A is_built=()
 
-# What every test needs, and what is compiled only to see that it compiles. Benchmarks are not among it.
+# The targets that every test needs, and those that only have to compile. Benchmarks are not among them.
 needed_targets=(meson-test-prereq doc/examples/first_daemon)
 
 directory_of() { echo "$build_root/build-test-$1"; }
 
-# logged LOG COMMAND...: what it prints is shown only if it fails.
+# logged LOG COMMAND...: appends the command's output to LOG, and shows the end of LOG only if the command
+# fails.
 logged() {
   "${@:2}" >>"$1" 2>&1 </dev/null && return
   tail -n 60 "$1"
@@ -46,7 +47,7 @@ configure() {
   CXX=${compiler_of[$1]} logged "$dir/build.log" meson setup "$dir" "$root" "${options[@]}" "${@:2}"
 }
 
-# build KIND NINJA-TARGET...: once in each run. A build that fails counts as a test that fails.
+# build KIND NINJA-TARGET...: builds a kind once in each run. A build that fails counts as a test that fails.
 build() {
   local kind=$1 dir
   dir=$(directory_of "$kind")
@@ -61,13 +62,13 @@ build() {
   return 1
 }
 
-# meson_test DIRECTORY OPTION...: what the sanitizers find goes to files, since a daemon's standard error may be
-# the null device.
+# meson_test DIRECTORY OPTION...: the sanitizers write their reports to files, since a daemon's standard error
+# may be the null device.
 meson_test() {
   local dir=$1 reports=$1/sanitizer prefix=()
   rm -rf "$reports" "$dir/meson-logs/testlog.json"
   mkdir -m 1777 "$reports"
-  # By default they forbid core files, which some tests are about.
+  # By default the sanitizers forbid core files, which some tests check.
   local all=disable_coredump=0:log_path=$reports
   # The sanitizers of this compiler can't cope with every address layout of newer kernels.
   if [[ $dir == *san ]] && setarch -R true 2>/dev/null; then prefix=(setarch -R); fi
@@ -77,7 +78,7 @@ meson_test() {
     "${prefix[@]}" meson test -C "$dir" --print-errorlogs "${@:2}" </dev/null
 }
 
-# count DIRECTORY RESULT...: how many tests ended so; none if they did not even begin.
+# count DIRECTORY RESULT...: prints how many tests had one of these results; 0 if no test began.
 count() {
   local pattern number
   pattern=$(IFS='|'; echo "${*:2}")
@@ -85,7 +86,8 @@ count() {
   echo "${number:-0}"
 }
 
-# failing_tests DIRECTORY: a line each, and what Boost.Test or the script said of it.
+# failing_tests DIRECTORY: prints a line for each failed test, and the errors that Boost.Test or the script
+# printed.
 failing_tests() {
   [[ -e $1/meson-logs/testlog.json ]] || return 0
   python3 - "$1/meson-logs/testlog.json" <<'END'
@@ -109,12 +111,12 @@ run_tests() {
   good=$(count "$dir" OK EXPECTEDFAIL)
   bad=$(count "$dir" FAIL ERROR TIMEOUT INTERRUPT UNEXPECTEDPASS)
   if ((status != 0 && bad == 0)) || ((good + bad + $(count "$dir" SKIP) == 0)); then
-    echo "$kind: meson test exited with code $status, and no test to show for it"
+    echo "$kind: meson test exited with code $status, but reported no failed test"
     bad=1
   fi
   ((bad == 0)) || failures+=("$kind: $(failing_tests "$dir")")
   for report in "$dir"/sanitizer/*; do
-    # There may be mere remarks, as when a process was killed while the leak sanitizer looked at it.
+    # Ignore mere remarks, as about a process that was killed while the leak sanitizer looked at it.
     grep -qsE 'ERROR: |WARNING: ThreadSanitizer|FATAL: |runtime error: ' "$report" || continue
     echo "$kind: a sanitizer's report, $report"
     cat "$report"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSL-1.0
 # shellcheck shell=bash disable=SC2034
 #
-# Sourced by test/run, test/debian13 and doc/quickstart: which Debian packages are needed, and what shows that
-# they are there.
+# Sourced by test/run, test/debian13 and doc/quickstart: the Debian packages that are needed, as
+# PACKAGE:EVIDENCE. The evidence shows that the package is installed (is_there).
 
 build_packages=(
   g++:g++
@@ -27,7 +27,7 @@ test_packages=(
   systemd:systemd-analyze
   python3:python3
 )
-# What only test/run --ci needs.
+# Only test/run --ci and --exhaustive need these.
 ci_packages=(
   clang:clang++
   clang-tidy:clang-tidy
@@ -47,7 +47,7 @@ is_there() {
   esac
 }
 
-# require PACKAGE:EVIDENCE...: installs what is missing, or says what it is and fails.
+# require PACKAGE:EVIDENCE...: installs the missing packages, or names them and fails.
 require() {
   local entry missing=()
   for entry; do

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// A TCP server on Boost.Asio with coroutines: echoes what it gets, counts connections on SIGUSR1, and stops
-// cleanly with connections open. The socket may come from the service manager.
+// A TCP server on Boost.Asio with coroutines: echoes what it receives, counts connections on SIGUSR1, and
+// stops cleanly with connections open. The socket may come from the service manager.
 
-#include <utility>  // Boost 1.74 forgets it
+#include <utility>  // boost/asio.hpp 1.74 needs it and does not include it
 
 #include <boost/asio.hpp>
 #include <daemonctx/asio.hpp>
@@ -24,7 +24,7 @@ net::awaitable<void> echo(tcp::socket client) {
       const auto size = co_await client.async_read_some(net::buffer(data), net::use_awaitable);
       co_await net::async_write(client, net::buffer(data, size), net::use_awaitable);
     }
-  } catch (const boost::system::system_error&) {  // it has gone
+  } catch (const boost::system::system_error&) {  // the client has gone
     --connections;
   }
 }
@@ -56,7 +56,7 @@ int serve(daemonctx::DaemonContext& context, unsigned short port) {
   signals.async_wait_stop([&](boost::system::error_code) { loop.stop(); });
   net::co_spawn(loop, accept(acceptor), net::detached);
   net::co_spawn(loop, count(signals), net::detached);
-  net::post(loop, [&] {  // when all of that has begun
+  net::post(loop, [&] {  // runs when both coroutines have begun
     std::cout << "listening on port " << acceptor.local_endpoint().port() << std::endl;
     context.notify_ready();
   });

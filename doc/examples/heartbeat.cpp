@@ -37,15 +37,15 @@ Settings read(const daemonctx::Service::Values& values) {
 
 int beat(DaemonContext& context, const Settings& settings) {
   context.on_exit([] { std::cout << "stopped" << std::endl; });
-  std::cout << "started, pid " << context.pid()
-            << std::endl;  // on the terminal: nobody waits for us any more
-  context.notify_ready();  // after this, in the log
+  std::cout << "started, pid " << context.pid() << std::endl;  // on the terminal
+  context.notify_ready();                                      // after this, output goes to the log
   do std::cout << settings.message << std::endl;
   while (!context.wait_for(settings.interval));
   return 0;
 }
 
-// A directory that an environment variable names. Empty if that is unset, or relative, which counts as unset.
+// The directory that an environment variable names. Empty if the variable is unset. A relative path counts as
+// unset.
 fs::path directory_in(const char* variable) {
   const char* value = std::getenv(variable);
   return value != nullptr && *value == '/' ? fs::path(value) : fs::path();
@@ -57,8 +57,8 @@ struct Places {
   std::vector<daemonctx::Directory> directories = {};  // to be created
 };
 
-// Root's files lie where administrators look for them. Those of other users lie in directories of their own,
-// by the XDG Base Directory Specification: in /tmp anybody could have been there first.
+// Root's files are where administrators look for them. The files of other users are in directories of their
+// own, by the XDG Base Directory Specification: in /tmp another user could have made them first.
 Places default_places() {
   if (::geteuid() == 0) return {};
   const fs::path home = directory_in("HOME");

@@ -7,12 +7,12 @@
 using daemonctx::Environment;
 using Variables = Environment::Variables;
 
-BOOST_AUTO_TEST_CASE(it_is_inherited_unless_something_else_is_said) {
+BOOST_AUTO_TEST_CASE(the_environment_is_inherited_by_default) {
   BOOST_TEST(!Environment().variables().has_value());
   BOOST_TEST((Environment(Variables{{"A", "1"}}).variables() == Variables{{"A", "1"}}));
 }
 
-BOOST_AUTO_TEST_CASE(it_keeps_what_is_named_and_there) {
+BOOST_AUTO_TEST_CASE(keep_takes_the_named_variables_that_exist) {
   ::setenv("PATH", "/usr/bin", 1);
   ::setenv("KEPT", "x=y", 1);
   ::unsetenv("MISSING");

@@ -10,7 +10,7 @@ using daemonctx::Step;
 
 static_assert(std::is_nothrow_copy_constructible_v<DaemonError>);
 
-BOOST_AUTO_TEST_CASE(names_step_subject_and_reason) {
+BOOST_AUTO_TEST_CASE(an_error_names_step_subject_and_reason) {
   const DaemonError error(Step::change_directory, std::make_error_code(std::errc::no_such_file_or_directory),
                           "/nope");
   BOOST_TEST(error.what() ==
@@ -21,12 +21,12 @@ BOOST_AUTO_TEST_CASE(names_step_subject_and_reason) {
   BOOST_TEST((error.code() == std::errc::no_such_file_or_directory));
 }
 
-BOOST_AUTO_TEST_CASE(names_no_subject_where_there_is_none) {
+BOOST_AUTO_TEST_CASE(an_error_without_a_subject_names_none) {
   const DaemonError error(Step::create_session, std::make_error_code(std::errc::operation_not_permitted));
   BOOST_TEST(error.what() == std::string("cannot create a session: Operation not permitted"));
 }
 
-BOOST_AUTO_TEST_CASE(takes_a_text_of_its_own_word_for_word) {
+BOOST_AUTO_TEST_CASE(a_given_text_is_taken_word_for_word) {
   const DaemonError error(Step::lock_pidfile, std::make_error_code(std::errc::file_exists), "/p",
                           "already running", 7);
   BOOST_TEST(error.what() == std::string("already running"));

@@ -15,7 +15,8 @@
 using namespace std;
 using namespace daemonctx;
 
-// It compiles: no name of the library hides one of the standard library's, or is hidden by it.
+// The test is that this file compiles: no name of the library hides a name of the standard library, or is
+// hidden by one.
 BOOST_AUTO_TEST_CASE(both_namespaces_can_be_used_at_once) {
   const DaemonOptions options{.pidfile = filesystem::path("/run/x.pid"),
                               .signal_map = {{SIGHUP, Action::reload}, {SIGPIPE, Action::ignore}},

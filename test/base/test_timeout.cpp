@@ -43,7 +43,7 @@ BOOST_AUTO_TEST_CASE(any_duration_converts_and_saturates) {
   BOOST_TEST((Timeout(std::chrono::duration<unsigned char>(255)) == 255s));
 }
 
-BOOST_AUTO_TEST_CASE(fractions_and_what_is_no_number_convert) {
+BOOST_AUTO_TEST_CASE(fractions_infinities_and_nan_convert) {
   BOOST_TEST((Timeout(Seconds<double>(0.25)) == 250ms));
   BOOST_TEST((Timeout(std::chrono::duration<int, std::ratio<1, 3>>(1)) == 333'333'333ns));
   BOOST_TEST((Timeout(std::chrono::duration<long, std::pico>(1)) == 1ns));
@@ -67,7 +67,7 @@ BOOST_AUTO_TEST_CASE(deadlines_saturate) {
   BOOST_TEST((daemonctx::posix::deadline_in(std::chrono::hours::max()) == never));
 }
 
-BOOST_AUTO_TEST_CASE(a_message_names_it_exactly) {
+BOOST_AUTO_TEST_CASE(to_text_names_the_exact_length) {
   BOOST_TEST(daemonctx::to_text(1500ms) == "1500 ms");
   BOOST_TEST(daemonctx::to_text(1ns) == "1 ns");
   BOOST_TEST(daemonctx::to_text(0s) == "0 ms");

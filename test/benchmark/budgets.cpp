@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 
 // Measures the table "Budgets" of the design: the library against the least that plain C can do for the same
-// work, and beside other libraries where they are installed. Time never makes it fail, wrong behaviour does.
+// work, and beside other libraries where they are installed. Wrong behaviour makes the program fail; a missed
+// budget does not.
 //
 // Usage: budgets [ROW...]   (without: all)
 
@@ -44,7 +45,7 @@ bool is_known(const std::string& name) {
   return std::any_of(parts.begin(), parts.end(), [&](const Part& part) { return part.name == name; });
 }
 
-// What goes wrong in one part must not hide the others.
+// A failure in one part must not keep the other parts from running.
 void measure(const Part& part, bench::Table& table) {
   bench::set_time_limit(longest_part);
   try {
@@ -71,7 +72,7 @@ int main(int argc, char** argv) {
     std::cerr << '\n';
     return EXIT_FAILURE;
   }
-  ::unsetenv("LD_LIBRARY_PATH");  // which Meson sets, and which would slow down the start of all that follows
+  ::unsetenv("LD_LIBRARY_PATH");  // set by Meson; it would slow down every start
   const bench::Household household;
   bench::Table table;
   bench::list_missing_peers();

@@ -23,7 +23,7 @@ static inline void callback_push(struct Callback** last, struct Callback* callba
   *last = callback;
 }
 
-// Last one first. In a file of its own, so that no compiler sees through the list.
+// Runs the last one first. The function has a file of its own, so that no compiler sees through the list.
 void callback_run_all(struct Callback** last);
 
 #ifdef __cplusplus

@@ -61,7 +61,7 @@ double start_until_pidfile(const Command& command, const std::string& pidfile) {
 }
 
 pid_t only_daemon() {
-  const auto found = settled_children();  // python-daemon's caller is gone before its intermediate
+  const auto found = settled_children();  // python-daemon's caller ends before its intermediate
   if (found.size() == 1) return found.front();
   throw WrongBehaviour(std::to_string(found.size()) + " daemons where there should be one");
 }

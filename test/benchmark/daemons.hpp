@@ -14,16 +14,16 @@ class Table;
 /// A program that becomes a daemon: PROGRAM PIDFILE [name=value...]
 struct Program {
   std::string name;
-  Words words;  ///< its command line up to there
+  Words words;  ///< the command line before PIDFILE
 
   Command command(const std::string& pidfile, const Words& options = {}) const;
 };
 
-/// The names under which they stand in the table.
+/// The names of the programs in the table.
 namespace names {
 inline const std::string reference = "reference";
 inline const std::string reference_cxx =
-    "C with the C++ runtime";  // the same program, with what any in C++ loads
+    "C with the C++ runtime";  // the reference, which also loads what every C++ program loads
 inline const std::string subject = "daemonctx";
 inline const std::string subject_static = "daemonctx static";
 inline const std::string libdaemon = "libdaemon";
@@ -31,25 +31,25 @@ inline const std::string daemon3 = "daemon(3)";
 inline const std::string python = "python-daemon";
 }  // namespace names
 
-/// Reference, both subjects, and those peers that are installed.
+/// The reference, either subject, or a peer that is installed.
 Program daemon_program(const std::string& name);
 bool is_installed(const std::string& name);
 
-/// Says which peers are not.
+/// Prints which peers are not installed.
 void list_missing_peers();
 
 /// Starts a daemon and waits for its caller.
 /// \return how long that took.
-/// \throws WrongBehaviour unless the caller says success.
+/// \throws WrongBehaviour unless the caller exits with 0.
 double start(const Command& command);
 
-/// The same for a program whose caller says success before anything is known: waits for the pidfile, too.
+/// Like `start`, for a program whose caller exits with 0 too early: waits for the pidfile, too.
 double start_until_pidfile(const Command& command, const std::string& pidfile);
 
 /// The one daemon that runs. \throws WrongBehaviour if there is none, or more.
 pid_t only_daemon();
 
-/// Ends it in its own way.
+/// Stops the one daemon by SIGTERM.
 void stop_only_daemon();
 
 }  // namespace bench

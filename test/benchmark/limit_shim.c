@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// Preloaded where the system does not let RLIMIT_NOFILE be raised: programs that ask are told SHIM_NOFILE.
+// Preloaded where the system does not let RLIMIT_NOFILE be raised: programs that ask for the limit get the
+// value of SHIM_NOFILE.
 
-#undef _FILE_OFFSET_BITS  // it would make one of the two functions out of getrlimit and getrlimit64
+#undef _FILE_OFFSET_BITS  // with it getrlimit and getrlimit64 would be one function
 
 #include <dlfcn.h>
 #include <stdlib.h>

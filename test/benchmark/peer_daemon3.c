@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// daemon(3): one fork, no lock, and the caller is gone before anything is known.
+// daemon(3): one fork, no lock, and the caller exits before the daemon is ready.
 
 #include <stdio.h>
 #include <unistd.h>

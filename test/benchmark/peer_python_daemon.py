@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-"""python-daemon, with the arguments of the other programs (service.h); report and heap are understood."""
+"""python-daemon, with the arguments of the other programs (service.h); only report and heap count."""
 
 import mmap
 import signal

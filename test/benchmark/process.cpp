@@ -24,8 +24,8 @@ namespace {
 volatile sig_atomic_t interrupted = 0;
 volatile sig_atomic_t overdue = 0;
 
-// The alarm rings again: a signal may come between the look at the flag and the wait.
-void note(int number) {
+// Sets the alarm again: a signal may come after the check of the flag and before the wait.
+void handle_signal(int number) {
   if (number == SIGALRM) overdue = 1;
   else interrupted = 1;
   ::alarm(1);
@@ -37,7 +37,7 @@ struct State {
   pid_t parent = 0;
 };
 
-// The name, in parentheses, may hold anything.
+// Reads on after the last ')': the process name, in parentheses, may contain anything.
 State state_of(const std::string& pid) {
   std::ifstream file("/proc/" + pid + "/stat");
   std::string line;
@@ -61,7 +61,7 @@ char await(pid_t pid, std::string_view states) {
   }
 }
 
-// Returns as soon as the child has ended, and leaves it to be collected.
+// Returns as soon as the child has ended, and does not reap it.
 void await_end(pid_t pid, int pidfd) {
   pollfd ended{pidfd, POLLIN, 0};
   siginfo_t ignored{};
@@ -86,7 +86,7 @@ double now() {
 Household::Household() {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   struct sigaction action {};
-  action.sa_handler = &note;
+  action.sa_handler = &handle_signal;
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGALRM}) ::sigaction(number, &action, nullptr);
 }
 
@@ -154,7 +154,7 @@ void end_all_children() noexcept {
 
 double time_to_stop(pid_t pid) {
   await_sleep(pid);
-  const auto pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));  // -1: an old system
+  const auto pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));  // -1 on an old kernel
   const double begin = now();
   ::kill(pid, SIGTERM);
   await_end(pid, pidfd);

@@ -16,18 +16,18 @@ using Words = std::vector<std::string>;
 /// Nanoseconds of the steady clock.
 double now();
 
-/// Something measured behaved wrongly: a daemon lost, two at once, a false success.
+/// A measured program behaved wrongly: a daemon lost, two at once, a false success.
 struct WrongBehaviour : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// The benchmark itself was told to end.
+/// A signal told the benchmark itself to end.
 struct Interrupted : std::runtime_error {
   Interrupted() : std::runtime_error("interrupted") {}
 };
 
-/// While it lasts, whatever is started here stays a descendant: daemons become children of this process when
-/// their callers end. At its end none of them is left.
+/// While a household exists, every program that is started stays a descendant: daemons become children of
+/// this process when their callers end. The destructor kills the ones that are left.
 class Household {
  public:
   Household();
@@ -39,10 +39,11 @@ class Household {
 /// From now on a wait that lasts longer than this throws `WrongBehaviour`.
 void set_time_limit(std::chrono::seconds limit);
 
-/// Throws if the time is up, or the benchmark was told to end.
+/// \throws WrongBehaviour if the time limit has passed, Interrupted if the benchmark was told to end.
 void check_interruption();
 
-/// A command line, laid out so that starting it costs nothing but the start. Copies share the words.
+/// A command line in the form that posix_spawnp(3) takes, so that `start` prepares nothing. Copies share the
+/// words.
 class Command {
  public:
   explicit Command(Words words);
@@ -58,16 +59,16 @@ class Command {
 /// How a child ended, as from waitpid(2).
 int wait_for(pid_t pid);
 
-/// Waits until a process sleeps, so that it has done all that it had to do.
+/// Waits until a process sleeps: then the process has done all its work.
 void await_sleep(pid_t pid);
 
 /// The living processes whose parent is this one.
 std::vector<pid_t> children();
 
-/// The same, once each of them sleeps or has ended; what has ended is collected.
+/// Waits until each child sleeps or has ended, reaps those that have ended, and returns the living ones.
 std::vector<pid_t> settled_children();
 
-/// Kills every child and grandchild, by its number, and waits for them.
+/// Kills every child and grandchild, by its pid, and waits for them.
 void end_all_children() noexcept;
 
 /// The time from SIGTERM to the end of a child.

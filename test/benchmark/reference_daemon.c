@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// The limit: the least that plain C can do for a daemon with a locked pidfile and a caller that knows when it
-// is ready. Double fork, or one fork with single=1.
+// The limit: the least that plain C can do for a daemon with a locked pidfile and a caller that knows when
+// the daemon is ready. The start forks twice, or once with single=1.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +42,7 @@ static pid_t holder_of(int fd) {
   return fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? lock.l_pid : 0;
 }
 
-// The holder has a pid to be named by as soon as it has become the daemon.
+// Waits for the holder's pid: the holder locks byte 1 only when it has become the daemon.
 static void refuse(int fd) {
   const struct timespec moment = {0, 1000000};
   pid_t holder = holder_of(fd);
@@ -87,7 +87,7 @@ static int wait_until_ready(pid_t child, const struct Start* start, int is_inter
   return read(start->pipe[0], &ready, 1) == 1 ? 0 : 1;
 }
 
-// What was opened last has the highest number, and stays.
+// Keeps the descriptors of `start`. A descriptor that was opened later has a higher number.
 static void close_inherited(const struct Start* start) {
   const int kept[] = {start->null_device, start->pidfile, start->pipe[1]};
   unsigned first = 3;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// What it costs to start any program and to see it end.
+// An empty program: the cost of the start of any program, and of waiting for its end.
 
 int main(void) { return 0; }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
 // From SIGUSR1 to the user's action in plain C: PROGRAM CHANNEL handler|flag|pipe
-// - handler: the action runs inside the handler, which few actions may
+// - handler: the action runs inside the handler, where few actions are safe
 // - flag: the handler sets a flag, ppoll(2) returns, the action runs
 // - pipe: the handler writes a byte, poll(2) returns, the byte is read, the action runs
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// A stop in plain C that signals nobody but the daemon, and whose wait ends with an event: PROGRAM PIDFILE
+// A stop in plain C that signals no process but the daemon, and waits for an event: PROGRAM PIDFILE
 
 #include <fcntl.h>
 #include <poll.h>
@@ -26,7 +26,7 @@ int main(int argc, char** argv) {
   const int pidfile = open(argv[1], O_RDONLY | O_CLOEXEC);
   const pid_t daemon = holder_of(pidfile);
   struct pollfd end = {(int)syscall(SYS_pidfd_open, daemon, 0), POLLIN, 0};
-  // If it still holds the lock, the descriptor names it and not a later process.
+  // If the daemon still holds the lock, the pidfd refers to the daemon and not to a later process.
   if (daemon == 0 || end.fd == -1 || holder_of(pidfile) != daemon) return 1;
   if (syscall(SYS_pidfd_send_signal, end.fd, SIGTERM, NULL, 0) == -1) return 1;
   return poll(&end, 1, PATIENCE) == 1 ? 0 : 1;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// A service that tells its pid when it is ready, and waits: PROGRAM FIFO. With a third word it is what a
-// supervisor can do at least, too: fork the service, wait for its end, fork the next.
+// A service that writes its pid when it is ready, and waits: PROGRAM FIFO. With a third word the program is
+// also the least that a supervisor can do: fork the service, wait for its end, fork the next.
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// A daemon stopped from outside, through its pidfile: from its end to that of the program which stops it,
-// when whoever called that goes on.
+// A daemon is stopped from outside, through its pidfile. The figure is the time from the daemon's end to the
+// end of the program that stops it, when the caller of that program goes on.
 //
-// The daemon's clean-up takes a while, drawn at random, so that the end meets those who poll at any moment
-// between two looks. The draws are the same for each contender.
+// The daemon's clean-up takes a random time. So the end comes at any moment between two looks of a contender
+// that polls. The random times are the same for each contender.
 
 #include <poll.h>
 #include <sys/syscall.h>
@@ -42,14 +42,15 @@ bool has_pidfds() {
   return pidfd != -1;
 }
 
-// At once, as a process 1 does: whoever asks by kill(2) takes a zombie for alive.
+// Reaps at once, as process 1 does: a contender that asks by kill(2) takes a zombie for a running process.
 void collect(const Child& child) {
   const int status = wait_for(child.pid);
   if (status != 0)
     throw WrongBehaviour("the " + child.name + " failed, wait status " + std::to_string(status));
 }
 
-// poll(2) looks at the first one first: if that alone is found to have ended, it ended before the other.
+// poll(2) looks at the first descriptor first. If only that process is found to have ended, it ended before
+// the other.
 void await_ends(std::array<Child, 2>& pair) {
   std::array<pollfd, 2> ends{{{open_pidfd(pair[0].pid), POLLIN, 0}, {open_pidfd(pair[1].pid), POLLIN, 0}}};
   while (ends[0].fd != -1 || ends[1].fd != -1) {
@@ -65,7 +66,7 @@ void await_ends(std::array<Child, 2>& pair) {
   }
 }
 
-// Negative: the stop was over while the daemon was still there.
+// Negative if the stop ended before the daemon.
 double time_after_end(const Command& daemon, const Command& stop) {
   start(daemon);
   const pid_t stopped = only_daemon();
@@ -73,7 +74,7 @@ double time_after_end(const Command& daemon, const Command& stop) {
   std::array<Child, 2> pair{{{"stop", stop.start()}, {"daemon", stopped}}};
   await_ends(pair);
   const double result = pair[0].ended_at - pair[1].ended_at;
-  return result == 0 ? 1 : result;  // both seen at once; a ratio needs some time
+  return result == 0 ? 1 : result;  // poll(2) saw both ends at once, and a ratio needs more than 0
 }
 
 Contender contender(const std::string& name, const Words& stop, const std::string& pidfile) {
@@ -99,17 +100,17 @@ std::vector<Contender> contenders(const std::string& pidfile) {
   return result;
 }
 
-double latest(const Series& series) { return quantile(series.values, 0.99); }
+double percentile_99(const Series& series) { return quantile(series.values, 0.99); }
 
 std::string times(const Series& series) {
-  return duration(quantile(series.values)) + ", 99 % within " + duration(latest(series));
+  return duration(quantile(series.values)) + ", 99 % within " + duration(percentile_99(series));
 }
 
 }  // namespace
 
 void control_rows(Table& table) {
   const std::string work = "stop through the pidfile, from the daemon's end to the stop's";
-  if (!has_pidfds()) return Table::skip(work, "without pidfds an end is no event");
+  if (!has_pidfds()) return Table::skip(work, "needs pidfds to wait for an end");
   const Scratch scratch;
   const auto series = measure_paired(contenders(scratch.pidfile()), rounds);
   const Series& subject = find(series, names::subject);
@@ -118,7 +119,7 @@ void control_rows(Table& table) {
           .limit = times(series[0]),
           .daemonctx = spread(subject.ratios) + ", " + times(subject),
           .budget = std::to_string(budget) + " ms",
-          .verdict = is_early ? Verdict::wrong : judge(latest(subject) <= budget * 1e6)};
+          .verdict = is_early ? Verdict::wrong : judge(percentile_99(subject) <= budget * 1e6)};
   if (!paths::start_stop_daemon.empty())
     row.others = start_stop_daemon + " " + times(find(series, start_stop_daemon));
   table.add(row);

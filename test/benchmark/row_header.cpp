@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// What the public header costs whoever includes it: the compiler's time for a file that holds nothing else.
+// The cost of including the public header: the compiler's time for a file that contains nothing else.
 
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -41,7 +41,7 @@ double processor_seconds() {
   return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
 
-// Processor time: it does not depend on what else the machine does.
+// Processor time does not depend on other work of the machine.
 double time_to_compile(const Command& command) {
   const double before = processor_seconds();
   start(command);
@@ -65,7 +65,7 @@ void header_rows(Table& table) {
   add(all, {"filesystem"}, scratch);
   add(all, {"daemonctx/daemon_context.hpp"}, scratch);
   add(all, {"boost/filesystem/path.hpp"}, scratch);
-  add(all, {"utility", "boost/asio.hpp"}, scratch);  // an older one forgot the first
+  add(all, {"utility", "boost/asio.hpp"}, scratch);  // Boost.Asio 1.74 needs <utility>
   const auto series = measure_paired(all, 7);
   const std::string subject = "<daemonctx/daemon_context.hpp>";
   Row row = compare("public header, compiler time", series, subject, budget);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 
 // Detaching behind 1 GiB of touched heap: from the last moment of the program before it detaches to the first
-// moment of the ready daemon. Both are noted by the program itself (service.h), so exec and the touching of
-// the heap stay outside.
+// moment of the ready daemon. The program itself notes both (service.h). So the figure includes neither exec
+// nor the touching of the heap.
 
 #include <sys/sysinfo.h>
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// What a daemon costs that has nothing to do: memory that is its own alone, threads, and how often it wakes
-// up.
+// The cost of an idle daemon: private dirty memory, threads and wake-ups.
 
 #include <unistd.h>
 
@@ -64,7 +63,7 @@ Contender contender(const Program& program, const std::string& pidfile) {
 }  // namespace
 
 void idle_rows(Table& table) {
-  ::sync();  // pages of a program that was built just now are dirty, too, until they are written
+  ::sync();  // the pages of a program that was just built are dirty until they are written
   const Scratch scratch;
   std::vector<Contender> all = {contender(daemon_program(names::reference_cxx), scratch.pidfile())};
   for (const auto& name : {names::subject, names::subject_static, names::reference, names::libdaemon,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// Many at once: 64 starts against one pidfile, and starts while the old daemon leaves. What counts is who
-// lives.
+// Races: 64 starts at once against one pidfile, and starts while the old daemon ends. What counts is how many
+// daemons are alive afterwards.
 
 #include <fcntl.h>
 #include <signal.h>
@@ -37,7 +37,7 @@ struct Crowd {
   double time = 0;
   unsigned successes = 0;
   std::size_t alive = 0;
-  unsigned true_refusals = 0;  // lines that name the one alive
+  unsigned true_refusals = 0;  // lines that name the daemon alive
 
   bool is_exact() const { return successes == 1 && alive == 1 && true_refusals == crowd_size - 1; }
 };
@@ -62,7 +62,7 @@ unsigned count_lines_naming(pid_t daemon, const std::string& text) {
   return result;
 }
 
-// With python-daemon the losers find out long after their callers said success.
+// python-daemon's refused starts fail long after their callers have exited with 0.
 std::vector<pid_t> lasting_children() {
   for (auto before = settled_children();;) {
     ::usleep(500'000);
@@ -114,12 +114,12 @@ std::string describe_crowd_of(const std::string& peer, const Scratch& scratch) {
   return peer + ": " + describe(worst);
 }
 
-// ---- A start while the old one leaves.
+// ---- A start while the old daemon ends.
 
 struct Tally {
   unsigned two = 0;
   unsigned none = 0;
-  unsigned untrue = 0;  // callers that said success for a daemon that is not there, or the other way round
+  unsigned untrue = 0;  // rounds with more callers that exited with 0 than daemons, or fewer
 };
 
 void busy_wait(double nanoseconds) {
@@ -127,7 +127,8 @@ void busy_wait(double nanoseconds) {
   }
 }
 
-// A process that was killed gives its locks up one after the other, so then the witness may speak too early.
+// The kernel releases the locks of a killed process one after the other. So after a kill the witness may
+// report "second" although the old daemon no longer runs.
 void count_round(Tally& tally, unsigned successes, const std::vector<pid_t>& daemons,
                  const std::string& evidence, bool killed) {
   if (daemons.size() > 1 || (!killed && evidence.find("second") != std::string::npos)) ++tally.two;
@@ -137,9 +138,9 @@ void count_round(Tally& tally, unsigned successes, const std::vector<pid_t>& dae
 
 bool is_killed_in(unsigned round) { return round % 2 == 1; }
 
-// Starts come one after the other while the old daemon is told to stop: before, during and after its leaving,
-// at distances that change from round to round. A single one comes at a moment that wanders over the leaving.
-// Every other old daemon is killed, and leaves its pidfile behind.
+// Starts come one after the other: before, during and after the end of the old daemon. The distances between
+// them change from round to round. A single start comes at a moment that moves across the end from round to
+// round. Every other old daemon is killed, and leaves its pidfile behind.
 std::vector<pid_t> start_while_leaving(const Command& command, unsigned starters, pid_t old, unsigned round) {
   const NullDevice nowhere;
   std::vector<pid_t> callers;
@@ -148,7 +149,7 @@ std::vector<pid_t> start_while_leaving(const Command& command, unsigned starters
     busy_wait(round % 23 * (starters == 1 ? 100e3 : 20e3));
     if (i == round % starters) ::kill(old, is_killed_in(round) ? SIGKILL : SIGTERM);
   }
-  wait_for(old);  // at once, as a process 1 does: libdaemon takes a zombie for a daemon
+  wait_for(old);  // reaps at once, as process 1 does: libdaemon takes a zombie for a daemon
   return callers;
 }
 

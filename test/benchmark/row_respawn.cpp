@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// A service that is killed under its supervisor: from its death until the next one is ready.
+// A service is killed under its supervisor. The figure is the time from its death until the next one is
+// ready.
 
 #include <fcntl.h>
 #include <poll.h>
@@ -18,12 +19,12 @@
 namespace bench {
 namespace {
 
-constexpr unsigned rounds = 5;  // most of the others wait for a second
+constexpr unsigned rounds = 5;  // most other supervisors wait for a second
 constexpr unsigned rounds_with_delay = 50;
 constexpr unsigned delay = 100;  // in milliseconds
 constexpr unsigned budget = delay + 20;
 
-// A service under a supervisor, which goes on over all rounds.
+// A service under a supervisor. The supervisor runs through all rounds.
 class Supervised {
  public:
   Supervised(const std::string& fifo, const Words& supervisor) {

@@ -3,10 +3,10 @@
 // From kill(2) to the first instruction of the user's action, on one CPU.
 //
 // Each contender is a process that waits for SIGUSR1, pinned to the CPU on which the sender runs. The sender
-// has the policy SCHED_IDLE, so the one it signals takes the CPU from it at once, acts, and waits again
-// before the sender goes on: every signal meets a process that is asleep, and nobody else's work is in the
-// figure. The action writes the time into shared memory. One figure is the median of a block of signals;
-// blocks of all contenders take turns, and their ratios are paired.
+// has the policy SCHED_IDLE. So the receiver takes the CPU at once, acts, and waits again before the sender
+// goes on. Every signal meets a process that sleeps, and the figure includes no other work. The action writes
+// the time into shared memory. One figure is the median of a block of signals; blocks of all contenders take
+// turns, and their ratios are paired.
 
 #include <sched.h>
 #include <signal.h>
@@ -83,7 +83,7 @@ class Receiver {
   pid_t pid_ = 0;
 };
 
-// SCHED_IDLE can't be left again without privilege, so the sender is a process of its own. Empty: it failed.
+// The sender is a process of its own, because a process needs privileges to leave SCHED_IDLE again.
 std::vector<Round> send(const std::vector<Contender>& contenders, int cpu, int result) {
   pin(0, cpu);
   const sched_param none{};
@@ -95,6 +95,7 @@ std::vector<Round> send(const std::vector<Contender>& contenders, int cpu, int r
   ::_exit(::write(result, flat.data(), size) == static_cast<ssize_t>(size) ? 0 : 1);
 }
 
+// Empty if the sender failed.
 std::vector<Round> collect(int from, std::size_t width) {
   std::vector<Round> result(rounds, Round(width));
   for (Round& round : result) {

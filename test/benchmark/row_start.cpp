@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// From exec of the program to the exit of its caller, who then knows that the daemon is ready; and the way
-// back.
+// Starts: from exec of the program to the exit of its caller, which then knows that the daemon is ready.
+// Stops: from SIGTERM to the end of the daemon.
 
 #include "daemons.hpp"
 #include "paths.hpp"
@@ -18,8 +18,8 @@ constexpr unsigned inherited = 10'000;
 const std::string statically = ", C++ runtime linked statically";
 const std::string shared = ", shared libraries";
 
-// The callers of python-daemon know nothing: what counts is its pidfile, the last thing it does. With
-// daemon(3) there is nothing at all to wait for.
+// python-daemon's callers exit before the daemon is ready, so its start lasts until its pidfile, its last
+// step. daemon(3) offers nothing to wait for.
 double time_to_start(const std::string& name, const Command& command, const std::string& pidfile) {
   const double result = name == names::python ? start_until_pidfile(command, pidfile) : start(command);
   stop_only_daemon();
@@ -64,7 +64,7 @@ void limit_rows(Table& table) {
   for (const rlim_t limit : {million, billion}) {
     std::vector<std::string> who = {names::reference, names::subject_static, names::subject,
                                     names::libdaemon};
-    if (limit == million) who.push_back(names::python);  // with the larger one it runs out of memory
+    if (limit == million) who.push_back(names::python);  // with `billion` python-daemon runs out of memory
     const NofileScope scope(limit);
     const auto series =
         measure_paired(contenders(who, scratch.pidfile(), time_to_start), limit == million ? 100 : 60);

@@ -13,11 +13,11 @@ void heap_rows(Table& table);        ///< detach behind 1 GiB of heap
 void idle_rows(Table& table);        ///< memory, threads and wake-ups of an idle daemon
 void signal_rows(Table& table);      ///< signal to the user's action
 void stop_rows(Table& table);        ///< SIGTERM to the end
-void control_rows(Table& table);     ///< the daemon's end to that of who stops it
+void control_rows(Table& table);     ///< the daemon's end to the end of the program that stops it
 void respawn_rows(Table& table);     ///< a worker's death to the next one's readiness
 void cleanup_rows(Table& table);     ///< clean-up callbacks
 void header_rows(Table& table);      ///< compiler time of the public header
 void crowd_rows(Table& table);       ///< 64 starts at once
-void succession_rows(Table& table);  ///< start while the old one leaves
+void succession_rows(Table& table);  ///< starts while the old daemon ends
 
 }  // namespace bench

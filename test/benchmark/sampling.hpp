@@ -7,14 +7,14 @@
 
 namespace bench {
 
-/// One of those who are compared.
+/// One of the programs or functions that are compared.
 struct Contender {
   std::string name;
   std::function<double()> measure;
   unsigned every = 1;  ///< takes part in each n-th round only, because it is slow
 };
 
-/// What one contender reached.
+/// The figures of one contender.
 struct Series {
   std::string name;
   std::vector<double> values = {};
@@ -30,7 +30,7 @@ std::vector<Round> run_rounds(const std::vector<Contender>& contenders, unsigned
 /// Pairs each number with that of the first contender, the reference, in the same round.
 std::vector<Series> pair_up(const std::vector<Contender>& contenders, const std::vector<Round>& rounds);
 
-/// Both at once.
+/// Calls `run_rounds` and then `pair_up`.
 std::vector<Series> measure_paired(const std::vector<Contender>& contenders, unsigned rounds);
 
 const Series& find(const std::vector<Series>& all, const std::string& name);

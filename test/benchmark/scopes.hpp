@@ -8,7 +8,8 @@
 
 namespace bench {
 
-/// A folder of its own, in memory if there is such a place: pidfiles live in /run. Gone at the end.
+/// A temporary folder, in memory if possible: pidfiles are in /run, which is in memory. The destructor
+/// removes the folder.
 class Scratch {
  public:
   Scratch();
@@ -23,12 +24,13 @@ class Scratch {
   std::string folder_;
 };
 
-/// What a file holds, and nothing once it is read.
+/// `take_contents` also removes the file.
 std::string take_contents(const std::string& file);
 std::string contents(const std::string& file);
 
-/// RLIMIT_NOFILE for what is started while it lasts. Raises fs.nr_open, for as long, where that is allowed
-/// and needed; otherwise what is started is told of the limit by a preloaded shim.
+/// Sets RLIMIT_NOFILE for the programs that are started while the scope exists. Raises fs.nr_open meanwhile,
+/// where that is needed and allowed. Where it is not allowed, a preloaded shim pretends the limit
+/// (limit_shim.c).
 class NofileScope {
  public:
   explicit NofileScope(rlim_t limit);
@@ -61,8 +63,8 @@ class NullDevice {
   int fd_;
 };
 
-/// So many open descriptors, for what is started while it lasts to inherit. The numbers that select(2) can
-/// handle stay free: libdaemon needs them.
+/// Opens `number` descriptors, which the programs that are started while the scope exists inherit. The
+/// numbers that select(2) can handle stay free: libdaemon needs them.
 class DescriptorScope {
  public:
   explicit DescriptorScope(unsigned number);

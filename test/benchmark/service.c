@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-// A daemon that the driver lost, because it was killed itself, ends after this many seconds.
+// A daemon ends by itself after this many seconds, since a driver that was killed cannot stop it.
 #define LONGEST_LIFE 300
 
 static volatile sig_atomic_t stopped;
@@ -49,8 +49,8 @@ static size_t number_of(const char* name, int argc, char** argv) {
   return value == NULL ? 0 : strtoull(value, NULL, 10);
 }
 
-// In ordinary pages: a heap of many small objects has few huge ones.
-static void touch(size_t size) {
+// Uses ordinary pages: a heap of many small objects has few huge pages.
+static void touch_heap(size_t size) {
   char* heap = (char*)mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (heap == MAP_FAILED) _exit(98);
   madvise(heap, size, MADV_NOHUGEPAGE);
@@ -72,7 +72,7 @@ struct Service service_from_arguments(int argc, char** argv) {
 }
 
 void service_prepare(const struct Service* service) {
-  if (service->heap != 0) touch(service->heap);
+  if (service->heap != 0) touch_heap(service->heap);
   report_time(service);
 }
 

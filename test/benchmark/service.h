@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// What every measured daemon does besides becoming one: a few lines, the same for library, reference and
-// peers.
+// The work of every measured daemon: a few lines, the same for library, reference and peers.
 
 #include <stddef.h>
 
@@ -24,17 +23,18 @@ struct Service {
 
 struct Service service_from_arguments(int argc, char** argv);
 
-// In the caller, last thing before it detaches.
+// Call it in the caller, immediately before it detaches.
 void service_prepare(const struct Service* service);
 
-// In the daemon, when it is ready.
+// Call it in the daemon, when it is ready.
 void service_ready(const struct Service* service);
 
-// In the daemon, around its work.
+// Call them in the daemon, before and after its work.
 void service_begin(struct Service* service);
 void service_end(struct Service* service);
 
-// The same with nothing but a wait for SIGTERM between them, for those who have no wait of their own.
+// For a program that has no wait of its own: service_work_until_stop() calls both, and between them only
+// waits for SIGTERM.
 void service_catch_stop(void);
 void service_work_until_stop(struct Service* service);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// The library, as its user would write it.
+// A daemon with the library, as a user would write it.
 
 #include <daemonctx/daemon_context.hpp>
 

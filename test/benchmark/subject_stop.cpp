@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// A stop with the library, as its user would write it: PROGRAM PIDFILE
+// A stop with the library, as a user would write it: PROGRAM PIDFILE
 
 #include <daemonctx/controller.hpp>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// The same service with the library: PROGRAM FIFO DELAY
+// The service of reference_worker.c under a supervisor, with the library: PROGRAM FIFO DELAY
 
 #include <daemonctx/daemon_context.hpp>
 #include <fstream>

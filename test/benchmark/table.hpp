@@ -13,11 +13,11 @@ enum class Verdict { within, misses, wrong };
 /// A line of the table.
 struct Row {
   std::string work;
-  std::string limit;      ///< the reference, in units
-  std::string daemonctx;  ///< as a ratio to it
+  std::string limit;      ///< the reference's figure, with its unit
+  std::string daemonctx;  ///< the library's ratio to the limit
   std::string budget;
   Verdict verdict = Verdict::within;
-  std::string others = {};  ///< peers, and what else there is to know
+  std::string others = {};  ///< peers, and other remarks
 };
 
 /// Prints each row as it comes, and all of them at the end.
@@ -25,13 +25,13 @@ class Table {
  public:
   void add(Row row);
 
-  /// A peer that is not installed, a limit that may not be raised.
+  /// Prints what is not measured, such as a peer that is not installed, and the reason.
   static void skip(const std::string& what, const std::string& reason);
 
-  /// In Markdown.
+  /// Prints the table in Markdown.
   void print() const;
 
-  /// False: something behaved wrongly. Time alone never makes it false.
+  /// False if a measured program behaved wrongly. A missed budget never makes it false.
   bool is_right() const;
 
  private:
@@ -51,7 +51,7 @@ std::string spread(const std::vector<double>& ratios);
 Row compare(const std::string& work, const std::vector<Series>& all, const std::string& who, double budget,
             const std::vector<std::string>& hidden = {});
 
-/// "libdaemon 1.15, python-daemon 18": everybody but the reference and those in `hidden`.
+/// "libdaemon 1.15, python-daemon 18": all but the reference and those in `hidden`.
 std::string others(const std::vector<Series>& all, const std::vector<std::string>& hidden);
 
 Verdict judge(bool within);

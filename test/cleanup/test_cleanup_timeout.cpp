@@ -10,7 +10,7 @@
 using daemonctx::CleanupTimeout;
 using namespace std::chrono_literals;
 
-BOOST_AUTO_TEST_CASE(gives_up_once_the_time_is_over) {
+BOOST_AUTO_TEST_CASE(give_up_is_called_after_the_timeout) {
   std::promise<void> given_up;
   std::atomic<int> times = 0;
   const auto begin = std::chrono::steady_clock::now();
@@ -21,7 +21,7 @@ BOOST_AUTO_TEST_CASE(gives_up_once_the_time_is_over) {
   BOOST_TEST((std::chrono::steady_clock::now() - begin >= 20ms));
 }
 
-BOOST_AUTO_TEST_CASE(asks_again_as_long_as_it_is_not_given_up) {
+BOOST_AUTO_TEST_CASE(give_up_is_called_again_after_each_further_timeout) {
   std::promise<void> asked_thrice;
   std::atomic<int> times = 0;
   CleanupTimeout watch(1ms, [&] {
@@ -30,7 +30,7 @@ BOOST_AUTO_TEST_CASE(asks_again_as_long_as_it_is_not_given_up) {
   asked_thrice.get_future().wait();
 }
 
-BOOST_AUTO_TEST_CASE(its_thread_takes_no_signals) {
+BOOST_AUTO_TEST_CASE(the_watching_thread_blocks_signals) {
   std::promise<bool> told;
   std::atomic<int> times = 0;
   CleanupTimeout watch(1ms, [&] {
@@ -41,7 +41,7 @@ BOOST_AUTO_TEST_CASE(its_thread_takes_no_signals) {
   BOOST_TEST(told.get_future().get());
 }
 
-BOOST_AUTO_TEST_CASE(does_not_give_up_while_it_is_rearmed_or_after_its_end) {
+BOOST_AUTO_TEST_CASE(give_up_is_not_called_after_rearm_or_after_the_end) {
   std::atomic<bool> given_up = false;
   {
     CleanupTimeout watch(1h, [&] { given_up = true; });
@@ -50,8 +50,8 @@ BOOST_AUTO_TEST_CASE(does_not_give_up_while_it_is_rearmed_or_after_its_end) {
   BOOST_TEST(!given_up);
 }
 
-// The end may come while the thread is just beginning, or between two of its looks.
-BOOST_AUTO_TEST_CASE(its_end_is_never_overlooked) {
+// The destructor may run while the thread is just starting, or between two of its checks.
+BOOST_AUTO_TEST_CASE(the_thread_never_overlooks_the_end) {
   std::atomic<int> given_up = 0;
   for (int round = 0; round < 20000 && given_up == 0; ++round) {
     CleanupTimeout watch(2s, [&] { ++given_up; });

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE confine
 
-// Capabilities, Landlock and system call filters. Without root it exits with 77: skipped. Command line: the
-// probe, one that needs no library of ours, then what the library was built with (libcap, landlock,
+// Capabilities, Landlock and system call filters. Without root the test exits with 77: skipped. Command line:
+// the probe, a probe that needs no library of ours, then what the library was built with (libcap, landlock,
 // libseccomp).
 
 #include <linux/capability.h>
@@ -47,7 +47,7 @@ struct Stage : scene::Stage {
 
   Stage() { ::mkdir(folder.c_str(), 0777); }
 
-  // A leak check would do what is forbidden.
+  // Without the leak check, which would do what the restrictions forbid.
   scene::Result run(scene::Words words, const scene::Surroundings& surroundings = {}) const {
     return scene::Stage::run(std::move(words), [&] {
       scene::forgo_leak_check();
@@ -55,7 +55,7 @@ struct Stage : scene::Stage {
     });
   }
 
-  // What the daemon has to say comes before it waits.
+  // The daemon carries out `words` before it waits.
   void start(scene::Words words, const scene::Surroundings& surroundings = {}) {
     words.insert(words.begin(), "pidfile=" + pidfile);
     words.emplace_back("wait");
@@ -74,8 +74,8 @@ struct Stage : scene::Stage {
   }
 };
 
-// A kernel without these system calls, as far as the program can tell.
-void lack(std::array<unsigned, 2> calls) {
+// For the program this is a kernel without these system calls.
+void fail_with_enosys(std::array<unsigned, 2> calls) {
   std::array<sock_filter, 5> program = {{
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, calls[0], 2, 0),
@@ -87,8 +87,8 @@ void lack(std::array<unsigned, 2> calls) {
   if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) ::_exit(126);
 }
 
-// Where port 80 is privileged, whatever this machine thinks of it.
-void own_network() {
+// In a new network namespace port 80 is privileged, whatever this machine has set.
+void enter_own_network() {
   if (::unshare(CLONE_NEWNET) != 0) ::_exit(126);
 }
 
@@ -102,7 +102,7 @@ namespace utf = boost::unit_test;
 
 BOOST_TEST_GLOBAL_FIXTURE(NeedsRoot);
 
-BOOST_FIXTURE_TEST_CASE(what_is_not_there_is_refused_by_its_name, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_restriction_that_was_not_built_in_is_refused_by_name, Stage) {
   if (!has("libcap")) {
     refuses({"capabilities=CAP_CHOWN"},
             "cannot prepare the capabilities: daemonctx was built without libcap: Operation not supported");
@@ -122,22 +122,22 @@ BOOST_FIXTURE_TEST_CASE(what_is_not_there_is_refused_by_its_name, Stage) {
 
 BOOST_AUTO_TEST_SUITE(capabilities, *utf::precondition(with_capabilities))
 
-BOOST_FIXTURE_TEST_CASE(the_kept_one_lets_nobody_bind_port_80_and_there_is_no_other, Stage) {
-  start({"user=nobody", "capabilities=CAP_NET_BIND_SERVICE", "bind:80"}, own_network);
+BOOST_FIXTURE_TEST_CASE(the_user_nobody_binds_port_80_with_the_only_capability_that_is_kept, Stage) {
+  start({"user=nobody", "capabilities=CAP_NET_BIND_SERVICE", "bind:80"}, enter_own_network);
   scene.expect("bind: done");
   for (const char* set : {"CapPrm", "CapEff", "CapBnd"}) BOOST_TEST(field(set) == "0000000000000400", set);
   for (const char* set : {"CapInh", "CapAmb"}) BOOST_TEST(field(set) == "0000000000000000", set);
   BOOST_TEST(field("Uid") == "65534\t65534\t65534\t65534");
   stop();
   ::unlink(pidfile.c_str());
-  start({"user=nobody", "bind:80"}, own_network);
+  start({"user=nobody", "bind:80"}, enter_own_network);
   scene.expect("bind: Permission denied");
   BOOST_TEST(field("CapEff") == "0000000000000000");
   stop();
 }
 
-BOOST_FIXTURE_TEST_CASE(root_without_any_is_nobody_special, Stage) {
-  start({"capabilities=", "bind:80"}, own_network);
+BOOST_FIXTURE_TEST_CASE(root_without_capabilities_may_not_bind_port_80, Stage) {
+  start({"capabilities=", "bind:80"}, enter_own_network);
   scene.expect("bind: Permission denied");
   for (const char* set : {"CapPrm", "CapEff", "CapBnd", "CapInh", "CapAmb"}) {
     BOOST_TEST(field(set) == "0000000000000000", set);
@@ -146,7 +146,7 @@ BOOST_FIXTURE_TEST_CASE(root_without_any_is_nobody_special, Stage) {
   stop();
 }
 
-BOOST_FIXTURE_TEST_CASE(they_are_dropped_in_the_foreground_too, Stage) {
+BOOST_FIXTURE_TEST_CASE(capabilities_are_dropped_in_the_foreground_too, Stage) {
   auto service = scene.start_probe({"daemon", "detach=never", "pidfile=" + pidfile, "user=nobody",
                                     "capabilities=cap_chown", "say:works", "wait"});
   scene.expect("works");
@@ -157,7 +157,7 @@ BOOST_FIXTURE_TEST_CASE(they_are_dropped_in_the_foreground_too, Stage) {
   BOOST_TEST(service.finish().end.exited(0));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_way_back_to_root_is_no_capability_to_keep, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_capability_that_leads_back_to_root_is_refused, Stage) {
   for (const std::string way : {"CAP_SETUID", "CAP_SETGID"}) {
     refuses({"user=nobody", "capabilities=" + way},
             "cannot prepare the capabilities: " + way + " would be the way back to root");
@@ -172,7 +172,7 @@ BOOST_FIXTURE_TEST_CASE(a_way_back_to_root_is_no_capability_to_keep, Stage) {
           become_nobody);
 }
 
-BOOST_FIXTURE_TEST_CASE(nor_is_it_for_a_set_uid_program_that_gives_up_its_elevation, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_set_uid_program_can_not_keep_a_way_back_to_root_either, Stage) {
   use_probe_of_its_own();
   BOOST_REQUIRE(::chown(program.c_str(), 0, 0) == 0);
   BOOST_REQUIRE(::chmod(program.c_str(), 04755) == 0);
@@ -182,7 +182,7 @@ BOOST_FIXTURE_TEST_CASE(nor_is_it_for_a_set_uid_program_that_gives_up_its_elevat
   }
 }
 
-BOOST_FIXTURE_TEST_CASE(where_the_bounding_set_can_not_be_changed_nothing_is_gained_by_it, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_fixed_bounding_set_is_an_error_for_root_and_gains_another_user_nothing, Stage) {
   refuses({"capabilities=CAP_CHOWN"}, "cannot apply the capabilities: Operation not permitted", [] {
     if (::prctl(PR_CAPBSET_DROP, CAP_SETPCAP) != 0) ::_exit(126);
   });
@@ -197,7 +197,7 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(landlock, *utf::precondition(with_landlock))
 
-BOOST_FIXTURE_TEST_CASE(what_the_rules_do_not_name_can_not_be_opened, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_path_that_no_rule_names_can_not_be_opened, Stage) {
   scene::write_file(folder + "/old", "text");
   const std::string forbidden = scene.path("forbidden");
   scene::write_file(forbidden, "secret");
@@ -216,11 +216,11 @@ BOOST_FIXTURE_TEST_CASE(what_the_rules_do_not_name_can_not_be_opened, Stage) {
   stop();
   BOOST_TEST(scene::contents(scene.path("log")) == "still logged\n");
   BOOST_TEST(scene::exists(pidfile));
-  BOOST_TEST(scene::contents(pidfile) == "");  // its directory is not among them
+  BOOST_TEST(scene::contents(pidfile) == "");  // no rule lets the daemon write the pidfile's directory
   BOOST_TEST(!scene::exists("/usr/planted"));
 }
 
-BOOST_FIXTURE_TEST_CASE(what_may_be_written_can_not_be_executed, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_file_that_may_be_written_can_not_be_executed, Stage) {
   scene::copy_file("/bin/true", folder + "/tool");
   ::chmod((folder + "/tool").c_str(), 0755);
   pidfile = folder + "/pid";
@@ -228,10 +228,10 @@ BOOST_FIXTURE_TEST_CASE(what_may_be_written_can_not_be_executed, Stage) {
          "execute:" + folder + "/tool"});
   scene.expect("execute: Permission denied");
   stop();
-  BOOST_TEST(!scene::exists(pidfile));  // its directory is
+  BOOST_TEST(!scene::exists(pidfile));  // a rule lets the daemon write the pidfile's directory
 }
 
-BOOST_FIXTURE_TEST_CASE(paths_are_those_that_the_daemon_sees, Stage) {
+BOOST_FIXTURE_TEST_CASE(rules_name_paths_as_the_daemon_sees_them, Stage) {
   const std::string root = scene.path("root");
   boost::filesystem::create_directories(root + scene.folder().string());
   boost::filesystem::create_directories(root + "/data");
@@ -245,7 +245,7 @@ BOOST_FIXTURE_TEST_CASE(paths_are_those_that_the_daemon_sees, Stage) {
   stop();
 }
 
-BOOST_FIXTURE_TEST_CASE(a_link_that_the_daemons_user_could_have_left_gives_him_nothing, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_link_that_the_daemons_user_could_have_left_is_refused, Stage) {
   BOOST_REQUIRE(::chown(folder.c_str(), scene::nobody, scene::nobody) == 0);
   boost::filesystem::create_symlink("/", folder + "/cache");
   BOOST_REQUIRE(::lchown((folder + "/cache").c_str(), scene::nobody, scene::nobody) == 0);
@@ -253,13 +253,15 @@ BOOST_FIXTURE_TEST_CASE(a_link_that_the_daemons_user_could_have_left_gives_him_n
           "cannot prepare the Landlock rules: \"" + folder + "/cache\": Too many levels of symbolic links");
 }
 
-BOOST_FIXTURE_TEST_CASE(a_rule_for_what_is_not_there_is_refused, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_rule_for_a_missing_path_is_refused, Stage) {
   refuses({"landlock=ro:"}, "cannot prepare the Landlock rules: a path is empty");
   refuses({"landlock=ro:/none"}, "cannot prepare the Landlock rules: \"/none\": No such file or directory");
 }
 
-BOOST_FIXTURE_TEST_CASE(a_kernel_without_it_is_an_error_unless_told, Stage) {
-  const auto old_kernel = [] { lack({SYS_landlock_create_ruleset, SYS_landlock_create_ruleset}); };
+BOOST_FIXTURE_TEST_CASE(a_kernel_without_landlock_is_an_error_unless_best_effort_is_set, Stage) {
+  const auto old_kernel = [] {
+    fail_with_enosys({SYS_landlock_create_ruleset, SYS_landlock_create_ruleset});
+  };
   refuses(
       {"landlock=ro:/"},
       "cannot prepare the Landlock rules: this kernel has no Landlock, or it is switched off: Function not "
@@ -274,8 +276,8 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(system_calls, *utf::precondition(with_seccomp))
 
-BOOST_FIXTURE_TEST_CASE(with_none_but_the_basic_ones_the_library_works, Stage) {
-  // The probe opens its channel for each report.
+BOOST_FIXTURE_TEST_CASE(the_library_works_with_only_the_basic_system_calls, Stage) {
+  // openat is allowed because the probe opens its channel for each report.
   start({"out=" + scene.path("log"), "err=" + scene.path("log"), "delivery=thread", "cleanup_timeout=60000",
          "allow=openat", "signal=10:count", "cleanup:done", "print:logged", "on_reload:said", "bind:80",
          "execute:/bin/true"});
@@ -295,7 +297,7 @@ BOOST_FIXTURE_TEST_CASE(with_none_but_the_basic_ones_the_library_works, Stage) {
   BOOST_TEST(!scene::exists(pidfile));
 }
 
-BOOST_FIXTURE_TEST_CASE(what_is_not_allowed_fails_or_kills, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_forbidden_system_call_fails_or_kills, Stage) {
   start({"deny=execve,execveat", "execute:/bin/true", "read:/etc/passwd"});
   scene.expect("execute: Operation not permitted");
   scene.expect("read: done");
@@ -324,8 +326,8 @@ BOOST_FIXTURE_TEST_CASE(a_wrong_list_is_refused, Stage) {
   refuses({"deny=read", "capabilities="}, filter + "it must be the last restriction");
 }
 
-BOOST_FIXTURE_TEST_CASE(a_kernel_without_them_is_an_error_unless_told, Stage) {
-  const auto old_kernel = [] { lack({SYS_seccomp, SYS_seccomp}); };
+BOOST_FIXTURE_TEST_CASE(a_kernel_without_filters_is_an_error_unless_best_effort_is_set, Stage) {
+  const auto old_kernel = [] { fail_with_enosys({SYS_seccomp, SYS_seccomp}); };
   refuses({"deny=execve"},
           "cannot prepare the system call filter: this kernel has no system call filters: Function not "
           "implemented",
@@ -337,7 +339,7 @@ BOOST_FIXTURE_TEST_CASE(a_kernel_without_them_is_an_error_unless_told, Stage) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
-BOOST_FIXTURE_TEST_CASE(restrictions_hold_for_one_thread_and_so_there_must_be_one, Stage) {
+BOOST_FIXTURE_TEST_CASE(restrictions_are_refused_while_a_second_thread_runs, Stage) {
   const std::string rest =
       " threads run, and restrictions hold for one (start them after the context was constructed)";
   for (const std::string allowed : {"yes", "no"}) {
@@ -351,7 +353,7 @@ BOOST_FIXTURE_TEST_CASE(restrictions_hold_for_one_thread_and_so_there_must_be_on
           "cannot restrict the daemon: before_drop started a thread, and restrictions hold for one");
 }
 
-BOOST_FIXTURE_TEST_CASE(all_hold_in_the_foreground_too, Stage,
+BOOST_FIXTURE_TEST_CASE(all_restrictions_hold_in_the_foreground_too, Stage,
                         *utf::precondition(with_capabilities) * utf::precondition(with_landlock) *
                             utf::precondition(with_seccomp)) {
   auto service =
@@ -370,12 +372,12 @@ BOOST_FIXTURE_TEST_CASE(all_hold_in_the_foreground_too, Stage,
   BOOST_TEST(service.finish().end.exited(0));
 }
 
-// What is in its memory was root's.
-BOOST_FIXTURE_TEST_CASE(a_failure_after_the_change_of_user_leaves_the_process_closed_to_him, Stage,
+// The process may still hold root's data in its memory, which the new user must not read.
+BOOST_FIXTURE_TEST_CASE(a_failure_after_the_change_of_user_leaves_the_process_closed_to_the_user, Stage,
                         *utf::precondition(with_landlock)) {
   scene.run_probe({"daemon", "detach=never", "user=nobody", "landlock=ro:/", "report_failure=yes"}, [] {
     scene::forgo_leak_check();
-    lack({SYS_landlock_restrict_self, SYS_landlock_restrict_self});
+    fail_with_enosys({SYS_landlock_restrict_self, SYS_landlock_restrict_self});
   });
   const auto facts = scene.facts();
   BOOST_TEST(facts.at("uids") == "65534\t65534\t65534\t65534");
@@ -406,13 +408,13 @@ BOOST_FIXTURE_TEST_CASE(each_worker_is_confined_anew_and_the_monitor_is_not, Sta
   BOOST_TEST(!scene::exists(pidfile));
 }
 
-BOOST_FIXTURE_TEST_CASE(all_together_they_confine_a_service, Stage,
+BOOST_FIXTURE_TEST_CASE(all_restrictions_together_confine_a_service, Stage,
                         *utf::precondition(with_capabilities) * utf::precondition(with_landlock) *
                             utf::precondition(with_seccomp)) {
   start({"user=nobody", "mkdir=" + scene.path("run"), "capabilities=CAP_NET_BIND_SERVICE",
          "landlock=rw:" + scene.path("run") + ",rw:" + scene.path("channel"), "allow=openat,socket,bind",
          "bind:80", "create:" + scene.path("run/state"), "read:/etc/passwd", "execute:/bin/true"},
-        own_network);
+        enter_own_network);
   for (const char* outcome :
        {"bind: done", "create: done", "read: Permission denied", "fork: Operation not permitted"}) {
     scene.expect(outcome);

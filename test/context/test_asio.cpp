@@ -86,13 +86,13 @@ BOOST_FIXTURE_TEST_CASE(futures_are_fulfilled, Stage) {
   expect("stop\n");
 }
 
-BOOST_FIXTURE_TEST_CASE(operations_side_by_side_take_nothing_from_each_other, Stage) {
+BOOST_FIXTURE_TEST_CASE(concurrent_operations_take_nothing_from_each_other, Stage) {
   start("pairs");
   expect("all pairs\n");
   stop();
 }
 
-BOOST_FIXTURE_TEST_CASE(its_watchdog_is_kept_quiet_by_the_loop, Stage) {
+BOOST_FIXTURE_TEST_CASE(the_loop_notifies_the_watchdog, Stage) {
   const scene::Listener manager(scene.path("socket"));
   auto service = Scene::start({scene::argument(1), log, pidfile, "callbacks"}, [&] {
     ::setenv("NOTIFY_SOCKET", manager.name().c_str(), 1);
@@ -101,7 +101,8 @@ BOOST_FIXTURE_TEST_CASE(its_watchdog_is_kept_quiet_by_the_loop, Stage) {
   BOOST_TEST(manager.await().text == "READY=1");
   for (int n = 0; n < 5; ++n) BOOST_TEST(manager.await().text == "WATCHDOG=1");
   ::kill(service.pid(), SIGTERM);
-  BOOST_TEST(service.finish().end.exited(0));  // the loop has run out of work, though its timer would be due
+  // The loop has run out of work, although its watchdog timer would be due.
+  BOOST_TEST(service.finish().end.exited(0));
 }
 
 BOOST_FIXTURE_TEST_CASE(coroutines_are_resumed_and_no_signal_between_two_waits_is_lost, Stage) {
@@ -111,12 +112,12 @@ BOOST_FIXTURE_TEST_CASE(coroutines_are_resumed_and_no_signal_between_two_waits_i
   expect("signal 10 value 1\n");
   send(2);
   expect("signal 10 value 2\n");
-  send(3);  // nobody waits for it, and nobody minds
+  send(3);  // no coroutine waits for this signal, which does no harm
   stop();
   expect("stop\nstill\n");
 }
 
-BOOST_FIXTURE_TEST_CASE(a_loop_of_before_the_fork_goes_on_in_the_daemon, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_loop_made_before_the_fork_goes_on_in_the_daemon, Stage) {
   start("before");
   expect("timer\nbytes\n");
   send(1);

@@ -26,14 +26,14 @@ namespace {
 
 pid_t pid_of(const scene::Facts& facts) { return std::stoi(facts.at("pid")); }
 
-// Five digits, over the five that were there.
+// Writes five digits over the five in the file, without truncating it.
 void write_in_place(const std::string& file, int number) {
   const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
   BOOST_REQUIRE(::pwrite(fd, std::to_string(number).data(), 5, 0) == 5);
   ::close(fd);
 }
 
-// A service manager's socket, as sd_notify(3) knows it.
+// A service manager's socket; see sd_notify(3).
 class Manager {
  public:
   explicit Manager(const Scene& scene) : path_(scene.path("notify")) {
@@ -69,7 +69,7 @@ BOOST_AUTO_TEST_CASE(a_second_context_is_refused) {
   Scene scene;
   scene.run_probe({"daemon", "second", "facts"});
   scene.expect("a DaemonContext is already open in this process");
-  BOOST_TEST(scene.facts().at("mode") == "detached");  // and the first one is unharmed
+  BOOST_TEST(scene.facts().at("mode") == "detached");  // the first context still works
 }
 
 BOOST_AUTO_TEST_CASE(wrong_options_are_refused_before_anything_happens) {
@@ -101,7 +101,7 @@ BOOST_AUTO_TEST_CASE(connections_are_closed_at_the_end) {
 
 BOOST_AUTO_TEST_SUITE(signals)
 
-BOOST_AUTO_TEST_CASE(run_their_action_with_what_is_known_of_them) {
+BOOST_AUTO_TEST_CASE(run_their_action_with_value_and_sender) {
   for (const std::string delivery : {"wait", "poll"}) {
     Scene scene;
     scene.run_probe({"daemon", "signal=10:count", "facts", delivery});
@@ -118,11 +118,11 @@ BOOST_AUTO_TEST_CASE(run_their_action_with_what_is_known_of_them) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(lose_no_last_one_of_a_burst) {
+BOOST_AUTO_TEST_CASE(of_a_burst_may_merge_but_the_last_is_never_lost) {
   for (const scene::Words& delivery :
        {scene::Words{"facts", "wait"}, {"facts", "poll"}, {"delivery=thread", "facts", "wait"}}) {
     Scene scene;
-    // Real-time signals: the system itself would merge the others while they are pending.
+    // Real-time signals: the kernel itself merges standard signals while they are pending.
     const std::string state = scene.path("state");
     scene::Words words = {"daemon", "signal=40:read " + state, "signal=41:read " + state};
     words.insert(words.end(), delivery.begin(), delivery.end());
@@ -142,7 +142,7 @@ BOOST_AUTO_TEST_CASE(lose_no_last_one_of_a_burst) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(of_a_burst_tell_the_value_of_the_last) {
+BOOST_AUTO_TEST_CASE(of_a_burst_carry_the_last_value) {
   for (const std::string delivery : {"wait", "poll"}) {
     Scene scene;
     scene.run_probe({"daemon", "signal=40:count", "facts", delivery});
@@ -160,19 +160,19 @@ BOOST_AUTO_TEST_CASE(of_a_burst_tell_the_value_of_the_last) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(of_termination_wake_a_blocked_service) {
+BOOST_AUTO_TEST_CASE(of_termination_interrupt_a_blocked_service) {
   Scene scene;
   scene.run_probe({"daemon", "facts", "block_in_read"});
   const pid_t daemon = pid_of(scene.facts());
   scene.expect("reading");
-  // Until it is in read(2): a signal before that would find nothing to interrupt.
+  // Wait until the daemon is in read(2): an earlier signal would find nothing to interrupt.
   BOOST_TEST(scene::eventually(
       [&] { return scene::contents("/proc/" + std::to_string(daemon) + "/syscall").rfind("0 ", 0) == 0; }));
   ::kill(daemon, SIGTERM);
   scene.expect("interrupted");
 }
 
-BOOST_AUTO_TEST_CASE(that_are_ignored_do_nothing_and_leave_programs_the_default) {
+BOOST_AUTO_TEST_CASE(that_are_ignored_do_nothing_and_keep_their_default_in_executed_programs) {
   Scene scene;
   scene.run_probe({"daemon", "signal=12:ignore", "facts", "wait"});
   const auto facts = scene.facts();
@@ -193,7 +193,7 @@ BOOST_AUTO_TEST_CASE(of_children_are_really_ignored_or_reap_them) {
   BOOST_TEST(scene::eventually([&] { return !scene::exists("/proc/" + std::to_string(worker)); }));
 }
 
-BOOST_AUTO_TEST_CASE(have_their_default_back_on_request) {
+BOOST_AUTO_TEST_CASE(have_their_default_action_on_request) {
   Scene scene;
   scene.run_probe({"daemon", "signal=15:restore_default", "facts", "wait"});
   const pid_t daemon = pid_of(scene.facts());
@@ -276,7 +276,7 @@ BOOST_AUTO_TEST_CASE(an_exception_that_run_catches_is_one_line_in_the_log) {
   BOOST_TEST(scene::contents(scene.path("log")) == "daemon_probe: service: two lines\n");
 }
 
-BOOST_AUTO_TEST_CASE(a_service_manager_is_told) {
+BOOST_AUTO_TEST_CASE(a_service_manager_is_notified) {
   Scene scene;
   const Manager manager(scene);
   auto daemon =

@@ -36,7 +36,7 @@ struct Fixture {
 
 }  // namespace
 
-BOOST_AUTO_TEST_CASE(who_waits_for_an_end_has_the_cleanups_patience_or_five_seconds) {
+BOOST_AUTO_TEST_CASE(patience_is_cleanup_timeout_or_five_seconds) {
   BOOST_TEST((Ending::patience({.cleanup_timeout = 7ms}) == 7ms));
   BOOST_TEST((Ending::patience({}) == 5s));
 }
@@ -51,7 +51,7 @@ BOOST_FIXTURE_TEST_CASE(cleanups_run_last_first_and_once, Fixture) {
   BOOST_TEST(daemonctx::process::has_ended());
 }
 
-BOOST_FIXTURE_TEST_CASE(a_cleanup_that_goes_on_with_the_end_itself_is_the_last_of_the_first_run, Fixture) {
+BOOST_FIXTURE_TEST_CASE(a_cleanup_that_calls_exit_runs_the_remaining_cleanups_itself, Fixture) {
   cleanups.push([this] { order += "a"; });
   cleanups.push([this] {
     ending.run("a cleanup called exit", false, false);
@@ -61,7 +61,7 @@ BOOST_FIXTURE_TEST_CASE(a_cleanup_that_goes_on_with_the_end_itself_is_the_last_o
   BOOST_TEST(order == "ab");
 }
 
-BOOST_AUTO_TEST_CASE(what_a_cleanup_throws_is_reported_and_the_rest_runs) {
+BOOST_AUTO_TEST_CASE(an_exception_from_a_cleanup_is_reported_and_the_rest_runs) {
   std::string reported;
   Fixture fixture({.on_error = [&](const std::exception_ptr& error, std::string_view where) {
     reported += std::string(where) + ": " + daemonctx::message_of(error);

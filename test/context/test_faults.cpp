@@ -26,7 +26,7 @@ struct Attempt {
 
 Attempt start_with_fault(Scene& scene, const std::string& call, int n, int error,
                          const scene::Words& options = {}) {
-  // Whoever the daemon has become by then can put it there.
+  // In a directory that every user may write: the daemon may have changed its user by then.
   const std::string mark = scene.path("marks/mark");
   ::mkdir(scene.path("marks").c_str(), 0777);
   ::chmod(scene.path("marks").c_str(), 0777);
@@ -62,9 +62,9 @@ void expect_daemon(Scene& scene, bool has_monitor = false) {
 void expect_refusal(Scene& scene, const scene::Result& result) {
   BOOST_TEST(result.end.exited(1));
   BOOST_TEST(result.err.rfind("step ", 0) == 0U, result.err);
-  // Where the caller could not read that the daemon is ready, the body had begun.
+  // If the caller could not read the report of readiness, the daemon's body has already begun and reported.
   while (scene.has_line()) scene.next();
-  // Where the file can't be removed it is emptied, and where neither is possible it names nobody alive.
+  // A pidfile that can't be removed is emptied. If neither is possible, the pidfile names no living process.
   BOOST_TEST(scene::contents(scene.path("pid")).empty());
 }
 
@@ -92,7 +92,7 @@ BOOST_DATA_TEST_CASE(a_start_with_one_failing_call_works_or_leaves_nothing,
   BOOST_TEST_MESSAGE(call << ": " << n - 1 << " calls");
 }
 
-BOOST_DATA_TEST_CASE(a_start_does_not_mind_an_interrupted_call,
+BOOST_DATA_TEST_CASE(an_interrupted_call_does_not_fail_a_start,
                      boost::unit_test::data::make({"dup2", "open", "openat", "ppoll", "pwrite", "read",
                                                    "waitid", "waitpid", "write", "writev"}),
                      call) {
@@ -107,7 +107,7 @@ BOOST_DATA_TEST_CASE(a_start_does_not_mind_an_interrupted_call,
 }
 
 // The calls that a monitor makes, beside those of any start.
-BOOST_DATA_TEST_CASE(so_does_one_with_a_monitor,
+BOOST_DATA_TEST_CASE(a_monitored_start_with_one_failing_call_works_or_leaves_nothing,
                      boost::unit_test::data::make({"chdir", "dup2", "fcntl", "fork", "mmap", "pipe2", "prctl",
                                                    "pwrite", "read", "sendmsg", "setresuid", "sigaction",
                                                    "socketpair", "syscall", "write", "writev"}),
@@ -124,7 +124,8 @@ BOOST_DATA_TEST_CASE(so_does_one_with_a_monitor,
   }
 }
 
-// As a user whose daemon may remove the pidfile, a start that fails leaves none, not even an empty one.
+// Without a change of user the daemon may remove the pidfile. A failed start then leaves none, not even an
+// empty one.
 BOOST_DATA_TEST_CASE(a_failing_call_leaves_no_pidfile_that_the_start_has_created,
                      boost::unit_test::data::make({"fchmod", "fcntl", "fstat", "fstatat", "openat"}), call) {
   Scene scene;
@@ -145,7 +146,7 @@ BOOST_DATA_TEST_CASE(a_failing_call_leaves_no_pidfile_that_the_start_has_created
   }
 }
 
-// A late failure: the environment is replaced already, and the output can't be redirected.
+// The failure comes late: the environment is already replaced when the redirection of the output fails.
 BOOST_AUTO_TEST_CASE(a_foreground_start_that_fails_late_puts_the_environment_back) {
   Scene scene;
   int late_failures = 0;

@@ -13,14 +13,14 @@ using scene::Scene;
 
 namespace {
 
-// A daemon with a pidfile, a log and two cleanups, that then takes one of its ways out.
-struct WayOut {
+// A daemon with a pidfile, a log and two cleanups. `actions` then end it in one of the possible ways.
+struct EndingDaemon {
   Scene scene;
   std::string pidfile = scene.path("pid");
   std::string log = scene.path("log");
   pid_t pid = 0;
 
-  explicit WayOut(const scene::Words& actions, const scene::Words& options = {}) {
+  explicit EndingDaemon(const scene::Words& actions, const scene::Words& options = {}) {
     scene::Words words = {"daemon", "pidfile=" + pidfile, "err=" + log, "out=" + log};
     words.insert(words.end(), options.begin(), options.end());
     words.insert(words.end(), {"cleanup:first", "cleanup:second", "facts"});
@@ -29,8 +29,8 @@ struct WayOut {
     pid = std::stoi(scene.facts().at("pid"));
   }
 
-  // Last registered first, each once, and no pidfile.
-  scene::End ends() {
+  // Both cleanups have run once, the last registered first, and no pidfile is left.
+  scene::End check_end() {
     const scene::End end = scene::await_end(pid);
     scene.expect("cleanup second");
     scene.expect("cleanup first");
@@ -46,53 +46,53 @@ struct WayOut {
 
 BOOST_AUTO_TEST_SUITE(cleanups_run_once_last_first)
 
-BOOST_AUTO_TEST_CASE(at_the_end_of_the_scope) { BOOST_TEST(WayOut({}).ends().exited(0)); }
+BOOST_AUTO_TEST_CASE(at_the_end_of_the_scope) { BOOST_TEST(EndingDaemon({}).check_end().exited(0)); }
 
 BOOST_AUTO_TEST_CASE(when_an_exception_leaves_the_scope) {
-  WayOut daemon({"throw:broken"});
-  BOOST_TEST(daemon.ends().exited(2));
+  EndingDaemon daemon({"throw:broken"});
+  BOOST_TEST(daemon.check_end().exited(2));
   BOOST_TEST(daemon.logged() == "broken\n");
 }
 
-BOOST_AUTO_TEST_CASE(on_exit) { BOOST_TEST(WayOut({"exit:5"}).ends().exited(5)); }
+BOOST_AUTO_TEST_CASE(on_exit) { BOOST_TEST(EndingDaemon({"exit:5"}).check_end().exited(5)); }
 
 BOOST_AUTO_TEST_CASE(on_an_uncaught_exception) {
-  WayOut daemon({"uncaught:broken"});
-  BOOST_TEST(daemon.ends().killed_by(SIGABRT));
+  EndingDaemon daemon({"uncaught:broken"});
+  BOOST_TEST(daemon.check_end().killed_by(SIGABRT));
   BOOST_TEST(daemon.logged() == "daemon_probe: uncaught exception: broken\n");
 }
 
 BOOST_AUTO_TEST_CASE(on_a_termination_signal) {
-  WayOut daemon({"wait"});
+  EndingDaemon daemon({"wait"});
   ::kill(daemon.pid, SIGTERM);
   daemon.scene.expect("stop");
-  BOOST_TEST(daemon.ends().exited(0));
+  BOOST_TEST(daemon.check_end().exited(0));
 }
 
 BOOST_AUTO_TEST_CASE(on_a_thousand_termination_signals) {
-  WayOut daemon({"wait"});
+  EndingDaemon daemon({"wait"});
   for (int n = 0; n < 1000; ++n) ::kill(daemon.pid, SIGTERM);
   daemon.scene.expect("stop");
-  const auto end = daemon.ends();
-  // After the scope a signal does again what it did before.
+  const auto end = daemon.check_end();
+  // After the scope SIGTERM has its former disposition again, so a late one may kill the process.
   BOOST_TEST((end.exited(0) || end.killed_by(SIGTERM)), end);
 }
 
 BOOST_AUTO_TEST_CASE(on_a_thousand_termination_signals_among_the_cleanups) {
-  WayOut daemon({"cleanup_signals:1000", "wait"});
+  EndingDaemon daemon({"cleanup_signals:1000", "wait"});
   ::kill(daemon.pid, SIGTERM);
   daemon.scene.expect("stop");
-  BOOST_TEST(daemon.ends().exited(0));
+  BOOST_TEST(daemon.check_end().exited(0));
 }
 
 BOOST_AUTO_TEST_CASE(when_one_of_them_calls_exit) {
-  WayOut daemon({"cleanup_exit:6"});
-  BOOST_TEST(daemon.ends().exited(6));
+  EndingDaemon daemon({"cleanup_exit:6"});
+  BOOST_TEST(daemon.check_end().exited(6));
 }
 
 BOOST_AUTO_TEST_CASE(when_one_of_them_throws) {
-  WayOut daemon({"cleanup_throw:first trouble", "cleanup_throw:second trouble"});
-  BOOST_TEST(daemon.ends().exited(0));
+  EndingDaemon daemon({"cleanup_throw:first trouble", "cleanup_throw:second trouble"});
+  BOOST_TEST(daemon.check_end().exited(0));
   BOOST_TEST(daemon.logged() ==
              "daemon_probe: cleanup: second trouble\ndaemon_probe: cleanup: first trouble\n");
 }
@@ -116,15 +116,15 @@ BOOST_AUTO_TEST_CASE(when_one_of_them_throws_and_nobody_reads_the_report) {
 }
 
 BOOST_AUTO_TEST_CASE(on_exit_from_a_signal_action_on_the_librarys_thread) {
-  WayOut daemon({"hang"}, {"delivery=thread", "signal=10:exit"});
+  EndingDaemon daemon({"hang"}, {"delivery=thread", "signal=10:exit"});
   ::kill(daemon.pid, SIGUSR1);
-  BOOST_TEST(daemon.ends().exited(7));
+  BOOST_TEST(daemon.check_end().exited(7));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
 
-BOOST_AUTO_TEST_CASE(an_uncaught_exception_on_another_thread_takes_only_the_pidfile) {
-  WayOut daemon({"uncaught_on_thread:broken"});
+BOOST_AUTO_TEST_CASE(an_uncaught_exception_on_another_thread_removes_only_the_pidfile) {
+  EndingDaemon daemon({"uncaught_on_thread:broken"});
   BOOST_TEST(scene::await_end(daemon.pid).killed_by(SIGABRT));
   BOOST_TEST(!scene::exists(daemon.pidfile));
   BOOST_TEST(!daemon.scene.has_line());
@@ -138,7 +138,7 @@ BOOST_AUTO_TEST_CASE(a_forked_child_runs_no_cleanup_and_keeps_the_pidfile) {
     scene.run_probe({"daemon", "pidfile=" + pidfile, "facts", "cleanup:done", way, "say:parent", "wait"});
     const auto facts = scene.facts();
     const std::string worker = scene.next();
-    BOOST_TEST(worker.find(pidfile) == std::string::npos, worker);  // it has no descriptor of the file
+    BOOST_TEST(worker.find(pidfile) == std::string::npos, worker);  // the child has no such descriptor
     scene.expect("worker ended 3");
     scene.expect("parent");
     BOOST_TEST(scene::exists(pidfile));
@@ -165,7 +165,7 @@ BOOST_AUTO_TEST_CASE(a_forked_child_is_inert) {
   scene.expect("cleanup done");
 }
 
-BOOST_AUTO_TEST_CASE(an_uncaught_exception_in_a_forked_child_ends_only_that) {
+BOOST_AUTO_TEST_CASE(an_uncaught_exception_in_a_forked_child_ends_only_the_child) {
   for (const std::string way : {"fork:throw", "fork:own_context"}) {
     Scene scene;
     const std::string pidfile = scene.path("pid");
@@ -203,7 +203,7 @@ BOOST_AUTO_TEST_CASE(a_forked_worker_dies_of_a_signal_that_the_daemon_handles) {
   const pid_t daemon = std::stoi(facts.at("pid"));
   const pid_t worker = std::stoi(scene.next().substr(7));
   ::kill(worker, SIGTERM);
-  // It is the daemon's child, who does not reap it: a zombie is what dies of a signal leaves.
+  // The daemon does not reap its child, so a child that a signal has killed stays a zombie.
   BOOST_TEST(scene::eventually([&] {
     return scene::contents("/proc/" + std::to_string(worker) + "/stat").find(") Z ") != std::string::npos;
   }));
@@ -237,19 +237,19 @@ BOOST_AUTO_TEST_CASE(each_cleanup_has_the_whole_time_also_after_one_that_calls_e
   BOOST_TEST(scene::await_end(daemon).exited(6));
 }
 
-BOOST_AUTO_TEST_CASE(a_killed_daemon_is_taken_over_by_the_next_start) {
+BOOST_AUTO_TEST_CASE(the_next_start_takes_over_the_pidfile_of_a_killed_daemon) {
   Scene scene;
   const std::string pidfile = scene.path("pid");
   scene.run_probe({"daemon", "pidfile=" + pidfile, "facts", "wait"});
   const pid_t first = std::stoi(scene.facts().at("pid"));
   ::kill(first, SIGKILL);
   scene::await_end(first);
-  BOOST_TEST(scene::pid_in(pidfile) == first);  // it could not remove it
+  BOOST_TEST(scene::pid_in(pidfile) == first);  // the killed daemon could not remove the pidfile
   BOOST_TEST(scene.run_probe({"daemon", "pidfile=" + pidfile, "facts", "wait"}).end.exited(0));
   BOOST_TEST(scene::pid_in(pidfile) == std::stoi(scene.facts().at("pid")));
 }
 
-BOOST_AUTO_TEST_CASE(a_pidfile_that_is_not_ours_any_more_stays) {
+BOOST_AUTO_TEST_CASE(a_pidfile_that_was_replaced_stays) {
   Scene scene;
   const std::string pidfile = scene.path("pid");
   scene.run_probe({"daemon", "pidfile=" + pidfile, "facts", "wait"});
@@ -264,33 +264,33 @@ BOOST_AUTO_TEST_CASE(a_pidfile_that_is_not_ours_any_more_stays) {
 BOOST_AUTO_TEST_SUITE(a_scoped_cleanup)
 
 BOOST_AUTO_TEST_CASE(runs_at_the_end_of_its_scope) {
-  WayOut daemon({"scoped:mine"});
+  EndingDaemon daemon({"scoped:mine"});
   for (const std::string line : {"inside", "cleanup mine", "outside"}) daemon.scene.expect(line);
-  BOOST_TEST(daemon.ends().exited(0));
+  BOOST_TEST(daemon.check_end().exited(0));
 }
 
 BOOST_AUTO_TEST_CASE(runs_when_another_takes_its_place) {
-  WayOut daemon({"scoped_moved:one"});
+  EndingDaemon daemon({"scoped_moved:one"});
   for (const std::string line : {"first one", "moved", "second one"}) daemon.scene.expect(line);
-  BOOST_TEST(daemon.ends().exited(0));
+  BOOST_TEST(daemon.check_end().exited(0));
 }
 
 BOOST_AUTO_TEST_CASE(does_not_run_if_it_was_released) {
-  WayOut daemon({"scoped_release:mine"});
+  EndingDaemon daemon({"scoped_release:mine"});
   daemon.scene.expect("released");
-  BOOST_TEST(daemon.ends().exited(0));
+  BOOST_TEST(daemon.check_end().exited(0));
 }
 
 BOOST_AUTO_TEST_CASE(runs_before_the_others_on_exit_with_what_it_refers_to) {
-  WayOut daemon({"scoped_exit:still there"});
+  EndingDaemon daemon({"scoped_exit:still there"});
   daemon.scene.expect("cleanup still there");
-  BOOST_TEST(daemon.ends().exited(3));
+  BOOST_TEST(daemon.check_end().exited(3));
 }
 
 BOOST_AUTO_TEST_CASE(reports_what_it_throws_and_the_service_goes_on) {
-  WayOut daemon({"scoped_throw:trouble", "say:on"});
+  EndingDaemon daemon({"scoped_throw:trouble", "say:on"});
   daemon.scene.expect("on");
-  BOOST_TEST(daemon.ends().exited(0));
+  BOOST_TEST(daemon.check_end().exited(0));
   BOOST_TEST(daemon.logged() == "daemon_probe: cleanup: trouble\n");
 }
 
@@ -304,17 +304,17 @@ BOOST_AUTO_TEST_CASE(of_an_earlier_context_leaves_a_later_one_alone) {
 }
 
 BOOST_AUTO_TEST_CASE(is_not_waited_for_when_it_has_run) {
-  WayOut daemon({"scoped_pool"});
+  EndingDaemon daemon({"scoped_pool"});
   daemon.scene.expect("connection closed");
   daemon.scene.expect("pool joined");
-  BOOST_TEST(daemon.ends().exited(0));
+  BOOST_TEST(daemon.check_end().exited(0));
   BOOST_TEST(daemon.logged() == "");
 }
 
 BOOST_AUTO_TEST_CASE(is_waited_for_while_another_thread_runs_it) {
-  WayOut daemon({"scoped_race"});
+  EndingDaemon daemon({"scoped_race"});
   daemon.scene.expect("cleanup: there");
-  BOOST_TEST(daemon.ends().exited(5));
+  BOOST_TEST(daemon.check_end().exited(5));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

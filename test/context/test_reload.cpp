@@ -37,7 +37,7 @@ BOOST_FIXTURE_TEST_CASE(without_a_function_nothing_happens, Fixture) {
   BOOST_TEST(reports.empty());
 }
 
-BOOST_FIXTURE_TEST_CASE(what_it_throws_is_reported_and_the_next_one_runs, Fixture) {
+BOOST_FIXTURE_TEST_CASE(an_exception_from_a_reload_is_reported_and_the_next_reload_runs, Fixture) {
   int runs = 0;
   reload.offer([&] {
     if (++runs == 1) throw std::runtime_error("no such key");
@@ -48,7 +48,7 @@ BOOST_FIXTURE_TEST_CASE(what_it_throws_is_reported_and_the_next_one_runs, Fixtur
   BOOST_TEST(reports == std::vector<std::string>{"no such key"});
 }
 
-BOOST_FIXTURE_TEST_CASE(one_that_is_asked_for_by_itself_follows_instead_of_waiting, Fixture) {
+BOOST_FIXTURE_TEST_CASE(a_reload_that_is_requested_inside_a_reload_follows_it, Fixture) {
   int runs = 0;
   int depth = 0;
   reload.offer([&] {
@@ -60,7 +60,7 @@ BOOST_FIXTURE_TEST_CASE(one_that_is_asked_for_by_itself_follows_instead_of_waiti
   BOOST_TEST(runs == 3);
 }
 
-BOOST_FIXTURE_TEST_CASE(from_many_threads_they_run_one_at_a_time, Fixture) {
+BOOST_FIXTURE_TEST_CASE(reloads_from_many_threads_run_one_at_a_time, Fixture) {
   std::atomic<int> at_once = 0;
   std::atomic<int> runs = 0;
   std::atomic<bool> overlapped = false;
@@ -77,12 +77,12 @@ BOOST_FIXTURE_TEST_CASE(from_many_threads_they_run_one_at_a_time, Fixture) {
   }
   for (std::thread& thread : threads) thread.join();
   const int before = runs;
-  reload.run();  // none is left under way
+  reload.run();  // no earlier run is left under way
   BOOST_TEST(runs == before + 1);
   BOOST_TEST(!overlapped);
 }
 
-// What a function holds is the user's, and its destructor may do what it likes.
+// A reload function may hold the user's objects, and their destructors may call anything.
 BOOST_FIXTURE_TEST_CASE(a_function_is_destroyed_outside_the_lock, Fixture) {
   struct Offers {
     daemonctx::ReloadState& reload;
@@ -98,14 +98,14 @@ BOOST_FIXTURE_TEST_CASE(a_function_is_destroyed_outside_the_lock, Fixture) {
   BOOST_TEST(runs <= 1);  // either offer may be the last one
 }
 
-BOOST_FIXTURE_TEST_CASE(a_child_that_comes_back_from_one_reports_nothing_and_begins_no_other, Fixture) {
+BOOST_FIXTURE_TEST_CASE(a_child_that_comes_back_from_a_reload_reports_nothing_and_begins_no_other, Fixture) {
   int runs = 0;
   pid_t child = -1;
   reload.offer([&] {
     ++runs;
     child = ::fork();
     if (child != 0) return;
-    reload.run();  // would follow
+    reload.run();  // in the parent a second reload would follow
     throw std::runtime_error("of the child");
   });
   reload.run();

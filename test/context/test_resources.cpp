@@ -29,7 +29,7 @@ struct Stage {
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_CASE(what_a_daemon_keeps_is_sorted_and_has_what_each_part_needs, Stage) {
+BOOST_FIXTURE_TEST_CASE(the_kept_descriptors_are_sorted_and_include_those_of_each_part, Stage) {
   resources.listen_descriptors = {{"web", 60}};
   resources.notify_descriptor = 40;
   const auto kept = resources.kept_descriptors(plan, 30);
@@ -39,7 +39,7 @@ BOOST_FIXTURE_TEST_CASE(what_a_daemon_keeps_is_sorted_and_has_what_each_part_nee
   }
 }
 
-BOOST_FIXTURE_TEST_CASE(the_pidfile_is_removed_once_whoever_does_it, Stage) {
+BOOST_FIXTURE_TEST_CASE(the_pidfile_is_removed_once_whichever_thread_does_it, Stage) {
   std::vector<std::thread> threads;
   for (int n = 0; n < 4; ++n) threads.emplace_back([&] { resources.remove_pidfile(); });
   for (std::thread& thread : threads) thread.join();
@@ -47,7 +47,7 @@ BOOST_FIXTURE_TEST_CASE(the_pidfile_is_removed_once_whoever_does_it, Stage) {
   BOOST_TEST(resources.pidfile.fd() == -1);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_reload_is_shown_as_it_is_when_its_turn_comes, Stage) {
+BOOST_FIXTURE_TEST_CASE(the_last_shown_reload_is_the_latest, Stage) {
   BOOST_REQUIRE(resources.pidfile.claim() == 0);
   std::vector<std::thread> threads;
   std::atomic<std::uint64_t> finished = 0;
@@ -62,7 +62,7 @@ BOOST_FIXTURE_TEST_CASE(a_reload_is_shown_as_it_is_when_its_turn_comes, Stage) {
   }
   for (std::thread& thread : threads) thread.join();
   bool settled = false;
-  // Locks of this process do not show to itself.
+  // A process does not see its own locks, so a child reads them.
   const pid_t reader = ::fork();
   if (reader == 0) {
     const daemonctx::UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -72,4 +72,4 @@ BOOST_FIXTURE_TEST_CASE(a_reload_is_shown_as_it_is_when_its_turn_comes, Stage) {
   BOOST_TEST(scene::await_end(reader).exited(0));
 }
 
-BOOST_AUTO_TEST_CASE(who_is_no_worker_needs_no_tie) { BOOST_TEST(Resources().tie_to_monitor() == 0); }
+BOOST_AUTO_TEST_CASE(only_a_worker_is_tied_to_a_monitor) { BOOST_TEST(Resources().tie_to_monitor() == 0); }

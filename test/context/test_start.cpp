@@ -29,7 +29,7 @@ bool contains(const std::string& text, const std::string& part) {
 
 constexpr const char* core_pattern = "/proc/sys/kernel/core_pattern";
 
-// A start that must fail, and what must then be true of any of them.
+// A start that must fail, and the checks that every failed start must pass.
 struct Refusal {
   Scene& scene;
   scene::Result result;
@@ -97,7 +97,8 @@ BOOST_AUTO_TEST_CASE(survives_the_hang_up_of_its_terminal) {
     ::_exit(127);
   }
   const auto facts = scene.facts();
-  BOOST_TEST(scene::await_end(leader).exited(0));  // the session leader: its foreground group gets SIGHUP
+  // At the end of the session leader the terminal's foreground group gets SIGHUP.
+  BOOST_TEST(scene::await_end(leader).exited(0));
   ::close(master);
   ::kill(std::stoi(facts.at("pid")), SIGTERM);
   scene.expect("stop");  // and not killed by SIGHUP
@@ -144,8 +145,8 @@ BOOST_AUTO_TEST_CASE(inherits_no_descriptor_but_the_preserved) {
   BOOST_TEST(contains(fds, "7:/dev/zero "));
   BOOST_TEST(contains(fds, "10:/dev/zero "));
   BOOST_TEST(contains(fds, ":" + scene.path("pid") + " "));
-  // Standard streams, two preserved, pidfile, and what wakes: an eventfd, or the two ends of a pipe. Nothing
-  // else.
+  // Three standard streams, two preserved descriptors, the pidfile, and an eventfd for wake-ups, or the two
+  // ends of a pipe. Nothing else.
   const int all = contains(fds, "[eventfd]") ? 7 : 8;
   BOOST_TEST(std::count(fds.begin(), fds.end(), ' ') == all, fds);
 }
@@ -208,7 +209,7 @@ BOOST_AUTO_TEST_CASE(leaves_no_core_under_any_pattern) {
                       unlimited);
       BOOST_TEST(scene::await_end(std::stoi(scene.facts().at("pid"))).killed_by(SIGSEGV));
     }
-    // The control: without the option both patterns do leave a core.
+    // Control: with core files allowed both patterns leave a core.
     BOOST_TEST(scene::exists(scene.path("core")) == !prevented);
     BOOST_TEST(scene::exists(scene.path("piped")) == !prevented);
   }
@@ -286,7 +287,7 @@ BOOST_AUTO_TEST_CASE(detaches_with_threads_on_request) {
   BOOST_TEST(scene.facts().at("threads") == "1");
 }
 
-BOOST_AUTO_TEST_CASE(is_who_it_was_told_to_be) {
+BOOST_AUTO_TEST_CASE(runs_as_the_given_user_and_group) {
   if (::geteuid() != 0) return;
   Scene scene;
   ::chmod(scene.path("channel").c_str(), 0666);
@@ -296,7 +297,7 @@ BOOST_AUTO_TEST_CASE(is_who_it_was_told_to_be) {
   const auto facts = scene.facts();
   BOOST_TEST(facts.at("uids") == "5\t5\t5\t5");
   BOOST_TEST(facts.at("gids") == "1\t1\t1\t1");
-  BOOST_TEST(facts.at("groups") == "1 ");  // not root's
+  BOOST_TEST(facts.at("groups") == "1 ");  // root's groups are gone
   BOOST_TEST(facts.at("home") == "/usr/games");
   BOOST_TEST(facts.at("user") == "games");
   BOOST_TEST(facts.at("logname") == "games");
@@ -311,7 +312,7 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(in_the_foreground)
 
-BOOST_AUTO_TEST_CASE(it_stays_in_the_process_and_keeps_what_it_was_given) {
+BOOST_AUTO_TEST_CASE(the_service_stays_in_the_process_and_keeps_what_it_was_given) {
   Scene scene;
   auto caller =
       scene.start_probe({"open:3", "ignore:1", "daemon", "detach=never", "pidfile=" + scene.path("pid"),
@@ -331,7 +332,7 @@ BOOST_AUTO_TEST_CASE(it_stays_in_the_process_and_keeps_what_it_was_given) {
   BOOST_TEST(!scene::exists(scene.path("pid")));
 }
 
-BOOST_AUTO_TEST_CASE(it_redirects_what_it_is_told_to) {
+BOOST_AUTO_TEST_CASE(the_given_streams_are_redirected) {
   Scene scene;
   const auto caller = scene.run_probe({"daemon", "detach=never", "out=" + scene.path("log"), "print:text"});
   BOOST_TEST(caller.end.exited(0));
@@ -349,8 +350,8 @@ BOOST_AUTO_TEST_CASE(a_socket_as_standard_input_means_inetd) {
   ::close(socket);
 }
 
-// It is what some programs give to those they start in place of a pipe.
-BOOST_AUTO_TEST_CASE(one_end_of_a_socketpair_means_nothing) {
+// Some programs give the programs that they start a socketpair instead of a pipe.
+BOOST_AUTO_TEST_CASE(one_end_of_a_socketpair_does_not_mean_inetd) {
   Scene scene;
   std::array<int, 2> ends{};
   BOOST_REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0);
@@ -487,7 +488,7 @@ BOOST_AUTO_TEST_CASE(with_a_pidfile_that_is_a_symbolic_link) {
   refusal.says(Step::open_pidfile, EPERM,
                "cannot use the pidfile \"" + pidfile + "\": it is a symbolic link");
   BOOST_TEST(scene::contents(scene.path("victim")) == "precious\n");
-  BOOST_TEST(scene::exists(pidfile));  // not ours to remove
+  BOOST_TEST(scene::exists(pidfile));  // the start has not made it, so the start does not remove it
 }
 
 BOOST_AUTO_TEST_CASE(with_a_pidfile_that_is_a_hard_link) {
@@ -610,7 +611,7 @@ BOOST_AUTO_TEST_CASE(when_it_is_not_ready_in_time) {
   scene.expect("cleanup done");
 }
 
-BOOST_AUTO_TEST_CASE(when_it_is_not_ready_in_time_and_deaf) {
+BOOST_AUTO_TEST_CASE(when_it_is_not_ready_in_time_and_does_not_act_on_sigterm) {
   Scene scene;
   const Refusal deaf(
       scene, {"daemon", "pidfile=" + scene.path("pid"), "readiness=notified", "ready_timeout=100", "hang"});
@@ -718,8 +719,8 @@ BOOST_AUTO_TEST_CASE(threads_that_were_joined_do_not_hinder_a_start) {
   }
 }
 
-// An emulator shows a second thread for ever.
-BOOST_AUTO_TEST_CASE(a_thread_that_the_c_library_does_not_know_refuses_no_start) {
+// A program under an emulator has a second thread for ever.
+BOOST_AUTO_TEST_CASE(a_thread_that_the_c_library_does_not_know_prevents_no_start) {
   Scene scene;
   const auto detached = scene.run_probe({"foreign_thread", "daemon", "facts"});
   BOOST_TEST(detached.err == "");
@@ -754,7 +755,7 @@ BOOST_AUTO_TEST_CASE(takes_the_half_started_daemon_down_and_dies_of_its_signal) 
   }
 }
 
-BOOST_AUTO_TEST_CASE(leaves_no_pidfile_of_a_deaf_daemon) {
+BOOST_AUTO_TEST_CASE(leaves_no_pidfile_of_a_daemon_that_does_not_act_on_sigterm) {
   Scene scene;
   auto caller = scene.start_probe(
       {"daemon", "pidfile=" + scene.path("pid"), "readiness=notified", "say:working", "hang"});
@@ -765,7 +766,7 @@ BOOST_AUTO_TEST_CASE(leaves_no_pidfile_of_a_deaf_daemon) {
   BOOST_TEST(scene::children().empty());
 }
 
-BOOST_AUTO_TEST_CASE(throws_where_it_handles_the_signal) {
+BOOST_AUTO_TEST_CASE(throws_if_it_handles_the_signal) {
   Scene scene;
   auto caller = scene.start_probe({"catch_interrupt", "daemon", "readiness=notified", "say:working", "hang"});
   scene.expect("working");
@@ -777,7 +778,7 @@ BOOST_AUTO_TEST_CASE(throws_where_it_handles_the_signal) {
   BOOST_TEST(scene::children().empty());
 }
 
-BOOST_AUTO_TEST_CASE(does_not_mind_a_signal_that_is_ignored) {
+BOOST_AUTO_TEST_CASE(goes_on_after_a_signal_that_is_ignored) {
   Scene scene;
   auto caller = scene.start_probe(
       {"ignore:1", "daemon", "readiness=notified", "say:working", "wait_for:50", "ready", "facts", "wait"});
@@ -805,14 +806,14 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(a_caller)
 
-BOOST_AUTO_TEST_CASE(tells_that_it_waits_for_readiness) {
+BOOST_AUTO_TEST_CASE(calls_on_wait_while_it_waits_for_readiness) {
   Scene scene;
   auto caller = scene.start_probe({"daemon", "readiness=notified", "on_wait=yes", "wait_for:600000"});
   scene.expect("waiting");
   scene.expect("waiting");
 }
 
-// Otherwise the child would take itself for the caller, and end a daemon that it cannot wait for.
+// The child must end. Otherwise it would take itself for the caller and end a daemon that it cannot wait for.
 BOOST_AUTO_TEST_CASE(keeps_no_child_that_comes_back_from_on_wait) {
   Scene scene;
   const auto result = scene.run_probe({"daemon", "pidfile=" + scene.path("pid"), "readiness=notified",
@@ -826,7 +827,7 @@ BOOST_AUTO_TEST_CASE(keeps_no_child_that_comes_back_from_on_wait) {
   BOOST_TEST(scene::await_end(daemon).exited(0));
 }
 
-BOOST_AUTO_TEST_CASE(tells_that_it_waits_for_a_lock) {
+BOOST_AUTO_TEST_CASE(calls_on_wait_while_it_waits_for_a_lock) {
   Scene scene;
   BOOST_TEST(scene.run_probe({"daemon", "pidfile=" + scene.path("pid"), "wait"}).end.exited(0));
   auto second =
@@ -835,14 +836,14 @@ BOOST_AUTO_TEST_CASE(tells_that_it_waits_for_a_lock) {
   scene.expect("waiting");
 }
 
-BOOST_AUTO_TEST_CASE(has_the_last_word_when_the_daemon_is_ready) {
+BOOST_AUTO_TEST_CASE(calls_on_launched_when_the_daemon_is_ready) {
   Scene scene;
   const auto result = scene.run_probe({"daemon", "on_launched=yes", "facts", "wait"});
   BOOST_TEST(result.end.exited(0));
   BOOST_TEST(result.out == "launched " + scene.facts().at("pid") + " by " + std::to_string(result.pid));
 }
 
-BOOST_AUTO_TEST_CASE(keeps_it_to_itself_when_the_start_failed) {
+BOOST_AUTO_TEST_CASE(does_not_call_on_launched_when_the_start_failed) {
   Scene scene;
   BOOST_TEST(scene.run_probe({"daemon", "cwd=/nope", "on_launched=yes"}).out == "");
 }

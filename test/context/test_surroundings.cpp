@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE surroundings
 
-// Wherever a start may find itself: it ends with a daemon that works, or with one line that says why not, and
-// then nothing of it is left. Without root it exits with 77: skipped.
+// Starts in unusual surroundings. Each start ends with a daemon that works, or with one line that names the
+// reason, and then nothing of the start is left. Without root the test exits with 77: skipped.
 
 #include <fcntl.h>
 #include <grp.h>
@@ -42,7 +42,7 @@ bool contains(const std::string& text, const std::string& part) {
 // "fallbacks" or "features": what the library was built with.
 bool has_features() { return scene::argument(3) == "features"; }
 
-// In surroundings there is nobody to report to.
+// For surroundings: they run in a child, which has no way to report a failed check.
 void must(bool succeeded) {
   if (!succeeded) ::_exit(96);
 }
@@ -69,7 +69,7 @@ class Mount {
   void make_read_only() const {
     BOOST_REQUIRE(::mount(nullptr, place_.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr) == 0);
   }
-  // Until not one byte more has room.
+  // Writes until not one more byte has room.
   void fill() const {
     std::ofstream filler(path("filler"));
     while (filler << std::string(1024, 'x') << std::flush) continue;
@@ -79,7 +79,7 @@ class Mount {
   std::string place_;
 };
 
-// In surroundings: an empty folder in the place of another.
+// Surroundings in which an empty folder takes the place of `folder`.
 scene::Surroundings without(const char* folder) {
   return [=] {
     must(::unshare(CLONE_NEWNS) == 0);
@@ -87,19 +87,19 @@ scene::Surroundings without(const char* folder) {
   };
 }
 
-// Nobody else is this user, and nothing that he starts counts for another.
-uid_t lone_user() { return 1'000'000'000U + static_cast<uid_t>(::getpid()); }
+// No other process has this uid: only this test's processes count for its RLIMIT_NPROC, and for no other's.
+uid_t unused_uid() { return 1'000'000'000U + static_cast<uid_t>(::getpid()); }
 
-// As many processes as may be, for one who is not root.
-scene::Surroundings processes(rlim_t limit) {
+// Surroundings of a user other than root, who may have at most `limit` processes.
+scene::Surroundings process_limit(rlim_t limit) {
   return [=] {
     scene::forgo_leak_check();
-    must(::setgroups(0, nullptr) == 0 && ::setgid(lone_user()) == 0 && ::setuid(lone_user()) == 0);
+    must(::setgroups(0, nullptr) == 0 && ::setgid(unused_uid()) == 0 && ::setuid(unused_uid()) == 0);
     limited(RLIMIT_NPROC, limit)();
   };
 }
 
-// In surroundings, for a process that does not return: ends as its child did.
+// For surroundings, in a process that must not return from them. Ends as `child` has ended.
 [[noreturn]] void end_like(pid_t child) {
   ::close(STDOUT_FILENO);
   ::close(STDERR_FILENO);
@@ -131,7 +131,7 @@ void behind_an_init() {
   ::_exit(WIFEXITED(outcome) ? WEXITSTATUS(outcome) : 98);
 }
 
-// Root here is a user without rights outside, and its groups are fixed.
+// Root of the namespace has no rights outside of it, and its groups are fixed.
 void as_root_of_a_user_namespace() {
   must(::unshare(CLONE_NEWUSER) == 0);
   const std::array<std::pair<const char*, const char*>, 3> files{
@@ -142,8 +142,8 @@ void as_root_of_a_user_namespace() {
   }
 }
 
-// As an old container does: whatever was new when it was made is forbidden.
-scene::Surroundings forbidden(int error) {
+// Surroundings like those in an old container, which forbids system calls that are newer than the container.
+scene::Surroundings without_new_calls(int error) {
   return [=] {
     constexpr auto number = offsetof(seccomp_data, nr);
     const auto refusal = SECCOMP_RET_ERRNO | static_cast<unsigned>(error);
@@ -158,7 +158,7 @@ scene::Surroundings forbidden(int error) {
   };
 }
 
-// As high as the kernel permits; or, where even root may not raise it, as high as it is.
+// Raises the limit as high as the kernel permits; or, if even root may not, to the present hard limit.
 void with_highest_limit() {
   const rlim_t most = std::stoul(scene::contents("/proc/sys/fs/nr_open"));
   const rlimit raised{most, most};
@@ -179,8 +179,8 @@ struct Stage : scene::Stage {
   using scene::Stage::start;
   using scene::Stage::stop;
 
-  // A start that must do all that a start can, from a pidfile to a log, and an end that takes it all back.
-  void works(const scene::Surroundings& surroundings, scene::Words words = {}) {
+  // A start with everything from a pidfile to a log, and an end that takes everything back.
+  void check_start_and_stop(const scene::Surroundings& surroundings, scene::Words words = {}) {
     const scene::Words usual = {"pidfile=" + pidfile, "out=" + log};
     words.insert(words.begin(), usual.begin(), usual.end());
     words.emplace_back("print:logged");
@@ -194,7 +194,7 @@ struct Stage : scene::Stage {
   }
   void must_not_loop(const scene::Surroundings& surroundings) {
     const double before = cpu_seconds_of_children();
-    works(surroundings);
+    check_start_and_stop(surroundings);
     BOOST_TEST(cpu_seconds_of_children() - before < 2);  // a loop over a billion takes a minute
   }
 };
@@ -220,7 +220,7 @@ BOOST_FIXTURE_TEST_CASE(no_file_takes_the_place_of_a_standard_stream_that_was_cl
     BOOST_TEST(scene::pid_in(pidfile) == std::stoi(facts.at("pid")));
     stop(facts);
     BOOST_TEST(!scene::exists(pidfile));
-    if ((closed & 4U) != 0) continue;  // a refusal would not be seen
+    if ((closed & 4U) != 0) continue;  // standard error is closed, so a refusal could not be seen
     refuses({"pidfile=" + pidfile, "cwd=/none"},
             "cannot change the working directory to \"/none\": No such file or directory", surroundings);
   }
@@ -231,15 +231,15 @@ BOOST_FIXTURE_TEST_CASE(eight_descriptors_are_enough, Stage) {
     BOOST_TEST_MESSAGE("skipped: sanitizers need descriptors of their own");
     return;
   }
-  const rlim_t enough = has_features() ? 8 : 9;  // a pipe stands in for an eventfd
-  works(limited(RLIMIT_NOFILE, enough));
+  const rlim_t enough = has_features() ? 8 : 9;  // the fallback for an eventfd is a pipe
+  check_start_and_stop(limited(RLIMIT_NOFILE, enough));
   refuses({"pidfile=" + pidfile}, "cannot create the status pipe: Too many open files",
           limited(RLIMIT_NOFILE, 6));
   refuses({"pidfile=" + pidfile}, "cannot open the pidfile \"" + pidfile + "\": Too many open files",
           limited(RLIMIT_NOFILE, 4));
 }
 
-BOOST_FIXTURE_TEST_CASE(no_limit_is_so_high_that_all_numbers_are_tried, Stage) {
+BOOST_FIXTURE_TEST_CASE(no_start_tries_all_descriptors_up_to_a_high_limit, Stage) {
   must_not_loop(with_highest_limit);
   const std::string shim = scene::argument(4);
   if (shim.empty()) {
@@ -270,21 +270,22 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(limits)
 
-BOOST_FIXTURE_TEST_CASE(where_no_process_can_be_added_the_start_names_the_one_that_it_lacks, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_start_names_the_process_or_thread_that_can_not_be_added, Stage) {
   use_probe_of_its_own();
   const std::string folder = scene.path("open");
   fs::create_directory(folder);
   ::chmod(folder.c_str(), 0777);
   pidfile = folder + "/pid";
   refuses({"pidfile=" + pidfile}, "cannot start the intermediate process: Resource temporarily unavailable",
-          processes(1));
+          process_limit(1));
   refuses({"pidfile=" + pidfile, "mkdir=" + folder + "/made"},
-          "cannot start the daemon process: Resource temporarily unavailable", processes(2));
+          "cannot start the daemon process: Resource temporarily unavailable", process_limit(2));
   BOOST_TEST(!scene::exists(folder + "/made"));
   refuses({"pidfile=" + pidfile, "delivery=own"},
-          "cannot start the thread that runs signal actions: Resource temporarily unavailable", processes(3));
+          "cannot start the thread that runs signal actions: Resource temporarily unavailable",
+          process_limit(3));
   log = folder + "/log";
-  works(processes(3));
+  check_start_and_stop(process_limit(3));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_file_size_limit_of_nothing_is_an_error_and_no_signal, Stage) {
@@ -300,11 +301,11 @@ BOOST_FIXTURE_TEST_CASE(a_small_stack_is_enough, Stage) {
     BOOST_TEST_MESSAGE("skipped: sanitizers make every frame larger");
     return;
   }
-  works(limited(RLIMIT_STACK, 64 * 1024));
-  works(limited(RLIMIT_STACK, 64 * 1024), {"delivery=own"});
+  check_start_and_stop(limited(RLIMIT_STACK, 64 * 1024));
+  check_start_and_stop(limited(RLIMIT_STACK, 64 * 1024), {"delivery=own"});
 }
 
-BOOST_FIXTURE_TEST_CASE(with_however_little_memory_it_works_or_leaves_nothing, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_start_with_little_memory_works_or_leaves_nothing, Stage) {
   if (sanitized) {
     BOOST_TEST_MESSAGE("skipped: sanitizers take terabytes of addresses");
     return;
@@ -327,7 +328,7 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(file_systems)
 
-BOOST_FIXTURE_TEST_CASE(it_starts_without_proc_and_inherits_nothing, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_daemon_starts_without_proc_and_inherits_nothing, Stage) {
   if (sanitized) {
     BOOST_TEST_MESSAGE("skipped: sanitizers need /proc");
     return;
@@ -342,7 +343,7 @@ BOOST_FIXTURE_TEST_CASE(it_starts_without_proc_and_inherits_nothing, Stage) {
   scene.expect("up");
   const pid_t daemon = scene::pid_in(pidfile);
   std::string fds;
-  BOOST_TEST(scene::eventually([&] {  // when the report's own descriptor is closed again
+  BOOST_TEST(scene::eventually([&] {  // once the probe has closed the descriptor of its report
                fds = scene::descriptors_of(daemon);
                return std::count(fds.begin(), fds.end(), ' ') == (contains(fds, "[eventfd]") ? 5 : 6);
              }),
@@ -367,7 +368,7 @@ BOOST_FIXTURE_TEST_CASE(a_root_directory_without_null_device_will_do, Stage) {
   stop(daemon);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_system_without_null_device_is_told_so, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_missing_null_device_is_reported, Stage) {
   refuses({"pidfile=" + pidfile, "mkdir=" + scene.path("made")},
           "cannot open the file \"/dev/null\": No such file or directory", without("/dev"));
   refuses({"pidfile=" + pidfile, "mkdir=" + scene.path("made")},
@@ -378,7 +379,7 @@ BOOST_FIXTURE_TEST_CASE(a_system_without_null_device_is_told_so, Stage) {
   BOOST_TEST(!scene::exists(scene.path("made")));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_file_in_its_place_is_told_too, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_file_in_place_of_the_null_device_is_reported, Stage) {
   for (const bool closed : {false, true}) {
     refuses({"pidfile=" + pidfile},
             std::string(closed ? "cannot open the null device" : "cannot open the file") +
@@ -391,14 +392,14 @@ BOOST_FIXTURE_TEST_CASE(a_file_in_its_place_is_told_too, Stage) {
   }
 }
 
-// The usual name for the log of a container.
+// In a container a log is usually named /dev/stdout.
 BOOST_FIXTURE_TEST_CASE(standard_output_can_be_named_by_a_path, Stage) {
   for (const std::string detach : {"always", "never"}) {
     const auto result = run({"detach=" + detach, "out=/dev/stdout", "err=/proc/self/fd/1", "print:to a pipe",
                              "eprint:too", "reopen", "print:still"});
     BOOST_TEST(result.out == "to a pipe\ntoo\nstill\n");
     BOOST_TEST(result.end.exited(0));
-    // As they were at the start, whatever has their numbers later.
+    // The paths mean the streams as they were at the start, whatever has their numbers later.
     const auto crossed = run({"detach=" + detach, "out=/dev/stderr", "err=/dev/stdout", "print:one", "reopen",
                               "print:two", "eprint:three"});
     BOOST_TEST(crossed.err == "one\ntwo\n");
@@ -406,7 +407,7 @@ BOOST_FIXTURE_TEST_CASE(standard_output_can_be_named_by_a_path, Stage) {
   }
 }
 
-BOOST_FIXTURE_TEST_CASE(nothing_is_begun_on_a_read_only_file_system, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_start_on_a_read_only_file_system_fails_and_leaves_nothing, Stage) {
   const Mount disk(scene.path("disk"), "");
   pidfile = disk.path("pid");
   scene::write_file(disk.path("old"), "4711\n");
@@ -427,7 +428,7 @@ BOOST_FIXTURE_TEST_CASE(nothing_is_begun_on_a_read_only_file_system, Stage) {
   BOOST_TEST(scene::contents(disk.path("old")) == "4711\n");
 }
 
-BOOST_FIXTURE_TEST_CASE(a_full_disk_is_said_and_holds_nothing_of_it_afterwards, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_start_on_a_full_disk_fails_and_leaves_nothing, Stage) {
   const Mount disk(scene.path("disk"), "size=4k");
   disk.fill();
   pidfile = disk.path("pid");
@@ -460,12 +461,12 @@ BOOST_FIXTURE_TEST_CASE(a_log_that_takes_no_more_does_not_stop_the_daemon, Stage
   BOOST_TEST(status_of(log).st_size == 4096);
 }
 
-BOOST_FIXTURE_TEST_CASE(it_starts_from_a_directory_that_was_removed, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_daemon_starts_from_a_directory_that_was_removed, Stage) {
   const auto removed = [&] {
     const std::string folder = scene.path("gone");
     must(::mkdir(folder.c_str(), 0700) == 0 && ::chdir(folder.c_str()) == 0 && ::rmdir(folder.c_str()) == 0);
   };
-  works(removed);
+  check_start_and_stop(removed);
   refuses({"pidfile=pid"}, "cannot make an absolute path of \"pid\": No such file or directory", removed);
   refuses({"pidfile=" + pidfile, "out=log"},
           "cannot make an absolute path of \"log\": No such file or directory", removed);
@@ -513,35 +514,35 @@ BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(processes_and_environments)
 
-BOOST_FIXTURE_TEST_CASE(it_starts_although_its_caller_ignores_children, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_daemon_starts_although_its_caller_ignores_children, Stage) {
   const auto deaf = [] { ::signal(SIGCHLD, SIG_IGN); };
-  works(deaf);
+  check_start_and_stop(deaf);
   refuses({"pidfile=" + pidfile, "readiness=notified", "_exit:3"},
           "the daemon exited with code 3 before it was ready", deaf);
 }
 
-BOOST_FIXTURE_TEST_CASE(it_needs_no_environment, Stage) {
-  works([] {
+BOOST_FIXTURE_TEST_CASE(a_start_needs_no_environment, Stage) {
+  check_start_and_stop([] {
     ::unsetenv("PATH");
     ::unsetenv("HOME");
   });
-  works([] { ::clearenv(); });
+  check_start_and_stop([] { ::clearenv(); });
   const auto facts = start({"user=nobody"}, [] { ::clearenv(); });
   BOOST_TEST(facts.at("environment") == "HOME=/nonexistent USER=nobody LOGNAME=nobody ");
   stop(facts);
 }
 
-BOOST_FIXTURE_TEST_CASE(an_old_sandbox_may_forbid_what_is_new, Stage) {
+BOOST_FIXTURE_TEST_CASE(an_old_sandbox_may_forbid_new_system_calls, Stage) {
   for (const int error : {EPERM, ENOSYS}) {
-    works(forbidden(error));
+    check_start_and_stop(without_new_calls(error));
     const auto facts = start({}, [&] {
       must(::dup2(STDIN_FILENO, 50) == 50);
-      forbidden(error)();
+      without_new_calls(error)();
     });
     BOOST_TEST(!contains(facts.at("fds"), "50:"), facts.at("fds"));
     stop(facts);
     refuses({"pidfile=" + pidfile, "readiness=notified", "raise:9"},
-            "the daemon was killed by SIGKILL before it was ready", forbidden(error));
+            "the daemon was killed by SIGKILL before it was ready", without_new_calls(error));
   }
 }
 
@@ -560,16 +561,16 @@ BOOST_FIXTURE_TEST_CASE(text_that_nobody_reads_does_not_stop_the_start, Stage) {
   BOOST_TEST(!scene::exists(pidfile));
 }
 
-BOOST_FIXTURE_TEST_CASE(in_a_pid_namespace_it_is_found_by_its_lock, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_daemon_in_a_pid_namespace_is_found_by_its_lock, Stage) {
   auto caller = begin({"daemon", "pidfile=" + pidfile, "facts", "wait"}, behind_an_init);
   const auto facts = scene.facts();
   BOOST_TEST(facts.at("mode") == "detached");
-  BOOST_TEST(scene::pid_in(pidfile) == std::stoi(facts.at("pid")));  // as those inside know it
+  BOOST_TEST(scene::pid_in(pidfile) == std::stoi(facts.at("pid")));  // the pid inside of the namespace
   const auto second = run({"pidfile=" + pidfile});
   BOOST_TEST(second.end.exited(1));
   const auto at = second.err.find("already running, pid ");
   BOOST_REQUIRE(at != std::string::npos);
-  const pid_t daemon = std::stoi(second.err.substr(at + 21));  // as we know it
+  const pid_t daemon = std::stoi(second.err.substr(at + 21));  // the pid outside of the namespace
   BOOST_TEST(scene::status_field(daemon, "NSpid") == std::to_string(daemon) + '\t' + facts.at("pid"));
   ::kill(daemon, SIGTERM);
   scene.expect("stop");
@@ -579,7 +580,7 @@ BOOST_FIXTURE_TEST_CASE(in_a_pid_namespace_it_is_found_by_its_lock, Stage) {
           "cannot change the working directory to \"/none\": No such file or directory", behind_an_init);
 }
 
-BOOST_FIXTURE_TEST_CASE(process_1_stays_in_the_foreground_and_keeps_its_office, Stage) {
+BOOST_FIXTURE_TEST_CASE(process_1_stays_in_the_foreground_and_runs_the_service_as_a_child, Stage) {
   auto first = begin({"daemon", "pidfile=" + pidfile, "facts", "wait"}, as_first_process);
   const auto facts = scene.facts();
   BOOST_TEST(facts.at("ppid") == "1");
@@ -597,8 +598,8 @@ BOOST_FIXTURE_TEST_CASE(process_1_stays_in_the_foreground_and_keeps_its_office, 
           "cannot detach: this is process 1, and its end is the end of its container", as_first_process);
 }
 
-BOOST_FIXTURE_TEST_CASE(root_of_a_user_namespace_can_become_nobody_else, Stage) {
-  works(as_root_of_a_user_namespace);
+BOOST_FIXTURE_TEST_CASE(root_of_a_user_namespace_can_not_change_its_user, Stage) {
+  check_start_and_stop(as_root_of_a_user_namespace);
   for (const std::string user : {"nobody", "root"}) {
     refuses({"pidfile=" + pidfile, "user=" + user},
             "cannot become the user \"" + user + "\": Operation not permitted", as_root_of_a_user_namespace);
@@ -646,10 +647,10 @@ BOOST_FIXTURE_TEST_CASE(initgroups_gives_the_groups_of_the_user_and_no_others, S
   stop(alone);
 }
 
-// Each of the three steps, and the attempt to be root again, answered with success by a system that has done
-// nothing.
-BOOST_FIXTURE_TEST_CASE(what_only_seems_to_be_given_up_fails_the_start, Stage) {
-  // Half dropped, a process in the foreground can remove its pidfile nowhere else.
+// A filter answers one system call with success, and the call does nothing. The call is one of the three
+// steps of the change of user, or the attempt to become root again.
+BOOST_FIXTURE_TEST_CASE(a_change_of_user_that_only_seems_to_succeed_fails_the_start, Stage) {
+  // A foreground process that has given up half of root's rights can remove its pidfile only in this folder.
   const std::string folder = scene.path("run");
   fs::create_directory(folder);
   ::chmod(folder.c_str(), 0777);
@@ -675,8 +676,8 @@ BOOST_FIXTURE_TEST_CASE(what_only_seems_to_be_given_up_fails_the_start, Stage) {
   BOOST_TEST(!scene.has_line());
 }
 
-// Under these a change of user gives up nothing; capabilities(7).
-BOOST_FIXTURE_TEST_CASE(nothing_keeps_the_rights_of_root, Stage) {
+// With any of these settings a change of user alone would not give up all capabilities; see capabilities(7).
+BOOST_FIXTURE_TEST_CASE(no_setting_keeps_the_capabilities_of_root, Stage) {
   constexpr unsigned long no_setuid_fixup = 1UL << 2;
   const auto inheritable = [] {
     __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};

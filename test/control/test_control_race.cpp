@@ -2,9 +2,8 @@
 #define BOOST_TEST_MODULE control_race
 #define BOOST_TEST_NO_MAIN
 
-// Two operators race over one service. The first process of a pid namespace of their own looks on: it adopts
-// every daemon, sees it end, and gives its number at once to a bystander, whom nobody has any business to
-// signal.
+// Two operators race over one service, in a pid namespace of their own. Process 1 of the namespace adopts and
+// reaps every daemon. At once it gives the daemon's pid to a bystander: a process that nobody may signal.
 
 #include <fcntl.h>
 #include <sched.h>
@@ -38,25 +37,25 @@ namespace {
 
 namespace fs = boost::filesystem;
 
-constexpr int skipped = 77;  // as meson understands it
+constexpr int skipped = 77;  // the exit code of a skipped test, for meson
 
 // ---- A pid namespace of the test's own.
 
-// The number of the next process, unless another one is quicker.
-bool choose_next_number(pid_t number) {
+// Chooses the pid of the next process, unless another fork comes first.
+bool choose_next_pid(pid_t pid) {
   std::ofstream last("/proc/sys/kernel/ns_last_pid");
-  return static_cast<bool>(last << number - 1 << std::flush);
+  return static_cast<bool>(last << pid - 1 << std::flush);
 }
 
-// For a namespace's first process: a /proc that tells of it, and the power over its numbers.
-bool settle_in() {
-  constexpr unsigned long nothing_special = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+// For process 1 of a namespace: mounts the namespace's /proc, and checks that pids can be chosen.
+bool set_up_namespace() {
+  constexpr unsigned long usual_flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
   return ::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-         ::mount("proc", "/proc", "proc", nothing_special, nullptr) == 0 && choose_next_number(1000);
+         ::mount("proc", "/proc", "proc", usual_flags, nullptr) == 0 && choose_next_pid(1000);
 }
 
-// Forks the first process of a namespace; all others in it end when it does. -1, with errno, if not
-// permitted.
+// Forks process 1 of a new pid namespace. When process 1 ends, the kernel kills all others there. Returns -1,
+// with errno, if not permitted.
 pid_t fork_into_namespace(const std::function<int()>& life) {
   const int own = ::open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
   pid_t first = -1;
@@ -72,20 +71,20 @@ pid_t fork_into_namespace(const std::function<int()>& life) {
   return first;
 }
 
-// Why there can be no such namespace here, or nothing.
-std::string obstacle() {
-  const pid_t first = fork_into_namespace([] { return settle_in() ? 0 : errno; });
+// The reason why no such namespace can be made here; empty if one can.
+std::string why_no_namespace() {
+  const pid_t first = fork_into_namespace([] { return set_up_namespace() ? 0 : errno; });
   if (first == -1) return std::strerror(errno);
   int status = 0;
   ::waitpid(first, &status, 0);
   return status == 0 ? "" : std::strerror(WEXITSTATUS(status));
 }
 
-// ---- What the processes in it share: the service, and the channel to the test.
+// ---- The processes in the namespace share the service, and the channel to the test.
 
-class Play {
+class ServiceUnderTest {
  public:
-  explicit Play(const Scene& scene)
+  explicit ServiceUnderTest(const Scene& scene)
       : channel_(scene.path("channel")), folder_(fs::canonical(scene.folder())) {}
 
   std::string pidfile() const { return (folder_ / "pid").string(); }
@@ -111,7 +110,7 @@ class Play {
     say(line.str());
   }
 
-  // Has an action done, and tells what came of it. Returns what was printed.
+  // Runs an action of the service and reports its result. Returns what the action printed.
   std::string run(const std::string& action, const std::string& when = {},
                   const scene::Words& options = {}) const {
     const auto result = Scene::run(command(action, options));
@@ -119,8 +118,8 @@ class Play {
     return result.out;
   }
 
-  // A process's part in the play, from which nothing is thrown.
-  int perform(const std::function<void()>& part) const {
+  // Runs the part of one process. Exceptions are reported, and not thrown. Returns the process's exit code.
+  int run_part(const std::function<void()>& part) const {
     try {
       part();
       return 0;
@@ -138,15 +137,14 @@ class Play {
 
 using Random = std::mt19937;
 
-// Each action once in each cycle. Daemons take their time to start and to end, so that others can get in
-// between.
-void operate(const Play& play, Random random, int cycles) {
+// Runs each action once in each cycle. Daemons start and end slowly, so other actions can get in between.
+void operate(const ServiceUnderTest& service, Random random, int cycles) {
   const auto up_to = [&](const std::string& wish) { return wish + std::to_string(random() % 8); };
   std::array<std::string, 5> actions = {"start", "reload", "restart", "stop", "status"};
   for (; cycles > 0; --cycles) {
     std::shuffle(actions.begin(), actions.end(), random);
     for (const std::string& action : actions) {
-      play.run(action, {}, {"--before-ready", up_to("sleep:"), "--afterwards", up_to("slow:")});
+      service.run(action, {}, {"--before-ready", up_to("sleep:"), "--afterwards", up_to("slow:")});
     }
   }
 }
@@ -164,26 +162,27 @@ std::string count_descriptors(pid_t pid) {
   return "descriptors: " + std::to_string(std::distance(descriptors_of(pid), fs::directory_iterator()));
 }
 
-// Whether a child has ended that nobody has waited for yet.
+// True if the child has ended and is not reaped yet.
 bool has_ended(pid_t child) {
   siginfo_t end{};
   return ::waitid(P_PID, static_cast<id_t>(child), &end, WEXITED | WNOHANG | WNOWAIT) == 0 &&
          end.si_pid == child;
 }
 
-// A command that stands still before and after each of its system calls.
-class HeldUp {
+// A command that ptrace stops before and after each of its system calls.
+class TracedCommand {
  public:
-  explicit HeldUp(const scene::Words& command)
+  explicit TracedCommand(const scene::Words& command)
       : running_(Scene::start(command, [] {
-          scene::forgo_leak_check();  // it would trace
+          scene::forgo_leak_check();  // the leak check would trace the command, too
           ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
         })) {
     await_stop();
     ::ptrace(PTRACE_SETOPTIONS, running_.pid(), nullptr, PTRACE_O_TRACEEXIT);
   }
 
-  // To where it has the pidfile open, and so many steps further. False: by then it has done with that daemon.
+  // Runs the command until it has the pidfile open, and `steps` stops further. False if the command is done
+  // with that daemon before.
   bool advance(const std::string& pidfile, pid_t daemon, int steps) {
     while (!exits_) {
       const bool open = has_open(pidfile);
@@ -220,11 +219,11 @@ class HeldUp {
   bool exits_ = false;
 };
 
-// The first process. It blocks all signals, and so do the bystanders from their first moment: what they are
-// sent stays.
-class Stage {
+// Process 1 of the namespace. It blocks all signals, and bystanders inherit the mask: a signal to a bystander
+// stays pending.
+class NamespaceInit {
  public:
-  explicit Stage(const Play& play) : play_(play) {
+  explicit NamespaceInit(const ServiceUnderTest& service) : service_(service) {
     sigset_t all;
     sigfillset(&all);
     ::sigprocmask(SIG_SETMASK, &all, nullptr);
@@ -233,7 +232,7 @@ class Stage {
   void race(Random& random, int cycles) {
     for (int n = 0; n < 2; ++n) {
       const Random own(random());
-      operators_.insert(fork_child([&] { operate(play_, own, cycles); }));
+      operators_.insert(fork_child([&] { operate(service_, own, cycles); }));
     }
     while (!operators_.empty()) {
       await_an_end();
@@ -241,35 +240,36 @@ class Stage {
     }
   }
 
-  // Nobody is at work: there is the daemon that `status` names, and no other process.
-  void look_around(const std::string& when) {
-    const pid_t named = pid_named_in(play_.run("status", when));
+  // No operator is at work: the daemon that `status` names runs, and no other process.
+  void check_at_rest(const std::string& when) {
+    const pid_t named = pid_named_in(service_.run("status", when));
     const std::set<pid_t> expected = named == 0 ? std::set<pid_t>() : std::set{named};
     const bool as_named = scene::eventually([&] {
       reap();
       return processes() == expected;
     });
-    if (!as_named) play_.say("there is a process too many, or too few");
-    play_.run("reload", when);  // then a daemon's start is over, also behind the scenes
-    if (as_named && named != 0) play_.say(count_descriptors(named));
+    if (!as_named) service_.say("there is a process too many, or too few");
+    service_.run("reload", when);  // after a reload the daemon's start is over, internal steps included
+    if (as_named && named != 0) service_.say(count_descriptors(named));
     dismiss_bystanders();
   }
 
-  // Whenever a controller is held up, the daemon that it has found may end and its number be a bystander's.
+  // Holds a controller up `steps` stops after it has opened the pidfile. Meanwhile the daemon ends, and a
+  // bystander gets the daemon's pid. False if the controller was done before.
   bool hold_up(const std::string& action, int steps, int signal) {
-    play_.run("start", "held up: ");
-    const pid_t daemon = scene::pid_in(play_.pidfile());
+    service_.run("start", "held up: ");
+    const pid_t daemon = scene::pid_in(service_.pidfile());
     if (daemon == 0) throw std::runtime_error("there is no daemon to be found");
-    HeldUp controller(play_.command(action));
-    const bool held = controller.advance(play_.pidfile(), daemon, steps);
+    TracedCommand controller(service_.command(action));
+    const bool held = controller.advance(service_.pidfile(), daemon, steps);
     ::kill(daemon, signal);
     const bool taken = scene::eventually([&] {
       reap();
       return bystanders_.count(daemon) == 1;
     });
-    if (!taken) play_.say("no bystander has the daemon's number");
-    play_.tell("held up: " + action, controller.let_go());
-    play_.run("stop", "held up: ");
+    if (!taken) service_.say("no bystander has the daemon's number");
+    service_.tell("held up: " + action, controller.let_go());
+    service_.run("stop", "held up: ");
     dismiss_bystanders();
     return held;
   }
@@ -277,7 +277,7 @@ class Stage {
  private:
   pid_t fork_child(const std::function<void()>& part) const {
     const pid_t child = ::fork();
-    if (child == 0) ::_exit(play_.perform(part));
+    if (child == 0) ::_exit(service_.run_part(part));
     if (child == -1) throw std::runtime_error("fork");
     return child;
   }
@@ -296,20 +296,20 @@ class Stage {
       std::ostringstream line;
       line << "pid " << pid << " ended, " << end;
       if (operators_.erase(pid) != 0) {
-        if (!end.exited(0)) play_.say("operator: " + line.str());
+        if (!end.exited(0)) service_.say("operator: " + line.str());
       } else if (bystanders_.erase(pid) != 0) {
         throw std::runtime_error("a bystander of " + line.str());
       } else {
-        const bool taken = take_number(pid);
-        play_.say("daemon: " + line.str() + (taken ? ", its number is taken" : ""));
+        const bool taken = start_bystander(pid);
+        service_.say("daemon: " + line.str() + (taken ? ", its number is taken" : ""));
       }
     }
   }
 
-  // For a bystander, unless a command of the service has it already.
-  bool take_number(pid_t number) {
+  // Starts a bystander with this pid, unless a command of the service already has the pid.
+  bool start_bystander(pid_t number) {
     for (int attempt = 0; attempt < 20; ++attempt) {
-      if (!choose_next_number(number)) throw std::runtime_error("ns_last_pid");
+      if (!choose_next_pid(number)) throw std::runtime_error("ns_last_pid");
       const pid_t child = fork_child(stand_by);
       if (child == number) return bystanders_.insert(child).second;
       ::kill(child, SIGKILL);
@@ -348,14 +348,14 @@ class Stage {
     return all;
   }
 
-  const Play& play_;
+  const ServiceUnderTest& service_;
   std::set<pid_t> operators_;
   std::set<pid_t> bystanders_;
 };
 
-// ---- What the test makes of it.
+// ---- The test judges the reports.
 
-// Whatever is told must be one of these; N is any number, T any time.
+// Each report must be one of these. N stands for any number, T for any time.
 const std::set<std::string> legitimate = {
     "start, status 0: configured 1;probe: started, pid N;",
     "start, status 1: configured 1;probe: Already running, pid N;",
@@ -370,7 +370,7 @@ const std::set<std::string> legitimate = {
     "reload, status 1: probe: cannot reload the daemon of \"FILE\": it ended meanwhile;",
     "reload, status 7: probe: Not running;",
     "status, status 0: probe: running, pid N, since T;",
-    "status, status 0: probe: running, pid N;",  // it has ended before it was asked since when
+    "status, status 0: probe: running, pid N;",  // the daemon ended before its start time was read
     "status, status 0: probe: starting, pid N, since T;",
     "status, status 0: probe: starting, pid N;",
     "status, status 0: probe: starting, pid not known;",
@@ -417,8 +417,7 @@ class Tally {
     for (const auto& [kind, count] : counts_) std::cout << count << " x " << kind << std::endl;
   }
 
-  // No daemon that nobody has started, and none that was lost; and each has as many descriptors as the
-  // others.
+  // Every started daemon has ended, and no other. Every daemon has the same number of descriptors.
   void check() const {
     BOOST_TEST(started_ == ended_, boost::test_tools::per_element());
     BOOST_TEST(descriptors_.size() <= 1U);
@@ -442,33 +441,33 @@ class Tally {
   std::multiset<pid_t> ended_;
 };
 
-// The play in a namespace of its own, from its beginning to its end.
-Tally perform(const std::function<void(Stage&)>& part) {
+// Runs `part` in a namespace of its own, stops the service, and returns the tally of all reports.
+Tally run_in_namespace(const std::function<void(NamespaceInit&)>& part) {
   Scene scene;
-  const Play play(scene);
+  const ServiceUnderTest service(scene);
   const pid_t first = fork_into_namespace([&] {
-    const int status = play.perform([&] {
-      if (!settle_in()) throw std::runtime_error("no namespace");
-      Stage stage(play);
-      part(stage);
-      play.run("stop", "finally: ");
-      stage.look_around("finally: ");
+    const int status = service.run_part([&] {
+      if (!set_up_namespace()) throw std::runtime_error("no namespace");
+      NamespaceInit init(service);
+      part(init);
+      service.run("stop", "finally: ");
+      init.check_at_rest("finally: ");
     });
-    play.say("the end");
+    service.say("the end");
     return status;
   });
   BOOST_REQUIRE(first > 0);
-  Tally tally(play.pidfile());
+  Tally tally(service.pidfile());
   for (std::string line = scene.next(); line != "the end"; line = scene.next()) tally.add(line);
   BOOST_TEST(scene::await_end(first).exited(0));
-  BOOST_TEST(!scene::exists(play.pidfile()));
+  BOOST_TEST(!scene::exists(service.pidfile()));
   tally.print();
   return tally;
 }
 
 int rounds() { return scene::rounds(std::stoi(scene::argument(2))); }
 
-// A new one each time, unless the command line has one more argument.
+// A new seed each time, unless the command line gives one as the fourth argument.
 unsigned seed() {
   const bool given = boost::unit_test::framework::master_test_suite().argc > 4;
   const unsigned seed =
@@ -479,26 +478,26 @@ unsigned seed() {
 
 }  // namespace
 
-BOOST_AUTO_TEST_CASE(however_operators_race_there_is_one_daemon_or_none_and_bystanders_are_left_alone) {
+BOOST_AUTO_TEST_CASE(racing_operators_leave_one_daemon_or_none_and_signal_no_bystander) {
   Random random(seed());
   constexpr int batch = 10;
-  const Tally tally = perform([&](Stage& stage) {
+  const Tally tally = run_in_namespace([&](NamespaceInit& init) {
     for (int left = rounds(); left > 0; left -= batch) {
-      stage.race(random, batch / 2);
-      stage.look_around("at rest: ");
+      init.race(random, batch / 2);
+      init.check_at_rest("at rest: ");
     }
   });
   tally.check();
   BOOST_TEST(tally.count("daemon: pid N ended, status 0, its number is taken") > rounds() / 4);
 }
 
-BOOST_AUTO_TEST_CASE(whenever_a_controller_is_held_up_it_signals_no_bystander) {
-  if (scene::argument(3) == "fallbacks") return;  // it takes a pidfd to be as safe as that
+BOOST_AUTO_TEST_CASE(a_controller_signals_no_bystander_wherever_it_is_held_up) {
+  if (scene::argument(3) == "fallbacks") return;  // only a pidfd makes a controller as safe as this
   const int stride = std::max(200 / rounds(), 1);
-  perform([&](Stage& stage) {
-    for (const int signal : {SIGTERM, SIGKILL}) {  // the first one removes the pidfile
+  run_in_namespace([&](NamespaceInit& init) {
+    for (const int signal : {SIGTERM, SIGKILL}) {  // after SIGKILL the pidfile stays
       for (const std::string action : {"stop", "reload", "restart"}) {
-        for (int steps = 0; stage.hold_up(action, steps, signal); steps += stride) {
+        for (int steps = 0; init.hold_up(action, steps, signal); steps += stride) {
         }
       }
     }
@@ -507,14 +506,16 @@ BOOST_AUTO_TEST_CASE(whenever_a_controller_is_held_up_it_signals_no_bystander) {
 
 BOOST_AUTO_TEST_CASE(reloads_that_race_leave_no_descriptor_behind) {
   Scene scene;
-  const Play play(scene);
-  const auto run = [&](const std::string& action) { return Scene::run(play.command(action)).end.exited(0); };
+  const ServiceUnderTest service(scene);
+  const auto run = [&](const std::string& action) {
+    return Scene::run(service.command(action)).end.exited(0);
+  };
   BOOST_TEST((run("start") && run("reload")));
-  const pid_t daemon = scene::pid_in(play.pidfile());
+  const pid_t daemon = scene::pid_in(service.pidfile());
   const std::string after_the_first = count_descriptors(daemon);
   for (int left = rounds(); left > 0; --left) {
-    auto one = Scene::start(play.command("reload"));
-    auto other = Scene::start(play.command("reload"));
+    auto one = Scene::start(service.command("reload"));
+    auto other = Scene::start(service.command("reload"));
     BOOST_TEST(one.finish().end.exited(0));
     BOOST_TEST(other.finish().end.exited(0));
   }
@@ -523,7 +524,7 @@ BOOST_AUTO_TEST_CASE(reloads_that_race_leave_no_descriptor_behind) {
 }
 
 int main(int argc, char** argv) {
-  const std::string why_not = obstacle();
+  const std::string why_not = why_no_namespace();
   if (why_not.empty()) return boost::unit_test::unit_test_main(&init_unit_test, argc, argv);
   std::cerr << "skipped, for want of a pid namespace: " << why_not << std::endl;
   return skipped;

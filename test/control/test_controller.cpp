@@ -50,7 +50,7 @@ class Bystander {
 
 }  // namespace
 
-BOOST_AUTO_TEST_CASE(status_is_what_the_locks_say) {
+BOOST_AUTO_TEST_CASE(status_follows_from_the_locks) {
   Scene scene;
   const Controller controller(scene.path("pid"));
   BOOST_TEST((controller.status().state == DaemonState::stopped));
@@ -90,7 +90,7 @@ BOOST_AUTO_TEST_CASE(a_stale_pidfile_can_be_removed_and_no_other) {
   const Controller controller(file);
   BOOST_TEST(!controller.remove_stale_pidfile());
   scene::write_file(file, "");
-  BOOST_TEST(!controller.remove_stale_pidfile());  // a daemon left it that could not remove it
+  BOOST_TEST(!controller.remove_stale_pidfile());  // left by a daemon that could not remove its pidfile
   scene::write_file(file, "4711\n");
   BOOST_TEST(controller.remove_stale_pidfile());
   BOOST_TEST(!scene::exists(file));
@@ -156,9 +156,9 @@ BOOST_AUTO_TEST_CASE(a_start_without_a_pid_is_waited_for) {
   struct flock exclusion {};
   exclusion.l_type = F_WRLCK;
   exclusion.l_len = 1;
-  if (::fcntl(fd, F_OFD_SETLK, &exclusion) == -1) return;  // where the system has none, this can't be seen
+  if (::fcntl(fd, F_OFD_SETLK, &exclusion) == -1) return;  // a kernel without OFD locks can't show this
   const Controller controller(file);
-  if (controller.status().state == DaemonState::stale) return;  // likewise: built without them
+  if (controller.status().state == DaemonState::stale) return;  // nor a library built without them
   BOOST_TEST((controller.status().state == DaemonState::starting));
   BOOST_TEST(controller.status().pid == 0);
   std::error_code error;
@@ -168,7 +168,7 @@ BOOST_AUTO_TEST_CASE(a_start_without_a_pid_is_waited_for) {
   BOOST_TEST((controller.status().state == DaemonState::stale));
 }
 
-BOOST_AUTO_TEST_CASE(what_another_user_hides_is_unknown) {
+BOOST_AUTO_TEST_CASE(a_pidfile_that_this_user_may_not_reach_is_unknown) {
   if (::geteuid() != 0) return;
   Scene scene;
   start(scene, {"wait"});
@@ -185,7 +185,7 @@ BOOST_AUTO_TEST_CASE(what_another_user_hides_is_unknown) {
   BOOST_TEST(scene::await_end(child).exited(0));
 }
 
-BOOST_AUTO_TEST_CASE(who_may_not_signal_the_daemon_is_told_so) {
+BOOST_AUTO_TEST_CASE(a_user_who_may_not_signal_the_daemon_gets_an_error) {
   if (::geteuid() != 0) return;
   Scene scene;
   const pid_t daemon = start(scene, {"on_reload", "say:offers", "wait"});
@@ -215,7 +215,7 @@ BOOST_AUTO_TEST_CASE(a_read_lock_of_somebody_who_may_only_read_makes_no_daemon) 
   struct flock everything {};
   everything.l_type = F_RDLCK;
   BOOST_REQUIRE(::fcntl(fd, F_SETLK, &everything) == 0);
-  const pid_t child = ::fork();  // one's own locks are not seen
+  const pid_t child = ::fork();  // a process does not see its own locks
   if (child == 0) {
     std::error_code error;
     Controller(file).send_signal(SIGKILL, error);
@@ -254,7 +254,7 @@ BOOST_AUTO_TEST_CASE(a_stop_ends_the_daemon_and_says_how) {
   scene.expect("cleanup done");
 }
 
-BOOST_AUTO_TEST_CASE(a_deaf_daemon_is_killed_or_reported) {
+BOOST_AUTO_TEST_CASE(a_daemon_that_does_not_act_on_sigterm_is_killed_or_reported) {
   Scene scene;
   const pid_t daemon = start(scene, {"hang"});
   std::error_code error;
@@ -274,7 +274,7 @@ BOOST_AUTO_TEST_CASE(a_slow_cleanup_is_waited_for) {
   BOOST_TEST(result.signal == SIGTERM);
   BOOST_TEST((result.took >= 3s));
   BOOST_TEST(scene::await_end(daemon).exited(0));
-  BOOST_TEST(told.size() >= 2U);  // every half second, on a machine that may be busy
+  BOOST_TEST(told.size() >= 2U);  // `on_wait` is called every half second, on a busy machine less often
   BOOST_TEST((told.front() >= 500ms && std::is_sorted(told.begin(), told.end())));
 }
 
@@ -297,7 +297,7 @@ BOOST_AUTO_TEST_CASE(a_reload_ends_with_the_daemons_own_verdict) {
     });
     BOOST_TEST((controller.status().state == DaemonState::running));
   }
-  // The pidfile holds the pid and no more, whatever has happened: for `kill -HUP "$(cat pidfile)"`.
+  // Whatever has happened, the pidfile holds only the pid: `kill -HUP "$(cat pidfile)"` must work.
   BOOST_TEST(scene::contents(scene.path("pid")) == std::to_string(daemon) + '\n');
 }
 
@@ -313,7 +313,7 @@ BOOST_AUTO_TEST_CASE(a_refusal_without_a_reason_says_so) {
   });
 }
 
-BOOST_AUTO_TEST_CASE(a_refusal_does_not_take_the_terminal_over) {
+BOOST_AUTO_TEST_CASE(a_refusal_is_shown_without_control_characters) {
   Scene scene;
   start(scene, {"configuration:" + scene.path("conf"), "say:offers", "wait"});
   scene.expect("offers");
@@ -345,7 +345,7 @@ BOOST_AUTO_TEST_CASE(a_daemon_that_does_not_reload_is_not_signalled) {
   BOOST_TEST((Controller(scene.path("pid")).status().state == DaemonState::running));
 }
 
-BOOST_AUTO_TEST_CASE(a_reload_that_never_ends_is_not_waited_for_for_ever) {
+BOOST_AUTO_TEST_CASE(a_reload_that_never_ends_times_out) {
   Scene scene;
   start(scene, {"configuration:" + scene.path("conf"), "say:offers", "wait"});
   scene.expect("offers");
@@ -373,8 +373,8 @@ BOOST_AUTO_TEST_CASE(a_daemon_that_dies_of_its_new_configuration_is_reported) {
   BOOST_TEST(scene::await_end(daemon).exited(9));
 }
 
-// Signals of one number merge, and still everybody hears of a reload that began after his request.
-BOOST_AUTO_TEST_CASE(everybody_who_asks_for_a_reload_hears_of_one) {
+// Signals of one number merge. Still, every caller of `reload` hears of one that began after its request.
+BOOST_AUTO_TEST_CASE(every_caller_of_reload_hears_of_one) {
   Scene scene;
   start(scene, {"on_reload:quiet", "say:offers", "wait"});
   scene.expect("offers");
@@ -393,8 +393,8 @@ BOOST_AUTO_TEST_CASE(everybody_who_asks_for_a_reload_hears_of_one) {
   BOOST_TEST(served == 400);
 }
 
-// However refusals follow one another, nobody reads one that is half another.
-BOOST_AUTO_TEST_CASE(everybody_reads_a_refusal_whole) {
+// However refusals follow one another, no caller reads a mixture of two.
+BOOST_AUTO_TEST_CASE(every_caller_reads_a_whole_refusal) {
   Scene scene;
   start(scene, {"configuration:" + scene.path("conf"), "say:offers", "wait"});
   scene.expect("offers");
@@ -423,7 +423,7 @@ BOOST_AUTO_TEST_CASE(a_reload_in_one_thread_keeps_no_other_waiting) {
   const Controller controller(scene.path("pid"));
   controller.reload(0s, error);
   scene.expect("hanging");
-  controller.reload(0s, error);  // taken by the other thread, which must not join the queue
+  controller.reload(0s, error);  // the other thread takes this signal, and must not wait for the first reload
   controller.send_signal(SIGTERM);
   scene.expect("stop");
 }
@@ -434,7 +434,7 @@ BOOST_AUTO_TEST_CASE(an_empty_pidfile_is_no_sign_of_a_crash) {
   BOOST_TEST((Controller(scene.path("pid")).status().state == DaemonState::stopped));
 }
 
-BOOST_AUTO_TEST_CASE(what_is_no_file_is_no_pidfile) {
+BOOST_AUTO_TEST_CASE(a_path_that_is_no_regular_file_is_no_pidfile) {
   Scene scene;
   std::error_code error;
   BOOST_TEST((Controller(scene.folder()).status(error).state == DaemonState::unknown));
@@ -462,13 +462,13 @@ BOOST_AUTO_TEST_CASE(a_restart_stops_and_starts) {
   BOOST_TEST((error == std::errc::timed_out));
 }
 
-BOOST_AUTO_TEST_CASE(a_restart_that_another_start_outran_says_so) {
+BOOST_AUTO_TEST_CASE(a_restart_that_loses_to_another_start_is_an_error) {
   Scene scene;
-  const auto outrun = [](const daemonctx::StopResult&) -> int {
+  const auto lose_to_another_start = [](const daemonctx::StopResult&) -> int {
     throw daemonctx::DaemonError(daemonctx::Step::lock_pidfile, std::make_error_code(std::errc::file_exists),
                                  {}, "already running, pid 7", 7);
   };
-  BOOST_CHECK_EXCEPTION(Controller(scene.path("pid")).restart(outrun), daemonctx::ControlError,
+  BOOST_CHECK_EXCEPTION(Controller(scene.path("pid")).restart(lose_to_another_start), daemonctx::ControlError,
                         [](const auto& error) {
                           return error.code() == std::errc::file_exists &&
                                  std::string(error.what()) == "another start won: already running, pid 7";
@@ -482,7 +482,7 @@ BOOST_AUTO_TEST_CASE(a_signal_reaches_the_daemon) {
   scene.expect("signal 10 value 0 from " + std::to_string(::getpid()) + ' ' + std::to_string(::getuid()));
 }
 
-BOOST_AUTO_TEST_CASE(whatever_stands_in_the_file_no_bystander_is_signalled) {
+BOOST_AUTO_TEST_CASE(no_bystander_is_signalled_whatever_the_pidfile_holds) {
   Scene scene;
   const Bystander bystander;
   const std::string file = scene.path("pid");
@@ -499,14 +499,14 @@ BOOST_AUTO_TEST_CASE(whatever_stands_in_the_file_no_bystander_is_signalled) {
     controller.send_signal(SIGKILL, error);
     BOOST_TEST((error == std::errc::no_such_process));
   }
-  ::unlink(file.c_str());  // no start would overwrite the last one
-  // Forged while a daemon runs: the daemon is stopped, not the one who is named.
+  ::unlink(file.c_str());  // no start would overwrite the last text
+  // The pidfile is forged while a daemon runs: `stop` ends the daemon, and not the process that is named.
   const pid_t daemon = start(scene, {"wait"});
   scene::write_file(file, std::to_string(bystander.pid()) + '\n');
   BOOST_TEST(controller.stop().pid == daemon);
 }
 
-BOOST_AUTO_TEST_CASE(the_throwing_ones_name_the_file) {
+BOOST_AUTO_TEST_CASE(thrown_errors_name_the_pidfile) {
   Scene scene;
   BOOST_CHECK_EXCEPTION(
       Controller(scene.path("pid")).stop(), std::system_error, [&](const std::system_error& error) {

@@ -59,14 +59,14 @@ BOOST_AUTO_TEST_CASE(the_first_failure_is_the_cause) {
   BOOST_TEST(outcome.status.value() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(an_end_without_a_word_is_a_failure_too) {
+BOOST_AUTO_TEST_CASE(an_end_without_a_report_is_a_failure_too) {
   BOOST_TEST(text(launch([](StatusWriter&) { ::_exit(3); })) ==
              "the daemon exited with code 3 before it was ready");
   BOOST_TEST(text(launch([](StatusWriter&) { ::raise(SIGKILL); })) ==
              "the daemon was killed by SIGKILL before it was ready");
 }
 
-BOOST_AUTO_TEST_CASE(a_daemon_that_gives_its_descriptor_up_and_lives_on_is_ended) {
+BOOST_AUTO_TEST_CASE(a_daemon_that_closes_its_status_pipe_and_lives_on_is_killed) {
   const StartOutcome outcome = launch([](StatusWriter& status) {
     status.close();
     for (;;) ::pause();

@@ -18,7 +18,8 @@ using Mechanism = pid_t (*)(const StatusWriter&) noexcept;
 
 int shared = 0;
 
-// Starts a daemon that tells its session and ends. It must leave through _exit: it is a copy of this test.
+// Starts a daemon that reports its session and ends. The daemon is a copy of this test, so it must end with
+// _exit.
 void start_and_check(Mechanism start) {
   const scene::Scene adopts_the_daemon;
   StatusPipe pipe = create_status_pipe();
@@ -26,7 +27,7 @@ void start_and_check(Mechanism start) {
   const pid_t intermediate = start(pipe.writer);
   BOOST_REQUIRE(intermediate != -1);
   if (intermediate == 0) {
-    shared = 2;  // on a copy of the memory
+    shared = 2;  // the daemon works on a copy of the memory
     pipe.writer.send_failure(Step::run_service, static_cast<int>(::getsid(0)));
     ::_exit(0);
   }
@@ -80,13 +81,13 @@ BOOST_AUTO_TEST_CASE(the_daemon_knows_its_processor) {
   }
 }
 
-// Often: what vfork shares would be damaged sooner or later.
-BOOST_AUTO_TEST_CASE(by_vfork) {
+// Many rounds: damage to the memory that vfork shares would show sooner or later.
+BOOST_AUTO_TEST_CASE(vfork_starts_a_daemon_in_the_session_of_the_intermediate) {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   for (int round = 0; round < 200; ++round) start_and_check(start_by_vfork);
 #endif
 }
 
-BOOST_AUTO_TEST_CASE(by_fork) {
+BOOST_AUTO_TEST_CASE(fork_starts_a_daemon_in_the_session_of_the_intermediate) {
   for (int round = 0; round < 200; ++round) start_and_check(start_by_fork);
 }

@@ -16,9 +16,9 @@ LaunchMode automatic(const Surroundings& surroundings) {
 
 }  // namespace
 
-BOOST_AUTO_TEST_CASE(nobody_in_particular_means_detach) {
+BOOST_AUTO_TEST_CASE(a_start_without_a_supervisor_detaches) {
   BOOST_TEST((automatic({.pid = 42}) == LaunchMode::detached));
-  // Those of another process.
+  // These variables name other processes.
   BOOST_TEST((automatic({.pid = 42, .systemd_exec_pid = "41", .listen_pid = "43"}) == LaunchMode::detached));
 }
 
@@ -28,12 +28,12 @@ BOOST_AUTO_TEST_CASE(a_service_manager_names_this_process) {
   BOOST_TEST((automatic({.pid = 42, .listen_pid = "42"}) == LaunchMode::managed));
 }
 
-BOOST_AUTO_TEST_CASE(inetd_and_containers_are_seen) {
+BOOST_AUTO_TEST_CASE(inetd_and_containers_are_recognized) {
   BOOST_TEST((automatic({.pid = 42, .stdin_is_socket = true}) == LaunchMode::inetd));
   BOOST_TEST((automatic({.pid = 1}) == LaunchMode::init));
 }
 
-BOOST_AUTO_TEST_CASE(a_wish_decides_but_for_process_1) {
+BOOST_AUTO_TEST_CASE(the_option_decides_except_in_process_1) {
   BOOST_TEST((decide_launch(DetachProcess::never, {.pid = 42}).mode == LaunchMode::foreground));
   BOOST_TEST(
       (decide_launch(DetachProcess::never, {.pid = 42, .notify_socket = "/n"}).mode == LaunchMode::managed));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE split_process_1
 
-// A service that is started as process 1 of a container. Without root it exits with 77: skipped.
+// A service that is started as process 1 of a container. Without root the test exits with 77: skipped.
 
 #include <sys/wait.h>
 
@@ -15,8 +15,8 @@ void must(bool done) {
   if (!done) ::_exit(126);
 }
 
-// The probe is process 1 of a pid namespace, and sees that namespace's /proc. The one in front of it ends as
-// it does.
+// The probe is process 1 of a pid namespace, and sees that namespace's /proc. Its parent stays outside of the
+// namespace and ends with the probe's exit code.
 void as_process_1() {
   scene::forgo_leak_check();
   must(::unshare(CLONE_NEWPID | CLONE_NEWNS) == 0);
@@ -38,7 +38,7 @@ struct Stage : scene::Stage {
     words.insert(words.begin(), "daemon");
     return scene::Stage::begin(std::move(words), as_process_1);
   }
-  // As we know it.
+  // The pid outside of the namespace.
   static pid_t process_1_of(const scene::Running& container) {
     std::ifstream list("/proc/" + std::to_string(container.pid()) + "/task/" +
                        std::to_string(container.pid()) + "/children");
@@ -70,7 +70,7 @@ BOOST_FIXTURE_TEST_CASE(signals_to_process_1_reach_the_service, Stage) {
   }
 }
 
-BOOST_FIXTURE_TEST_CASE(its_status_is_that_of_the_service, Stage) {
+BOOST_FIXTURE_TEST_CASE(process_1_ends_with_the_exit_code_of_the_service, Stage) {
   BOOST_TEST(begin({"return:5"}).finish().end.exited(5));
   BOOST_TEST(begin({"exit:6"}).finish().end.exited(6));
   BOOST_TEST(begin({"raise:9"}).finish().end.exited(128 + 9));
@@ -107,7 +107,7 @@ BOOST_FIXTURE_TEST_CASE(the_service_may_have_a_monitor_of_its_own, Stage) {
   BOOST_TEST(begin({"respawn=first:1,most:1,window:60000", "return:5"}).finish().end.exited(5));
 }
 
-BOOST_FIXTURE_TEST_CASE(threads_would_be_lost, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_process_1_with_threads_is_refused, Stage) {
   const auto result = scene::Stage::begin({"thread", "run", "facts"}, as_process_1).finish();
   BOOST_TEST(result.end.exited(1));
   BOOST_TEST(result.err.find("cannot leave process 1: 2 threads run, and a fork keeps only one of them") !=

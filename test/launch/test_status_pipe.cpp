@@ -28,7 +28,7 @@ BOOST_AUTO_TEST_CASE(records_arrive_as_they_were_sent) {
   BOOST_TEST(!pipe.reader.receive(record, text));
 }
 
-BOOST_AUTO_TEST_CASE(a_long_text_is_cut_to_what_is_written_at_once) {
+BOOST_AUTO_TEST_CASE(a_long_text_is_cut_to_longest_status_text) {
   StatusPipe pipe = create_status_pipe();
   BOOST_TEST(pipe.writer.send_failure(Step::run_service, 1, std::string(100000, 'x')) == 0);
   StatusRecord record;

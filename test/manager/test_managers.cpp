@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE managers
 
-// The same heartbeat, unchanged, under service managers as they are installed: each starts it, asks it to
-// reload and stops it. Which of them are not there is said, and skipped.
+// Each installed service manager starts the unchanged heartbeat example, asks it to reload and stops it. The
+// test of a manager that is not installed says so and does nothing.
 
 #include <netinet/in.h>
 #include <signal.h>
@@ -22,8 +22,8 @@ namespace {
 
 namespace fs = boost::filesystem;
 
-// Its path; empty if it is not there.
-std::string find(const std::string& program) {
+// The program's path, or an empty string if the program is not installed.
+std::string find_program(const std::string& program) {
   for (const char* folder : {"/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/"}) {
     if (scene::exists(folder + program)) return folder + program;
   }
@@ -31,13 +31,13 @@ std::string find(const std::string& program) {
 }
 
 bool is_installed(const std::string& program) {
-  const bool found = !find(program).empty();
+  const bool found = !find_program(program).empty();
   if (!found) BOOST_TEST_MESSAGE("skipped: " << program << " is not installed");
   return found;
 }
 
 scene::Running start(scene::Words words) {
-  words[0] = find(words[0]);
+  words[0] = find_program(words[0]);
   return Scene::start(words);
 }
 
@@ -50,7 +50,7 @@ struct Stage {
 
   Stage() {
     scene::write_file(config, "message = one\ninterval = 0.05\n");
-    ::setenv("XDG_STATE_HOME", scene.folder().c_str(), 1);  // another user's heartbeat makes a folder there
+    ::setenv("XDG_STATE_HOME", scene.folder().c_str(), 1);  // without root, heartbeat makes a folder there
   }
 
   std::string command() const {
@@ -64,16 +64,16 @@ struct Stage {
     return scene::eventually([&] { return scene::contents(log).find(text) != std::string::npos; });
   }
   void change_configuration() const { scene::write_file(config, "message = two\ninterval = 0.05\n"); }
-  void runs() const { BOOST_TEST(logs("one\n")); }
-  void has_reloaded() const { BOOST_TEST(logs("two\n")); }
-  void has_stopped() const {
+  void expect_running() const { BOOST_TEST(logs("one\n")); }
+  void expect_reloaded() const { BOOST_TEST(logs("two\n")); }
+  void expect_stopped() const {
     BOOST_TEST(logs("stopped\n"));
     BOOST_TEST(scene::eventually([&] { return !scene::exists(pidfile); }));
   }
 };
 
 scene::Result run(scene::Words words) {
-  words[0] = find(words[0]);
+  words[0] = find_program(words[0]);
   const auto result = Scene::run(words);
   BOOST_TEST(result.end.exited(0), words[0] << ": " << result.err << result.out);
   return result;
@@ -90,12 +90,12 @@ BOOST_FIXTURE_TEST_CASE(s6, Stage) {
   auto supervisor = start({"s6-supervise", service});
   BOOST_TEST(scene::eventually([&] { return scene::exists(service + "/supervise/control"); }));
   run({"s6-svwait", "-U", "-t", "30000", service});  // ready, by the line end on descriptor 3
-  runs();
+  expect_running();
   change_configuration();
   run({"s6-svc", "-h", service});
-  has_reloaded();
+  expect_reloaded();
   run({"s6-svc", "-wD", "-T", "30000", "-d", service});
-  has_stopped();
+  expect_stopped();
   run({"s6-svc", "-x", service});
   BOOST_TEST(supervisor.finish().end.exited(0));
 }
@@ -106,12 +106,12 @@ BOOST_FIXTURE_TEST_CASE(runit, Stage) {
   fs::create_directory(service);
   write_script(service + "/run", "exec " + command() + '\n');
   auto supervisor = start({"runsv", service});
-  runs();
+  expect_running();
   change_configuration();
   run({"sv", "hup", service});
-  has_reloaded();
+  expect_reloaded();
   run({"sv", "-w", "30", "stop", service});
-  has_stopped();
+  expect_stopped();
   run({"sv", "exit", service});
   BOOST_TEST(supervisor.finish().end.exited(0));
 }
@@ -128,12 +128,12 @@ BOOST_FIXTURE_TEST_CASE(supervisord, Stage) {
                  "supervisor.rpcinterface:make_main_rpcinterface\n[supervisorctl]\nserverurl = unix://" +
                  socket + "\n[program:heartbeat]\ncommand = " + command() + "\nstartsecs = 0\n");
   auto supervisor = start({"supervisord", "-c", setup});
-  runs();
+  expect_running();
   change_configuration();
   run({"supervisorctl", "-c", setup, "signal", "HUP", "heartbeat"});
-  has_reloaded();
+  expect_reloaded();
   run({"supervisorctl", "-c", setup, "stop", "heartbeat"});
-  has_stopped();
+  expect_stopped();
   run({"supervisorctl", "-c", setup, "shutdown"});
   BOOST_TEST(supervisor.finish().end.exited(0));
 }
@@ -144,47 +144,47 @@ BOOST_FIXTURE_TEST_CASE(start_stop_daemon_waits_for_readiness, Stage) {
   run({"start-stop-daemon", "--start", "--background", "--notify-await", "--notify-timeout", "30",
        "--make-pidfile", "--pidfile", own, "--exec", heartbeat, "--", "run", "--pidfile", pidfile, "--log",
        log, "--config", config});
-  BOOST_TEST(scene::pid_in(pidfile) == scene::pid_in(own));  // it stayed where it was
-  runs();
+  BOOST_TEST(scene::pid_in(pidfile) == scene::pid_in(own));  // heartbeat did not detach
+  expect_running();
   change_configuration();
   run({"start-stop-daemon", "--stop", "--signal", "HUP", "--pidfile", own});
-  has_reloaded();
+  expect_reloaded();
   auto stop = start({"start-stop-daemon", "--stop", "--pidfile", own, "--retry", "TERM/30"});
-  BOOST_TEST(scene::await_end(scene::pid_in(own)).exited(0));  // to this program a zombie would be alive
+  BOOST_TEST(scene::await_end(scene::pid_in(own)).exited(0));  // start-stop-daemon takes a zombie for alive
   BOOST_TEST(stop.finish().end.exited(0));
-  has_stopped();
+  expect_stopped();
 }
 
 BOOST_FIXTURE_TEST_CASE(start_stop_daemon_follows_a_daemon_that_detaches, Stage) {
   if (!is_installed("start-stop-daemon")) return;
   run({"start-stop-daemon", "--start", "--pidfile", pidfile, "--exec", heartbeat, "--", "start", "--pidfile",
        pidfile, "--log", log, "--config", config});
-  runs();
+  expect_running();
   change_configuration();
   run({"start-stop-daemon", "--stop", "--signal", "HUP", "--pidfile", pidfile, "--exec", heartbeat});
-  has_reloaded();
+  expect_reloaded();
   run({"start-stop-daemon", "--stop", "--pidfile", pidfile, "--exec", heartbeat, "--retry", "TERM/30"});
-  has_stopped();
+  expect_stopped();
 }
 
-BOOST_FIXTURE_TEST_CASE(systemd_notify_says_it_in_the_same_words, Stage) {
+BOOST_FIXTURE_TEST_CASE(systemd_notify_sends_the_same_text, Stage) {
   if (!is_installed("systemd-notify")) return;
   const scene::Listener manager(scene.path("socket"));
-  const auto told = [&](const scene::Words& words) {
-    auto teller = Scene::start(words, [&] { ::setenv("NOTIFY_SOCKET", manager.name().c_str(), 1); });
+  const auto messages_of = [&](const scene::Words& words) {
+    auto sender = Scene::start(words, [&] { ::setenv("NOTIFY_SOCKET", manager.name().c_str(), 1); });
     std::vector<std::string> all;
     do {
       const auto datagram = manager.await();
       all.push_back(datagram.text + (datagram.descriptor ? " and a descriptor" : ""));
     } while (all.back() != "BARRIER=1 and a descriptor");
-    ::kill(teller.pid(), SIGKILL);
-    teller.finish();
+    ::kill(sender.pid(), SIGKILL);
+    sender.finish();
     return all;
   };
-  const auto ours =
-      told({fs::absolute(scene::argument(2)).string(), scene.path("channel"), "daemon", "manager", "wait"});
+  const auto ours = messages_of(
+      {fs::absolute(scene::argument(2)).string(), scene.path("channel"), "daemon", "manager", "wait"});
   for (const char* option : {"--ready", "--status=working"}) {
-    for (const auto& text : told({find("systemd-notify"), option})) {
+    for (const auto& text : messages_of({find_program("systemd-notify"), option})) {
       BOOST_TEST((std::find(ours.begin(), ours.end(), text) != ours.end()), text);
     }
   }
@@ -192,7 +192,7 @@ BOOST_FIXTURE_TEST_CASE(systemd_notify_says_it_in_the_same_words, Stage) {
 
 BOOST_FIXTURE_TEST_CASE(systemd_socket_activate_passes_its_socket, Stage) {
   if (!is_installed("systemd-socket-activate")) return;
-  // A port that nobody has, as far as one can know.
+  // A free port. Another process could still take the port before the activator does.
   const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -226,7 +226,7 @@ BOOST_FIXTURE_TEST_CASE(systemd_accepts_the_unit_files, Stage) {
   for (const auto& unit : fs::directory_iterator(scene::argument(3))) {
     const std::string name = unit.path().filename().string();
     std::string text = scene::contents(unit.path().string());
-    // It looks for the program.
+    // systemd-analyze looks for the program.
     for (std::size_t at = 0; (at = text.find("/usr/sbin/heartbeat", at)) != std::string::npos;) {
       text.replace(at, 19, heartbeat);
     }
@@ -237,10 +237,12 @@ BOOST_FIXTURE_TEST_CASE(systemd_accepts_the_unit_files, Stage) {
   for (const auto& unit : fs::directory_iterator(scene.folder())) {
     const std::string extension = unit.path().extension().string();
     if (extension != ".service" && extension != ".socket") continue;
-    const auto result = Scene::run({find("systemd-analyze"), "verify", "--man=no", unit.path().string()});
+    const auto result =
+        Scene::run({find_program("systemd-analyze"), "verify", "--man=no", unit.path().string()});
     BOOST_TEST(result.end.exited(0), unit.path() << ": " << result.err);
-    // Those before 253 don't know it, and say so.
-    const bool is_new = result.err.find("service type, ignoring: notify-reload") != std::string::npos;
-    BOOST_TEST((result.err.empty() || is_new), result.err);
+    // systemd before 253 does not know the type notify-reload, and warns of it.
+    const bool is_unknown_type =
+        result.err.find("service type, ignoring: notify-reload") != std::string::npos;
+    BOOST_TEST((result.err.empty() || is_unknown_type), result.err);
   }
 }

@@ -37,7 +37,7 @@ long long now_in_microseconds() {
 
 }  // namespace
 
-BOOST_AUTO_TEST_CASE(speaks_to_a_path_and_to_an_abstract_name_byte_for_byte) {
+BOOST_AUTO_TEST_CASE(messages_reach_a_path_and_an_abstract_name_byte_for_byte) {
   const scene::Scene scene;
   for (const std::string& name : {scene.path("socket"), "@daemonctx-test-" + std::to_string(::getpid())}) {
     const Listener manager(name);
@@ -70,7 +70,7 @@ BOOST_AUTO_TEST_CASE(speaks_to_a_path_and_to_an_abstract_name_byte_for_byte) {
   }
 }
 
-BOOST_FIXTURE_TEST_CASE(tells_the_time_of_a_reload_in_the_same_datagram, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_reload_and_its_time_are_sent_in_one_datagram, Stage) {
   const auto before = now_in_microseconds();
   notify.reloading();
   const std::string message = manager.next().text;
@@ -81,7 +81,7 @@ BOOST_FIXTURE_TEST_CASE(tells_the_time_of_a_reload_in_the_same_datagram, Stage) 
   BOOST_TEST(told <= now_in_microseconds());
 }
 
-BOOST_FIXTURE_TEST_CASE(a_stored_descriptor_goes_along, Stage) {
+BOOST_FIXTURE_TEST_CASE(store_sends_the_descriptor, Stage) {
   BOOST_TEST(notify.store("web", STDIN_FILENO) == 0);
   const Datagram message = manager.next();
   BOOST_TEST(message.text == "FDSTORE=1\nFDNAME=web");
@@ -93,14 +93,14 @@ BOOST_FIXTURE_TEST_CASE(a_stored_descriptor_goes_along, Stage) {
   BOOST_TEST(sent.st_ino == received.st_ino);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_barrier_ends_when_the_manager_has_come_so_far, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_barrier_ends_when_the_manager_closes_its_descriptor, Stage) {
   BOOST_TEST(notify.barrier(1ms) == ETIMEDOUT);
   BOOST_TEST(manager.next().text == "BARRIER=1");
   std::thread reader([&] {
     notify.status("before");
     BOOST_TEST(notify.barrier(scene::patience) == 0);
   });
-  while (manager.next().text != "BARRIER=1") std::this_thread::yield();  // and closes what came with it
+  while (manager.next().text != "BARRIER=1") std::this_thread::yield();  // also closes its descriptor
   reader.join();
 }
 
@@ -111,18 +111,18 @@ BOOST_FIXTURE_TEST_CASE(a_long_status_is_cut, Stage) {
   BOOST_TEST(message.size() <= 4096U);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_manager_that_begins_anew_is_found_again, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_restarted_manager_is_found_again, Stage) {
   notify.ready(0);
   BOOST_TEST(manager.next().text == "READY=1");
   ::unlink(manager.name().c_str());
   manager.close();
-  notify.stopping();  // nobody is there
+  notify.stopping();  // nobody listens
   const Listener next(manager.name());
   notify.stopping();
   BOOST_TEST(next.next().text == "STOPPING=1");
 }
 
-BOOST_FIXTURE_TEST_CASE(a_forked_child_says_nothing, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_forked_child_sends_nothing, Stage) {
   daemonctx::process::register_fork_handlers();
   const pid_t child = ::fork();
   if (child == 0) {
@@ -151,10 +151,10 @@ BOOST_AUTO_TEST_CASE(a_ping_is_due_at_half_time) {
   BOOST_TEST(manager.next().text == "WATCHDOG=1");
 }
 
-BOOST_AUTO_TEST_CASE(what_is_no_address_is_refused_with_the_reason) {
+BOOST_AUTO_TEST_CASE(a_wrong_address_is_refused_with_the_reason) {
   const auto refusal = [](const std::string& name) { return SdNotify().open(name); };
   BOOST_TEST(refusal("") == "");
-  BOOST_TEST(refusal("/nowhere/at/all") == "");  // nobody is there; that is no error
+  BOOST_TEST(refusal("/nowhere/at/all") == "");  // nobody listens there, which is no error
   BOOST_TEST(
       refusal("vsock:2:1234") ==
       "cannot notify the service manager at \"vsock:2:1234\": sockets of another machine (vsock) are not "

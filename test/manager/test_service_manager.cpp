@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE service_manager
 
-// What a service says to the manager that started it, seen from the manager's end.
+// The messages of a service to the service manager that started it, as the manager receives them.
 
 #include <fcntl.h>
 #include <signal.h>
@@ -41,7 +41,7 @@ struct Stage {
 
 void set(const char* variable, const std::string& value) { ::setenv(variable, value.c_str(), 1); }
 
-// As a manager does it just before exec: descriptors from 3 on, for this process.
+// Passes descriptors from 3 on to this process, as a manager does just before exec.
 void pass_descriptors(int count, const char* names) {
   for (int fd = 3; fd < 3 + count; ++fd) ::dup2(STDERR_FILENO, fd);
   set("LISTEN_PID", std::to_string(::getpid()));
@@ -51,7 +51,7 @@ void pass_descriptors(int count, const char* names) {
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_CASE(it_is_told_of_each_stage_by_the_service_itself, Stage) {
+BOOST_FIXTURE_TEST_CASE(the_manager_hears_each_stage_from_the_service_itself, Stage) {
   auto service = scene.start_probe(
       {"daemon", "pidfile=" + pidfile, "on_reload:throw", "manager", "facts", "wait"}, surroundings());
   const pid_t pid = service.pid();
@@ -81,7 +81,7 @@ BOOST_FIXTURE_TEST_CASE(it_is_told_of_each_stage_by_the_service_itself, Stage) {
   BOOST_TEST(manager.next().text == "nothing");
 }
 
-BOOST_FIXTURE_TEST_CASE(it_is_told_why_a_start_failed, Stage) {
+BOOST_FIXTURE_TEST_CASE(the_manager_is_told_why_a_start_failed, Stage) {
   auto service = scene.start_probe({"daemon", "cwd=/none"}, surroundings());
   expect("ERRNO=2\nSTATUS=cannot change the working directory to \"/none\": No such file or directory",
          service.pid());
@@ -91,14 +91,14 @@ BOOST_FIXTURE_TEST_CASE(it_is_told_why_a_start_failed, Stage) {
   BOOST_TEST(nobody.finish().end.exited(1));
 }
 
-BOOST_FIXTURE_TEST_CASE(it_learns_who_the_daemon_is_before_the_caller_ends, Stage) {
+BOOST_FIXTURE_TEST_CASE(the_manager_learns_the_daemons_pid_before_the_caller_ends, Stage) {
   auto caller =
       scene.start_probe({"daemon", "detach=always", "pidfile=" + pidfile, "facts", "wait"}, surroundings());
   const auto ready = manager.await();
   BOOST_TEST(ready.text == "MAINPID=" + std::to_string(ready.pid) + "\nREADY=1");
   BOOST_TEST(ready.pid != caller.pid());
   {
-    const auto barrier = manager.await();  // and has read it: until then the caller stays
+    const auto barrier = manager.await();  // the caller waits until its descriptor is closed
     BOOST_TEST(barrier.text == "BARRIER=1");
     BOOST_TEST(!scene.has_line());
   }
@@ -110,7 +110,7 @@ BOOST_FIXTURE_TEST_CASE(it_learns_who_the_daemon_is_before_the_caller_ends, Stag
   BOOST_TEST(scene::await_end(ready.pid).exited(0));
 }
 
-BOOST_FIXTURE_TEST_CASE(its_watchdog_is_kept_quiet_while_the_service_waits, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_service_that_waits_pings_the_watchdog, Stage) {
   const auto watched = surroundings([] {
     set("WATCHDOG_USEC", "100000");
     set("WATCHDOG_PID", std::to_string(::getpid()));
@@ -123,8 +123,8 @@ BOOST_FIXTURE_TEST_CASE(its_watchdog_is_kept_quiet_while_the_service_waits, Stag
   BOOST_TEST(service.finish().end.exited(0));
 }
 
-// What no clock can hold is no watchdog: there must be no ping at all.
-BOOST_FIXTURE_TEST_CASE(its_watchdog_may_be_set_to_the_end_of_time, Stage) {
+// An interval that no clock can hold means no watchdog. The service must not ping at all.
+BOOST_FIXTURE_TEST_CASE(a_watchdog_interval_too_long_for_any_clock_means_no_ping, Stage) {
   const auto watched = surroundings([] { set("WATCHDOG_USEC", "9223372036854775807"); });
   auto service = scene.start_probe({"daemon", "wait_for:50", "wait"}, watched);
   expect("READY=1", service.pid());
@@ -134,20 +134,20 @@ BOOST_FIXTURE_TEST_CASE(its_watchdog_may_be_set_to_the_end_of_time, Stage) {
   BOOST_TEST(service.finish().end.exited(0));
 }
 
-BOOST_FIXTURE_TEST_CASE(its_watchdog_hears_nothing_of_a_service_that_hangs, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_service_that_hangs_does_not_ping_the_watchdog, Stage) {
   const auto watched = surroundings([] { set("WATCHDOG_USEC", "1000"); });
   auto service = scene.start_probe({"daemon", "busy:100", "say:done", "wait"}, watched);
   expect("READY=1", service.pid());
   scene.expect("done");
-  // Had a thread pinged meanwhile, there would be dozens.
+  // A thread that pinged meanwhile would have sent dozens.
   int pings = 0;
   while (manager.next().text == "WATCHDOG=1") ++pings;
   BOOST_TEST(pings < 20);
   ::kill(service.pid(), SIGKILL);
 }
 
-// It has one thread, and besides pidfile and standard streams the descriptor that signals wake it by, and the
-// socket.
+// The service has one thread. Besides the standard streams and the pidfile it has at most two descriptors:
+// the one by which signals wake it, and the manager's socket.
 BOOST_FIXTURE_TEST_CASE(a_service_that_waits_is_never_woken, Stage) {
   auto service = scene.start_probe({"daemon", "pidfile=" + pidfile, "facts", "wait"}, surroundings());
   expect("READY=1", service.pid());
@@ -156,7 +156,7 @@ BOOST_FIXTURE_TEST_CASE(a_service_that_waits_is_never_woken, Stage) {
   std::set<std::string> descriptors;
   std::istringstream fds(facts.at("fds"));
   for (std::string fd; fds >> fd;) {
-    const auto pipe = fd.find(":pipe:");  // wakes it where there is no eventfd; its two ends count as one
+    const auto pipe = fd.find(":pipe:");  // for signals, where there is no eventfd; both ends count as one
     descriptors.insert(pipe == std::string::npos ? fd : fd.substr(pipe));
   }
   BOOST_TEST(descriptors.size() <= 3 + 1 + 2U, facts.at("fds"));
@@ -173,14 +173,14 @@ BOOST_FIXTURE_TEST_CASE(a_service_that_waits_is_never_woken, Stage) {
   };
   const std::string before = switches();
   pollfd message{manager.fd(), POLLIN, 0};
-  BOOST_TEST(::poll(&message, 1, 5000) == 0);  // nor has it anything to say
+  BOOST_TEST(::poll(&message, 1, 5000) == 0);  // no message either
   BOOST_TEST(switches() == before);
   BOOST_TEST(before != "");
   ::kill(service.pid(), SIGTERM);
   BOOST_TEST(service.finish().end.exited(0));
 }
 
-BOOST_FIXTURE_TEST_CASE(the_watchdog_of_another_process_is_none, Stage) {
+BOOST_FIXTURE_TEST_CASE(the_watchdog_of_another_process_is_ignored, Stage) {
   const auto watched = surroundings([] {
     set("WATCHDOG_USEC", "1000");
     set("WATCHDOG_PID", "1");
@@ -193,7 +193,7 @@ BOOST_FIXTURE_TEST_CASE(the_watchdog_of_another_process_is_none, Stage) {
   BOOST_TEST(service.finish().end.exited(0));
 }
 
-BOOST_FIXTURE_TEST_CASE(its_descriptors_are_taken_over_by_name, Stage) {
+BOOST_FIXTURE_TEST_CASE(passed_descriptors_are_taken_over_by_name, Stage) {
   auto service = scene.start_probe({"daemon", "listen:web", "facts", "wait"},
                                    surroundings([] { pass_descriptors(3, "web:admin:web"); }));
   scene.expect("descriptors 3:web 4:admin 5:web, 2 web");
@@ -205,7 +205,7 @@ BOOST_FIXTURE_TEST_CASE(its_descriptors_are_taken_over_by_name, Stage) {
   BOOST_TEST(service.finish().end.exited(0));
 }
 
-BOOST_AUTO_TEST_CASE(its_descriptors_are_kept_over_a_detach) {
+BOOST_AUTO_TEST_CASE(passed_descriptors_are_kept_over_a_detach) {
   Scene scene;
   auto caller =
       scene.start_probe({"daemon", "detach=always", "listen:", "wait"}, [] { pass_descriptors(2, nullptr); });
@@ -222,7 +222,7 @@ BOOST_AUTO_TEST_CASE(descriptors_of_another_process_are_left_alone) {
   ::kill(service.pid(), SIGTERM);
 }
 
-BOOST_AUTO_TEST_CASE(what_it_says_must_be_true) {
+BOOST_AUTO_TEST_CASE(wrong_variables_of_the_manager_are_refused) {
   Scene scene;
   const auto refuses = [&](const std::string& line, const std::function<void()>& surroundings) {
     const auto result = scene.run_probe({"run", "facts"}, surroundings);

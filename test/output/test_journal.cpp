@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE journal
 
-// Output that goes to the journal, seen from journald's end. Without root it exits with 77.
+// Output that goes to the journal, as journald receives it. Without root the test exits with 77.
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -36,8 +36,8 @@ struct Stage : scene::Stage {
   }
   ~Stage() { ::close(listener); }
 
-  // All that one connection says until nobody holds it any more.
-  std::string heard() const {
+  // Accepts one connection and returns its text, once every process has closed the connection.
+  std::string read_connection() const {
     pollfd waiting{listener, POLLIN, 0};
     BOOST_REQUIRE(::poll(&waiting, 1, std::chrono::milliseconds(scene::patience).count()) == 1);
     const int stream = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
@@ -64,14 +64,14 @@ BOOST_FIXTURE_TEST_CASE(lines_go_to_the_journal_under_their_name, Stage) {
           scene::forgo_leak_check);
   BOOST_TEST(result.err == "");
   BOOST_TEST(result.end.exited(0));
-  BOOST_TEST(heard() == "probe\n\n6\n1\n0\n0\n0\none\n<3>two\n");
+  BOOST_TEST(read_connection() == "probe\n\n6\n1\n0\n0\n0\none\n<3>two\n");
 }
 
-BOOST_FIXTURE_TEST_CASE(the_last_words_of_a_crash_are_kept_and_the_monitors_too, Stage) {
+BOOST_FIXTURE_TEST_CASE(the_last_lines_of_a_crashed_worker_and_of_the_monitor_are_kept, Stage) {
   const auto result = run(
       {"out=journal:probe", "err=journal:probe", "respawn=first:1,most:1", "print:last words", "raise:9"});
   BOOST_TEST(result.end.exited(0));
-  const std::string text = heard();
+  const std::string text = read_connection();
   BOOST_TEST(text.find("last words\n") != text.rfind("last words\n"));
   BOOST_TEST(text.find("(number 1) was killed by SIGKILL after ") != std::string::npos);
   BOOST_TEST(text.find("given up after 1 restarts within 10000 ms") != std::string::npos);

@@ -17,7 +17,7 @@ using scene::Scene;
 
 namespace {
 
-// Runs `work` in a child, whose standard streams may be changed; true if it returned true.
+// Runs `work` in a child, since `work` may change the standard streams. True if `work` returned true.
 template <class Work>
 bool in_child(Work work) {
   const pid_t child = ::fork();
@@ -141,8 +141,8 @@ BOOST_AUTO_TEST_CASE(a_failed_reopen_changes_nothing) {
     try {
       Redirection{}.reopen(stdio);
     } catch (const DaemonError& error) {
-      struct stat still {};  // the first file was opened anew, but must not be in use
-      return error.step() == Step::open_stdio && ::fstat(1, &still) == 0 && still.st_nlink == 0 &&
+      struct stat in_use {};  // reopen() opened the first file anew, but must not use it
+      return error.step() == Step::open_stdio && ::fstat(1, &in_use) == 0 && in_use.st_nlink == 0 &&
              write_to(2, "here");
     }
     return false;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE rotation
 
-// Log files that are rotated under a service, as one that has given its privileges up. Without root it exits
-// with 77.
+// Log files that are rotated while a service runs that has given up its privileges. Without root the test
+// exits with 77.
 
 #include <sstream>
 
@@ -16,7 +16,7 @@ struct Stage : scene::Stage {
   std::string hidden = scene.path("hidden");
   std::string folder = hidden + "/logs";
 
-  // In a folder that only root may write, inside one where only root may go.
+  // The log lies in a folder that only root may write, inside one that only root may enter.
   Stage() {
     ::mkdir(hidden.c_str(), 0700);
     ::mkdir(folder.c_str(), 0755);
@@ -36,7 +36,7 @@ struct Stage : scene::Stage {
     BOOST_TEST(scene::await_end(daemon).exited(0));
   }
   void rotate() const { BOOST_REQUIRE(::rename(log.c_str(), (log + ".1").c_str()) == 0); }
-  bool holds(const std::string& file, const std::string& text) const {
+  bool eventually_holds(const std::string& file, const std::string& text) const {
     const bool found = scene::eventually([&] { return scene::contents(file) == text; });
     if (!found) BOOST_TEST_MESSAGE(file << " has: " << scene::contents(file));
     return found;
@@ -60,9 +60,9 @@ std::vector<int> numbers_in(const std::vector<std::string>& files) {
 
 BOOST_TEST_GLOBAL_FIXTURE(NeedsRoot);
 
-BOOST_FIXTURE_TEST_CASE(a_file_is_found_again_where_the_user_may_not_go, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_log_is_reopened_in_a_folder_that_the_user_may_not_enter, Stage) {
   const pid_t daemon = start({"user=nobody", "print:before", "wait", "print:after"});
-  BOOST_TEST(holds(log, "before\n"));
+  BOOST_TEST(eventually_holds(log, "before\n"));
   rotate();
   scene::write_file(log, "");  // as logrotate's `create 0640 nobody`
   BOOST_REQUIRE(::chown(log.c_str(), scene::nobody, 0) == 0);
@@ -74,7 +74,7 @@ BOOST_FIXTURE_TEST_CASE(a_file_is_found_again_where_the_user_may_not_go, Stage) 
 
 BOOST_FIXTURE_TEST_CASE(a_reopen_that_is_not_permitted_keeps_the_old_file_and_says_so, Stage) {
   const pid_t daemon = start({"user=nobody", "print:before", "wait", "print:after"});
-  BOOST_TEST(holds(log, "before\n"));
+  BOOST_TEST(eventually_holds(log, "before\n"));
   rotate();
   ::kill(daemon, SIGUSR1);
   scene.expect("error in reopen output: cannot open the file \"" + log + "\": Permission denied");
@@ -83,7 +83,7 @@ BOOST_FIXTURE_TEST_CASE(a_reopen_that_is_not_permitted_keeps_the_old_file_and_sa
   BOOST_TEST(!scene::exists(log));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_monitor_opens_it_for_a_worker_that_may_not, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_monitor_opens_the_log_for_a_worker_that_may_not, Stage) {
   use_probe_of_its_own();
   const std::string root = scene.path("root");
   ::mkdir(root.c_str(), 0755);
@@ -96,7 +96,7 @@ BOOST_FIXTURE_TEST_CASE(a_monitor_opens_it_for_a_worker_that_may_not, Stage) {
   std::string word;
   pid_t worker = 0;
   line >> word >> word >> word >> worker;
-  BOOST_TEST(holds(log, "before\n"));
+  BOOST_TEST(eventually_holds(log, "before\n"));
   rotate();
   ::kill(monitor, SIGUSR1);
   BOOST_TEST(scene::eventually([&] { return scene::exists(log); }));
@@ -127,7 +127,7 @@ BOOST_FIXTURE_TEST_CASE(logrotate_loses_and_tears_no_line_of_ten_thousand_a_seco
     const auto result =
         scene::Scene::run({"/usr/sbin/logrotate", "--force", "--state", scene.path("state"), setup});
     BOOST_TEST(result.end.exited(0), result.err);
-    // It has been taken, or the next rotation would move a file that nobody has begun.
+    // Wait until the service uses the new file. Otherwise the next rotation would move an empty file.
     BOOST_TEST(scene::eventually([&] { return !scene::contents(log).empty(); }));
   }
   scene::write_file(scene.path("enough"), "");
@@ -145,7 +145,7 @@ BOOST_FIXTURE_TEST_CASE(logrotate_loses_and_tears_no_line_of_ten_thousand_a_seco
   for (const std::string& file : files) BOOST_TEST(scene::contents(file) != "");
 }
 
-BOOST_FIXTURE_TEST_CASE(a_file_that_is_emptied_goes_on_at_its_beginning, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_truncated_log_goes_on_at_its_beginning, Stage) {
   const pid_t daemon = start({"user=nobody", "lines:5000", "wait"});
   BOOST_TEST(scene::eventually([&] { return scene::contents(log).size() > 4000; }));
   BOOST_REQUIRE(::truncate(log.c_str(), 0) == 0);  // as logrotate's `copytruncate`

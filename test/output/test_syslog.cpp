@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE syslog
 
-// Output that goes to syslog, seen from the syslog service's end. Without root it exits with 77.
+// Output that goes to syslog, as the syslog service receives it. Without root the test exits with 77.
 
 #include <boost/filesystem/fstream.hpp>
 #include <regex>
@@ -15,7 +15,7 @@ using scene::Words;
 
 namespace {
 
-// A /dev with nothing in it but the null device, and what a test puts there.
+// A /dev that holds only the null device, urandom, and what a test puts there.
 struct PrivateDevices {
   PrivateDevices() {
     scene::have_private_mounts();
@@ -39,7 +39,7 @@ struct Stage : scene::Stage {
   Stage() { ::chmod("/dev/log", 0666); }
   ~Stage() { ::unlink("/dev/log"); }
 
-  // Without the time of day, and without the pid, which is another each time.
+  // The next record without its time of day and its pid, which differ each time.
   std::string next() const {
     static const std::regex changing("^(<[0-9]+>)[A-Z][a-z]{2} .[0-9] [0-9:]{8} ([^\\[]*)\\[[0-9]+\\]: ");
     return std::regex_replace(syslog.await().text, changing, "$1 $2: ");
@@ -70,7 +70,7 @@ BOOST_FIXTURE_TEST_CASE(lines_go_to_syslog_under_their_name_and_facility, Stage)
   BOOST_TEST(records.count("<187> probe_errors: two") == 1U);
 }
 
-BOOST_FIXTURE_TEST_CASE(they_bear_the_pid_of_the_service, Stage) {
+BOOST_FIXTURE_TEST_CASE(records_have_the_pid_of_the_service, Stage) {
   const auto facts = start(with(to_syslog, {"print:here"}));
   const auto record = syslog.await();
   BOOST_TEST(record.text.find(" probe[" + facts.at("pid") + "]: here") != std::string::npos);
@@ -80,14 +80,14 @@ BOOST_FIXTURE_TEST_CASE(they_bear_the_pid_of_the_service, Stage) {
   BOOST_TEST(scene::await_end(record.pid).exited(0));
 }
 
-BOOST_FIXTURE_TEST_CASE(until_it_is_ready_a_service_prints_to_its_starter, Stage) {
+BOOST_FIXTURE_TEST_CASE(until_it_is_ready_a_service_prints_to_its_caller, Stage) {
   const auto result = run(with(to_syslog, {"readiness=notified", "print:early", "ready", "print:late"}));
   BOOST_TEST(result.out == "early\n");
   BOOST_TEST(next() == "<30> probe: late");
   BOOST_TEST(says_nothing_more());
 }
 
-BOOST_FIXTURE_TEST_CASE(each_worker_prints_there_from_its_beginning_on, Stage) {
+BOOST_FIXTURE_TEST_CASE(each_later_worker_prints_to_syslog_from_its_beginning_on, Stage) {
   const auto result = run(with(to_syslog, {"respawn=first:1,most:2,window:60000", "readiness=notified",
                                            "tell_worker", "print:early", "ready", "print:late", "return:3"}));
   BOOST_TEST(result.end.exited(0));
@@ -101,7 +101,7 @@ BOOST_FIXTURE_TEST_CASE(each_worker_prints_there_from_its_beginning_on, Stage) {
   BOOST_TEST(next().find("monitor: given up after 2 restarts within 60000 ms: ") != std::string::npos);
 }
 
-BOOST_FIXTURE_TEST_CASE(the_last_words_of_a_crash_are_kept_and_it_is_not_started_anew, Stage) {
+BOOST_FIXTURE_TEST_CASE(the_last_lines_of_a_crashed_worker_are_kept_and_no_other_follows, Stage) {
   const auto result = run(with(to_syslog, {"pidfile=" + pidfile, "print:last words", "raise:9"}));
   BOOST_TEST(result.end.exited(0));
   BOOST_TEST(next() == "<30> probe: last words");
@@ -115,7 +115,7 @@ BOOST_FIXTURE_TEST_CASE(the_last_words_of_a_crash_are_kept_and_it_is_not_started
   BOOST_TEST(says_nothing_more());
 }
 
-BOOST_FIXTURE_TEST_CASE(another_user_in_another_root_directory_prints_there_too, Stage) {
+BOOST_FIXTURE_TEST_CASE(another_user_in_another_root_directory_prints_to_syslog_too, Stage) {
   const std::string root = scene.path("root");
   ::mkdir(root.c_str(), 0755);
   use_probe_of_its_own();
@@ -137,7 +137,7 @@ BOOST_FIXTURE_TEST_CASE(a_burst_arrives_whole_and_in_order, Stage) {
   BOOST_TEST(says_nothing_more());
 }
 
-BOOST_FIXTURE_TEST_CASE(in_the_foreground_it_is_the_same, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_service_in_the_foreground_prints_to_syslog_too, Stage) {
   const auto result = run(with(to_syslog, {"detach=never", "print:one", "return:4"}));
   BOOST_TEST(result.end.exited(4));
   BOOST_TEST(result.out == "");
@@ -152,7 +152,7 @@ BOOST_FIXTURE_TEST_CASE(a_syslog_service_that_hangs_does_not_keep_the_service_fr
   BOOST_TEST(scene::eventually([&] { return !scene::exists(pidfile); }));
 }
 
-BOOST_FIXTURE_TEST_CASE(who_waits_for_a_hanging_syslog_service_is_no_hanging_worker, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_worker_that_waits_for_a_hanging_syslog_service_does_not_hang_itself, Stage) {
   const auto result =
       run(with(to_syslog, {"respawn=first:1,hang:500", "tell_worker", "lines:3000", "tell_worker"}));
   BOOST_TEST(result.end.exited(0));
@@ -161,7 +161,7 @@ BOOST_FIXTURE_TEST_CASE(who_waits_for_a_hanging_syslog_service_is_no_hanging_wor
   BOOST_TEST(scene.next().rfind("worker 1 ", 0) == 0U);
 }
 
-BOOST_FIXTURE_TEST_CASE(what_the_users_report_prints_is_not_lost, Stage) {
+BOOST_FIXTURE_TEST_CASE(no_line_that_on_worker_end_prints_is_lost, Stage) {
   const auto result = run(with(to_syslog, {"respawn=first:1,most:1,print:3000", "return:3"}));
   BOOST_TEST(result.end.exited(0));
   for (int worker = 1; worker <= 2; ++worker) {

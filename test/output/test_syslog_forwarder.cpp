@@ -24,7 +24,7 @@ void print(int fd, const std::string& text) {
   BOOST_REQUIRE(::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()));
 }
 
-// Without the time of day, which must be there.
+// The record without its time of day. A record that has none equals no text that a test expects.
 std::string without_time(const std::string& record) {
   static const std::regex time(
       "^(<[0-9]+>)(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ 123][0-9] [0-9]{2}:[0-9]{2}:[0-9]{2} ");
@@ -43,7 +43,7 @@ struct Stage {
 
   std::string next() const { return without_time(syslog.next().text); }
 
-  // The next attempt included, for as long as it's put off.
+  // Pumps until `condition` holds, also while the forwarder puts its next attempt off.
   void pump_until(const std::function<bool()>& condition) {
     BOOST_REQUIRE(scene::eventually([&] {
       pump.pump(worker);
@@ -66,7 +66,7 @@ struct Stage {
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_CASE(each_line_is_a_record_of_who_printed_it, Stage) {
+BOOST_FIXTURE_TEST_CASE(each_line_is_a_record_with_the_pid_that_printed_it, Stage) {
   print(pump.worker_end(), "one\ntwo\nunfinished");
   print(pump.monitor_end(), "three\n");
   pump.pump(worker);
@@ -131,8 +131,8 @@ BOOST_FIXTURE_TEST_CASE(the_end_of_a_worker_is_the_end_of_its_line, Stage) {
   BOOST_TEST(next() == "<30> probe[4712]: first word");
 }
 
-// Lines of which not many fit into what is read at once.
-BOOST_FIXTURE_TEST_CASE(a_worker_that_ended_has_said_all, Stage) {
+// The lines are so long that one read returns only a few.
+BOOST_FIXTURE_TEST_CASE(every_line_of_an_ended_worker_is_forwarded, Stage) {
   constexpr int count = 10;
   const std::string part(4200, 'x');
   for (int n = 0; n < count; ++n) print(pump.worker_end(), std::to_string(n) + part + '\n');
@@ -150,7 +150,7 @@ BOOST_FIXTURE_TEST_CASE(a_worker_that_ended_has_said_all, Stage) {
 BOOST_FIXTURE_TEST_CASE(a_monitor_never_waits_for_itself, Stage) {
   const std::string line(999, 'x');
   constexpr std::size_t printed = 3000;
-  for (int round = 0; round < 2; ++round) {  // what was read is gone
+  for (int round = 0; round < 2; ++round) {  // the lines of the first round are gone
     for (std::size_t n = 0; n < printed; ++n) print(pump.monitor_end(), line + '\n');
     for (std::size_t received = 0; received < printed;) {
       pump.pump(0);
@@ -166,7 +166,7 @@ BOOST_FIXTURE_TEST_CASE(a_monitor_never_waits_for_itself, Stage) {
   }
 }
 
-BOOST_FIXTURE_TEST_CASE(nothing_is_lost_while_the_syslog_service_is_started_anew, Stage) {
+BOOST_FIXTURE_TEST_CASE(nothing_is_lost_while_the_syslog_service_is_restarted, Stage) {
   syslog.close();
   ::unlink(syslog.name().c_str());
   print(pump.worker_end(), "one\ntwo\n");
@@ -175,23 +175,23 @@ BOOST_FIXTURE_TEST_CASE(nothing_is_lost_while_the_syslog_service_is_started_anew
   pump.append_events(events);
   BOOST_TEST(events.empty());
   BOOST_TEST((pump.next_attempt() <= SyslogForwarder::Clock::now() + std::chrono::seconds(1)));
-  const scene::Listener anew(syslog.name());
+  const scene::Listener next_syslog(syslog.name());
   pump.pump(worker);
-  BOOST_TEST(without_time(anew.next().text) == "<30> probe[4711]: one");
-  BOOST_TEST(without_time(anew.next().text) == "<30> probe[4711]: two");
+  BOOST_TEST(without_time(next_syslog.next().text) == "<30> probe[4711]: one");
+  BOOST_TEST(without_time(next_syslog.next().text) == "<30> probe[4711]: two");
   pump.append_events(events);
   BOOST_TEST(events.size() == 1U);
 }
 
-BOOST_FIXTURE_TEST_CASE(one_that_hangs_is_given_up_for_another_in_its_place, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_syslog_service_that_hangs_is_given_up_for_another_in_its_place, Stage) {
   fill_syslog();
   ::unlink(syslog.name().c_str());
-  const scene::Listener anew(syslog.name());
+  const scene::Listener next_syslog(syslog.name());
   pump_until([&] { return !pump.is_blocked(); });
   print(pump.worker_end(), "here\n");
   pump.pump(worker);
-  BOOST_TEST(without_time(anew.next().text) == "<28> probe[" + own + "]: 1 line was lost");
-  BOOST_TEST(without_time(anew.next().text) == "<30> probe[4711]: here");
+  BOOST_TEST(without_time(next_syslog.next().text) == "<28> probe[" + own + "]: 1 line was lost");
+  BOOST_TEST(without_time(next_syslog.next().text) == "<30> probe[4711]: here");
 }
 
 BOOST_FIXTURE_TEST_CASE(a_busy_syslog_service_is_waited_for, Stage) {
@@ -208,16 +208,16 @@ BOOST_FIXTURE_TEST_CASE(a_busy_syslog_service_is_waited_for, Stage) {
   BOOST_TEST(next() == "nothing");
 }
 
-BOOST_FIXTURE_TEST_CASE(what_it_does_not_take_for_long_is_lost_and_counted, Stage) {
+BOOST_FIXTURE_TEST_CASE(lines_that_syslog_does_not_take_for_long_are_lost_and_counted, Stage) {
   fill_syslog();
   const auto begin = SyslogForwarder::Clock::now();
-  const auto is_lost = [&] { return !pump.is_blocked(); };
-  pump_until(is_lost);
+  const auto gave_up = [&] { return !pump.is_blocked(); };
+  pump_until(gave_up);
   BOOST_TEST(
       (SyslogForwarder::Clock::now() - begin >= SyslogForwarder::patience - std::chrono::milliseconds(50)));
   print(pump.worker_end(), "also lost\n");
-  pump.pump(worker);  // no one waits any more
-  BOOST_TEST(is_lost());
+  pump.pump(worker);  // lost at once, without a wait
+  BOOST_TEST(gave_up());
   empty_syslog();
   print(pump.worker_end(), "here again\n");
   pump.pump(worker);
@@ -226,7 +226,7 @@ BOOST_FIXTURE_TEST_CASE(what_it_does_not_take_for_long_is_lost_and_counted, Stag
   BOOST_TEST(next() == "nothing");
 }
 
-BOOST_FIXTURE_TEST_CASE(an_end_waits_no_longer_than_it_is_told, Stage) {
+BOOST_FIXTURE_TEST_CASE(finish_waits_no_longer_than_its_limit, Stage) {
   fill_syslog();
   for (int n = 0; n < 1000; ++n) print(pump.worker_end(), "more\n");
   const auto limit = in_a_second();
@@ -239,13 +239,13 @@ BOOST_FIXTURE_TEST_CASE(an_end_waits_no_longer_than_it_is_told, Stage) {
   BOOST_TEST(next() == "<28> probe[" + own + "]: 1001 lines were lost");
 }
 
-BOOST_FIXTURE_TEST_CASE(a_worker_keeps_its_end_and_nothing_else, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_worker_keeps_its_end_of_the_pipe_and_nothing_else, Stage) {
   std::vector<int> all;
   pump.append_descriptors(all);
   BOOST_TEST(all.size() == 4U);
   for (const int fd : all) BOOST_TEST(::fcntl(fd, F_GETFD) == FD_CLOEXEC);
   const int kept = pump.worker_end();
-  ::fcntl(kept, F_SETFL, O_WRONLY | O_NONBLOCK);  // by an earlier worker
+  ::fcntl(kept, F_SETFL, O_WRONLY | O_NONBLOCK);  // as an earlier worker may have set it
   pump.leave_to_worker();
   BOOST_TEST((::fcntl(kept, F_GETFL) & O_NONBLOCK) == 0);
   for (const int fd : all) BOOST_TEST((::fcntl(fd, F_GETFD) != -1) == (fd == kept));
@@ -255,7 +255,7 @@ BOOST_AUTO_TEST_CASE(without_a_syslog_service_there_is_no_pump) {
   const scene::Scene scene;
   try {
     const SyslogForwarder pump("probe", LOG_DAEMON, scene.path("none"));
-    BOOST_ERROR("it was made");
+    BOOST_ERROR("the forwarder was made");
   } catch (const std::system_error& error) {
     BOOST_TEST((error.code() == std::errc::no_such_file_or_directory));
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// A program as users write it: everything it knows of the library comes from the installed headers.
+// A program as users write it. Everything that the program uses comes from the installed headers.
 
 #include <cstdlib>
 #include <daemonctx/daemon_context.hpp>
@@ -8,7 +8,7 @@
 
 int main(int argc, char** argv) {
   if (argc != 2) return EXIT_FAILURE;
-  try {  // caught here, thrown in the library: both must agree on what the type is
+  try {  // thrown in the library and caught here: both must agree on the type
     daemonctx::DaemonContext context(
         {.working_directory = "/nonexistent/directory", .detach_process = daemonctx::DetachProcess::never});
     return EXIT_FAILURE;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// A program that confines itself: the same for whoever builds it, whatever the library was built with.
+// A program that confines itself. Its source is the same, whatever the library was built with.
 
 #include <daemonctx/confine.hpp>
 #include <daemonctx/daemon_context.hpp>

@@ -17,19 +17,19 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CXX = shlex.split(os.environ.get("CXX", "c++"))
-# How well it is optimized is nothing that an installation changes, and it would take half of the time.
+# No optimization: an installation does not depend on it, and it would take half of the time.
 QUICK = ["-Doptimization=0", "-Ddebug=false"]
 API = re.compile(r"(typeinfo for |typeinfo name for |vtable for )?daemonctx::(?!.*\bImpl::)")
 
 
 def run(*command, **changes):
-    """Runs a command; what it says is shown only if it fails."""
+    """Runs a command. Its output is shown only if the command fails."""
     command = [str(part) for part in command]
     print("+", shlex.join(command), flush=True)
     done = subprocess.run(command, env={**os.environ, **changes}, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode != 0:
-        sys.exit(f"{done.stdout}\n{command[0]} failed with status {done.returncode}")
+        sys.exit(f"{done.stdout}\n{command[0]} failed with exit code {done.returncode}")
     return done.stdout
 
 
@@ -83,7 +83,8 @@ def check_files(source, prefix, kind):
 
 def check_exports(prefix, name):
     library = next(prefix.rglob(name))
-    exported = [line.split(maxsplit=2)[2] for line in run("nm", "-DC", "--defined-only", library).splitlines()]
+    listing = run("nm", "-DC", "--defined-only", library)
+    exported = [line.split(maxsplit=2)[2] for line in listing.splitlines()]
     foreign = [symbol for symbol in exported if not API.match(symbol)]
     check(exported, "the library exports nothing")
     check(not foreign, "exported, but not part of the interface:\n  " + "\n  ".join(foreign))
@@ -92,9 +93,10 @@ def check_exports(prefix, name):
 def use_pkg_config(prefix, kind, work):
     libdir = next(prefix.rglob("daemonctx.pc")).parents[1]
     static = ["--static"] if kind == "static" else []
-    for source, package, check_it in [("consumer.cpp", "daemonctx >= 0.1", check_run),
-                                      ("consumer_confine.cpp", "daemonctx-confine >= 0.1", check_run_confine),
-                                      ("consumer_service.cpp", "daemonctx-service >= 0.1", check_run_service)]:
+    consumers = [("consumer.cpp", "daemonctx >= 0.1", check_run),
+                 ("consumer_confine.cpp", "daemonctx-confine >= 0.1", check_run_confine),
+                 ("consumer_service.cpp", "daemonctx-service >= 0.1", check_run_service)]
+    for source, package, check_it in consumers:
         flags = run("pkg-config", "--cflags", "--libs", *static, package,
                     PKG_CONFIG_PATH=str(libdir / "pkgconfig"))
         program = work / "consumer-pkg-config"
@@ -103,7 +105,7 @@ def use_pkg_config(prefix, kind, work):
 
 
 def use_cmake(prefix, work):
-    moved = prefix.rename(work / "moved")  # an installation may be packed up and put elsewhere
+    moved = prefix.rename(work / "moved")  # an installation may be moved
     run("cmake", "-S", HERE, "-B", work / "cmake", f"-DCMAKE_PREFIX_PATH={moved}",
         f"-DCMAKE_CXX_COMPILER={CXX[-1]}")
     run("cmake", "--build", work / "cmake")
@@ -152,7 +154,7 @@ def main():
             use_cmake(prefix, work)
         use_subproject(source, kind, work)
     if missing:
-        print("not tried, for want of", " and ".join(missing))
+        print("not tried, because these are missing:", ", ".join(missing))
         sys.exit(77)
 
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE forged_pidfile
 
-// A daemon's own user does what he can to have root signal a process that he may not signal himself
-// (CVE-2017-11747, CVE-2020-14367 and their like). Without root it exits with 77: skipped.
+// A daemon's own user tries to make root signal a process that this user may not signal himself
+// (CVE-2017-11747, CVE-2020-14367 and similar ones). Without root the test exits with 77: skipped.
 
 #include <fcntl.h>
 #include <grp.h>
@@ -26,10 +26,11 @@ namespace {
 
 namespace fs = boost::filesystem;
 
-constexpr const char* incredible =
+constexpr const char* wrong_lock_holder =
     "the process that holds its lock can't be it: it is another user's, or does not have it open";
 
-// A process of root's that no signal may reach. On request it holds locks on a file, or has a certain pid.
+// A process of root that must get no signal. The process locks the file `locked`, and has the pid `wanted`,
+// if these are given.
 class Bystander {
  public:
   explicit Bystander(const std::string& locked = {}, pid_t wanted = 0) {
@@ -73,7 +74,7 @@ class Bystander {
   pid_t pid_ = -1;
 };
 
-pid_t begin_as_nobody(const std::function<void()>& act) {
+pid_t fork_as_nobody(const std::function<void()>& act) {
   const pid_t child = ::fork();
   if (child != 0) return child;
   if (::setgroups(0, nullptr) != 0 || ::setgid(nobody) != 0 || ::setuid(nobody) != 0) ::_exit(1);
@@ -81,21 +82,21 @@ pid_t begin_as_nobody(const std::function<void()>& act) {
   ::_exit(0);
 }
 
-void as_nobody(const std::function<void()>& act) {
-  BOOST_TEST(scene::await_end(begin_as_nobody(act)).exited(0));
+void run_as_nobody(const std::function<void()>& act) {
+  BOOST_TEST(scene::await_end(fork_as_nobody(act)).exited(0));
 }
 
 struct Stage : scene::Stage {
   std::string folder = scene.path("run");
   std::string file = folder + "/pid";
 
-  // Nobody's daemon with its pidfile in nobody's directory.
+  // A daemon of the user nobody, with its pidfile in a directory of that user.
   pid_t start_service() {
     const auto facts = start({"user=nobody", "mkdir=" + folder, "pidfile=" + file});
     return std::stoi(facts.at("pid"));
   }
-  // Another one, that stays root's.
-  pid_t start_others() {
+  // Another daemon, which stays root.
+  pid_t start_root_daemon() {
     fs::create_directory(scene.path("others"));
     return std::stoi(start({"pidfile=" + scene.path("others/pid")}).at("pid"));
   }
@@ -120,53 +121,53 @@ struct Stage : scene::Stage {
 
 BOOST_TEST_GLOBAL_FIXTURE(NeedsRoot);
 
-BOOST_FIXTURE_TEST_CASE(a_number_that_he_writes_is_nobodys, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_pid_that_the_user_writes_is_not_believed, Stage) {
   const Bystander bystander;
   const pid_t daemon = start_service();
   const Controller controller(file);
-  // Into the file, as the daemon itself may.
-  as_nobody([&] {
+  // The number is in the pidfile itself, where the daemon could write it.
+  run_as_nobody([&] {
     const int fd = ::open(file.c_str(), O_WRONLY | O_TRUNC);  // NOLINT(android-cloexec-open)
-    ::_exit(fd == -1 && errno == EACCES ? 0 : 1);  // it is root's; only the inherited descriptor would do
+    ::_exit(fd == -1 && errno == EACCES ? 0 : 1);  // root's file: only the inherited descriptor can write it
   });
   scene::write_file(file, std::to_string(bystander.pid()) + '\n');
   BOOST_TEST(controller.status().pid == daemon);
-  // And in its place.
-  as_nobody([&] {
+  // The number is in a file that the user has put in the pidfile's place.
+  run_as_nobody([&] {
     fs::rename(file, file + ".old");
     scene::write_file(file, std::to_string(bystander.pid()) + '\n');
   });
   std::error_code error;
   controller.stop(daemonctx::stop_policy(), error);
   BOOST_TEST((error == std::errc::no_such_process));
-  as_nobody([&] { fs::rename(file + ".old", file); });
+  run_as_nobody([&] { fs::rename(file + ".old", file); });
   BOOST_TEST(controller.stop().pid == daemon);
 }
 
-BOOST_FIXTURE_TEST_CASE(another_daemons_file_is_not_taken_for_his, Stage) {
+BOOST_FIXTURE_TEST_CASE(the_pidfile_of_another_daemon_is_refused, Stage) {
   const scene::Setting links("/proc/sys/fs/protected_hardlinks", "0");
-  const pid_t others = start_others();
+  const pid_t others = start_root_daemon();
   const std::string target = scene.path("others/pid");
   fs::create_directory(folder);
   BOOST_REQUIRE(::chown(folder.c_str(), nobody, nobody) == 0);
-  as_nobody([&] { fs::create_symlink(target, file); });
+  run_as_nobody([&] { fs::create_symlink(target, file); });
   expect_refusal("it is a symbolic link, or others could have put one on the way to it");
-  as_nobody([&] { fs::remove(file); });
-  as_nobody([&] { fs::create_hard_link(target, file); });
+  run_as_nobody([&] { fs::remove(file); });
+  run_as_nobody([&] { fs::create_hard_link(target, file); });
   expect_refusal("it has more than one link");
-  as_nobody([&] { fs::remove(file); });
-  as_nobody([&] { fs::create_symlink(scene.path("others"), folder + "/deep"); });
+  run_as_nobody([&] { fs::remove(file); });
+  run_as_nobody([&] { fs::create_symlink(scene.path("others"), folder + "/deep"); });
   file = folder + "/deep/pid";
   expect_refusal("it is a symbolic link, or others could have put one on the way to it");
   stop(others);
 }
 
-BOOST_FIXTURE_TEST_CASE(who_locks_his_file_for_other_reasons_is_not_taken_for_the_daemon, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_process_that_locks_the_file_for_other_reasons_is_not_the_daemon, Stage) {
   fs::create_directory(folder);
   BOOST_REQUIRE(::chown(folder.c_str(), nobody, nobody) == 0);
-  as_nobody([&] { scene::write_file(file, "1\n"); });
-  const Bystander mailer(file);
-  expect_refusal(incredible);
+  run_as_nobody([&] { scene::write_file(file, "1\n"); });
+  const Bystander bystander(file);
+  expect_refusal(wrong_lock_holder);
 }
 
 void toggle_lock(int fd) {
@@ -179,7 +180,7 @@ void toggle_lock(int fd) {
   }
 }
 
-void keep_trying(const Stage& stage, pid_t victim) {
+void signal_and_ask_repeatedly(const Stage& stage, pid_t victim) {
   const Controller controller(stage.file);
   for (int attempt = 0; attempt < 100; ++attempt) {
     std::error_code error;
@@ -189,49 +190,50 @@ void keep_trying(const Stage& stage, pid_t victim) {
   }
 }
 
-// A lock of a process that has ended, in the hands of one that lives; and one that lets it go again and
-// again.
-void refuse_outlived_lock(Stage& stage, bool toggles) {
+// The process that took the lock has ended, but a process that shares its open files still holds the lock.
+// With `toggles` this process releases and takes the lock again and again.
+void expect_outlived_lock_refused(Stage& stage, bool toggles) {
   const std::string& file = stage.file;
   const std::string& folder = stage.folder;
   fs::create_directory(folder);
   scene::write_file(file, "");
   BOOST_REQUIRE(::chown(folder.c_str(), nobody, nobody) == 0);
   BOOST_REQUIRE(::chown(file.c_str(), nobody, nobody) == 0);
-  int keeper[2];
-  BOOST_REQUIRE(::pipe2(keeper, O_CLOEXEC) == 0);
-  const pid_t locker = begin_as_nobody([&] {
+  int pipe_ends[2];
+  BOOST_REQUIRE(::pipe2(pipe_ends, O_CLOEXEC) == 0);
+  const pid_t locker = fork_as_nobody([&] {
     const int fd = Bystander::lock_all(file);
-    // One that shares the open files, and with them the lock, lives on.
+    // The clone shares the open files, and with them the lock, and lives on.
     if (::syscall(SYS_clone, CLONE_FILES | SIGCHLD, nullptr, nullptr, nullptr, nullptr) != 0) ::_exit(0);
     const pid_t self = ::getpid();
-    [[maybe_unused]] const auto size = ::write(keeper[1], &self, sizeof self);
+    [[maybe_unused]] const auto size = ::write(pipe_ends[1], &self, sizeof self);
     while (!toggles) ::pause();
     for (;;) toggle_lock(fd);
   });
-  pid_t keeping = 0;
-  BOOST_REQUIRE(::read(keeper[0], &keeping, sizeof keeping) == sizeof keeping);
+  pid_t lock_keeper = 0;
+  BOOST_REQUIRE(::read(pipe_ends[0], &lock_keeper, sizeof lock_keeper) == sizeof lock_keeper);
   BOOST_TEST(scene::await_end(locker).exited(0));
   {
-    ::chown(file.c_str(), 0, 0);  // as if it was the daemon's, from whose descriptor he has the lock
-    const Bystander unlucky({}, locker);
-    BOOST_TEST(unlucky.pid() == locker);
-    if (toggles) keep_trying(stage, locker);
-    else stage.expect_refusal(incredible);
+    ::chown(file.c_str(), 0, 0);  // as if the lock came from the daemon's own descriptor
+    const Bystander bystander({}, locker);
+    BOOST_TEST(bystander.pid() == locker);
+    if (toggles) signal_and_ask_repeatedly(stage, locker);
+    else stage.expect_refusal(wrong_lock_holder);
   }
-  ::kill(keeping, SIGKILL);
-  scene::await_end(keeping);
-  for (const int end : keeper) ::close(end);
+  ::kill(lock_keeper, SIGKILL);
+  scene::await_end(lock_keeper);
+  for (const int end : pipe_ends) ::close(end);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_lock_that_outlives_its_process_does_not_lead_to_the_next_one_of_that_number,
-                        Stage) {
-  refuse_outlived_lock(*this, false);
+BOOST_FIXTURE_TEST_CASE(a_lock_that_outlives_its_process_does_not_name_the_next_one_of_that_pid, Stage) {
+  expect_outlived_lock_refused(*this, false);
 }
 
-BOOST_FIXTURE_TEST_CASE(nor_does_one_that_comes_and_goes, Stage) { refuse_outlived_lock(*this, true); }
+BOOST_FIXTURE_TEST_CASE(a_lock_that_comes_and_goes_does_not_name_it_either, Stage) {
+  expect_outlived_lock_refused(*this, true);
+}
 
-BOOST_FIXTURE_TEST_CASE(who_may_not_look_into_other_processes_can_stop_a_daemon_all_the_same, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_caller_without_CAP_SYS_PTRACE_can_stop_a_daemon, Stage) {
   const pid_t daemon = start_service();
   const pid_t weak = ::fork();
   if (weak == 0) {
@@ -246,13 +248,12 @@ BOOST_FIXTURE_TEST_CASE(who_may_not_look_into_other_processes_can_stop_a_daemon_
     ::_exit(controller.stop(daemonctx::stop_policy(), error).pid == daemon ? 0 : 5);
   }
   scene.expect("stop");
-  BOOST_TEST(scene::await_end(daemon).exited(0));  // whose parent is the test
+  BOOST_TEST(scene::await_end(daemon).exited(0));  // the test is its parent
   BOOST_TEST(scene::await_end(weak).exited(0));
 }
 
-// A number there is another process's; which files the daemon has open can't be seen.
-BOOST_FIXTURE_TEST_CASE(where_proc_is_that_of_another_pid_namespace_a_daemon_can_be_stopped_all_the_same,
-                        Stage) {
+// In such a /proc a pid is that of another process, and the daemon's open files can't be seen.
+BOOST_FIXTURE_TEST_CASE(a_daemon_can_be_stopped_where_proc_is_that_of_another_pid_namespace, Stage) {
   const std::string channel = scene.path("channel");
   const pid_t outside = ::fork();
   if (outside == 0) {
@@ -281,12 +282,12 @@ BOOST_FIXTURE_TEST_CASE(where_proc_is_that_of_another_pid_namespace_a_daemon_can
   BOOST_TEST(!scene::exists(pidfile));
 }
 
-BOOST_FIXTURE_TEST_CASE(all_that_he_can_have_stopped_is_his_own, Stage) {
+BOOST_FIXTURE_TEST_CASE(the_user_can_make_root_stop_only_processes_of_his_own, Stage) {
   fs::create_directory(folder);
   BOOST_REQUIRE(::chown(folder.c_str(), nobody, nobody) == 0);
   int ready[2];
   BOOST_REQUIRE(::pipe2(ready, O_CLOEXEC) == 0);
-  const pid_t own = begin_as_nobody([&] {
+  const pid_t own = fork_as_nobody([&] {
     Bystander::lock_all(file);
     ::close(ready[1]);
     for (;;) ::pause();

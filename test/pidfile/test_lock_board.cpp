@@ -27,7 +27,7 @@ struct Board {
   UniqueFd file{::open(scene.path("file").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
   pid_t author = ::getpid();
 
-  // One's own locks are not seen: what a child makes of them, through a descriptor of its own.
+  // The result of `look` in a child with a descriptor of its own: a process does not see its own locks.
   template <class Look>
   bool others_see(Look look) const {
     const pid_t child = ::fork();
@@ -59,7 +59,7 @@ BOOST_FIXTURE_TEST_CASE(number_and_text_are_read_by_others, Board) {
   const std::uint64_t largest = (std::uint64_t{1} << 56) - 1;
   for (const std::uint64_t number :
        {std::uint64_t{1}, std::uint64_t{2}, largest - 1, largest, std::uint64_t{5}}) {
-    BOOST_TEST(show_number(file.get(), BoardNumber::reload, number) == 0);  // neighbours too, and back again
+    BOOST_TEST(show_number(file.get(), BoardNumber::reload, number) == 0);  // also adjacent and smaller
     BOOST_TEST(others_read(number, "first"));
   }
   struct stat found {};
@@ -82,7 +82,7 @@ BOOST_FIXTURE_TEST_CASE(a_text_of_any_length_and_any_bytes, Board) {
   BOOST_TEST(others_read(1, "a"));
 }
 
-BOOST_FIXTURE_TEST_CASE(only_the_authors_word_counts_and_ends_with_him, Board) {
+BOOST_FIXTURE_TEST_CASE(only_the_authors_number_counts_and_only_while_he_lives, Board) {
   const pid_t forger = ::fork();
   if (forger == 0) {
     const int own = ::open(scene.path("file").c_str(), O_RDWR | O_CLOEXEC);
@@ -98,7 +98,7 @@ BOOST_FIXTURE_TEST_CASE(only_the_authors_word_counts_and_ends_with_him, Board) {
   BOOST_TEST(!shown_number(file.get(), BoardNumber::reload, forger));
 }
 
-BOOST_FIXTURE_TEST_CASE(it_leaves_the_pidfiles_own_locks_alone, Board) {
+BOOST_FIXTURE_TEST_CASE(the_board_leaves_the_pidfiles_own_locks_alone, Board) {
   BOOST_TEST(lock_exclusion(file.get()) == 0);
   BOOST_TEST(lock_identity(file.get()) == 0);
   BOOST_TEST(lock_readiness(file.get()) == 0);
@@ -120,8 +120,8 @@ BOOST_FIXTURE_TEST_CASE(a_strangers_lock_hides_nothing, Board) {
   BOOST_TEST(scene::eventually([&] { return scene::exists(scene.path("there")); }));
   BOOST_TEST(show_number(file.get(), BoardNumber::reload, 9) == 0);
   BOOST_TEST(others_see([&](int fd) { return shown_number(fd, BoardNumber::reload, author) == 9U; }));
-  BOOST_TEST(show_number(file.get(), BoardNumber::reload, 5) !=
-             0);  // his is in the way, but one of ours stays
+  // The stranger's lock is in the way, but the author still shows a number.
+  BOOST_TEST(show_number(file.get(), BoardNumber::reload, 5) != 0);
   BOOST_TEST(others_see([&](int fd) { return shown_number(fd, BoardNumber::reload, author).has_value(); }));
 }
 
@@ -153,7 +153,7 @@ BOOST_FIXTURE_TEST_CASE(a_refusal_that_is_too_long_is_cut_between_characters, Bo
   }));
 }
 
-// A reader must never see one text under another's number.
+// A reader must never see a text under the number of another text.
 BOOST_FIXTURE_TEST_CASE(no_text_is_read_torn, Board) {
   const int rounds = scene::rounds(std::stoi(scene::argument(2))) * 5;
   const pid_t reader = ::fork();

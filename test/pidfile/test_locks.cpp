@@ -20,7 +20,7 @@ UniqueFd open_file(const scene::Scene& scene) {
   return UniqueFd(::open(scene.path("file").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
 }
 
-// The status of a forked child that runs `work`.
+// The wait status of a forked child that runs `work`: 0 if `work` returned true.
 template <class Work>
 int in_child(Work work) {
   const pid_t child = ::fork();
@@ -38,7 +38,7 @@ BOOST_AUTO_TEST_CASE(exclusion_belongs_to_the_open_file_and_its_copies) {
   const UniqueFd second = open_file(scene);
   BOOST_TEST(lock_exclusion(first.get()) == 0);
   BOOST_TEST(lock_exclusion(second.get()) == EAGAIN);
-  // A child shares it: closing there gives nothing up.
+  // A child shares the lock: a close there releases nothing.
   BOOST_TEST(in_child([&] {
                first.reset();
                return lock_exclusion(second.get()) == EAGAIN;
@@ -53,7 +53,7 @@ BOOST_AUTO_TEST_CASE(identity_names_the_process_and_ends_with_it) {
   const UniqueFd file = open_file(scene);
   BOOST_TEST(!identity_holder(file.get()).held);
   BOOST_TEST(lock_identity(file.get()) == 0);
-  BOOST_TEST(!identity_holder(file.get()).held);  // one's own is not seen
+  BOOST_TEST(!identity_holder(file.get()).held);  // a process does not see its own lock
   const pid_t here = ::getpid();
   BOOST_TEST(in_child([&] {
                const IdentityHolder holder = identity_holder(file.get());
@@ -61,7 +61,7 @@ BOOST_AUTO_TEST_CASE(identity_names_the_process_and_ends_with_it) {
              }) == 0);
 }
 
-BOOST_AUTO_TEST_CASE(the_two_do_not_get_in_each_others_way) {
+BOOST_AUTO_TEST_CASE(exclusion_and_identity_do_not_exclude_each_other) {
   const scene::Scene scene;
   const UniqueFd file = open_file(scene);
   BOOST_TEST(lock_exclusion(file.get()) == 0);

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <vector>
 
@@ -14,9 +15,9 @@ namespace {
 
 bool is_open(int fd) { return ::fcntl(fd, F_GETFD) != -1; }
 
-// In a child with descriptors 0 to 999 and 3000 open: those that remain, as its status: 0 if they are `keep`
-// and the standard three.
-int remaining_are(const std::vector<int>& keep) {
+// Calls close_fds_except(`keep`) in a child with descriptors 0 to 999 and 3000 open. Returns the wait status
+// of the child: 0 if only `keep` and the standard three remain open.
+int status_of_child_that_keeps(const std::vector<int>& keep) {
   const pid_t child = ::fork();
   if (child != 0) {
     int status = 0;
@@ -37,13 +38,13 @@ int remaining_are(const std::vector<int>& keep) {
 
 }  // namespace
 
-BOOST_AUTO_TEST_CASE(nothing_is_kept_but_what_is_told) {
-  BOOST_TEST(remaining_are({}) == 0);
-  BOOST_TEST(remaining_are({3}) == 0);
-  BOOST_TEST(remaining_are({4, 5, 7, 998}) == 0);
-  BOOST_TEST(remaining_are({3, 999, 3000}) == 0);
+BOOST_AUTO_TEST_CASE(only_the_listed_descriptors_are_kept) {
+  BOOST_TEST(status_of_child_that_keeps({}) == 0);
+  BOOST_TEST(status_of_child_that_keeps({3}) == 0);
+  BOOST_TEST(status_of_child_that_keeps({4, 5, 7, 998}) == 0);
+  BOOST_TEST(status_of_child_that_keeps({3, 999, 3000}) == 0);
 }
 
 BOOST_AUTO_TEST_CASE(the_standard_three_and_repetitions_may_be_listed) {
-  BOOST_TEST(remaining_are({0, 1, 2, 10, 10, 11}) == 0);
+  BOOST_TEST(status_of_child_that_keeps({0, 1, 2, 10, 10, 11}) == 0);
 }

@@ -49,18 +49,18 @@ BOOST_AUTO_TEST_CASE(the_groups_are_the_users_and_the_chosen_one) {
   BOOST_TEST(found("1234567", "daemon").groups == std::vector<gid_t>{identity.gid});
 }
 
-BOOST_AUTO_TEST_CASE(what_is_not_there_is_named) {
+BOOST_AUTO_TEST_CASE(a_missing_user_or_group_is_named) {
   BOOST_TEST(refusal("no such", "") == "there is no user \"no such\"");
   BOOST_TEST(refusal("games", "no such") == "there is no group \"no such\"");
   BOOST_TEST(refusal("1234567", "") == "user 1234567 has no name and so no group: name one");
-  // Minus one would leave everything as it is.
+  // The kernel takes the id -1 as "leave it unchanged".
   for (const std::string number : {"4294967295", "4294967296", "-1", "0x1", "1 "}) {
     BOOST_TEST(refusal(number, "") == "there is no user \"" + number + '"');
   }
   BOOST_TEST(refusal("games", "4294967295") == "there is no group \"4294967295\"");
 }
 
-BOOST_AUTO_TEST_CASE(who_is_nobody_special_can_only_become_himself) {
+BOOST_AUTO_TEST_CASE(a_user_without_privileges_can_only_become_himself) {
   Identity root{.uid = 0, .gid = 0, .groups = {0}, .read_back = {0}};
   if (::geteuid() != 0) {
     BOOST_TEST(assume(root) == EPERM);

@@ -13,12 +13,12 @@
 using daemonctx::posix::start_time;
 using namespace std::chrono_literals;
 
-BOOST_AUTO_TEST_CASE(it_is_when_the_process_began) {
+BOOST_AUTO_TEST_CASE(the_start_time_is_when_the_process_began) {
   const scene::Scene scene;
   const auto before = std::chrono::system_clock::now();
   const pid_t child = ::fork();
   if (child == 0) {
-    ::prctl(PR_SET_NAME, ") 1 2 3 (");  // the name stands before the number, as it is
+    ::prctl(PR_SET_NAME, ") 1 2 3 (");  // /proc holds the name, unescaped, before the time
     scene::write_file(scene.path("named"), "");
     for (;;) ::pause();
   }

@@ -18,7 +18,7 @@ bool is_open(int fd) { return ::fcntl(fd, F_GETFD) != -1; }
 
 }  // namespace
 
-BOOST_AUTO_TEST_CASE(closes_at_the_end_and_leaves_errno) {
+BOOST_AUTO_TEST_CASE(the_destructor_closes_and_leaves_errno) {
   const int fd = some_descriptor();
   errno = ENOTTY;
   { const UniqueFd owner(fd); }
@@ -40,7 +40,7 @@ BOOST_AUTO_TEST_CASE(a_move_moves_the_duty_to_close) {
   BOOST_TEST(!is_open(fd));
 }
 
-BOOST_AUTO_TEST_CASE(released_it_stays_open) {
+BOOST_AUTO_TEST_CASE(a_released_descriptor_stays_open) {
   UniqueFd owner(some_descriptor());
   const int fd = owner.release();
   BOOST_TEST(!owner);

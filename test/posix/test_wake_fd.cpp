@@ -17,7 +17,7 @@ bool is_readable(const WakeFd& wake) {
 
 }  // namespace
 
-BOOST_AUTO_TEST_CASE(is_readable_between_notify_and_drain) {
+BOOST_AUTO_TEST_CASE(the_descriptor_is_readable_between_notify_and_drain) {
   WakeFd wake;
   BOOST_REQUIRE(wake.open() == 0);
   BOOST_TEST(!is_readable(wake));
@@ -35,7 +35,7 @@ BOOST_AUTO_TEST_CASE(any_number_of_notifications_neither_blocks_nor_outlasts_a_d
   BOOST_TEST(!is_readable(wake));
 }
 
-BOOST_AUTO_TEST_CASE(programs_do_not_inherit_it) {
+BOOST_AUTO_TEST_CASE(programs_do_not_inherit_the_descriptor) {
   WakeFd wake;
   BOOST_REQUIRE(wake.open() == 0);
   BOOST_TEST((::fcntl(wake.fd(), F_GETFD) & FD_CLOEXEC) != 0);

@@ -4,9 +4,9 @@
 //
 //   asio_probe REPORTS PIDFILE STYLE
 //
-// It reports to its standard output, a file.
+// The probe redirects its standard output to the file REPORTS, and writes its reports there.
 
-#include <utility>  // Boost 1.74 forgets it
+#include <utility>  // boost/asio.hpp 1.74 needs it and does not include it
 
 #include <atomic>
 #include <boost/asio.hpp>
@@ -22,20 +22,20 @@ using daemonctx::DaemonContext;
 
 void say(const std::string& text) { std::cout << text << std::endl; }
 
-std::string told(const daemonctx::SignalInfo& info) {
+std::string describe(const daemonctx::SignalInfo& info) {
   return "signal " + std::to_string(info.number) + " value " + std::to_string(info.value);
 }
 
-void by_callbacks(net::io_context& loop, AsioSignals& signals) {
-  std::function<void()> again = [&] {
+void wait_by_callbacks(net::io_context& loop, AsioSignals& signals) {
+  std::function<void()> wait_again = [&] {
     signals.async_wait_signal(SIGUSR1,
                               [&](boost::system::error_code error, const daemonctx::SignalInfo& info) {
                                 if (error) return say("cancelled");
-                                say(told(info));
-                                again();
+                                say(describe(info));
+                                wait_again();
                               });
   };
-  again();
+  wait_again();
   signals.async_wait_stop([&](boost::system::error_code error) {
     say(error ? "no stop" : "stop");
     signals.cancel();
@@ -44,19 +44,19 @@ void by_callbacks(net::io_context& loop, AsioSignals& signals) {
   loop.run();
 }
 
-void by_futures(net::io_context& loop, AsioSignals& signals) {
+void wait_by_futures(net::io_context& loop, AsioSignals& signals) {
   auto first = signals.async_wait_signal(SIGUSR1, net::use_future);
   auto stop = signals.async_wait_stop(net::use_future);
-  std::thread runs([&] { loop.run(); });
+  std::thread loop_thread([&] { loop.run(); });
   say("waits");
-  say(told(first.get()));
+  say(describe(first.get()));
   stop.get();
   say("stop");
-  runs.join();
+  loop_thread.join();
 }
 
-// Two signals close upon each other, again and again, and an operation for each.
-void by_pairs(net::io_context& loop, AsioSignals& signals) {
+// Two signals in quick succession, 20'000 times. A pending operation waits for each of them.
+void wait_for_pairs(net::io_context& loop, AsioSignals& signals) {
   std::atomic<int> taken = 0;
   std::function<void(int)> take = [&](int number) {
     signals.async_wait_signal(number, [&, number](boost::system::error_code error, const auto&) {
@@ -84,20 +84,20 @@ void by_pairs(net::io_context& loop, AsioSignals& signals) {
 
 #ifdef BOOST_ASIO_HAS_CO_AWAIT
 net::awaitable<void> count_to_two(AsioSignals& signals) {
-  for (int n = 0; n < 2; ++n) say(told(co_await signals.async_wait_signal(SIGUSR1, net::use_awaitable)));
+  for (int n = 0; n < 2; ++n) say(describe(co_await signals.async_wait_signal(SIGUSR1, net::use_awaitable)));
 }
 
 net::awaitable<void> until_stop(AsioSignals& signals) {
   co_await signals.async_wait_stop(net::use_awaitable);
   say("stop");
-  co_await signals.async_wait_stop(net::use_awaitable);  // it was requested, and stays so
+  co_await signals.async_wait_stop(net::use_awaitable);  // a requested stop stays requested
   say("still");
 }
 
-void by_coroutines(net::io_context& loop, AsioSignals& signals) {
+void wait_by_coroutines(net::io_context& loop, AsioSignals& signals) {
   net::co_spawn(loop, count_to_two(signals), net::detached);
   net::co_spawn(loop, until_stop(signals), net::detached);
-  net::post(loop, [] { say("waits"); });  // now they do
+  net::post(loop, [] { say("waits"); });  // runs after both coroutines have begun to wait
   loop.run();
 }
 #endif
@@ -105,16 +105,16 @@ void by_coroutines(net::io_context& loop, AsioSignals& signals) {
 void work(DaemonContext& context, net::io_context& loop, const std::string& style) {
   context.on_reload([] { say("reloaded"); });
   AsioSignals signals(loop.get_executor(), context);
-  if (style == "futures") by_futures(loop, signals);
-  else if (style == "pairs") by_pairs(loop, signals);
+  if (style == "futures") wait_by_futures(loop, signals);
+  else if (style == "pairs") wait_for_pairs(loop, signals);
 #ifdef BOOST_ASIO_HAS_CO_AWAIT
-  else if (style == "coroutines") by_coroutines(loop, signals);
+  else if (style == "coroutines") wait_by_coroutines(loop, signals);
 #endif
-  else by_callbacks(loop, signals);
+  else wait_by_callbacks(loop, signals);
 }
 
-// A loop, a timer and a connection of before the fork.
-int work_on(daemonctx::DaemonOptions options) {
+// The loop, a timer and a connection are made before the fork, and must work after it.
+int work_on_early_loop(daemonctx::DaemonOptions options) {
   net::io_context loop;
   net::steady_timer timer(loop, std::chrono::milliseconds(1));
   net::local::stream_protocol::socket one(loop);
@@ -140,7 +140,7 @@ int main(int argc, char** argv) {
   daemonctx::DaemonOptions options{.pidfile = argv[2]};
   options.stdio.out = options.stdio.err = daemonctx::StdioTarget::file(argv[1]);
   try {
-    if (argv[3] == std::string("before")) return work_on(options);
+    if (argv[3] == std::string("before")) return work_on_early_loop(options);
     DaemonContext context(options);
     net::io_context loop;
     work(context, loop, argv[3]);

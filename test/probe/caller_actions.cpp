@@ -24,7 +24,7 @@ namespace {
 
 namespace fs = boost::filesystem;
 
-void open_descriptors_before(const std::string& count) {
+void open_inherited_descriptors(const std::string& count) {
   for (int n = std::stoi(count); n > 0; --n) {
     if (::open("/dev/zero", O_RDONLY) == -1) std::exit(98);  // NOLINT(android-cloexec-open): to be inherited
   }
@@ -37,7 +37,8 @@ void block(const std::string& signal) {
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
-// Each gives back descriptors of its own while it ends, and so is listed for long after it was joined.
+// Each thread has many descriptors of its own, which the kernel closes while the thread ends. So /proc lists
+// the thread long after the join.
 void join_threads(const std::string& count) {
   std::vector<std::thread> threads;
   for (int n = std::stoi(count); n > 0; --n) {
@@ -45,7 +46,7 @@ void join_threads(const std::string& count) {
       if (::unshare(CLONE_FILES) != 0) return;
       int last = -1;
       for (int fd = 0; fd != -1; fd = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)) last = fd;
-      for (const int fd : {last, last - 1}) ::close(fd);  // a sanitizer wants a pipe
+      for (const int fd : {last, last - 1}) ::close(fd);  // a sanitizer needs two free ones for a pipe
     });
   }
   for (std::thread& thread : threads) thread.join();
@@ -68,7 +69,7 @@ __attribute__((no_sanitize("address", "thread"))) int sleep_for_ever(void*) {
   for (;;) ::syscall(SYS_pause);
 }
 
-// One that the C library knows nothing of, as an emulator has.
+// Starts a thread that the C library does not know, as an emulator does.
 void start_foreign_thread(const std::string&) {
   alignas(16) static std::array<char, 64UL * 1024> stack;
   constexpr int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
@@ -88,11 +89,11 @@ const std::map<std::string, CallerAction> caller_actions = {
        std::printf("%s", daemonctx::explain(options).c_str());
      }},
     {"keepcaps", [](const std::string&) { ::prctl(PR_SET_KEEPCAPS, 1); }},
-    {"own_keyring",  // with a key in it
+    {"own_keyring",  // joins a new session keyring and adds a key
      [](const std::string& name) {
        const bool made =
            ::syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, nullptr) != -1 &&
-           ::syscall(SYS_add_key, "user", name.c_str(), "secret", 6, -3 /* the session's */) != -1;
+           ::syscall(SYS_add_key, "user", name.c_str(), "secret", 6, -3 /* KEY_SPEC_SESSION_KEYRING */) != -1;
        say(made ? "has a key" : "there are no keys");
      }},
     {"join_threads", join_threads},
@@ -100,14 +101,14 @@ const std::map<std::string, CallerAction> caller_actions = {
     {"raise_limit", raise_limit},
     {"lower", [](const std::string&) { say(::seteuid(::getuid()) == 0 ? "lowered" : "not lowered"); }},
     {"ignore", [](const std::string& signal) { ::signal(std::stoi(signal), SIG_IGN); }},
-    {"open", open_descriptors_before},
+    {"open", open_inherited_descriptors},
     {"tell_limit", tell_limit},
     {"close", [](const std::string& fd) { ::close(std::stoi(fd)); }},
     {"cd", [](const std::string& path) { fs::current_path(path); }},
     {"umask", [](const std::string& mask) { ::umask(static_cast<mode_t>(std::stoi(mask, nullptr, 8))); }},
     {"atexit", [](const std::string&) { std::atexit([] { say("the caller's atexit ran"); }); }},
     {"catch_interrupt", [](const std::string&) { ::signal(SIGINT, [](int) { say("handler"); }); }},
-    {"churn",  // threads that come and go
+    {"churn",  // three threads, each of which starts and joins others without end
      [](const std::string&) {
        for (int n = 0; n < 3; ++n) {
          std::thread([] {

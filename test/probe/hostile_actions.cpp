@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// What a worker can do to its monitor that somebody has taken over.
+// Attacks on the monitor by a worker that an intruder has taken over.
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -27,8 +27,8 @@ std::vector<int> descriptors() {
   return found;
 }
 
-// The only datagram socket that it has.
-int to_monitor() {
+// The worker's only datagram socket leads to the monitor.
+int monitor_socket() {
   for (const int fd : descriptors()) {
     int type = 0;
     socklen_t size = sizeof type;
@@ -53,7 +53,7 @@ void send(const std::string& text, const std::vector<int>& fds) {
     header->cmsg_len = CMSG_LEN(size);
     std::memcpy(CMSG_DATA(header), fds.data(), size);
   }
-  if (::sendmsg(to_monitor(), &message, 0) == -1) throw std::runtime_error("cannot send");
+  if (::sendmsg(monitor_socket(), &message, 0) == -1) throw std::runtime_error("cannot send");
 }
 
 bool is_same_file(int fd, const struct stat& file) {

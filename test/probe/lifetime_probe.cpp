@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// A daemon in the foreground that ends in up to three ways at once; test/process/test_lifetime_pairs.cpp says
-// which.
+// A daemon in the foreground that ends in up to three ways at once. test/process/test_lifetime_pairs.cpp
+// lists the ways.
 //
-//   lifetime_probe PIDFILE [together] [timeout=MS] [scopes=N] WAY [WAY [WAY]]
+//   lifetime_probe PIDFILE [together] [chained] [timeout=MS] [scopes=N] WAY [WAY [WAY]]
 //
 // The first way begins the end. A way that comes "during" the end acts while cleanup 3 of 4 runs. A way that
 // comes "before" the end is under way when the first one acts. With `together` all ways act at the same
@@ -41,14 +41,14 @@ namespace {
 using namespace std::chrono_literals;
 using daemonctx::DaemonContext;
 
-constexpr int most_ways = 3;
-constexpr auto linger = 20ms;         // how long a cleanup goes on after another way has begun
-constexpr auto slow = 100ms;          // how long a slow action takes
-constexpr int left_scope = 3;         // main's own exit status
-constexpr int caught = 4;             // the same after an exception
-constexpr int first_exit_status = 5;  // the others follow
+constexpr int max_ways = 3;
+constexpr auto linger = 20ms;       // how long a cleanup goes on after another way has begun
+constexpr auto slow = 100ms;        // how long a slow action takes
+constexpr int left_scope = 3;       // main's own exit code
+constexpr int caught = 4;           // main's own exit code after an exception
+constexpr int first_exit_code = 5;  // of the first way; the next ways have the next codes
 const std::string& long_text =
-    *new std::string(100, '.');  // too long to lie inside the object; never destroyed
+    *new std::string(100, '.');  // too long for the object's own buffer; never destroyed
 
 class Gate {
  public:
@@ -57,7 +57,7 @@ class Gate {
     open_.notify_all();
   }
   void await() const {
-    // ThreadSanitizer lets no signal into a wait that it does not know.
+    // ThreadSanitizer delivers no signal during a wait that it does not intercept.
     while (is_thread_sanitizer && !is_open()) ::poll(nullptr, 0, 1);
     open_.wait(0);
   }
@@ -69,15 +69,15 @@ class Gate {
 
 struct Thrown {};
 
-/// One way to end, and its place in the row.
+/// One way to end, and its position on the command line, from 0.
 struct Actor {
   std::string way;
   int place = 0;
-  int status() const { return first_exit_status + place; }
+  int status() const { return first_exit_code + place; }
   int signal() const { return place == 0 ? SIGUSR1 : place == 1 ? SIGUSR2 : SIGALRM; }
 };
 
-// Other threads use all of this while the process ends: nothing here is ever destroyed.
+// Nothing here is ever destroyed: other threads use it while the process ends.
 struct Plan {
   std::string pidfile;
   std::vector<Actor> actors;
@@ -94,10 +94,10 @@ std::atomic<int> ready = 0;                     // ways that wait for `go`
 Gate go;
 Gate in_end;                            // the end is under way
 Gate scope_over;                        // the scope has been left
-std::mutex& forking = *new std::mutex;  // held by the fork loop in each fork
-std::array<Gate, most_ways> arrived;
-std::array<Gate, most_ways> begun;  // by an action
-std::array<Gate, most_ways> done;
+std::mutex& forking = *new std::mutex;  // the fork loop holds it during each fork
+std::array<Gate, max_ways> arrived;
+std::array<Gate, max_ways> begun;  // a signal action has begun
+std::array<Gate, max_ways> done;
 
 bool is_child() { return ::getpid() != self; }
 
@@ -125,10 +125,10 @@ bool is_in_cleanup(const std::string& way) {
 bool is_on_own_thread(const std::string& way) {
   return is_one_of(way, {"exit_own_thread", "slow_action_own", "slow_exit_own", "reset_own"});
 }
-// Their turn is over when a thread has taken the signal.
+// The turn of these ways is over when a thread has taken their signal.
 bool raises_signal(const std::string& way) { return is_one_of(way, {"exit_own_thread", "exit_wait_thread"}); }
 
-// Ways that come back after the end, and say what they found.
+// These ways return after the end, and report what they found.
 bool comes_back(const std::string& way) {
   return is_one_of(way, {"waiter", "fork_loop", "slow_action_own", "slow_action_wait"}) ||
          way.rfind("late_", 0) == 0;
@@ -150,21 +150,21 @@ void await_turn(const Actor& actor) {
   }
 }
 
-// By the clock, and by poll(2), which a signal ends: sleep_for() would not end in a storm of signals, each of
-// which begins the rest of its time anew.
-void linger_on() {
+// Looks at the clock after each poll(2), which a signal interrupts. sleep_for() would not end in a storm of
+// signals: after each signal it begins the rest of its time anew.
+void wait_a_while() {
   const auto end = std::chrono::steady_clock::now() + linger;
   while (std::chrono::steady_clock::now() < end) ::poll(nullptr, 0, 1);
 }
 
-// The end is under way: lets the other ways begin, and gives them time to get as far as they can.
+// Called when the end is under way: lets the other ways begin, and gives them time to get as far as they can.
 void let_others_act() {
   if (plan.together) return;
   in_end.open();
   for (const Actor& each : plan.actors) {
     if (each.place > 0 && !is_in_cleanup(each.way)) arrived[each.place].await();
   }
-  linger_on();
+  wait_a_while();
 }
 
 std::string mask_text() {
@@ -173,7 +173,7 @@ std::string mask_text() {
   return sigismember(&mask, SIGTERM) == 0 ? "SIGTERM free" : "SIGTERM blocked";
 }
 
-// Signals that were sent to the process and that no thread has taken yet.
+// True if a signal was sent to the process and no thread has taken it yet.
 bool has_pending_signals() {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {
@@ -209,7 +209,7 @@ void act_in_cleanup(const Actor& actor, int number) {
   while (actor.way == "hang") ::pause();
 }
 
-// A cleanup says its number when it has done its work.
+// A cleanup reports its number when it has done its work.
 void run_cleanup(int number) {
   if (number == 3) let_others_act();
   for (const Actor& each : plan.actors) {
@@ -296,7 +296,7 @@ void storm(const Actor& actor) {
       ::kill(self, SIGTERM);
       ::kill(self, actor.signal());
     }
-    ::poll(nullptr, 0, 1);  // other threads must get on, too
+    ::poll(nullptr, 0, 1);  // lets the other threads run
   }
 }
 
@@ -310,7 +310,8 @@ void throw_on_thread(const Actor& actor) {
   throw std::runtime_error("broken thread");
 }
 
-// ThreadSanitizer drops a signal that the system gives to a thread which is just beginning or ending.
+// Under ThreadSanitizer, sends the signal again until its action has begun. ThreadSanitizer drops a signal
+// that the kernel gives to a thread which is just beginning or ending.
 void raise_signal(const Actor& actor) {
   ::kill(self, actor.signal());
   if (!is_thread_sanitizer) return;
@@ -322,7 +323,7 @@ void raise_signal(const Actor& actor) {
   }).detach();
 }
 
-// The action ends the process: on the library's thread, or on one in wait().
+// The signal's action ends the process, on the library's thread or on a thread in wait().
 void raise_on_thread(const Actor& actor) {
   await_turn(actor);
   raise_signal(actor);
@@ -335,7 +336,7 @@ void exit_in_wait(const Actor& actor) {
   context().wait();
 }
 
-// Here too, and the action says that it has begun.
+// The action runs on one of the same two threads, and opens `arrived` itself.
 void raise_slow_action(const Actor& actor) {
   raise_signal(actor);
   if (is_on_own_thread(actor.way)) done[actor.place].await();
@@ -435,15 +436,16 @@ void act_on_main(const Actor& actor) {
   if (actor.way == "reset_own") raise_signal(actor), done[actor.place].await();
 }
 
-// What nobody else does, the main thread does: a cleanup that ends the process needs a scope that ends.
+// The main thread runs the ways that have no thread of their own. If the first way acts in a cleanup, the
+// main thread ends the scope, so that the cleanup runs.
 bool is_on_main(const Actor& actor) {
   return is_one_of(actor.way, {"scope", "throw", "exit_main", "uncaught_main", "exit_action", "wait_scope",
                                "reset_action", "reset_cleanup", "reset_own"}) ||
          (actor.place == 0 && is_in_cleanup(actor.way));
 }
 
-// A terminate handler of the program's that goes on with the one it has found, which is that of an earlier
-// context.
+// Installs a terminate handler of the program that calls the handler before it. That one belongs to an
+// earlier context.
 std::terminate_handler found_handler = nullptr;
 
 void chain_terminate_handler() {
@@ -458,7 +460,7 @@ void act_in_scope() {
   for (;;) ::pause();
 }
 
-void live_in_scope() {
+void run_scope() {
   owned = std::make_unique<DaemonContext>(plan.options);
   const struct Scope {
     ~Scope() { owned.reset(); }
@@ -469,8 +471,8 @@ void live_in_scope() {
   act_in_scope();
 }
 
-// While another thread goes on as before.
-void end_many_scopes() {
+// Makes and ends further contexts while the other threads go on.
+void make_and_end_scopes() {
   for (int n = 1; n < plan.scopes; ++n) DaemonContext short_lived(plan.options);
 }
 
@@ -484,8 +486,8 @@ int after_scope(int status) {
   return status;
 }
 
-// An uncaught exception that comes first has no cleanup in which others could come: they come while it is
-// reported.
+// If the first way is an uncaught exception, no cleanup runs in which the other ways could act. They act
+// while the exception is reported.
 void report(const std::exception_ptr& error, std::string_view where) {
   let_others_act();
   const std::string line = "lifetime_probe: " + std::string(where) + daemonctx::message_of(error) + '\n';
@@ -505,8 +507,9 @@ void prepare_options() {
   }
 }
 
-// After the context, a signal that comes late finds what was there before it.
-void outlive_signals() {
+// Installs handlers before the context. A signal that comes after the context's end finds these handlers, not
+// the default action.
+void install_earlier_handlers() {
   struct sigaction nothing {};
   nothing.sa_handler = [](int) {};
   nothing.sa_flags = SA_RESTART;
@@ -526,19 +529,19 @@ void read_words(const std::vector<std::string>& words) {
   }
 }
 
-// The address sanitizer registers a handler of its own behind each exit handler. Before 2.41 glibc may free a
-// block of 32 handlers twice if one thread is in such a handler while another thread takes the last one of
-// the block. With these in front, the handlers of a context lie in one block, which is not emptied before the
-// end.
+// Registers eight exit handlers first. So the handlers of a context lie in one block, which is not emptied
+// before the end. Before 2.41 glibc may free a block of 32 handlers twice: one thread is in a handler of the
+// address sanitizer while another thread takes the last handler of the block. The sanitizer registers such a
+// handler behind each exit handler.
 void keep_handlers_in_one_block() {
 #ifdef __SANITIZE_ADDRESS__
   for (int n = 0; n < 8; ++n) std::atexit([] {});
 #endif
 }
 
-// When the library of ThreadSanitizer is finalized, glibc takes back its fork handlers. A fork under way then
-// leaves locked for what its own exit handler waits, forever. This handler, the first that is registered,
-// runs last but for those.
+// Waits for a fork under way, and prevents another one, before ThreadSanitizer's library is finalized. glibc
+// then removes the fork handlers of that library. A fork under way would leave locked what the library's exit
+// handler waits for, forever. This handler is registered first, so only the library's handlers run after it.
 void end_forks_before_thread_sanitizer() {
   if (!is_thread_sanitizer) return;
   std::atexit([] {
@@ -553,15 +556,15 @@ int main(int argc, char** argv) {
   end_forks_before_thread_sanitizer();
   self = ::getpid();
   read_words({argv + 1, argv + argc});
-  outlive_signals();
+  install_earlier_handlers();
   prepare_options();
   int status = left_scope;
   if (plan.is_chained) chain_terminate_handler();
   try {
-    live_in_scope();
+    run_scope();
   } catch (const Thrown&) {
     status = caught;
   }
-  if (!is_child()) end_many_scopes();
+  if (!is_child()) make_and_end_scopes();
   return after_scope(status);
 }

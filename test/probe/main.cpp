@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// Becomes a daemon in front of a test's eyes. Words on the command line say what to do:
+// Becomes a daemon that a test observes. The command line says what the daemon does:
 //
 //   daemon_probe CHANNEL [action...] daemon|run|preflight [option=value...] [action...]
 //
-// Actions before "daemon" run in the caller, those after it in the daemon. Reports go to the FIFO CHANNEL, a
-// line each, so that nothing needs to be inherited.
+// Actions before "daemon" run in the caller, those after it in the daemon. Reports go to the FIFO CHANNEL,
+// one line each. The probe opens it by its path, so that the daemon need not inherit a descriptor.
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -56,9 +56,9 @@ int act(DaemonContext& context, const std::vector<std::string>& words) {
 struct Script {
   DaemonOptions options;
   std::vector<std::string> body;
-  bool tells_failure = false;  // the facts of the caller after a start that failed
-  bool preflights = false;     // and starts nothing
-  bool by_run = false;         // through daemonctx::run instead of a guard in a try block
+  bool tells_failure = false;  // report the caller's facts if the start fails
+  bool preflights = false;     // call preflight() and start nothing
+  bool by_run = false;         // call daemonctx::run() instead of making a context in a try block
 };
 
 Script prepare(const std::vector<std::string>& words) {

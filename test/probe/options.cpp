@@ -20,7 +20,7 @@ namespace {
 using daemonctx::DaemonOptions;
 using daemonctx::StdioTarget;
 
-// A signal action: counts, and tells the last value.
+// How many signals the actions of this file have handled.
 std::atomic<int> handled = 0;
 
 daemonctx::SignalAction counting_action() {
@@ -31,7 +31,7 @@ daemonctx::SignalAction counting_action() {
   };
 }
 
-// One that never comes to an end.
+// Each run of this action sends its signal again: the signals never end.
 daemonctx::SignalAction flooding_action() {
   return [](const daemonctx::SignalInfo& info) {
     if (++handled == 1) say("flooded");
@@ -40,7 +40,7 @@ daemonctx::SignalAction flooding_action() {
   };
 }
 
-// And one that tells what a file holds at that moment.
+// Reports the first word that the file holds when the action runs.
 daemonctx::SignalAction reading_action(const std::string& file) {
   return [file](const daemonctx::SignalInfo&) {
     std::ifstream in(file);
@@ -100,8 +100,8 @@ std::vector<std::string> list(const std::string& text) {
   return found;
 }
 
-// "best" and "kill" among them are not system calls.
-std::vector<std::string> calls(const std::string& text, daemonctx::SystemCallRules& rules) {
+// The words "best" and "kill" set other rules. Every other word is a system call.
+std::vector<std::string> read_system_calls(const std::string& text, daemonctx::SystemCallRules& rules) {
   std::vector<std::string> found;
   for (const std::string& each : list(text)) {
     if (each == "best") rules.best_effort = true;
@@ -123,8 +123,8 @@ void add_landlock(DaemonOptions& options, const std::string& text) {
 
 void add_system_calls(DaemonOptions& options, const std::string& allowed, const std::string& denied) {
   daemonctx::SystemCallRules rules;
-  rules.allowed = calls(allowed, rules);
-  rules.denied = calls(denied, rules);
+  rules.allowed = read_system_calls(allowed, rules);
+  rules.denied = read_system_calls(denied, rules);
   options.restrictions.push_back(daemonctx::system_calls(rules));
 }
 
@@ -244,7 +244,7 @@ const std::map<std::string, OptionSetter> option_setters = {
     {"on_error", set_on_error},
     {"on_wait",
      [](DaemonOptions& o, const std::string& how) {
-       if (how == "fork") {  // and the child comes back
+       if (how == "fork") {  // the child returns from the callback, too
          o.start_options.on_wait = [](std::chrono::milliseconds) { say(::fork() == 0 ? "child" : "parent"); };
          return;
        }

@@ -34,7 +34,7 @@ void acquire_terminal(const std::string& path) {
   say(fd == -1 ? "no terminal to open" : "opened, controlling terminal: " + terminal());
 }
 
-// Of something that may be forbidden.
+// Reports the outcome of a system call that may be forbidden, and closes the descriptor that it returned.
 void say_outcome(const std::string& what, int result) {
   const int error = errno;
   if (result > 2) ::close(result);
@@ -88,15 +88,15 @@ void tell_worker(DaemonContext& context, const std::string&) {
       " monitor " + std::to_string(::getppid()) + " last " + (last ? daemonctx::to_string(*last) : "none"));
 }
 
-// The compiler must not see that it never ends.
+// The recursion never ends. The test of `depth` hides that from the compiler.
 int exhaust_stack(int depth) {
   volatile char page[4096] = {};
   page[depth % 4096] = static_cast<char>(depth);
   return depth == 0 ? 0 : exhaust_stack(depth + 1) + page[0];
 }
 
-// Ten in a millisecond, each at once, with signals in between: COUNT, or as many more as it takes until FILE
-// exists.
+// COUNT or COUNT,FILE: writes COUNT lines, and with FILE goes on until FILE exists. Each line is flushed at
+// once. After every ten lines the service handles signals for a millisecond.
 void write_lines(DaemonContext& context, const std::string& text) {
   const int count = std::stoi(text);
   const auto comma = text.find(',');
@@ -113,7 +113,7 @@ void write_lines(DaemonContext& context, const std::string& text) {
   say(std::to_string(n) + " lines");
 }
 
-// Beside them a child of its own, which ends at last.
+// Makes COUNT orphans, and a child of its own that ends after the orphans have been reaped.
 void make_orphans(DaemonContext&, const std::string& count) {
   int until_then[2];
   if (::pipe2(until_then, O_CLOEXEC) == -1) ::_exit(98);
@@ -139,7 +139,7 @@ void make_orphans(DaemonContext&, const std::string& count) {
   say("orphans reaped, own child " + std::to_string(WEXITSTATUS(status)));
 }
 
-// Not by pthread_exit(3), which would unwind the stack, and so end the context.
+// Calls SYS_exit instead of pthread_exit(3), which would unwind the stack and so end the context.
 void end_main_thread(DaemonContext& context, const std::string&) {
   std::thread([&context] {
     while (::syscall(SYS_tgkill, ::getpid(), ::getpid(), 0) == 0) {
@@ -157,7 +157,7 @@ void end_main_thread(DaemonContext& context, const std::string&) {
   ::syscall(SYS_exit, 0);
 }
 
-// Real-time signals, which all wait for the moment that they are let through.
+// Sends every real-time signal while all are blocked, and then unblocks them at once.
 void raise_all_at_once(DaemonContext&, const std::string&) {
   sigset_t all;
   sigset_t former;
@@ -178,7 +178,8 @@ void bind_port(DaemonContext&, const std::string& port) {
 }
 
 void throw_error(const std::string& text) { throw std::runtime_error(text); }
-// The cleanup is slow, and refers to an object of this scope, which ends meanwhile.
+// The other thread runs the cleanup, which is slow and refers to `local`. Meanwhile this thread leaves the
+// cleanup's scope and destroys `local`.
 void leave_scope_while_another_thread_exits(DaemonContext& context, const std::string&) {
   auto local = std::make_unique<std::string>("there");
   std::atomic<bool> begun = false;
@@ -195,7 +196,8 @@ void leave_scope_while_another_thread_exits(DaemonContext& context, const std::s
   for (;;) ::pause();  // until the other thread has ended the process
 }
 
-// The thread leaves the scope of its cleanup, which the end has run already, while the end joins the thread.
+// The end runs the pool thread's scoped cleanup and then joins the thread. During the join the thread leaves
+// the scope of that cleanup.
 void end_while_a_pool_thread_has_a_scoped_cleanup(DaemonContext& context, const std::string&) {
   static std::thread pool;
   static std::atomic<bool> stops = false;
@@ -217,7 +219,7 @@ void throw_uncaught(const std::string& text) noexcept { throw_error(text); }
 
 std::optional<daemonctx::Cleanup> first_cleanup;
 
-// What a worker has no business doing, and must not do any harm.
+// A forked worker should not call these members. The calls must do no harm.
 void use_context(DaemonContext& context) {
   context.on_exit([] { say("a worker's cleanup"); });
   context.wait();
@@ -257,15 +259,15 @@ void throw_on_thread(const std::string& text) {
   std::thread([&] { throw std::runtime_error(text); }).join();
 }
 
-// Held for as long as the service works, and by one at a time.
-void witness(DaemonContext& context, const std::string& file) {
+// Locks the file until the service ends, and reports whether another service holds the lock.
+void lock_witness_file(DaemonContext& context, const std::string& file) {
   const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   const bool alone = ::flock(fd, LOCK_EX | LOCK_NB) == 0;
   say((alone ? "alone " : "not alone ") + std::to_string(::getpid()));
   context.on_exit([fd] { ::close(fd); });
 }
 
-// Takes what the file says for its new configuration: some of it is hard to take.
+// Reads the new configuration. Every text but "good" makes the reload fail, each in another way.
 void read_configuration(const std::string& file) {
   std::ostringstream text;
   text << std::ifstream(file).rdbuf();
@@ -277,7 +279,7 @@ void read_configuration(const std::string& file) {
   say("reloaded");
 }
 
-// The daemon, curious about itself.
+// The daemon uses a Controller on its own pidfile.
 void control_self(DaemonContext&, const std::string& pidfile) {
   const daemonctx::Controller controller(pidfile);
   for (int n = 0; n < 3; ++n) say(std::string("I am ") + to_string(controller.status().state));
@@ -331,7 +333,7 @@ const std::map<std::string, ServiceAction> service_actions = {
        std::this_thread::sleep_for(std::chrono::milliseconds(std::stoi(ms)));
      }},
     {"bind", bind_port},
-    {"await",  // until somebody opens the FIFO for writing
+    {"await",  // until another process opens the FIFO for writing
      [](DaemonContext&, const std::string& fifo) { ::close(::open(fifo.c_str(), O_RDONLY | O_CLOEXEC)); }},
     {"tell_worker", tell_worker},
     {"lines", write_lines},
@@ -354,7 +356,7 @@ const std::map<std::string, ServiceAction> service_actions = {
        *reinterpret_cast<volatile int*>(std::stoul(address, nullptr, 16)) = 1;
      }},
     {"exhaust_stack", [](DaemonContext&, const std::string&) { exhaust_stack(1); }},
-    {"until",  // N,ACTION: in the workers before the N-th
+    {"until",  // N,ACTION: runs ACTION in the workers before the N-th
      [](DaemonContext& context, const std::string& text) {
        const auto comma = text.find(',');
        if (context.worker_number() >= std::stoul(text)) return;
@@ -466,7 +468,7 @@ const std::map<std::string, ServiceAction> service_actions = {
        const daemonctx::ScopedCleanup cleanup = context.on_exit([&local] { say("cleanup " + local); });
        std::exit(3);
      }},
-    {"keep_scoped",  // beyond the context
+    {"keep_scoped",  // the scoped cleanup outlives the context
      [](DaemonContext& context, const std::string& text) {
        static daemonctx::ScopedCleanup kept;
        kept = context.on_exit([text] { say("kept " + text); });
@@ -510,7 +512,7 @@ const std::map<std::string, ServiceAction> service_actions = {
      [](DaemonContext& context, const std::string& what) {
        context.on_reload([what] {
          if (what == "throw") throw std::runtime_error("broken configuration");
-        if (what == "throw_nothing") throw std::runtime_error("");
+         if (what == "throw_nothing") throw std::runtime_error("");
          if (what != "quiet") say("reloaded");
        });
      }},
@@ -527,10 +529,10 @@ const std::map<std::string, ServiceAction> service_actions = {
          say("stop");
        }).detach();
      }},
-    {"witness", witness},
+    {"witness", lock_witness_file},
     {"seek_key",
      [](DaemonContext&, const std::string& name) {
-       constexpr int search = 10;  // KEYCTL_SEARCH, in the session's keyring
+       constexpr int search = 10;  // KEYCTL_SEARCH, in KEY_SPEC_SESSION_KEYRING (-3)
        say(::syscall(SYS_keyctl, search, -3, "user", name.c_str(), 0) == -1 ? "no key" : "found the key");
      }},
     {"rename",  // FROM,TO

@@ -14,7 +14,7 @@
 
 namespace process = daemonctx::process;
 
-// Of the Itanium C++ ABI; no header declares them.
+// Names of the Itanium C++ ABI, which no header declares.
 extern "C" void __cxa_finalize(void* library);
 extern "C" void* __dso_handle;
 
@@ -56,8 +56,8 @@ int status_of(pid_t child) {
 
 BOOST_TEST_GLOBAL_FIXTURE(Handlers);
 
-// At the end of the process glibc takes back the fork handlers of each library (__cxa_finalize), even while
-// another thread is in fork(), which then aborts the process.
+// At the end of the process glibc's __cxa_finalize unregisters the fork handlers of each library. If another
+// thread is in fork() then, that fork() aborts the process.
 BOOST_AUTO_TEST_CASE(the_handlers_stay_when_their_library_is_finalized) {
   const pid_t child = ::fork();
   if (child == 0) {
@@ -76,7 +76,7 @@ BOOST_AUTO_TEST_CASE(the_handlers_stay_when_their_library_is_finalized) {
   BOOST_TEST(status_of(child) == 0);
 }
 
-BOOST_AUTO_TEST_CASE(a_child_finds_no_lock_taken_by_a_thread_that_is_not_there) {
+BOOST_AUTO_TEST_CASE(a_child_finds_no_lock_taken_by_a_thread_that_it_lacks) {
   Part part;
   const process::ForkHookScope scope(process::ForkRank::signals, part.hook());
   std::atomic<bool> over = false;
@@ -97,9 +97,9 @@ BOOST_AUTO_TEST_CASE(a_child_finds_no_lock_taken_by_a_thread_that_is_not_there) 
   BOOST_TEST(!part.is_inert);
 }
 
-BOOST_AUTO_TEST_CASE(parent_and_child_get_their_mask_back_though_the_part_is_gone_meanwhile) {
+BOOST_AUTO_TEST_CASE(parent_and_child_get_their_mask_back_although_a_hook_ends_meanwhile) {
   std::atomic<bool> over = false;
-  std::thread coming_and_going([&] {
+  std::thread registering([&] {
     while (!over) {
       Part part;
       const process::ForkHookScope scope(process::ForkRank::signals, part.hook());
@@ -112,10 +112,10 @@ BOOST_AUTO_TEST_CASE(parent_and_child_get_their_mask_back_though_the_part_is_gon
     BOOST_REQUIRE(status_of(child) == 0);
   }
   over = true;
-  coming_and_going.join();
+  registering.join();
 }
 
-BOOST_AUTO_TEST_CASE(what_was_blocked_stays_so) {
+BOOST_AUTO_TEST_CASE(a_blocked_signal_stays_blocked) {
   sigset_t mine;
   sigemptyset(&mine);
   sigaddset(&mine, SIGUSR1);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// What a forked child of a daemon may call: everything, without any effect on its parent.
+// A forked child of a daemon may call every member and function, without any effect on its parent.
 //
 // test/probe/forked_members_probe.cpp has a row for each public member and free function, and
 // check_members.py compares those rows with the shared library and the headers. Each row is called in a child
@@ -11,9 +11,9 @@
 // - while other threads of the parent hold each lock as often as they can.
 //
 // The table promises of every row:
-// - The call comes back at once, and std::exit after it ends the child with status 0.
-// - Nothing reaches the service manager, and nothing the descriptor that tells readiness.
-// - Descriptors 1 and 2 of the child lead where they led, and nothing is written to them.
+// - The call returns at once, and std::exit after it ends the child with exit code 0.
+// - Nothing reaches the service manager, and nothing reaches the readiness descriptor.
+// - Descriptors 1 and 2 of the child are open on the same files as before, and nothing is written to them.
 // - No callable runs: no cleanup, reload, action or error handler.
 // - The child has no descriptor of the pidfile. Signals that the daemon has mapped have their default action,
 //   and the child's mask is that of the thread that forked.
@@ -21,8 +21,8 @@
 // - In the parent the pidfile, its locks, the dispositions, the mask and an Asio loop are as before; its own
 //   cleanup runs once, at the end.
 //
-// In before_drop, on_launched and on_worker_end there is no context to call. There, and in the other places,
-// a child that outlives the daemon keeps nobody waiting: not the caller, also of a start that fails; and the
+// before_drop, on_launched and on_worker_end have no context to call. A child that is forked there, or in the
+// other places, may outlive the daemon. Such a child delays no caller, not even that of a failed start. The
 // next start works.
 //
 // Usage: test_forked_members [BOOST OPTION...] -- PROBE
@@ -63,60 +63,60 @@ void append_to_variable(const char* name, const std::string& options) {
   ::setenv(name, ((given == nullptr ? "" : given + std::string(":")) + options).c_str(), 1);
 }
 
-// A child that ends in the middle of everything may leave memory.
+// The leak check is off, since a child may end at any point and leave memory.
 void prepare_sanitizers() {
   append_to_variable("ASAN_OPTIONS", "detect_leaks=0");
   append_to_variable("TSAN_OPTIONS", "atexit_sleep_ms=0:die_after_fork=0:report_thread_leaks=0");
 }
 
-// --- A conversation with the probe
+// --- The running probe
 
-struct Talk {
+struct ProbeOutput {
   std::vector<std::string> lines;
-  std::vector<scene::Datagram> told;  // to the service manager
+  std::vector<scene::Datagram> datagrams;  // to the service manager
   std::string err;
   scene::End end;
   bool hung = false;
 };
 
-/// The probe with its three streams, and the service manager that it can speak to.
-class Speaker {
+/// The running probe with its three streams, and the service manager that the probe can notify.
+class RunningProbe {
  public:
-  Speaker(const scene::Words& command, const std::string& error_file, const scene::Listener& manager)
+  RunningProbe(const scene::Words& command, const std::string& error_file, const scene::Listener& manager)
       : error_file_(error_file), manager_(manager) {
     ::signal(SIGPIPE, SIG_IGN);  // the last answer may come when the probe has ended
     std::array<int, 2> in{};
     std::array<int, 2> out{};
     BOOST_REQUIRE((::pipe2(in.data(), O_CLOEXEC) == 0 && ::pipe2(out.data(), O_CLOEXEC) == 0));
     pid_ = ::fork();
-    if (pid_ == 0) become(command, in[0], out[1]);
+    if (pid_ == 0) exec_probe(command, in[0], out[1]);
     ::close(in[0]);
     ::close(out[1]);
-    to_ = in[1];
-    from_ = out[0];
+    input_of_probe_ = in[1];
+    output_of_probe_ = out[0];
   }
-  ~Speaker() {
-    ::close(to_);
-    ::close(from_);
+  ~RunningProbe() {
+    ::close(input_of_probe_);
+    ::close(output_of_probe_);
   }
-  Speaker(const Speaker&) = delete;
-  Speaker& operator=(const Speaker&) = delete;
+  RunningProbe(const RunningProbe&) = delete;
+  RunningProbe& operator=(const RunningProbe&) = delete;
 
   pid_t pid() const { return pid_; }
 
-  /// Each line goes to `take`, and is answered, so that the probe goes on.
-  Talk talk(const std::function<void(const std::string&)>& take) {
-    Talk talk;
-    while (hear(talk, take)) {
+  /// Runs until the probe ends. Passes each line to `handle_line`, and answers it so that the probe goes on.
+  ProbeOutput run_to_end(const std::function<void(const std::string&)>& handle_line) {
+    ProbeOutput output;
+    while (read_output(output, handle_line)) {
     }
-    if (talk.hung) ::kill(pid_, SIGKILL);
-    talk.end = scene::await_end(pid_);
-    talk.err = scene::contents(error_file_);
-    return talk;
+    if (output.hung) ::kill(pid_, SIGKILL);
+    output.end = scene::await_end(pid_);
+    output.err = scene::contents(error_file_);
+    return output;
   }
 
  private:
-  [[noreturn]] void become(const scene::Words& command, int in, int out) const {
+  [[noreturn]] void exec_probe(const scene::Words& command, int in, int out) const {
     const int err = ::open(error_file_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     ::dup2(in, STDIN_FILENO);
     ::dup2(out, STDOUT_FILENO);
@@ -131,44 +131,45 @@ class Speaker {
     ::_exit(127);
   }
 
-  // False at the end of the output, or when nothing more comes.
-  bool hear(Talk& talk, const std::function<void(const std::string&)>& take) {
-    std::array<pollfd, 2> events{{{from_, POLLIN, 0}, {manager_.fd(), POLLIN, 0}}};
+  // False at the end of the output, or if nothing comes within `scene::patience`.
+  bool read_output(ProbeOutput& output, const std::function<void(const std::string&)>& handle_line) {
+    std::array<pollfd, 2> events{{{output_of_probe_, POLLIN, 0}, {manager_.fd(), POLLIN, 0}}};
     const auto patience = std::chrono::milliseconds(scene::patience).count();
-    talk.hung = ::poll(events.data(), events.size(), static_cast<int>(patience)) == 0;
-    if (talk.hung) return false;
+    output.hung = ::poll(events.data(), events.size(), static_cast<int>(patience)) == 0;
+    if (output.hung) return false;
     std::array<char, 4096> buffer{};
-    const auto size = events[0].revents == 0 ? 1 : ::read(from_, buffer.data(), buffer.size());
-    for (auto each = manager_.next(); each.pid != 0; each = manager_.next()) remember(each, talk.told);
+    const auto size = events[0].revents == 0 ? 1 : ::read(output_of_probe_, buffer.data(), buffer.size());
+    for (auto each = manager_.next(); each.pid != 0; each = manager_.next())
+      add_if_new(each, output.datagrams);
     if (events[0].revents == 0) return true;
     if (size <= 0) return false;
     unread_.append(buffer.data(), static_cast<std::size_t>(size));
-    take_lines(talk, take);
+    handle_lines(output, handle_line);
     return true;
   }
 
-  // A daemon under load says the same again and again.
-  static void remember(const scene::Datagram& datagram, std::vector<scene::Datagram>& told) {
-    const bool known = std::any_of(told.begin(), told.end(), [&](const scene::Datagram& each) {
+  // Keeps each message once: a daemon under load repeats the same ones.
+  static void add_if_new(const scene::Datagram& datagram, std::vector<scene::Datagram>& datagrams) {
+    const bool known = std::any_of(datagrams.begin(), datagrams.end(), [&](const scene::Datagram& each) {
       return each.text == datagram.text && each.pid == datagram.pid;
     });
-    if (!known) told.push_back({datagram.text, datagram.pid, datagram.uid});
+    if (!known) datagrams.push_back({datagram.text, datagram.pid, datagram.uid});
   }
 
-  void take_lines(Talk& talk, const std::function<void(const std::string&)>& take) {
+  void handle_lines(ProbeOutput& output, const std::function<void(const std::string&)>& handle_line) {
     for (auto end = unread_.find('\n'); end != std::string::npos; end = unread_.find('\n')) {
-      talk.lines.push_back(unread_.substr(0, end));
+      output.lines.push_back(unread_.substr(0, end));
       unread_.erase(0, end + 1);
-      take(talk.lines.back());
-      if (::write(to_, "\n", 1) == -1) return;  // it has ended; so does its output
+      handle_line(output.lines.back());
+      if (::write(input_of_probe_, "\n", 1) == -1) return;  // the probe has ended, and so will its output
     }
   }
 
   std::string error_file_;
   const scene::Listener& manager_;
   pid_t pid_ = -1;
-  int to_ = -1;
-  int from_ = -1;
+  int input_of_probe_ = -1;
+  int output_of_probe_ = -1;
   std::string unread_;
 };
 
@@ -192,7 +193,7 @@ std::size_t number_of_rows() {
   return static_cast<std::size_t>(std::count(list.begin(), list.end(), '\n'));
 }
 
-/// A daemon at a site, which calls every row there.
+/// A daemon that calls every row at one site.
 struct Daemon {
   scene::Scene scene;
   std::string pidfile = scene.path("pid");
@@ -212,8 +213,8 @@ struct Daemon {
 
   bool is_ready() const { return site != "before_drop" && site != "starting"; }
 
-  // The other process's view, after each row.
-  void look_at_pidfile(const std::string& row) {
+  // Checks after each row what another process sees.
+  void check_pidfile(const std::string& row) {
     const auto status = Controller(pidfile).status();
     const auto expected = is_ready() ? DaemonState::running : DaemonState::starting;
     if (site == "on_launched") pid = status.pid;  // the probe is the caller
@@ -223,41 +224,41 @@ struct Daemon {
     if (scene::contents(pidfile) != first_contents) fail(row, "the pidfile has changed");
   }
 
-  void take(const std::string& line) {
+  void handle_line(const std::string& line) {
     const auto verdict = verdict_in(line);
     if (!verdict) return;
     row_of[verdict->child] = verdict->name;
     if (!verdict->problem.empty()) fail(verdict->name, verdict->problem);
-    look_at_pidfile(verdict->name);
+    check_pidfile(verdict->name);
   }
 
-  // A worker's child can speak only to the monitor, which may pass it on.
-  void look_at_datagrams(const std::vector<scene::Datagram>& told) {
-    for (const scene::Datagram& each : told) {
+  // A worker's child can send only to the monitor, which may pass the message on.
+  void check_datagrams(const std::vector<scene::Datagram>& datagrams) {
+    for (const scene::Datagram& each : datagrams) {
       const auto row = row_of.find(each.pid);
       const std::string name = row == row_of.end() ? std::to_string(each.pid) : row->second;
       const bool harmless = each.pid == pid && each.text.find(mark) == std::string::npos;
       if (!harmless) fail(name, "the service manager is told \"" + each.text + '"');
       if (!is_ready() && each.text.find("READY=1") != std::string::npos)
-        fail(name, "it is told of readiness");
+        fail(name, "the service manager is told of readiness");
     }
   }
 
   void run() {
     const int times = site == "hammered" ? scene::rounds(5) : 1;
-    Speaker probe({scene::probe(), "members", pidfile, site, std::to_string(times)}, scene.path("log"),
-                  manager);
+    RunningProbe probe({scene::probe(), "members", pidfile, site, std::to_string(times)}, scene.path("log"),
+                       manager);
     pid = probe.pid();
-    const Talk talk = probe.talk([this](const std::string& line) { take(line); });
-    BOOST_TEST(!talk.hung);
-    BOOST_TEST(talk.end.exited(0), talk.end);
-    BOOST_TEST(talk.err == "");
+    const ProbeOutput output = probe.run_to_end([this](const std::string& line) { handle_line(line); });
+    BOOST_TEST(!output.hung);
+    BOOST_TEST(output.end.exited(0), output.end);
+    BOOST_TEST(output.err == "");
     BOOST_TEST(scene::contents(pidfile + ".log") == "");
-    const std::size_t cleanups = site == "on_launched" ? 0 : 1;  // of a daemon that has lost this output
-    BOOST_TEST(std::count(talk.lines.begin(), talk.lines.end(), "cleanup") == cleanups);
-    BOOST_TEST(talk.lines.size() == number_of_rows() + cleanups);
+    const std::size_t cleanups = site == "on_launched" ? 0 : 1;  // on_launched: printed to another output
+    BOOST_TEST(std::count(output.lines.begin(), output.lines.end(), "cleanup") == cleanups);
+    BOOST_TEST(output.lines.size() == number_of_rows() + cleanups);
     if (site == "on_launched") BOOST_TEST(scene::eventually([&] { return !scene::exists(pidfile); }));
-    look_at_datagrams(talk.told);
+    check_datagrams(output.datagrams);
     BOOST_TEST(!scene::exists(pidfile));
   }
 };
@@ -270,8 +271,8 @@ constexpr bool is_address_sanitized = __has_feature(address_sanitizer);
 constexpr bool is_address_sanitized = false;
 #endif
 
-// The allocator of AddressSanitizer does not take its locks for a fork: beside threads that allocate, its
-// children may hang in it.
+// AddressSanitizer's allocator does not take its locks for a fork. If other threads allocate meanwhile, the
+// child may hang in the allocator.
 std::vector<std::string> sites() {
   std::vector<std::string> all = {"before_drop", "on_launched", "starting", "ready",         "action",
                                   "own_thread",  "cleanup",     "worker",   "on_worker_end", "unseen"};
@@ -282,7 +283,7 @@ std::vector<std::string> sites() {
 // --- Children that outlive their daemon
 
 /// A daemon that was started with a hook which leaves a child behind.
-struct Outlived {
+struct DaemonWithChild {
   scene::Scene scene;
   std::string pidfile = scene.path("pid");
 
@@ -296,7 +297,7 @@ struct Outlived {
     return scene::eventually([&] { return state() == wanted; });
   }
 
-  // Once it is there: it lives, and holds nothing of the pidfile.
+  // Waits for the child. Checks that the child lives and holds no descriptor of the pidfile.
   pid_t child() const {
     BOOST_REQUIRE(scene::eventually([&] { return scene::exists(pidfile + ".child"); }));
     std::istringstream told(scene::contents(pidfile + ".child"));
@@ -306,7 +307,7 @@ struct Outlived {
     std::getline(told, held);
     std::getline(told, held);
     BOOST_TEST(held == "");
-    BOOST_TEST(::kill(pid, 0) == 0);  // it is still there
+    BOOST_TEST(::kill(pid, 0) == 0);  // the child still lives
     return pid;
   }
 
@@ -314,10 +315,10 @@ struct Outlived {
     const pid_t daemon = scene::pid_in(pidfile);
     BOOST_REQUIRE(daemon > 0);
     ::kill(daemon, SIGTERM);
-    scene::await_end(daemon);  // between two workers it has the status of the one that crashed
+    scene::await_end(daemon);  // no check: between two workers a crashed one decides the exit code
   }
 
-  // Its pidfile stays, and anybody who holds that open could still hold a lock.
+  // The pidfile stays. A process that has it open could still hold a lock.
   void kill() const {
     const pid_t daemon = scene::pid_in(pidfile);
     BOOST_REQUIRE(daemon > 0);
@@ -351,7 +352,7 @@ const std::vector<std::string> hooks = {
 
 bool forks_at_end(const std::string& hook) { return hook.find("cleanup") != std::string::npos; }
 
-// In a daemon that never becomes ready.
+// Hooks of a daemon that never becomes ready.
 const std::vector<std::string> failing_hooks = {
     "before_drop_that_throws",
     "before_drop_that_dies",
@@ -366,7 +367,7 @@ BOOST_DATA_TEST_CASE(every_member_is_inert_in_a_child_forked_in, data::make(site
 }
 
 BOOST_DATA_TEST_CASE(a_child_may_outlive_a_daemon_that_left_it_in, data::make(hooks)) {
-  const Outlived daemon;
+  const DaemonWithChild daemon;
   const auto result = daemon.start(sample);
   BOOST_TEST(result.err == "");
   BOOST_REQUIRE(result.end.exited(0));
@@ -379,19 +380,19 @@ BOOST_DATA_TEST_CASE(a_child_may_outlive_a_daemon_that_left_it_in, data::make(ho
 }
 
 BOOST_DATA_TEST_CASE(a_child_may_outlive_a_daemon_that_is_killed_and_left_it_in, data::make(hooks)) {
-  if (forks_at_end(sample)) return;  // there is none
-  const Outlived daemon;
+  if (forks_at_end(sample)) return;  // a killed daemon runs no cleanup
+  const DaemonWithChild daemon;
   BOOST_REQUIRE(daemon.start(sample).end.exited(0));
   daemon.child();
   daemon.kill();
-  // The worker may still be about to die with its monitor.
+  // The worker dies with its monitor, but perhaps not at once.
   BOOST_TEST(daemon.becomes("stale"));
   daemon.next_start_works();
   daemon.child();
 }
 
 BOOST_DATA_TEST_CASE(a_child_may_outlive_a_start_that_failed_in, data::make(failing_hooks)) {
-  const Outlived daemon;
+  const DaemonWithChild daemon;
   const auto result = daemon.start(sample);
   BOOST_TEST(result.err != "");
   BOOST_TEST(result.end.exited(1), result.end);

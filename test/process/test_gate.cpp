@@ -23,12 +23,12 @@ int context = 0;  // only their addresses matter
 int another_context = 0;
 int state = 0;
 
-struct Open {
-  Open() {
+struct OpenContext {
+  OpenContext() {
     claim.keep();
     process::open_context(&context, &state, {.mode = 1, .pid = ::getpid(), .worker_number = 3});
   }
-  ~Open() { process::close_context(0ms); }
+  ~OpenContext() { process::close_context(0ms); }
   process::ContextClaim claim;
 };
 
@@ -43,18 +43,18 @@ bool holds_in_child(const std::function<bool()>& check) {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(one_context_at_a_time) {
-  const Open open;
+  const OpenContext open;
   BOOST_CHECK_THROW(process::ContextClaim(), std::logic_error);
 }
 
 BOOST_AUTO_TEST_CASE(a_claim_that_is_not_kept_is_dropped) {
   { const process::ContextClaim claim; }
-  const Open open;
+  const OpenContext open;
 }
 
-BOOST_AUTO_TEST_CASE(a_visit_is_to_the_open_context_alone) {
+BOOST_AUTO_TEST_CASE(only_the_open_context_can_be_visited) {
   {
-    const Open open;
+    const OpenContext open;
     BOOST_TEST(process::Visit(&context).state() == &state);
     BOOST_TEST(process::Visit(process::any_context).state() == &state);
     BOOST_TEST(!process::Visit(&another_context));
@@ -66,14 +66,14 @@ BOOST_AUTO_TEST_CASE(a_visit_is_to_the_open_context_alone) {
 }
 
 BOOST_AUTO_TEST_CASE(the_facts_outlive_the_context) {
-  { const Open open; }
+  { const OpenContext open; }
   BOOST_TEST(process::facts_of(&context).worker_number == 3U);
   BOOST_TEST(process::facts_of(&context).pid == ::getpid());
   BOOST_TEST(process::facts_of(&another_context).pid == 0);
 }
 
 BOOST_AUTO_TEST_CASE(closing_waits_for_a_visitor_of_another_thread) {
-  const Open open;
+  const OpenContext open;
   std::promise<void> inside;
   std::promise<void> may_leave;
   std::atomic<bool> has_left = false;
@@ -84,7 +84,7 @@ BOOST_AUTO_TEST_CASE(closing_waits_for_a_visitor_of_another_thread) {
     has_left = true;
   });
   inside.get_future().wait();
-  BOOST_TEST(!process::close_context(1ms));  // not for ever
+  BOOST_TEST(!process::close_context(1ms));  // gives up after its timeout
   process::open_context(&context, &state, {});
   may_leave.set_value();
   BOOST_TEST(process::close_context(30s));
@@ -93,7 +93,7 @@ BOOST_AUTO_TEST_CASE(closing_waits_for_a_visitor_of_another_thread) {
 }
 
 BOOST_AUTO_TEST_CASE(closing_does_not_wait_for_a_thread_that_never_comes_back) {
-  const Open open;
+  const OpenContext open;
   std::promise<void> inside;
   std::promise<void> over;
   std::thread visitor([&] {
@@ -102,7 +102,7 @@ BOOST_AUTO_TEST_CASE(closing_does_not_wait_for_a_thread_that_never_comes_back) {
     process::forget_visits_of_this_thread();
     inside.set_value();
     over.get_future().wait();
-    process::ContextClaim next;  // what is forgotten is not counted down in the next context's time
+    process::ContextClaim next;  // the forgotten visits must not be counted down in it
   });
   inside.get_future().wait();
   BOOST_TEST(process::close_context(30s));
@@ -110,17 +110,17 @@ BOOST_AUTO_TEST_CASE(closing_does_not_wait_for_a_thread_that_never_comes_back) {
   visitor.join();
 }
 
-BOOST_AUTO_TEST_CASE(what_this_thread_is_inside_of_is_not_waited_for_and_has_to_stay) {
-  const Open open;
+BOOST_AUTO_TEST_CASE(closing_during_a_visit_of_this_thread_fails_without_a_wait) {
+  const OpenContext open;
   const process::Visit visit(&context);
   BOOST_TEST(!process::close_context(20s));
 }
 
 BOOST_AUTO_TEST_CASE(a_forked_child_finds_no_context_and_may_open_its_own) {
-  const Open open;
+  const OpenContext open;
   BOOST_TEST(holds_in_child([] {
     const bool is_inert = !process::Visit(&context) && !process::is_open(&context);
-    const Open own;
+    const OpenContext own;
     const bool is_open = static_cast<bool>(process::Visit(&context));
     return is_inert && is_open && process::close_context(1ms);
   }));
@@ -128,7 +128,7 @@ BOOST_AUTO_TEST_CASE(a_forked_child_finds_no_context_and_may_open_its_own) {
 }
 
 BOOST_AUTO_TEST_CASE(a_child_that_was_forked_within_a_visit_does_not_end_it) {
-  const Open open;
+  const OpenContext open;
   const process::Visit visit(&context);
   const pid_t child = ::fork();
   if (child == 0) {
@@ -136,7 +136,7 @@ BOOST_AUTO_TEST_CASE(a_child_that_was_forked_within_a_visit_does_not_end_it) {
       const process::Visit copy(&context);
       if (copy) ::_exit(1);
     }
-    const Open own;
+    const OpenContext own;
     ::_exit(process::close_context(1ms) ? 0 : 2);
   }
   int status = 0;
@@ -144,12 +144,12 @@ BOOST_AUTO_TEST_CASE(a_child_that_was_forked_within_a_visit_does_not_end_it) {
   BOOST_TEST(status == 0);
 }
 
-BOOST_AUTO_TEST_CASE(so_does_a_child_of_a_bare_clone) {
-  const Open open;
+BOOST_AUTO_TEST_CASE(a_child_of_a_bare_clone_finds_no_context_and_may_open_its_own) {
+  const OpenContext open;
   const auto child = static_cast<pid_t>(::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, 0UL));
   if (child == 0) {
     if (process::Visit(&context)) ::_exit(1);
-    const Open own;
+    const OpenContext own;
     ::_exit(process::Visit(&context) ? 0 : 2);
   }
   int status = 0;

@@ -4,17 +4,18 @@
 //
 // Each row names up to three ways to end, or things that go on meanwhile. The first one begins the end. The
 // others come while its third cleanup of four runs ("during"), or are under way before it begins ("before"),
-// or all act at the same moment ("together"). test/probe/lifetime_probe.cpp plays the row. The table promises
+// or all act at the same moment ("together"). test/probe/lifetime_probe.cpp runs the row. The table promises
 // for every row:
 //
-// - Nobody hangs. A way that comes late waits for the running cleanup, at most `cleanup_timeout`, or five
-//   seconds where none is set. Then the rest is given up: one line, status 1. In no other row is anything
+// - No thread hangs. A way that comes late waits for the running cleanup, at most `cleanup_timeout`, or five
+//   seconds if none is set. Then the rest is given up: one line, exit code 1. In no other row is anything
 //   given up.
-// - Cleanups run once, last registered first, and never in a forked child. All of them have run, but for
-//   three ends: what is given up leaves those that had not ended; an uncaught exception on another thread
-//   that comes first runs none; one that comes late may cut off what follows the running cleanup.
+// - Cleanups run once, last registered first, and never in a forked child. All of them have run, with three
+//   exceptions. An end that is given up leaves the cleanups that had not ended. An uncaught exception on
+//   another thread that comes first runs none. One that comes late may cut off the cleanups after the running
+//   one.
 // - The pidfile is gone.
-// - The first way decides the exit status. Only a scope that ends leaves the decision to a later `std::exit`.
+// - The first way decides how the process ends. Only a scope that ends leaves that to a later `std::exit`.
 // - The log holds nothing but the lines that the row explains.
 // - Calls after the end do nothing: `wait*()` and `stop_requested()` are true, a `Cleanup` can be neither
 //   released nor run.
@@ -57,9 +58,9 @@ constexpr Milliseconds default_limit = 5s;   // of a way that comes late, where 
 constexpr Milliseconds short_timeout = 300ms;
 constexpr Milliseconds hang_limit = default_limit + 5s * slowness;
 
-// What a way does to the end: nothing, it ends too, it never lets a cleanup end.
+// The effect of a way on the end: none, one more end of one of four kinds, or a cleanup that never ends.
 enum class Effect { none, scope, thrown, exits, aborts, hangs };
-// Where it happens: two ways can't have the main thread. Actions run either on the library's thread or in
+// The place of a way: two ways can't have the main thread. Actions run either on the library's thread or in
 // wait().
 enum class Place { main, thread, cleanup, own_thread, wait };
 
@@ -70,7 +71,7 @@ struct Way {
   bool before = false;  // under way before the end begins
 };
 
-const std::vector<Way> begins = {
+const std::vector<Way> first_ways = {
     {"scope", Effect::scope, Place::main},
     {"wait_scope", Effect::scope, Place::main},
     {"throw", Effect::thrown, Place::main},
@@ -153,7 +154,7 @@ struct Row {
 bool ends_scope_on_main(const Way& way) { return way.place == Place::main; }
 bool waits_on_main(const Way& way) { return way.name == "exit_action"; }
 
-// Whether the ways find room in one process.
+// True if the ways can act in one process.
 bool fits(const std::vector<Way>& ways) {
   int on_main = 0;
   int own = 0;
@@ -185,11 +186,11 @@ void add(std::vector<Row>& rows, Row row) {
 
 std::vector<Row> alone() {
   std::vector<Row> rows;
-  for (const Way& first : begins) {
+  for (const Way& first : first_ways) {
     add(rows, {.ways = {first}});
     add(rows, {.ways = {first}, .timeout = 10s});
   }
-  // What runs in the context destroys it, and goes on.
+  // An action or a cleanup destroys the context that runs it, and goes on.
   add(rows, {.ways = {{"reset_action", Effect::scope, Place::main}}});
   add(rows, {.ways = {{"reset_own", Effect::scope, Place::main}}});
   add(rows, {.ways = {{"reset_cleanup", Effect::scope, Place::main}}});
@@ -199,22 +200,21 @@ std::vector<Row> alone() {
 
 std::vector<Row> pairs(const std::vector<Way>& seconds) {
   std::vector<Row> rows;
-  for (const Way& first : begins) {
+  for (const Way& first : first_ways) {
     for (const Way& second : seconds) {
-      if (first.name == "uncaught_thread" && second.place == Place::cleanup) continue;  // it runs none
+      if (first.name == "uncaught_thread" && second.place == Place::cleanup) continue;  // it runs no cleanup
       add(rows, {.ways = {first, second}});
     }
   }
   return rows;
 }
 
-// An action that is under way may end the process while one thread ends the scope, and another has called
-// std::exit.
+// A running action may end the process while one thread ends the scope and another has called std::exit.
 std::vector<Row> pairs_together() {
   std::vector<Row> rows;
   const Way exits{"exit_thread", Effect::exits, Place::thread};
   const Way slow_exit_own{"slow_exit_own", Effect::exits, Place::thread, true};
-  for (const Way& first : begins) {
+  for (const Way& first : first_ways) {
     if (first.place == Place::cleanup) continue;
     for (const Way& second : late_enders) add(rows, {.ways = {first, second}, .together = true});
     add(rows, {.ways = {first, exits, slow_exit_own}, .together = true});
@@ -222,25 +222,25 @@ std::vector<Row> pairs_together() {
   return rows;
 }
 
-// The child has no thread that watches the cleanups; a few contexts give a fork more chances to meet their
-// ends.
+// The child lacks the thread that watches the cleanups. Several contexts one after the other give a fork more
+// chances to meet an end.
 std::vector<Row> forks() {
   std::vector<Row> rows;
   const Way fork_return{"fork_return", Effect::none, Place::cleanup};
   const Way fork_loop{"fork_loop", Effect::none, Place::thread, true};
-  for (const Way& first : begins) {
+  for (const Way& first : first_ways) {
     if (first.name == "uncaught_thread") continue;
     add(rows, {.ways = {first, fork_return}, .timeout = 10s});
     add(rows, {.ways = {first, fork_loop}, .timeout = 10s});
   }
-  add(rows, {.ways = {begins[0], fork_loop}, .scopes = 30});
-  add(rows, {.ways = {begins[0], fork_loop}, .timeout = 10s, .scopes = 30});
+  add(rows, {.ways = {first_ways[0], fork_loop}, .scopes = 30});
+  add(rows, {.ways = {first_ways[0], fork_loop}, .timeout = 10s, .scopes = 30});
   return rows;
 }
 
 std::vector<Row> triples() {
   std::vector<Row> rows;
-  for (const Way& first : begins) {
+  for (const Way& first : first_ways) {
     for (const Way& second : late_enders) {
       for (const Way& third : disturbances) {
         const bool chosen = third.name == "storm" || third.name == "fork_loop" || third.name == "late_all" ||
@@ -254,11 +254,11 @@ std::vector<Row> triples() {
   return rows;
 }
 
-// Three that end, two of them on threads of their own.
+// Three ways that end the process, two of them on threads of their own.
 std::vector<Row> three_enders() {
   std::vector<Row> rows;
   const Way exits{"exit_thread", Effect::exits, Place::thread};
-  for (const Way& first : begins) {
+  for (const Way& first : first_ways) {
     if (first.name == "uncaught_thread" || first.place == Place::cleanup) continue;
     for (const Way& second : late_enders) {
       add(rows, {.ways = {first, second, exits}});
@@ -281,7 +281,7 @@ std::vector<Row> given_up(Milliseconds timeout) {
   for (const Way& late : late_enders) {
     if (late.place == Place::main) add(rows, {.ways = {exits, late, hang}, .timeout = timeout});
   }
-  for (const Way& first : begins) {
+  for (const Way& first : first_ways) {
     if (first.name != "uncaught_thread") add(rows, {.ways = {first, join_exit}, .timeout = timeout});
   }
   return rows;
@@ -306,7 +306,7 @@ Lines with_prefix(const std::string& text, const std::string& prefix) {
 
 int exit_status(std::size_t place) { return 5 + static_cast<int>(place); }
 
-// As waitpid(2) says it.
+// The wait status, as waitpid(2) reports it.
 int raw_end(const Way& way, std::size_t place) {
   switch (way.effect) {
     case Effect::scope:
@@ -332,9 +332,9 @@ std::set<int> expected_ends(const Row& row) {
   for (std::size_t place = 1; place < row.ways.size(); ++place) {
     const Way& way = row.ways[place];
     if (way.effect == Effect::none) continue;
-    // A cleanup's own exit goes on with the end that it is part of.
+    // std::exit in a cleanup continues the end that runs the cleanup.
     if (row.together || leaves_scope || way.place == Place::cleanup) ends.insert(raw_end(way, place));
-    // The cleanups, and with them the first way, wait for an action that runs: its exit comes before theirs.
+    // The cleanups, and so the first way, wait for a running action. Its std::exit comes before theirs.
     if (row.first().place == Place::cleanup && way.before) ends.insert(raw_end(way, place));
   }
   return ends;
@@ -370,7 +370,7 @@ void check_cleanups(const Row& row, const scene::Outcome& outcome, Lines& proble
   }
 }
 
-// What a forked child that returns from the cleanup ends with: it goes the way of its parent.
+// A forked child that returns from the cleanup must end in the first way, as its parent.
 void check_child(const Row& row, const scene::Outcome& outcome, Lines& problems) {
   for (const std::string& line : with_prefix(outcome.out, "child: cleanup")) problems.push_back(line);
   const Lines ended = with_prefix(outcome.out, "child ended");
@@ -392,7 +392,7 @@ bool leaves_scope_first(const Row& row, const scene::Outcome& outcome) {
          outcome.end.raw == raw_end(row.first(), 0);
 }
 
-// What threads say that go on after the scope; in other rows the process is gone before they can.
+// Checks what threads print after the scope. In other rows the process ends before they can.
 void check_late_threads(const Row& row, const scene::Outcome& outcome, Lines& problems) {
   for (const std::string& line : lines_of(outcome.out)) {
     const bool bad = line.find("wrong") != std::string::npos || line.find("blocked") != std::string::npos ||
@@ -415,7 +415,7 @@ std::string give_up_line(const Row& row) {
   return "lifetime_probe: cleanup: did not end within " + std::to_string(limit.count()) + " ms, given up";
 }
 
-// An exception that comes when the scope has been left meets the handler that was there before the context.
+// After the scope an exception meets the terminate handler from before the context.
 bool is_said_after_scope(const std::string& line, const scene::Outcome& outcome) {
   const bool of_libstdcxx =
       line.rfind("terminate called after throwing", 0) == 0 || line.rfind("  what():", 0) == 0;
@@ -473,15 +473,15 @@ void append_to_variable(const char* name, const std::string& options) {
   ::setenv(name, ((given == nullptr ? "" : given + std::string(":")) + options).c_str(), 1);
 }
 
-// A process that ends in the middle of everything may leave memory; a forked child lacks the stacks that
-// refer to it.
+// The leak checks are off. A process may end at any point and leave memory. A forked child lacks the stacks
+// that refer to its memory.
 void prepare_sanitizers() {
   append_to_variable("ASAN_OPTIONS", "detect_leaks=0");
   append_to_variable("TSAN_OPTIONS", "atexit_sleep_ms=0:die_after_fork=0:report_thread_leaks=0");
 }
 
-// Since glibc 2.41 exit() holds a lock. A child that another thread forks meanwhile has it too, and can't
-// exit; a cleanup that calls std::exit behind an action which has called it is given up.
+// Since glibc 2.41 exit() holds a lock. A child that another thread forks meanwhile inherits the held lock,
+// and can't exit. A cleanup that calls std::exit after an action has called std::exit is given up.
 bool blocks_in_exit(const Row& row) {
 #ifdef __GLIBC__
   constexpr bool holds_lock = __GLIBC__ > 2 || __GLIBC_MINOR__ >= 41;
@@ -507,7 +507,7 @@ void report(const Row& row, const Lines& problems, const scene::Outcome& outcome
   BOOST_ERROR(text + outcome.out + outcome.err);
 }
 
-// Each row as often as asked for, or until it fails.
+// Runs each row DAEMONCTX_ROUNDS times, or until the row fails.
 void run(std::vector<Row> rows, std::size_t at_once = busy_at_once) {
   keep_chosen(rows);
   for (int round = scene::rounds(1); round > 0 && !rows.empty(); --round) {
@@ -535,20 +535,22 @@ void run(std::vector<Row> rows, std::size_t at_once = busy_at_once) {
 
 BOOST_AUTO_TEST_CASE(one_way_alone) { run(alone()); }
 
-BOOST_AUTO_TEST_CASE(another_ends_during_the_cleanups) { run(pairs(late_enders)); }
+BOOST_AUTO_TEST_CASE(a_second_way_ends_during_the_cleanups) { run(pairs(late_enders)); }
 
-BOOST_AUTO_TEST_CASE(two_end_at_the_same_moment) { run(pairs_together()); }
+BOOST_AUTO_TEST_CASE(two_ways_end_at_the_same_moment) { run(pairs_together()); }
 
 BOOST_AUTO_TEST_CASE(something_goes_on_during_the_end) { run(pairs(disturbances)); }
 
 BOOST_AUTO_TEST_CASE(forks_during_the_end_of_watched_cleanups) { run(forks()); }
 
-BOOST_AUTO_TEST_CASE(another_ends_and_a_third_goes_on) { run(triples()); }
+BOOST_AUTO_TEST_CASE(a_second_way_ends_and_a_third_goes_on) { run(triples()); }
 
-BOOST_AUTO_TEST_CASE(three_end) { run(three_enders()); }
+BOOST_AUTO_TEST_CASE(three_ways_end) { run(three_enders()); }
 
-BOOST_AUTO_TEST_CASE(what_can_not_end_is_given_up_after_the_cleanup_timeout) {
+BOOST_AUTO_TEST_CASE(a_cleanup_that_hangs_is_given_up_after_the_cleanup_timeout) {
   run(given_up(short_timeout), waiting_at_once);
 }
 
-BOOST_AUTO_TEST_CASE(what_can_not_end_is_given_up_after_five_seconds) { run(given_up(0ms), waiting_at_once); }
+BOOST_AUTO_TEST_CASE(a_cleanup_that_hangs_is_given_up_after_five_seconds) {
+  run(given_up(0ms), waiting_at_once);
+}

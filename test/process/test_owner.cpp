@@ -15,7 +15,7 @@ namespace process = daemonctx::process;
 
 namespace {
 
-// What a child says, which ends with its answer as its status.
+// The exit code of a child, which is its answer.
 int answer_of(pid_t child) {
   int status = 0;
   BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
@@ -40,15 +40,15 @@ BOOST_AUTO_TEST_CASE(a_forked_child_is_not_the_owner_and_may_become_one) {
   BOOST_TEST(process::is_owner());
 }
 
-// It runs no fork handlers.
-BOOST_AUTO_TEST_CASE(neither_is_a_child_of_a_bare_clone) {
+// A bare clone(2) runs no fork handlers.
+BOOST_AUTO_TEST_CASE(a_child_of_a_bare_clone_is_not_the_owner) {
   process::become_owner();
   const auto child = static_cast<pid_t>(::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, 0UL));
   if (child == 0) ::_exit(process::is_owner() ? 1 : 0);
   BOOST_TEST(answer_of(child) == 0);
 }
 
-BOOST_AUTO_TEST_CASE(who_forgets_it_is_not_the_owner_any_more) {
+BOOST_AUTO_TEST_CASE(forget_owner_ends_the_ownership) {
   process::become_owner();
   process::forget_owner();
   BOOST_TEST(!process::is_owner());

@@ -21,7 +21,7 @@ UniqueFd open_something() { return UniqueFd(::open("/dev/null", O_RDONLY | O_CLO
 
 bool is_open(int fd) { return ::fcntl(fd, F_GETFD) != -1; }
 
-// Whether it holds in a child that is forked here.
+// True if `check` returns true in a child that is forked here.
 bool holds_in_child(const std::function<bool()>& check) {
   const pid_t child = ::fork();
   if (child == 0) ::_exit(check() ? 0 : 1);
@@ -38,7 +38,7 @@ struct Handlers {
 
 BOOST_TEST_GLOBAL_FIXTURE(Handlers);
 
-BOOST_AUTO_TEST_CASE(it_is_closed_at_the_end) {
+BOOST_AUTO_TEST_CASE(the_destructor_closes_the_descriptor) {
   int number = -1;
   {
     const PrivateFd fd(open_something());
@@ -48,14 +48,14 @@ BOOST_AUTO_TEST_CASE(it_is_closed_at_the_end) {
   BOOST_TEST(!is_open(number));
 }
 
-BOOST_AUTO_TEST_CASE(a_forked_child_has_none) {
+BOOST_AUTO_TEST_CASE(a_forked_child_does_not_have_the_descriptor) {
   PrivateFd fd(open_something());
   const int number = fd.get();
   BOOST_TEST(holds_in_child([&] { return fd.get() == -1 && !fd && !is_open(number); }));
   BOOST_TEST(is_open(number));
 }
 
-BOOST_AUTO_TEST_CASE(a_child_closes_nothing_of_its_own_by_an_inherited_one) {
+BOOST_AUTO_TEST_CASE(an_inherited_PrivateFd_closes_no_descriptor_of_the_child) {
   PrivateFd fd(open_something());
   BOOST_TEST(holds_in_child([&] {
     const UniqueFd own = open_something();  // has the same number
@@ -66,7 +66,7 @@ BOOST_AUTO_TEST_CASE(a_child_closes_nothing_of_its_own_by_an_inherited_one) {
   }));
 }
 
-BOOST_AUTO_TEST_CASE(the_librarys_own_child_keeps_it) {
+BOOST_AUTO_TEST_CASE(the_librarys_own_child_keeps_the_descriptor) {
   const PrivateFd fd(open_something());
   const daemonctx::process::OwnFork own;
   BOOST_TEST(holds_in_child([&] { return is_open(fd.get()); }));
@@ -83,7 +83,7 @@ BOOST_AUTO_TEST_CASE(a_child_of_a_child_of_a_child_has_room_for_its_own) {
   BOOST_TEST(holds_in_child([&] { return has_room() && holds_in_child(has_room); }));
 }
 
-BOOST_AUTO_TEST_CASE(moving_passes_it_on) {
+BOOST_AUTO_TEST_CASE(a_move_passes_the_descriptor_on) {
   PrivateFd one(open_something());
   const int number = one.get();
   PrivateFd other(std::move(one));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE planted_files
 
-// What another user has put where root is about to write. Without root it exits with 77: skipped.
+// Files that another user has put where root is about to write. Without root the test exits with 77: skipped.
 
 #include <fcntl.h>
 #include <grp.h>
@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = boost::filesystem;
 
-// Where the kernel refuses to open what was planted, the library would not be tested.
+// Turns the kernel's protection off: it would refuse a planted file before the library could.
 struct WithoutProtection {
   std::array<scene::Setting, 3> settings{scene::Setting("/proc/sys/fs/protected_symlinks", "0"),
                                          scene::Setting("/proc/sys/fs/protected_fifos", "0"),
@@ -29,7 +29,7 @@ struct WithoutProtection {
   }
 };
 
-// What is root's, and must be as it was whatever happens.
+// Files of root that must stay unchanged whatever happens.
 struct Stage : scene::Stage, WithoutProtection {
   std::string precious = scene.path("precious");
   std::string secrets = scene.path("secrets");
@@ -51,7 +51,7 @@ struct Stage : scene::Stage, WithoutProtection {
     BOOST_TEST(fs::is_empty(secrets));
   }
 
-  // Two places where anybody can plant: one like /tmp, and one of his own.
+  // Runs `test` in two folders where another user can plant files: one like /tmp, and one of his own.
   void in_each_place(const std::function<void(const std::string& file)>& test) {
     for (const auto& [name, mode, owner] : {std::tuple{"sticky", 01777, 0U}, {"own", 0755, nobody}}) {
       const std::string folder = scene.path(name);
@@ -60,12 +60,12 @@ struct Stage : scene::Stage, WithoutProtection {
       ::chown(folder.c_str(), owner, owner);
       const std::string file = folder + "/planted";
       BOOST_TEST_CONTEXT("in the folder " << name) { test(file); }
-      BOOST_TEST(scene::exists(file));  // nobody's, and not ours to remove
+      BOOST_TEST(scene::exists(file));  // a planted file is not the library's to remove
       fs::remove_all(folder);
     }
   }
-  // A start that would write it as a pidfile says the one line, one that would write it as a log the other.
-  void is_refused(const std::string& file, const std::string& as_pidfile, const std::string& as_log) {
+  // A start fails with `as_pidfile` if `file` is its pidfile, and with `as_log` if `file` is its log.
+  void expect_refusals(const std::string& file, const std::string& as_pidfile, const std::string& as_log) {
     const struct stat planted = status_of(file);
     for (const std::string detach : {"always", "never"}) {
       rejects({"pidfile=" + file, "detach=" + detach}, as_pidfile);
@@ -78,10 +78,10 @@ struct Stage : scene::Stage, WithoutProtection {
   }
 };
 
-std::string pidfile_is(const std::string& file, const std::string& why) {
+std::string pidfile_refusal(const std::string& file, const std::string& why) {
   return "cannot use the pidfile \"" + file + "\": " + why;
 }
-std::string log_is(const std::string& file, const std::string& why) {
+std::string log_refusal(const std::string& file, const std::string& why) {
   return "cannot use the file \"" + file + "\": " + why;
 }
 
@@ -98,8 +98,8 @@ BOOST_FIXTURE_TEST_CASE(a_symbolic_link_is_not_followed, Stage) {
   in_each_place([&](const std::string& file) {
     for (const std::string& target : {precious, secrets + "/new", secrets, std::string("/dev/null")}) {
       plant_link(target, file);
-      is_refused(file, pidfile_is(file, "it is a symbolic link"),
-                 log_is(file, "it is a symbolic link that others could have put there"));
+      expect_refusals(file, pidfile_refusal(file, "it is a symbolic link"),
+                      log_refusal(file, "it is a symbolic link that others could have put there"));
       ::unlink(file.c_str());
     }
     plant_link(precious, file);
@@ -109,18 +109,17 @@ BOOST_FIXTURE_TEST_CASE(a_symbolic_link_is_not_followed, Stage) {
 BOOST_FIXTURE_TEST_CASE(a_hard_link_is_not_written, Stage) {
   in_each_place([&](const std::string& file) {
     BOOST_REQUIRE(::link(precious.c_str(), file.c_str()) == 0);
-    is_refused(file, pidfile_is(file, "it has more than one link"),
-               log_is(file, "it has more than one link, and others could have made them"));
+    expect_refusals(file, pidfile_refusal(file, "it has more than one link"),
+                    log_refusal(file, "it has more than one link, and others could have made them"));
   });
 }
 
-BOOST_FIXTURE_TEST_CASE(a_fifo_holds_nothing_up, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_fifo_does_not_block_a_start, Stage) {
   in_each_place([&](const std::string& file) {
     BOOST_REQUIRE(::mkfifo(file.c_str(), 0600) == 0);
     BOOST_REQUIRE(::chown(file.c_str(), nobody, nobody) == 0);
-    is_refused(file, pidfile_is(file, "it is not a regular file"),
-
-               "cannot open the file \"" + file + "\": it is a FIFO that nobody reads, or a socket");
+    expect_refusals(file, pidfile_refusal(file, "it is not a regular file"),
+                    "cannot open the file \"" + file + "\": it is a FIFO that nobody reads, or a socket");
   });
 }
 
@@ -128,26 +127,26 @@ BOOST_FIXTURE_TEST_CASE(a_directory_is_no_file, Stage) {
   in_each_place([&](const std::string& file) {
     fs::create_directory(file);
     ::chown(file.c_str(), nobody, nobody);
-    is_refused(file, "cannot open the pidfile \"" + file + "\": Is a directory",
-               "cannot open the file \"" + file + "\": Is a directory");
+    expect_refusals(file, "cannot open the pidfile \"" + file + "\": Is a directory",
+                    "cannot open the file \"" + file + "\": Is a directory");
   });
 }
 
-// Who may write the folder can call any file of root's by that name: to have it opened to readers, and its
-// text gone.
-BOOST_FIXTURE_TEST_CASE(a_file_of_roots_that_he_could_have_moved_there_is_no_pidfile, Stage) {
+// A user who may write the folder can give any file of root the pidfile's name. A start would then open the
+// file to readers and erase its text.
+BOOST_FIXTURE_TEST_CASE(a_file_of_root_that_another_user_could_have_moved_there_is_no_pidfile, Stage) {
   in_each_place([&](const std::string& file) {
     const bool is_his = status_of(fs::path(file).parent_path().string()).st_uid == nobody;
     scene::write_file(file, "4711 private keys\n");
     ::chmod(file.c_str(), 0600);
     if (is_his) {
-      rejects(
-          {"pidfile=" + file, "cwd=/none"},
-          pidfile_is(file, "it holds more than a number, so it is no pidfile; remove it or name another"));
+      rejects({"pidfile=" + file, "cwd=/none"},
+              pidfile_refusal(file,
+                              "it holds more than a number, so it is no pidfile; remove it or name another"));
       BOOST_TEST(scene::contents(file) == "4711 private keys\n");
       BOOST_TEST((status_of(file).st_mode & 07777) == 0600U);
     }
-    // What a crash of the machine may leave of one.
+    // A crash of the machine may leave a pidfile with one of these texts.
     for (const std::string& text : {std::string("4711\n"), std::string(), std::string(5, '\0')}) {
       scene::write_file(file, text);
       stop(start({"pidfile=" + file}));
@@ -157,17 +156,17 @@ BOOST_FIXTURE_TEST_CASE(a_file_of_roots_that_he_could_have_moved_there_is_no_pid
   });
 }
 
-// By its content anybody could have the next "stop" end a process of his choice.
-BOOST_FIXTURE_TEST_CASE(a_pidfile_of_somebody_else_is_not_taken, Stage) {
+// With the text of his pidfile another user could choose the process that the next "stop" ends.
+BOOST_FIXTURE_TEST_CASE(a_pidfile_of_another_user_is_refused, Stage) {
   in_each_place([&](const std::string& file) {
     scene::write_file(file, "1\n");
     BOOST_REQUIRE(::chown(file.c_str(), nobody, nobody) == 0);
-    rejects({"pidfile=" + file}, pidfile_is(file, "it belongs to another user (uid 65534)"));
+    rejects({"pidfile=" + file}, pidfile_refusal(file, "it belongs to another user (uid 65534)"));
     BOOST_TEST(scene::contents(file) == "1\n");
   });
 }
 
-BOOST_FIXTURE_TEST_CASE(no_link_on_the_way_leads_astray, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_link_of_another_user_on_the_way_is_not_followed, Stage) {
   const std::string folder = scene.path("own");
   fs::create_directory(folder);
   fs::create_symlink(secrets, folder + "/run");
@@ -180,7 +179,7 @@ BOOST_FIXTURE_TEST_CASE(no_link_on_the_way_leads_astray, Stage) {
   refuses({"out=" + log}, "cannot use the file \"" + log + "\": " + reason);
 }
 
-BOOST_FIXTURE_TEST_CASE(roots_own_link_leads_no_further_than_to_the_next_one_of_somebody_else, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_link_of_root_that_leads_to_a_link_of_another_user_is_refused, Stage) {
   const std::string folder = scene.path("own");
   fs::create_directory(folder);
   fs::create_symlink(secrets, folder + "/data");
@@ -201,8 +200,8 @@ BOOST_FIXTURE_TEST_CASE(roots_own_link_leads_no_further_than_to_the_next_one_of_
               "\": a symbolic link on the way to it could have been put there by others");
 }
 
-// As with umask 002, where each user has a group of his own.
-BOOST_FIXTURE_TEST_CASE(who_is_not_root_may_share_his_folder_with_his_group, Stage) {
+// The folder is writable for its group, as with umask 002 if each user has a group of his own.
+BOOST_FIXTURE_TEST_CASE(a_user_other_than_root_may_share_his_folder_with_his_group, Stage) {
   use_probe_of_its_own();
   const std::string folder = scene.path("home");
   fs::create_directories(folder + "/made/full");
@@ -220,7 +219,7 @@ BOOST_FIXTURE_TEST_CASE(who_is_not_root_may_share_his_folder_with_his_group, Sta
   BOOST_TEST(!scene::exists(pidfile));
 }
 
-BOOST_FIXTURE_TEST_CASE(roots_own_link_by_another_name_is_not_followed, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_second_name_of_a_link_of_root_is_not_followed, Stage) {
   const std::string folder = scene.path("sticky");
   fs::create_directory(folder);
   ::chmod(folder.c_str(), 01777);
@@ -228,10 +227,10 @@ BOOST_FIXTURE_TEST_CASE(roots_own_link_by_another_name_is_not_followed, Stage) {
   log = folder + "/log";
   BOOST_REQUIRE(::link(scene.path("link").c_str(), log.c_str()) == 0);
   refuses({"out=" + log, "print:logged"},
-          log_is(log, "it is a symbolic link that others could have put there"));
+          log_refusal(log, "it is a symbolic link that others could have put there"));
 }
 
-// As /var/log is on some systems.
+// On some systems /var/log belongs to root and a group that may write it.
 BOOST_FIXTURE_TEST_CASE(the_daemons_user_may_own_its_log_wherever_it_lies, Stage) {
   const std::string folder = scene.path("logs");
   fs::create_directory(folder);
@@ -240,15 +239,15 @@ BOOST_FIXTURE_TEST_CASE(the_daemons_user_may_own_its_log_wherever_it_lies, Stage
   log = folder + "/log";
   scene::write_file(log, "");
   BOOST_REQUIRE(::chown(log.c_str(), nobody, nobody) == 0);
-  refuses({"out=" + log}, log_is(log, "it belongs to another user (uid 65534)"));
+  refuses({"out=" + log}, log_refusal(log, "it belongs to another user (uid 65534)"));
   stop(start({"user=nobody", "out=" + log, "print:logged"}));
   BOOST_TEST(scene::contents(log) == "logged\n");
   BOOST_REQUIRE(::link(log.c_str(), (folder + "/other").c_str()) == 0);
   refuses({"user=nobody", "out=" + log},
-          log_is(log, "it has more than one link, and others could have made them"));
+          log_refusal(log, "it has more than one link, and others could have made them"));
 }
 
-// The monitor, which may be root, would wait for the reader.
+// The monitor, which may be root, would wait for the FIFO's reader.
 BOOST_FIXTURE_TEST_CASE(a_fifo_of_the_daemons_user_is_no_log, Stage) {
   const std::string folder = scene.path("own");
   fs::create_directory(folder);
@@ -256,9 +255,9 @@ BOOST_FIXTURE_TEST_CASE(a_fifo_of_the_daemons_user_is_no_log, Stage) {
   BOOST_REQUIRE(::mkfifo(log.c_str(), 0600) == 0);
   for (const std::string& path : {log, folder}) BOOST_REQUIRE(::chown(path.c_str(), nobody, nobody) == 0);
   const int reader = ::open(log.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-  refuses({"user=nobody", "out=" + log}, log_is(log, "it is a FIFO of another user (uid 65534)"));
+  refuses({"user=nobody", "out=" + log}, log_refusal(log, "it is a FIFO of another user (uid 65534)"));
   ::close(reader);
-  // In root's folder it was root who let him have it.
+  // A FIFO in root's folder is one that root has given to the user.
   BOOST_REQUIRE(::chown(folder.c_str(), 0, 0) == 0);
   const int kept = ::open(log.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   stop(start({"user=nobody", "out=" + log, "print:logged"}));
@@ -267,7 +266,7 @@ BOOST_FIXTURE_TEST_CASE(a_fifo_of_the_daemons_user_is_no_log, Stage) {
   ::close(kept);
 }
 
-BOOST_FIXTURE_TEST_CASE(nobody_elses_file_in_a_folder_for_all_becomes_the_log, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_file_of_another_user_in_a_folder_for_all_does_not_become_the_log, Stage) {
   const std::string folder = scene.path("sticky");
   fs::create_directory(folder);
   ::chmod(folder.c_str(), 01777);
@@ -284,12 +283,12 @@ BOOST_FIXTURE_TEST_CASE(nobody_elses_file_in_a_folder_for_all_becomes_the_log, S
   ::close(reader);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_pidfile_that_others_may_write_is_not_taken, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_pidfile_that_others_may_write_is_refused, Stage) {
   in_each_place([&](const std::string& file) {
     scene::write_file(file, "1\n");
     for (const mode_t mode : {0620U, 0602U}) {
       ::chmod(file.c_str(), mode);
-      rejects({"pidfile=" + file}, pidfile_is(file, "others may write it"));
+      rejects({"pidfile=" + file}, pidfile_refusal(file, "others may write it"));
       BOOST_TEST(scene::contents(file) == "1\n");
     }
   });

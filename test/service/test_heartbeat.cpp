@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE heartbeat
 
-// The example, as a new user types it.
+// The heartbeat example, with the commands that a new user types.
 
 #include <grp.h>
 #include <signal.h>
@@ -31,14 +31,14 @@ struct Session {
   std::string log = scene.path("log");
   std::string config = scene.path("conf");
 
-  // Where another user's heartbeat keeps what no option names.
+  // Without root, heartbeat keeps files that no option names in these folders.
   explicit Session(bool terminal) : on_terminal(terminal) {
     ::setenv("XDG_STATE_HOME", scene.folder().c_str(), 1);
     ::setenv("XDG_RUNTIME_DIR", scene.folder().c_str(), 1);
   }
 
-  // Types a command; `says` is what is printed, on either stream, with PID and TIME for what is never the
-  // same.
+  // Types a command. `says` is the expected text of both streams, with PID and TIME for the parts that differ
+  // each time.
   void type(scene::Words words, int status, const std::string& says) const {
     const std::string typed = words.empty() ? "" : words[0];
     words.insert(words.begin(), heartbeat());
@@ -50,7 +50,7 @@ struct Session {
     if (!on_terminal && status != 0 && typed != "status") BOOST_TEST(result.out == "");
     if (!on_terminal && status == 0) BOOST_TEST(result.err == "");
   }
-  // The same with the options of this session's daemon.
+  // Like `type`, with the options of this session's daemon.
   void command(scene::Words words, int status, const std::string& says) const {
     words.insert(words.end(), {"--pidfile", pidfile, "--config", config});
     type(std::move(words), status, says);
@@ -110,7 +110,7 @@ BOOST_DATA_TEST_CASE(a_whole_session_has_no_surprises, boost::unit_test::data::m
   session.type({"--version"}, 0, "heartbeat 1.0\n");
 }
 
-BOOST_AUTO_TEST_CASE(a_wrong_setting_is_said_before_anything_is_started) {
+BOOST_AUTO_TEST_CASE(a_wrong_setting_is_reported_before_anything_is_started) {
   const Session session{false};
   session.type({"start", "--pidfile", session.pidfile, "--interval", "-1"}, 2,
                "heartbeat: interval: must be above 0 and at most 86400 seconds\n");
@@ -123,13 +123,13 @@ BOOST_AUTO_TEST_CASE(a_wrong_setting_is_said_before_anything_is_started) {
 
 namespace {
 
-// In a new process, if it is root's.
+// Gives up root, if the test runs as root. Call it in a new process.
 void become_nobody() {
   if (::geteuid() != 0) return;
   if (::setgroups(0, nullptr) != 0 || ::setgid(nobody) != 0 || ::setuid(nobody) != 0) ::_exit(126);
 }
 
-// A user with a home directory: nobody, if the test is root's.
+// A user with a home directory: the user nobody, if the test runs as root.
 struct User {
   Scene scene = {};
   std::string home = scene.path("home");

@@ -4,6 +4,7 @@
 // The command line of a service, as its user sees it.
 
 #include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -42,8 +43,8 @@ struct Probe {
   bool logs(const std::string& text) const {
     return scene::eventually([&] { return scene::contents(log).find(text) != std::string::npos; });
   }
-  std::string see_it_come_back() const;
-  // One line on standard error, and nothing else is there.
+  std::string kill_worker_and_await_respawn() const;
+  // Expects the exit code `status`, one line on standard error, and no process that is left.
   void fails(const scene::Words& words, int status, const std::string& line) const {
     const auto result = run(words);
     BOOST_TEST(result.end.exited(status), words[0] << ": " << result.end);
@@ -52,9 +53,9 @@ struct Probe {
   }
 };
 
-// Waits until a service with a monitor is ready, kills its first worker, and waits for the second. (A worker that
-// is killed before it is ready ends the start.) \return what `status` says then
-std::string Probe::see_it_come_back() const {
+// Waits until a service with a monitor is ready, kills its first worker, and waits for the second. (A worker
+// that is killed before it is ready ends the start.) \return the output of `status` then
+std::string Probe::kill_worker_and_await_respawn() const {
   std::string text;
   const auto shows = [&](const std::string& worker) {
     return scene::eventually([&] {
@@ -72,14 +73,15 @@ std::string Probe::see_it_come_back() const {
   return text;
 }
 
-// As somebody without rights, if the test has any.
+// Gives up root, if the test runs as root. Call it in a new process.
 void become_nobody() {
-  if (::geteuid() == 0 && (::setgid(65534) != 0 || ::setuid(65534) != 0)) ::_exit(126);
+  if (::geteuid() != 0) return;
+  if (::setgroups(0, nullptr) != 0 || ::setgid(65534) != 0 || ::setuid(65534) != 0) ::_exit(126);
 }
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_CASE(what_the_body_throws_before_it_is_ready_reaches_the_terminal, Probe) {
+BOOST_FIXTURE_TEST_CASE(an_exception_before_readiness_reaches_the_terminal, Probe) {
   const auto result = start({"--before-ready", "throw:cannot bind \"[::]:80\": taken"});
   BOOST_TEST(result.end.exited(1));
   BOOST_TEST(result.out == "configured 1\n");
@@ -87,7 +89,7 @@ BOOST_FIXTURE_TEST_CASE(what_the_body_throws_before_it_is_ready_reaches_the_term
   BOOST_TEST(!scene::exists(pidfile));
 }
 
-BOOST_FIXTURE_TEST_CASE(what_it_throws_afterwards_goes_to_the_log, Probe) {
+BOOST_FIXTURE_TEST_CASE(an_exception_after_readiness_goes_to_the_log, Probe) {
   const auto result = start({"--afterwards", "throw:the sky has fallen"});
   BOOST_TEST(result.end.exited(0));
   BOOST_TEST(result.err == "");
@@ -97,12 +99,12 @@ BOOST_FIXTURE_TEST_CASE(what_it_throws_afterwards_goes_to_the_log, Probe) {
   BOOST_TEST(in_foreground.err == "probe: the sky has fallen\n");
 }
 
-BOOST_FIXTURE_TEST_CASE(what_it_returns_is_the_status, Probe) {
+BOOST_FIXTURE_TEST_CASE(the_return_value_is_the_exit_code, Probe) {
   BOOST_TEST(run({"run", "--afterwards", "return:23"}).end.exited(23));
   BOOST_TEST(run({"start", "--foreground", "--afterwards", "return:24"}).end.exited(24));
 }
 
-BOOST_FIXTURE_TEST_CASE(the_command_line_comes_before_the_file_and_that_before_the_defaults, Probe) {
+BOOST_FIXTURE_TEST_CASE(the_command_line_overrides_the_file_and_the_file_overrides_the_defaults, Probe) {
   BOOST_TEST(run({"run", "--afterwards", "return:0"}).out == "configured 1\n");
   scene::write_file(config, "# a comment\nnumber = 2\n\n[net]\nport = 80\n");
   BOOST_TEST(run({"run", "--afterwards", "return:0", "--config", config}).out == "configured 2\n");
@@ -137,7 +139,7 @@ BOOST_FIXTURE_TEST_CASE(an_error_in_the_file_is_named_with_its_line, Probe) {
   fails({"start", "--config", "/"}, 6, "cannot read the configuration file \"/\": Is a directory");
 }
 
-BOOST_FIXTURE_TEST_CASE(an_error_on_the_command_line_is_said_in_one_line, Probe) {
+BOOST_FIXTURE_TEST_CASE(an_error_on_the_command_line_is_reported_in_one_line, Probe) {
   const std::string actions = " (start, stop, restart, reload, status, run, help, completion, manpage)";
   fails({"--verbose"}, 2, "an action is missing" + actions);
   fails({"dance"}, 2, "unknown action \"dance\"" + actions);
@@ -182,7 +184,7 @@ BOOST_FIXTURE_TEST_CASE(the_daemon_becomes_the_user, Probe) {
   BOOST_TEST(run({"stop"}).end.exited(0));
 }
 
-BOOST_FIXTURE_TEST_CASE(who_lacks_the_permission_is_told_so_with_4, Probe) {
+BOOST_FIXTURE_TEST_CASE(a_lack_of_permission_is_reported_with_exit_code_4, Probe) {
   if (::geteuid() != 0) return;
   ::chmod(scene.folder().c_str(), 0755);
   BOOST_TEST(start().end.exited(0));
@@ -206,7 +208,7 @@ BOOST_FIXTURE_TEST_CASE(who_lacks_the_permission_is_told_so_with_4, Probe) {
              "probe: unknown: this user may not read \"" + pidfile + "\", or it can't be trusted\n");
 }
 
-BOOST_FIXTURE_TEST_CASE(a_deaf_daemon_is_killed_and_that_is_said, Probe) {
+BOOST_FIXTURE_TEST_CASE(a_daemon_that_ignores_SIGTERM_is_killed_and_that_is_reported, Probe) {
   BOOST_TEST(start({"--afterwards", "deaf"}).end.exited(0));
   const pid_t pid = scene::pid_in(pidfile);
   const auto result = run({"stop", "--stop-timeout", "0.05"});
@@ -221,7 +223,7 @@ BOOST_FIXTURE_TEST_CASE(a_deaf_daemon_is_killed_and_that_is_said, Probe) {
   BOOST_TEST(start().end.exited(0));  // takes it over
 }
 
-BOOST_FIXTURE_TEST_CASE(a_broken_file_does_not_keep_anybody_from_stopping_the_daemon, Probe) {
+BOOST_FIXTURE_TEST_CASE(a_broken_configuration_file_does_not_prevent_a_stop, Probe) {
   scene::write_file(config, "pidfile = " + pidfile + '\n');
   const auto control = [&](const std::string& action) {
     return Scene::run({program, action, "--config", config, "--log", log});
@@ -279,16 +281,16 @@ BOOST_FIXTURE_TEST_CASE(another_pidfile_is_refused_while_the_daemon_runs, Probe)
   BOOST_TEST(control("stop").end.exited(0));
 }
 
-BOOST_FIXTURE_TEST_CASE(the_files_stop_timeout_counts_whoever_names_the_pidfile, Probe) {
+BOOST_FIXTURE_TEST_CASE(the_files_stop_timeout_counts_even_if_the_command_line_names_the_pidfile, Probe) {
   scene::write_file(config, "stop-timeout = 0.05\n");
   BOOST_TEST(start({"--afterwards", "deaf"}).end.exited(0));
   const pid_t pid = scene::pid_in(pidfile);
   BOOST_TEST(run({"stop", "--config", config}).end.exited(0));
   BOOST_TEST(scene::await_end(pid).killed_by(SIGKILL));
-  BOOST_TEST(run({"stop", "--config", "/none"}).end.exited(7));  // the command line says all that is needed
+  BOOST_TEST(run({"stop", "--config", "/none"}).end.exited(7));  // the command line names the pidfile
 }
 
-BOOST_FIXTURE_TEST_CASE(a_restart_finds_out_before_what_would_make_it_fail_afterwards, Probe) {
+BOOST_FIXTURE_TEST_CASE(a_restart_checks_the_new_start_before_it_stops_the_daemon, Probe) {
   BOOST_TEST(start().end.exited(0));
   const pid_t pid = scene::pid_in(pidfile);
   for (const auto& words :
@@ -309,7 +311,7 @@ BOOST_FIXTURE_TEST_CASE(after_a_clean_stop_nothing_looks_like_a_crash, Probe) {
   if (::geteuid() != 0) return;
   BOOST_TEST(start({"--user", "nobody"}).end.exited(0));
   BOOST_TEST(run({"stop"}).end.exited(0));
-  BOOST_TEST(scene::exists(pidfile));  // which nobody may not remove
+  BOOST_TEST(scene::exists(pidfile));  // the user nobody may not remove it
   BOOST_TEST(run({"status"}).end.exited(3));
 }
 
@@ -323,7 +325,7 @@ BOOST_FIXTURE_TEST_CASE(a_large_file_is_read_in_a_moment, Probe) {
   BOOST_TEST(run({"run", "--afterwards", "return:5", "--config", config}).end.exited(5));
 }
 
-BOOST_FIXTURE_TEST_CASE(what_can_not_be_printed_is_no_success, Probe) {
+BOOST_FIXTURE_TEST_CASE(a_failure_to_print_is_no_success, Probe) {
   for (const std::string action : {"help", "status", "manpage"}) {
     const auto result =
         run({action}, [] { ::dup2(::open("/dev/full", O_WRONLY | O_CLOEXEC), STDOUT_FILENO); });
@@ -332,7 +334,7 @@ BOOST_FIXTURE_TEST_CASE(what_can_not_be_printed_is_no_success, Probe) {
   }
 }
 
-BOOST_FIXTURE_TEST_CASE(what_a_start_would_do_is_explained_and_not_done, Probe) {
+BOOST_FIXTURE_TEST_CASE(explain_prints_the_steps_of_a_start_and_does_none, Probe) {
   const std::string log = scene.path("log");
   const auto detached = run({"start", "--explain", "--user", "nobody", "--chdir", "/", "--log", log});
   BOOST_TEST(detached.end.exited(0));
@@ -366,7 +368,7 @@ BOOST_FIXTURE_TEST_CASE(what_a_start_would_do_is_explained_and_not_done, Probe) 
   BOOST_TEST(!scene::exists(log));
 }
 
-BOOST_FIXTURE_TEST_CASE(what_the_service_manager_wants_is_explained_too, Probe) {
+BOOST_FIXTURE_TEST_CASE(explain_prints_the_steps_for_a_service_manager_too, Probe) {
   const auto managed = Scene::run({scene::probe(), "run", "--explain", "--pidfile", pidfile},
                                   [] { ::setenv("NOTIFY_SOCKET", "/nowhere", 1); });
   BOOST_TEST(
@@ -390,7 +392,7 @@ BOOST_FIXTURE_TEST_CASE(what_the_service_manager_wants_is_explained_too, Probe) 
              "probe: start_options.notify_descriptor: descriptor 77 is not open\n");
 }
 
-BOOST_FIXTURE_TEST_CASE(what_can_not_be_asked_after_is_unknown, Probe) {
+BOOST_FIXTURE_TEST_CASE(the_state_is_unknown_if_the_pidfile_can_not_be_reached, Probe) {
   const auto result = Scene::run({program, "status", "--pidfile", "/etc/passwd/pid"});
   BOOST_TEST(result.end.exited(4));
   BOOST_TEST(result.err ==
@@ -399,7 +401,7 @@ BOOST_FIXTURE_TEST_CASE(what_can_not_be_asked_after_is_unknown, Probe) {
 }
 
 // With a C++ locale that groups digits, in caller, monitor and worker.
-BOOST_FIXTURE_TEST_CASE(what_programs_read_follows_no_locale, Probe) {
+BOOST_FIXTURE_TEST_CASE(output_for_programs_follows_no_locale, Probe) {
   const auto grouping = [] { ::setenv("GROUP_DIGITS", "yes", 1); };
   BOOST_TEST(run({"start", "--log", log, "--respawn", "--umask", "027"}, grouping).end.exited(0));
   const std::string pid = std::to_string(scene::pid_in(pidfile));
@@ -412,7 +414,7 @@ BOOST_FIXTURE_TEST_CASE(what_programs_read_follows_no_locale, Probe) {
   BOOST_TEST(text.find("set the umask 027\n") != std::string::npos, text);
 }
 
-BOOST_FIXTURE_TEST_CASE(status_speaks_json, Probe) {
+BOOST_FIXTURE_TEST_CASE(status_can_print_json, Probe) {
   BOOST_TEST(run({"status", "--json"}).out ==
              R"({"name":"probe","state":"stopped","pidfile":")" + pidfile + "\"}\n");
   BOOST_TEST(start().end.exited(0));
@@ -421,9 +423,9 @@ BOOST_FIXTURE_TEST_CASE(status_speaks_json, Probe) {
   BOOST_TEST(run({"status", "--json"}).out.find(begin) == 0U);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_service_with_respawn_comes_back_and_its_status_shows_it, Probe) {
+BOOST_FIXTURE_TEST_CASE(a_killed_worker_is_respawned_and_the_status_shows_it, Probe) {
   BOOST_TEST(start({"--respawn"}).end.exited(0));
-  const std::string text = see_it_come_back();
+  const std::string text = kill_worker_and_await_respawn();
   BOOST_TEST(text.find("; the last one was killed by SIGKILL after ") != std::string::npos, text);
   const std::string json = run({"status", "--json"}).out;
   BOOST_TEST(json.find(R"("worker":{"worker_number":2,"since":"2)") != std::string::npos, json);
@@ -436,14 +438,14 @@ BOOST_FIXTURE_TEST_CASE(a_service_with_respawn_comes_back_and_its_status_shows_i
              std::string::npos);
 }
 
-BOOST_FIXTURE_TEST_CASE(it_comes_back_although_nobody_reads_what_it_reports, Probe) {
+BOOST_FIXTURE_TEST_CASE(a_killed_worker_is_respawned_although_nobody_reads_the_reports, Probe) {
   const auto unread = [] {
     std::array<int, 2> ends{};
     if (::pipe(ends.data()) != 0 || ::dup2(ends[1], STDERR_FILENO) == -1) ::_exit(96);
     for (const int end : ends) ::close(end);
   };
   auto service = Scene::start(command({"run", "--respawn"}), unread);
-  see_it_come_back();
+  kill_worker_and_await_respawn();
   BOOST_TEST(run({"stop"}).end.exited(0));
   BOOST_TEST(service.finish().end.exited(0));
   BOOST_TEST(!scene::exists(pidfile));
@@ -465,7 +467,7 @@ BOOST_FIXTURE_TEST_CASE(output_goes_to_a_log_or_to_syslog, Probe) {
   BOOST_TEST(result.err.find("the output can go to a log or to syslog, not to both") != std::string::npos);
 }
 
-BOOST_FIXTURE_TEST_CASE(who_waits_on_a_terminal_is_shown_so, Probe) {
+BOOST_FIXTURE_TEST_CASE(a_wait_is_shown_on_a_terminal_only, Probe) {
   const auto starts =
       command({"start", "--log", log, "--before-ready", "sleep:1200", "--afterwards", "slow:1200"});
   const auto stops = command({"stop"});
@@ -476,7 +478,7 @@ BOOST_FIXTURE_TEST_CASE(who_waits_on_a_terminal_is_shown_so, Probe) {
   const auto stopped = Scene::run_on_terminal(stops);
   BOOST_TEST(stopped.end.exited(0));
   BOOST_TEST(std::regex_match(stopped.out, std::regex("(probe: stopping, [0-9.]+ s\r)+ +\r")), stopped.out);
-  // And nobody else is.
+  // Without a terminal nothing is shown.
   BOOST_TEST(run({"start", "--log", log, "--before-ready", "sleep:700", "--afterwards", "slow:700"}).err ==
              "");
   BOOST_TEST(run({"stop"}).err == "");

@@ -49,7 +49,7 @@ struct Fixture {
   }
 };
 
-void queue(int value) {
+void queue_value(int value) {
   sigval given{};
   given.sival_int = value;
   while (::sigqueue(::getpid(), SIGUSR1, given) == -1) std::this_thread::yield();
@@ -69,15 +69,15 @@ struct Flooded : Fixture {
   }
 };
 
-bool readable(int fd) {
+bool is_readable(int fd) {
   pollfd poll{fd, POLLIN, 0};
   return ::poll(&poll, 1, 0) == 1;
 }
 
 }  // namespace
 
-// Whoever calls dispatch() may take the wake-up that was meant for wait().
-BOOST_AUTO_TEST_CASE(a_stop_reaches_who_waits_beside_a_thread_that_dispatches) {
+// A thread in dispatch() may take the wake-up that was meant for a thread in wait().
+BOOST_AUTO_TEST_CASE(a_stop_reaches_a_waiting_thread_beside_one_that_dispatches) {
   for (int round = 0; round < 200; ++round) {
     Fixture fixture;
     std::atomic<bool> over = false;
@@ -97,16 +97,16 @@ BOOST_AUTO_TEST_CASE(a_stop_reaches_who_waits_beside_a_thread_that_dispatches) {
 }
 
 BOOST_FIXTURE_TEST_CASE(actions_run_in_dispatch_and_not_before, Fixture) {
-  BOOST_TEST(!readable(dispatcher.fd()));
+  BOOST_TEST(!is_readable(dispatcher.fd()));
   for (const int signal : {SIGUSR1, SIGUSR2, SIGHUP, SIGWINCH}) ::raise(signal);
-  BOOST_TEST(readable(dispatcher.fd()));
+  BOOST_TEST(is_readable(dispatcher.fd()));
   BOOST_TEST(calls + reloads + reopens + reports == 0);
   dispatcher.dispatch();
   BOOST_TEST(calls == 1);
   BOOST_TEST(reloads == 1);
   BOOST_TEST(reopens == 1);
   BOOST_TEST(reports == 1);
-  BOOST_TEST(!readable(dispatcher.fd()));
+  BOOST_TEST(!is_readable(dispatcher.fd()));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_stop_shows_in_the_handler_and_its_token_after_dispatch, Fixture) {
@@ -146,14 +146,14 @@ BOOST_FIXTURE_TEST_CASE(a_signal_stops_every_thread_that_waits, Fixture) {
 
 BOOST_FIXTURE_TEST_CASE(the_last_of_a_burst_is_handled_while_waiting, Fixture) {
   auto sender = std::async(std::launch::async, [] {
-    sigset_t all;  // so that the waiting thread is the one that is hit
+    sigset_t all;  // so that the waiting thread gets the signal
     sigfillset(&all);
     ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
-    for (int n = 1; n <= 10000; ++n) queue(n);
+    for (int n = 1; n <= 10000; ++n) queue_value(n);
   });
   while (sender.wait_for(0ms) != std::future_status::ready) dispatcher.wait_until(Clock::now() + 1ms);
   const int before = calls;
-  queue(10001);
+  queue_value(10001);
   dispatcher.wait_until(Clock::now());
   BOOST_TEST(calls == before + 1);
   BOOST_TEST(last_value == 10001);
@@ -163,7 +163,7 @@ BOOST_FIXTURE_TEST_CASE(a_thread_of_its_own_runs_the_actions, Fixture) {
   dispatcher.start_thread();
   for (int n = 1; n <= 1000; ++n) {
     const int before = calls;
-    queue(n);
+    queue_value(n);
     while (calls == before) std::this_thread::yield();
     BOOST_REQUIRE(last_value == n);
   }
@@ -189,7 +189,7 @@ BOOST_FIXTURE_TEST_CASE(signals_from_many_threads_reach_a_thread_of_its_own, Fix
   BOOST_TEST(reloads > 0);
 }
 
-BOOST_AUTO_TEST_CASE(everything_is_put_back_as_it_was) {
+BOOST_AUTO_TEST_CASE(dispositions_and_mask_are_restored) {
   struct sigaction mine {};
   mine.sa_handler = [](int) {};
   ::sigaction(SIGUSR1, &mine, nullptr);
@@ -261,7 +261,7 @@ BOOST_FIXTURE_TEST_CASE(a_thread_that_ends_in_its_action_leaves_the_other_signal
   ::raise(SIGWINCH);  // a later number
   std::thread([&] { dispatcher.dispatch(); }).join();
   BOOST_TEST(reopens == 0);
-  BOOST_TEST(readable(dispatcher.fd()));
+  BOOST_TEST(is_readable(dispatcher.fd()));
   dispatcher.dispatch();
   BOOST_TEST(reopens == 1);
 }
@@ -269,9 +269,9 @@ BOOST_FIXTURE_TEST_CASE(a_thread_that_ends_in_its_action_leaves_the_other_signal
 BOOST_FIXTURE_TEST_CASE(a_stop_that_the_waiting_thread_is_told_of_wakes_others_at_once, Fixture) {
   signal_inbox.waiter = ::pthread_self();
   ::raise(SIGUSR1);
-  BOOST_TEST(!readable(dispatcher.fd()));
+  BOOST_TEST(!is_readable(dispatcher.fd()));
   ::raise(SIGTERM);
-  BOOST_TEST(readable(dispatcher.fd()));
+  BOOST_TEST(is_readable(dispatcher.fd()));
   signal_inbox.waiter = pthread_t{};
 }
 
@@ -279,18 +279,18 @@ BOOST_FIXTURE_TEST_CASE(a_stop_that_the_waiting_thread_is_told_of_wakes_others_a
 
 namespace {
 
-// True if it died of SIGTERM.
-bool was_terminated(pid_t child, int by = SIGTERM) {
+// True if the signal `by` has killed the child.
+bool was_killed(pid_t child, int by = SIGTERM) {
   int status = 0;
   BOOST_TEST(::waitpid(child, &status, 0) == child);
   return WIFSIGNALED(status) && WTERMSIG(status) == by;
 }
 
-struct Childbed : Fixture {
-  ~Childbed() {
+struct WithUnaffectedParent : Fixture {
+  ~WithUnaffectedParent() {
     BOOST_TEST(!dispatcher.stop_requested());
-    BOOST_TEST(!readable(dispatcher.fd()));
-    ::raise(SIGUSR1);  // handlers and notes are as they were
+    BOOST_TEST(!is_readable(dispatcher.fd()));
+    ::raise(SIGUSR1);  // handlers and inbox are unchanged
     dispatcher.dispatch();
     BOOST_TEST(calls == 1);
   }
@@ -298,38 +298,38 @@ struct Childbed : Fixture {
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_CASE(a_child_made_by_clone_dies_of_its_signal, Childbed) {
+BOOST_FIXTURE_TEST_CASE(a_child_made_by_clone_dies_of_its_signal, WithUnaffectedParent) {
   const auto child = static_cast<pid_t>(::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr));
   if (child == 0) {
     ::kill(::getpid(), SIGTERM);
     ::_exit(0);
   }
-  BOOST_TEST(was_terminated(child));
+  BOOST_TEST(was_killed(child));
 }
 
 #if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
-BOOST_FIXTURE_TEST_CASE(a_child_made_without_fork_handlers_dies_of_its_signal, Childbed) {
+BOOST_FIXTURE_TEST_CASE(a_child_made_without_fork_handlers_dies_of_its_signal, WithUnaffectedParent) {
   const pid_t child = ::_Fork();
   if (child == 0) {
     ::kill(::getpid(), SIGTERM);
     ::_exit(0);
   }
-  BOOST_TEST(was_terminated(child));
+  BOOST_TEST(was_killed(child));
 }
 #endif
 
-// The handler runs in the child, on memory that it shares with the parent.
-BOOST_FIXTURE_TEST_CASE(a_child_made_by_vfork_dies_of_its_signal, Childbed) {
+// The handler runs in the child, on memory that the child shares with the parent.
+BOOST_FIXTURE_TEST_CASE(a_child_made_by_vfork_dies_of_its_signal, WithUnaffectedParent) {
   const pid_t child = ::vfork();
   if (child == 0) {
     ::kill(::getpid(), SIGTERM);
     ::_exit(0);
   }
-  BOOST_TEST(was_terminated(child));
+  BOOST_TEST(was_killed(child));
 }
 
 #if DAEMONCTX_USE_VFORK  // the thread sanitizer forks instead, and keeps signals from the child
-BOOST_FIXTURE_TEST_CASE(a_child_made_by_vfork_dies_of_a_signal_that_reaches_it_later, Childbed) {
+BOOST_FIXTURE_TEST_CASE(a_child_made_by_vfork_dies_of_a_signal_that_reaches_it_later, WithUnaffectedParent) {
   int ends[2] = {};
   BOOST_REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
   std::thread killer([&] {
@@ -344,13 +344,13 @@ BOOST_FIXTURE_TEST_CASE(a_child_made_by_vfork_dies_of_a_signal_that_reaches_it_l
     ::_exit(0);
   }
   killer.join();
-  BOOST_TEST(was_terminated(child));
+  BOOST_TEST(was_killed(child));
   for (const int end : ends) ::close(end);
 }
 #endif
 
 // After the end of a daemon's context a signal does nothing to the daemon, and ends a child.
-void ends_only_a_child(int number, Action action, const std::function<void()>& before_the_end = {}) {
+void expect_only_a_child_ends(int number, Action action, const std::function<void()>& before_the_end = {}) {
   struct sigaction former {};
   ::sigaction(number, nullptr, &former);
   {
@@ -365,17 +365,17 @@ void ends_only_a_child(int number, Action action, const std::function<void()>& b
     ::kill(::getpid(), number);
     ::_exit(0);
   }
-  BOOST_TEST(was_terminated(child, number));
+  BOOST_TEST(was_killed(child, number));
   ::sigaction(number, &former, nullptr);
 }
 
 BOOST_AUTO_TEST_CASE(after_the_end_a_stopped_daemon_ignores_another_stop_and_its_children_do_not) {
-  ends_only_a_child(SIGTERM, Action::terminate, [] { ::raise(SIGTERM); });
+  expect_only_a_child_ends(SIGTERM, Action::terminate, [] { ::raise(SIGTERM); });
 }
 
 // Destructors after the context may write to a closed socket.
 BOOST_AUTO_TEST_CASE(after_the_end_a_daemon_still_ignores_a_broken_pipe_and_its_children_do_not) {
-  ends_only_a_child(SIGPIPE, Action::ignore);
+  expect_only_a_child_ends(SIGPIPE, Action::ignore);
 }
 
 // ---- A flood of signals, or actions slower than their signal.
@@ -388,13 +388,13 @@ BOOST_FIXTURE_TEST_CASE(a_signal_that_keeps_coming_does_not_prolong_a_wait, Floo
 BOOST_FIXTURE_TEST_CASE(a_stop_gets_through_a_signal_that_keeps_coming, Flooded) {
   stops_after = 5;
   BOOST_TEST(dispatcher.wait_until(Clock::time_point::max()));
-  BOOST_TEST(floods == stops_after + 1);  // which came before the stop
+  BOOST_TEST(floods == stops_after + 1);  // the last one came before the stop
   BOOST_TEST(dispatcher.stop_token().stop_requested());
 }
 
-BOOST_FIXTURE_TEST_CASE(dispatch_returns_and_says_that_there_is_more, Flooded) {
+BOOST_FIXTURE_TEST_CASE(dispatch_returns_and_leaves_the_descriptor_readable_for_the_rest, Flooded) {
   for (int n = 1; n < 4; ++n) {
-    BOOST_TEST(readable(dispatcher.fd()));
+    BOOST_TEST(is_readable(dispatcher.fd()));
     dispatcher.dispatch();
     BOOST_TEST(floods == n);
   }

@@ -14,23 +14,23 @@ HEADER_LINES = 160
 SOURCE_LINES = 350
 FUNCTION_LINES = 40
 LINE_COLUMNS = 110
-# Streams follow the program's locale: base/number.hpp reads and writes what machines read. In these files texts
-# are printed, files are read line by line, or Boost.Program_options wants a stream.
+# Streams follow the program's locale, so base/number.hpp reads and writes what machines read. The files of
+# WITH_STREAMS print texts, read files line by line, or pass Boost.Program_options a stream.
 STREAM = re.compile(r"#include <(sstream|iostream|fstream|iomanip|ostream|istream)>|lexical_cast|put_time")
-WITH_STREAMS = {"posix/flush_streams.cpp", "service/configuration.cpp", "service/documents.cpp", "service/run.cpp",
-                "service/settings.cpp", "service/waiting_display.cpp"}
+WITH_STREAMS = {"posix/flush_streams.cpp", "service/configuration.cpp", "service/documents.cpp",
+                "service/run.cpp", "service/settings.cpp", "service/waiting_display.cpp"}
 LICENCE = "SPDX-License-Identifier: BSL-1.0"
 
-# Nothing in these is code with braces.
+# Braces in these are not those of code.
 NOISE = re.compile(r"""
     //[^\n]* | /\*.*?\*/ |                                   # comments
     R"(\w*)\(.*?\)\1" | "(?:\\.|[^"\\\n])*" |               # strings
     (?<![0-9a-fA-F])'(?:\\.|[^'\\\n])+' |                   # characters, but no 10'000
     ^[ \t]*\#(?:\\\n|[^\n])*                                # preprocessor lines
     """, re.DOTALL | re.MULTILINE | re.VERBOSE)
-# What opens a scope that holds functions, and is none.
-SCOPE = re.compile(r"(^|[\s;}])(namespace|class|struct|union|enum|extern)\b(?!.*\)\s*(const|noexcept|override)*\s*$)",
-                   re.DOTALL)
+# Opens a scope that holds functions and is itself no function.
+SCOPE = re.compile(r"(^|[\s;}])(namespace|class|struct|union|enum|extern)\b"
+                   r"(?!.*\)\s*(const|noexcept|override)*\s*$)", re.DOTALL)
 
 
 def without_noise(text):
@@ -87,7 +87,7 @@ def check_streams(path):
 
 
 def check_lines(path):
-    """Comments too; in Markdown not those of tables and code, which cannot be broken."""
+    """Checks all lines, comments too, except Markdown's tables and code, which cannot be broken."""
     in_code = False
     for number, line in enumerate(path.read_text().splitlines(), 1):
         in_code ^= line.startswith("```")
@@ -101,12 +101,14 @@ def check_functions(path):
     for start, body in functions(code):
         size = size_of(body)
         if size > FUNCTION_LINES:
-            yield path, code.count("\n", 0, start) + 1, f"a function of {size} lines, more than {FUNCTION_LINES}"
+            line = code.count("\n", 0, start) + 1
+            yield path, line, f"a function of {size} lines, more than {FUNCTION_LINES}"
 
 
 def needs_licence(path, head):
     named = path.name in {"meson.build", "meson_options.txt", "CMakeLists.txt", ".clang-tidy"}
-    return named or path.suffix in {".hpp", ".cpp", ".h", ".c", ".py", ".sh", ".in", ".map"} or head.startswith("#!")
+    suffixed = path.suffix in {".hpp", ".cpp", ".h", ".c", ".py", ".sh", ".in", ".map"}
+    return named or suffixed or head.startswith("#!")
 
 
 def check_licence(path):
@@ -120,7 +122,8 @@ def check_licence(path):
 
 def main():
     findings = [finding for path in sources("include", "src") for finding in check_length(path)]
-    findings += [finding for path in sources("include", "src", "test", "doc") for finding in check_functions(path)]
+    findings += [finding for path in sources("include", "src", "test", "doc")
+                 for finding in check_functions(path)]
     findings += [finding for path in files() if path.suffix in {".hpp", ".cpp", ".c", ".h", ".md"}
                  for finding in check_lines(path)]
     findings += [finding for path in sources("src") for finding in check_streams(path)]

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-"""Checks who includes whom: a file includes its own header first, and then only its own folder and those above it in FLOORS.
+"""Checks which files include which. A file includes its own header first, and then only headers of its own
+folder and of those before it in FLOORS.
 
 Usage: check_layers.py SOURCE_ROOT
 """
@@ -9,8 +10,8 @@ import re
 
 from tree import ROOT, finish, sources
 
-FLOORS = ["base", "posix", "process", "safe_path", "signals", "cleanup", "output", "manager", "pidfile", "launch", "supervise",
-          "context", "control", "confine", "service"]
+FLOORS = ["base", "posix", "process", "safe_path", "signals", "cleanup", "output", "manager", "pidfile",
+          "launch", "supervise", "context", "control", "confine", "service"]
 
 # Which folder a public header belongs to.
 PUBLIC = {
@@ -22,7 +23,8 @@ PUBLIC = {
     "manager": ["service_manager"],
     "pidfile": ["pidfile_options"],
     "launch": ["launch_mode"],
-    "context": ["asio", "daemon_context", "daemon_options", "detail/signal_pump", "restriction", "run", "stop_token"],
+    "context": ["asio", "daemon_context", "daemon_options", "detail/signal_pump", "restriction", "run",
+                "stop_token"],
     "control": ["controller"],
     "confine": ["confine"],
     "service": ["service"],
@@ -42,12 +44,13 @@ def folder_of(path):
 
 
 def may_use_boost(path):
-    """A program that includes the others must not need Boost."""
+    """False for most public headers: a program that includes them must not need Boost."""
     return path.is_relative_to(ROOT / "src") or path.stem in ("service", "asio", "signal_pump")
 
 
 def included_folder(quoted, angled):
-    """The floor of what is included; None: it is not ours, or generated. Raises KeyError for what is not there."""
+    """The floor of an included header, or None for a foreign or generated one. Raises KeyError if there is no
+    such header."""
     name = (quoted or angled).removesuffix(".hpp")
     if name.startswith("daemonctx/"):
         return FOLDER_OF[name.removeprefix("daemonctx/")]
@@ -59,7 +62,7 @@ def included_folder(quoted, angled):
 
 
 def own_headers(path):
-    """What a source may include first, as its own header."""
+    """The headers that a source may include first, as its own."""
     unit = path.relative_to(ROOT / "src").with_suffix("")
     public = [f"daemonctx/{header}.hpp" for header in PUBLIC.get(unit.parts[0], []) if header == unit.name]
     return [f"{unit.as_posix()}.hpp"] if unit.as_posix() in UNITS_WITH_HEADER else public
@@ -84,12 +87,13 @@ def check(path):
         if (match[2] or "").startswith("boost/") and not may_use_boost(path):
             yield path, line, "no public header but Service's and Asio's may include Boost"
         if used is not None and FLOORS.index(used) > FLOORS.index(floor):
-            yield path, line, f"{floor} must not include {used}, which lies above it"
+            yield path, line, f"{floor} must not include {used}, which FLOORS lists after it"
 
 
 def main():
+    folders = {path.relative_to(ROOT / "src").parts[0] for path in sources("src")}
     unknown = [(ROOT / "src" / folder, 1, "is a folder that check_layers.py does not know")
-               for folder in sorted({path.relative_to(ROOT / "src").parts[0] for path in sources("src")} - set(FLOORS))]
+               for folder in sorted(folders - set(FLOORS))]
     finish(unknown + [finding for path in sources("include", "src") for finding in check(path)])
 
 

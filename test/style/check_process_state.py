@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-"""Checks that what is one per process, and can change, lies in src/process/ alone.
+"""Checks that only src/process/ has variables that are one per process and can change.
 
 Usage: check_process_state.py SOURCE_ROOT BUILD_ROOT
-A floor's library other than that of "process" must have no variable in writable memory, .data or .bss. Constants
-with relocations (.data.rel.ro) and thread-local variables are allowed.
+The library of any other floor must have no variable in writable memory, .data or .bss. Constants with
+relocations (.data.rel.ro) and thread-local variables are allowed.
 """
 
 import re
@@ -21,7 +21,7 @@ SYMBOL = re.compile(r"[0-9a-f]+ .{6}(?P<kind>.) (?P<section>\S+)\t[0-9a-f]+ "
 WRITABLE = re.compile(r"\.(data|bss)(?!\.rel\.ro)(\.|$)|\*COM\*$")
 MEMBER = re.compile(r"(\S+):\s+file format ")
 
-# Of the standard library and Boost, in whatever includes their headers; of exceptions; of a sanitizer.
+# Symbols that the headers of the standard library and Boost bring along, of exceptions and of a sanitizer.
 FOREIGN = re.compile(r"(guard variable for )?(std|boost)::|DW\.ref\.|__odr_asan|_*\.?L(asan|ubsan)|"
                      r"__[atu]b?san", re.IGNORECASE)
 
@@ -55,7 +55,7 @@ def main():
     findings = [finding for library in libraries if LIBRARY.fullmatch(library.name)[1] != STATE_FLOOR
                 for finding in check(library)]
     for finding in findings:
-        print(f"{finding}: process-wide state belongs into src/{STATE_FLOOR}/")
+        print(f"{finding}: process-wide state belongs in src/{STATE_FLOOR}/")
     sys.exit(1 if findings else 0)
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-"""Checks that the programs in README.md are the examples that are compiled, and that the links lead somewhere.
+"""Checks that the programs in README.md are the examples that are compiled, and that each link has a target.
 
 Usage: check_readme.py SOURCE_ROOT
 """
@@ -20,5 +20,5 @@ for name in ["first_daemon.cpp", "heartbeat.cpp"]:
 for page in [ROOT / "README.md", *(ROOT / "doc").glob("*.md")]:
     for link in re.findall(r"\]\(([^)#:]+)\)", CODE.sub("", page.read_text())):
         if not (page.parent / link).exists():
-            faults.append((page, 1, f"nothing at {link}"))
+            faults.append((page, 1, f"the link leads to {link}, which does not exist"))
 finish(faults)

@@ -27,7 +27,7 @@ def tidy(source, database):
 
 
 def main():
-    # The library alone: the tests compile its sources once more, with system calls of their own.
+    # The library alone: the tests compile its sources once more, with mocked system calls.
     entries = [entry for entry in json.loads((BUILD / "compile_commands.json").read_text())
                if entry["output"].startswith("src/")]
     with tempfile.TemporaryDirectory() as database, ThreadPoolExecutor(os.cpu_count()) as pool:

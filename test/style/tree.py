@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSL-1.0
-"""What the style checks share: which files there are, and how findings are reported."""
+"""The parts that all style checks share: the list of the files, and the report of findings."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ SKIPPED = {"subprojects", "__pycache__"}
 
 
 def files(*folders):
-    """The files in these folders (or in all), without what is hidden, built or fetched."""
+    """The files in these folders (or in all), without hidden, built or fetched ones."""
     for top in [ROOT / folder for folder in folders] or [ROOT]:
         for directory, names, found in os.walk(top):
             names[:] = sorted(n for n in names if n not in SKIPPED and not n.startswith((".git", "build")))
@@ -22,7 +22,7 @@ def sources(*folders):
 
 
 def finish(findings):
-    """Prints one line for each finding, and ends with a status that tells whether there were any."""
+    """Prints one line for each finding. Exits with 1 if there is any, otherwise with 0."""
     for path, line, text in findings:
         print(f"{path.relative_to(ROOT)}:{line}: {text}")
     sys.exit(1 if findings else 0)

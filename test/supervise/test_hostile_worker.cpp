@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE hostile_worker
 
-// A worker that was taken over, as another user, and its monitor, which is root. Without root it exits with
-// 77: skipped.
+// A worker that an attacker has taken over. The worker runs as another user, and its monitor as root. Without
+// root the test exits with 77: skipped.
 
 #include <fcntl.h>
 
@@ -20,7 +20,7 @@ struct Stage : scene::Stage {
   pid_t monitor = 0;
   const Words as_nobody = {"user=nobody", "pidfile=" + pidfile, "err=" + log, "respawn=first:1"};
 
-  // What the worker has to say comes before it waits.
+  // Starts a daemon whose worker runs the actions `words` and then waits.
   void start(const Words& words, const scene::Surroundings& surroundings = {}) {
     Words all = as_nobody;
     all.insert(all.end(), words.begin(), words.end());
@@ -36,7 +36,7 @@ struct Stage : scene::Stage {
     scene::Stage::stop(monitor);
     BOOST_TEST(!scene::exists(pidfile));
   }
-  void is_named_to_others() const {
+  void expect_refusal_to_name_monitor() const {
     const auto second = run({"pidfile=" + pidfile});
     BOOST_TEST(second.end.exited(1));
     const std::string line = "already running, pid " + std::to_string(monitor) + " (";
@@ -48,8 +48,8 @@ struct Stage : scene::Stage {
 
 BOOST_TEST_GLOBAL_FIXTURE(NeedsRoot);
 
-// systemd believes root's MAINPID: it would stop whatever process is named.
-BOOST_FIXTURE_TEST_CASE(the_manager_hears_only_what_a_service_has_to_say, Stage) {
+// systemd believes a MAINPID of root, and would stop the process that it names.
+BOOST_FIXTURE_TEST_CASE(the_manager_gets_only_messages_that_a_service_may_send, Stage) {
   const scene::Listener manager(scene.path("manager"));
   start({"detach=always", "tell_monitor:MAINPID=1", "tell_monitor:MAINPID=1|STATUS=mine|NOTIFYACCESS=all",
          "tell_monitor:|\n|WATCHDOG_USEC=1", "tell_monitor:RESTART_RESET=1", "tell_monitor:STOPPING=0",
@@ -65,22 +65,22 @@ BOOST_FIXTURE_TEST_CASE(the_manager_hears_only_what_a_service_has_to_say, Stage)
   BOOST_TEST(manager.next().text == "nothing");
 }
 
-BOOST_FIXTURE_TEST_CASE(its_monitor_keeps_the_locks_by_which_it_is_known, Stage) {
-  // Numbers that would lie on the monitor's own locks.
+BOOST_FIXTURE_TEST_CASE(the_monitor_keeps_the_locks_that_identify_it, Stage) {
+  // The locks for these numbers would lie on the monitor's own locks.
   start({"tell_monitor:X_DAEMONCTX_RELOAD=2287828610704211968 0 0 x",
          "tell_monitor:X_DAEMONCTX_RELOAD=18446744073709551615 1 1 x",
          "tell_monitor:X_DAEMONCTX_RELOAD=1 0 0 x", "tell_monitor:X_DAEMONCTX_RELOAD=",
          "tell_monitor:X_DAEMONCTX_MAPPED=-1", "tell_monitor:X_DAEMONCTX_MAPPED=9",
          "tell_monitor:X_DAEMONCTX_MAPPED=4711", "seize_pidfile:" + pidfile});
-  const bool shares = scene::argument(3) == "fallbacks";  // there are no locks of descriptors
+  const bool shares = scene::argument(3) == "fallbacks";  // this build has no F_OFD_SETLK
   const std::string seized = scene.next();
   if (!shares) BOOST_TEST(seized == "seized:");
   if (shares) return stop();
-  is_named_to_others();
+  expect_refusal_to_name_monitor();
   stop();
 }
 
-BOOST_FIXTURE_TEST_CASE(descriptors_that_it_sends_are_closed, Stage) {
+BOOST_FIXTURE_TEST_CASE(descriptors_that_the_worker_sends_are_closed, Stage) {
   start({"say:before", "send_descriptors:500", "say:sent"});
   scene.expect("before");
   scene.expect("sent");
@@ -90,17 +90,17 @@ BOOST_FIXTURE_TEST_CASE(descriptors_that_it_sends_are_closed, Stage) {
                return std::count(fds.begin(), fds.end(), ' ') < 20;
              }),
              fds);
-  is_named_to_others();
+  expect_refusal_to_name_monitor();
   stop();
 }
 
-BOOST_FIXTURE_TEST_CASE(of_the_monitors_files_it_gets_the_logs, Stage) {
+BOOST_FIXTURE_TEST_CASE(the_worker_gets_only_the_logs_of_the_monitors_files, Stage) {
   start({"ask_to_reopen"});
-  scene.expect("reopened: error done");  // its output is the null device
+  scene.expect("reopened: error done");  // the worker's output is the null device
   stop();
 }
 
-BOOST_FIXTURE_TEST_CASE(the_pidfile_by_the_name_of_the_log_is_not_opened, Stage) {
+BOOST_FIXTURE_TEST_CASE(the_pidfile_under_the_name_of_the_log_is_not_opened, Stage) {
   const std::string folder = scene.path("own");
   ::mkdir(folder.c_str(), 0755);
   BOOST_REQUIRE(::chown(folder.c_str(), scene::nobody, scene::nobody) == 0);
@@ -116,12 +116,12 @@ BOOST_FIXTURE_TEST_CASE(the_pidfile_by_the_name_of_the_log_is_not_opened, Stage)
   scene.expect("rename: done");
   scene.expect("reopened: error done");
   monitor = scene::pid_in(pidfile);
-  is_named_to_others();
+  expect_refusal_to_name_monitor();
   stop();
 }
 
 BOOST_FIXTURE_TEST_CASE(a_worker_that_outlives_its_monitor_keeps_the_next_start_waiting, Stage) {
-  if (scene::argument(3) == "fallbacks") return;  // there are no locks of descriptors
+  if (scene::argument(3) == "fallbacks") return;  // this build has no F_OFD_SETLK
   struct flock lock {};
   lock.l_start = 3;
   lock.l_len = 1;
@@ -133,7 +133,7 @@ BOOST_FIXTURE_TEST_CASE(a_worker_that_outlives_its_monitor_keeps_the_next_start_
     BOOST_TEST(lock.l_type == F_RDLCK);
   }
   stop();
-  // The test itself holds what such a worker would.
+  // The test itself holds the read lock of such a worker.
   scene::write_file(pidfile, "");
   auto held = scene::Received(::open(pidfile.c_str(), O_RDONLY | O_CLOEXEC));
   lock = {};

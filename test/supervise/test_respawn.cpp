@@ -42,7 +42,7 @@ struct Stage {
     all.insert(all.end(), actions.begin(), actions.end());
     return all;
   }
-  // Detached. The first worker is the first to be heard of.
+  // Starts a detached daemon. Its first worker is the first that next_worker() returns.
   void start(const std::string& policy, const scene::Words& actions) {
     const auto result = scene.run_probe(words(policy, actions));
     BOOST_TEST(result.err == "");
@@ -55,8 +55,8 @@ struct Stage {
     all.insert(all.begin() + 1, "detach=never");
     return scene.run_probe(all);
   }
-  // What the action "tell_worker" says.
-  Worker worker() {
+  // The worker that the next line of the action "tell_worker" names.
+  Worker next_worker() {
     std::istringstream line(scene.next());
     Worker found;
     std::string word;
@@ -75,7 +75,7 @@ struct Stage {
   pid_t monitor = 0;
 };
 
-// Also where the pid was another process's child.
+// Works also for a pid that is not a child of the test.
 bool is_gone(pid_t pid) {
   return scene::eventually([&] {
     const std::string stat = scene::contents("/proc/" + std::to_string(pid) + "/stat");
@@ -89,7 +89,7 @@ bool is_gone(pid_t pid) {
 
 BOOST_FIXTURE_TEST_CASE(the_monitor_keeps_the_pidfile_and_the_worker_works, Stage) {
   start("first:10", {"tell_worker", "facts", "wait"});
-  const Worker first = worker();
+  const Worker first = next_worker();
   const auto facts = scene.facts();
   BOOST_TEST(first.worker_number == 1U);
   BOOST_TEST(first.monitor == monitor);
@@ -110,7 +110,7 @@ BOOST_FIXTURE_TEST_CASE(the_monitor_keeps_the_pidfile_and_the_worker_works, Stag
   BOOST_TEST(is_gone(first.pid));
 }
 
-BOOST_FIXTURE_TEST_CASE(what_fails_in_the_first_worker_is_thrown_in_the_caller, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_failure_in_the_first_worker_is_thrown_in_the_caller, Stage) {
   for (const char* mode : {"detach=always", "detach=never"}) {
     const auto fails = [&](const scene::Words& how) {
       scene::Words all = {"daemon", mode, "pidfile=" + pidfile, "respawn=first:10"};
@@ -139,10 +139,10 @@ BOOST_FIXTURE_TEST_CASE(in_the_foreground_the_process_itself_is_the_monitor, Sta
   auto all = words("first:10", {"tell_worker", "wait"});
   all.insert(all.begin() + 1, "detach=never");
   auto service = scene.start_probe(all);
-  const Worker first = worker();
+  const Worker first = next_worker();
   BOOST_TEST(first.monitor == service.pid());
   ::kill(first.pid, SIGKILL);
-  const Worker second = worker();
+  const Worker second = next_worker();
   BOOST_TEST(second.worker_number == 2U);
   BOOST_TEST(second.monitor == service.pid());
   ::kill(service.pid(), SIGINT);
@@ -154,7 +154,7 @@ BOOST_FIXTURE_TEST_CASE(a_start_whose_caller_is_gone_is_cut_off, Stage) {
   BOOST_REQUIRE(::mkfifo(scene.path("fifo").c_str(), 0600) == 0);
   auto caller = scene.start_probe(
       words("first:1", {"readiness=", "tell_worker", "await:" + scene.path("fifo"), "ready", "wait"}));
-  const Worker first = worker();
+  const Worker first = next_worker();
   ::kill(caller.pid(), SIGKILL);
   BOOST_TEST(scene::await_end(caller.pid()).killed_by(SIGKILL));
   ::close(::open(scene.path("fifo").c_str(), O_WRONLY | O_CLOEXEC));
@@ -177,17 +177,17 @@ BOOST_FIXTURE_TEST_CASE(a_first_worker_that_is_not_ready_in_time_is_a_failure, S
 BOOST_FIXTURE_TEST_CASE(each_worker_begins_with_the_memory_of_before_the_context, Stage) {
   start("first:10", {"tell_worker", "count", "until:4,crash:10", "wait"});
   for (unsigned worker_number = 1; worker_number <= 4; ++worker_number) {
-    BOOST_TEST(worker().worker_number == worker_number);
+    BOOST_TEST(next_worker().worker_number == worker_number);
     scene.expect("counted 1");
   }
   BOOST_TEST(stop().exited(0));
 }
 
-BOOST_FIXTURE_TEST_CASE(how_a_worker_ended_is_told_and_logged, Stage) {
+BOOST_FIXTURE_TEST_CASE(the_end_of_a_worker_is_told_to_the_next_and_logged, Stage) {
   const auto ends = [&](const std::string& how, const std::string& told) {
     start("first:10,window:100000", {"tell_worker", "until:2," + how, "wait"});
-    worker();
-    const Worker second = worker();
+    next_worker();
+    const Worker second = next_worker();
     BOOST_TEST(second.last.substr(0, second.last.find(" after ")) == told);
     BOOST_TEST(logs("(number 1) " + told + " after "));
     BOOST_TEST(stop().exited(0));
@@ -201,15 +201,15 @@ BOOST_FIXTURE_TEST_CASE(how_a_worker_ended_is_told_and_logged, Stage) {
   ends("uncaught:no more", "was killed by SIGABRT");
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   ends("crash:10", "was killed by SIGSEGV at address 0x10");
-  ends("raise:11", "was killed by SIGSEGV");  // somebody sent it
+  ends("raise:11", "was killed by SIGSEGV");  // sent by a process, so without an address
   start("first:10", {"tell_worker", "until:2,exhaust_stack", "wait"});
-  worker();
-  BOOST_TEST(worker().last.find("was killed by SIGSEGV at address 0x7") == 0U);
+  next_worker();
+  BOOST_TEST(next_worker().last.find("was killed by SIGSEGV at address 0x7") == 0U);
   BOOST_TEST(stop().exited(0));
 #endif
 }
 
-BOOST_FIXTURE_TEST_CASE(a_killed_worker_is_back_fifty_times_and_the_pidfile_never_away, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_killed_worker_is_respawned_fifty_times_and_the_pidfile_stays, Stage) {
   start("first:1,factor:1,most:100", {"tell_worker", "wait"});
   std::atomic<bool> ends = false;
   std::atomic<int> looks = 0;
@@ -223,17 +223,17 @@ BOOST_FIXTURE_TEST_CASE(a_killed_worker_is_back_fifty_times_and_the_pidfile_neve
     }
   });
   for (unsigned worker_number = 1; worker_number <= 50; ++worker_number) {
-    const Worker each = worker();
+    const Worker each = next_worker();
     BOOST_TEST(each.worker_number == worker_number);
     ::kill(each.pid, SIGKILL);
   }
-  BOOST_TEST(worker().worker_number == 51U);
+  BOOST_TEST(next_worker().worker_number == 51U);
   ends = true;
   watcher.join();
   BOOST_TEST(seen == "");
   BOOST_TEST(looks > 50);
   daemonctx::DaemonStatus status;
-  BOOST_TEST(scene::eventually([&] {  // the worker may be heard of before it is shown
+  BOOST_TEST(scene::eventually([&] {  // a worker may report before the status shows it
     status = Controller(pidfile).status();
     return status.worker && status.worker->worker_number == 51 && status.worker->since;
   }));
@@ -243,11 +243,11 @@ BOOST_FIXTURE_TEST_CASE(a_killed_worker_is_back_fifty_times_and_the_pidfile_neve
   BOOST_TEST(stop().exited(0));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_crash_loop_ends_with_a_clear_line_and_the_true_status, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_crash_loop_ends_with_a_clear_line_and_the_last_exit_code, Stage) {
   const auto exited = run_in_foreground("first:1,most:3", {"tell_worker", "_exit:7"});
   BOOST_TEST(exited.end.exited(7));
   for (unsigned worker_number = 1; worker_number <= 4; ++worker_number)
-    BOOST_TEST(worker().worker_number == worker_number);
+    BOOST_TEST(next_worker().worker_number == worker_number);
   BOOST_TEST(!scene.has_line());
   const std::string text = scene::contents(log);
   const std::string last = text.substr(text.rfind('\n', text.size() - 2) + 1);
@@ -261,40 +261,40 @@ BOOST_FIXTURE_TEST_CASE(a_crash_loop_ends_with_a_clear_line_and_the_true_status,
   BOOST_TEST(run_in_foreground("first:1,most:1", {"raise:9"}).end.exited(128 + SIGKILL));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_final_status_is_the_services_own, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_no_restart_exit_code_becomes_that_of_the_service, Stage) {
   BOOST_TEST(run_in_foreground("first:1", {"tell_worker"}).end.exited(0));
   BOOST_TEST(run_in_foreground("first:1,final:9", {"tell_worker", "_exit:9"}).end.exited(9));
-  worker();
-  worker();
+  next_worker();
+  next_worker();
   BOOST_TEST(!scene.has_line());
   BOOST_TEST(scene::contents(log).find("number 2") == std::string::npos);
 }
 
-BOOST_FIXTURE_TEST_CASE(an_immediate_status_knows_no_delay, Stage) {
+BOOST_FIXTURE_TEST_CASE(an_immediate_restart_exit_code_causes_no_delay, Stage) {
   start("first:60000,longest:60000,immediate:4,window:1000000", {"tell_worker", "until:3,_exit:4", "wait"});
   for (unsigned worker_number = 1; worker_number <= 3; ++worker_number)
-    BOOST_TEST(worker().worker_number == worker_number);
+    BOOST_TEST(next_worker().worker_number == worker_number);
   BOOST_TEST(stop().exited(0));
 }
 
-BOOST_FIXTURE_TEST_CASE(the_user_hears_of_each_end_between_two_workers, Stage) {
+BOOST_FIXTURE_TEST_CASE(on_worker_end_is_called_between_two_workers, Stage) {
   start("first:1,report:1", {"tell_worker", "until:2,_exit:1", "wait"});
   const std::string root = std::to_string(::getuid());
-  worker();
+  next_worker();
   scene.expect("user " + root + " hears of worker 1");
-  worker();
+  next_worker();
   BOOST_TEST(stop().exited(0));
   scene.expect("stop");
   scene.expect("user " + root + " hears of worker 2");
 }
 
-BOOST_FIXTURE_TEST_CASE(no_patience_is_too_long, Stage) {
+BOOST_FIXTURE_TEST_CASE(no_timeout_is_too_long, Stage) {
   const auto result =
       scene.run_probe({"daemon", "pidfile=" + pidfile, "respawn=first:1,stop:9223372036854775807",
                        "ready_timeout=9223372036854775807", "tell_worker", "wait"});
   BOOST_TEST(result.err == "");
   BOOST_REQUIRE(result.end.exited(0));
-  monitor = worker().monitor;
+  monitor = next_worker().monitor;
   BOOST_TEST(stop().exited(0));
   scene.expect("stop");
 }
@@ -302,20 +302,20 @@ BOOST_FIXTURE_TEST_CASE(no_patience_is_too_long, Stage) {
 BOOST_FIXTURE_TEST_CASE(a_later_worker_that_is_not_ready_in_time_is_replaced, Stage) {
   start("first:1", {"ready_timeout=200", "readiness=", "tell_worker", "until:2,ready", "until:2,_exit:1",
                     "until:3,hang", "ready", "wait"});
-  worker();
-  worker();
-  const std::string last = worker().last;
+  next_worker();
+  next_worker();
+  const std::string last = next_worker().last;
   BOOST_TEST(last.find("was killed by SIGKILL after ") == 0U);
   BOOST_TEST(last.find(", before it was ready") != std::string::npos);
   BOOST_TEST(logs("which did not become ready in time"));
   BOOST_TEST(stop().exited(0));
 }
 
-BOOST_FIXTURE_TEST_CASE(why_a_later_worker_can_not_start_is_logged, Stage) {
+BOOST_FIXTURE_TEST_CASE(the_reason_why_a_later_worker_can_not_start_is_logged, Stage) {
   const std::string folder = scene.path("folder");
   ::mkdir(folder.c_str(), 0755);
   start("first:1,most:1", {"cwd=" + folder, "tell_worker", "wait"});
-  const Worker first = worker();
+  const Worker first = next_worker();
   ::rmdir(folder.c_str());
   ::kill(first.pid, SIGKILL);
   BOOST_TEST(scene::await_end(monitor).exited(1));
@@ -325,7 +325,7 @@ BOOST_FIXTURE_TEST_CASE(why_a_later_worker_can_not_start_is_logged, Stage) {
 
 BOOST_FIXTURE_TEST_CASE(a_monitor_without_descriptors_tries_again, Stage) {
   start("first:100,factor:1,most:50", {"tell_worker", "wait"});
-  const Worker first = worker();
+  const Worker first = next_worker();
   rlimit former{};
   BOOST_REQUIRE(::prlimit(monitor, RLIMIT_NOFILE, nullptr, &former) == 0);
   const rlimit none{3, former.rlim_max};
@@ -333,14 +333,14 @@ BOOST_FIXTURE_TEST_CASE(a_monitor_without_descriptors_tries_again, Stage) {
   ::kill(first.pid, SIGKILL);
   BOOST_TEST(logs("monitor: cannot start the worker: "));
   ::prlimit(monitor, RLIMIT_NOFILE, &former, nullptr);
-  BOOST_TEST(worker().worker_number >= 2U);
+  BOOST_TEST(next_worker().worker_number >= 2U);
   BOOST_TEST(stop().exited(0));
 }
 
-BOOST_FIXTURE_TEST_CASE(what_the_users_report_forks_is_no_second_monitor, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_child_that_on_worker_end_forks_is_no_second_monitor, Stage) {
   start("first:1,fork:1", {"tell_worker", "until:4,_exit:1", "wait"});
   for (unsigned worker_number = 1; worker_number <= 4; ++worker_number)
-    BOOST_TEST(worker().worker_number == worker_number);
+    BOOST_TEST(next_worker().worker_number == worker_number);
   BOOST_TEST(stop().exited(0));
   scene.expect("stop");
   BOOST_TEST(!scene.has_line());
@@ -350,7 +350,7 @@ BOOST_FIXTURE_TEST_CASE(what_the_users_report_forks_is_no_second_monitor, Stage)
 
 BOOST_FIXTURE_TEST_CASE(a_stop_in_the_middle_of_a_delay_ends_at_once, Stage) {
   start("first:60000,longest:60000,window:1000000", {"tell_worker", "_exit:5"});
-  worker();
+  next_worker();
   BOOST_TEST(scene::eventually([&] {
     const auto status = Controller(pidfile).status();
     return status.worker && !status.worker->since;
@@ -363,7 +363,7 @@ BOOST_FIXTURE_TEST_CASE(a_stop_in_the_middle_of_a_delay_ends_at_once, Stage) {
 
 BOOST_FIXTURE_TEST_CASE(a_worker_that_does_not_stop_is_killed, Stage) {
   start("stop:100", {"tell_worker", "hang"});
-  const Worker first = worker();
+  const Worker first = next_worker();
   BOOST_TEST(stop().exited(128 + SIGKILL));
   BOOST_TEST(is_gone(first.pid));
   BOOST_TEST(logs("which did not stop in time"));
@@ -372,11 +372,11 @@ BOOST_FIXTURE_TEST_CASE(a_worker_that_does_not_stop_is_killed, Stage) {
 
 BOOST_FIXTURE_TEST_CASE(a_worker_that_takes_SIGTERM_for_itself_is_stopped_all_the_same, Stage) {
   start("first:1,stop:200", {"tell_worker", "until:2,map:15", "until:2,_exit:1", "hang"});
-  worker();
-  worker();
+  next_worker();
+  next_worker();
   BOOST_TEST(stop().exited(128 + SIGKILL));
   start("first:1,stop:200", {"map:15", "tell_worker", "hang"});
-  worker();
+  next_worker();
   BOOST_TEST(stop().exited(128 + SIGKILL));
 }
 
@@ -386,7 +386,7 @@ BOOST_FIXTURE_TEST_CASE(a_monitor_that_is_killed_leaves_no_worker, Stage) {
   ::chmod(scene.path("channel").c_str(), 0666);
   for (const std::string& option : {std::string("core=no"), user}) {
     start("first:10", {option, "tell_worker", "hang"});
-    const Worker first = worker();
+    const Worker first = next_worker();
     ::kill(monitor, SIGKILL);
     BOOST_TEST(scene::await_end(monitor).killed_by(SIGKILL));
     BOOST_TEST(is_gone(first.pid));
@@ -402,16 +402,16 @@ BOOST_FIXTURE_TEST_CASE(a_stop_at_any_moment_of_a_respawn_leaves_nothing, Stage)
     const pid_t group = ::getpgid(monitor);
     const scene::End end = stop();
     BOOST_TEST((end.exited(1) || end.exited(0) || end.exited(128 + SIGTERM)), end);
-    BOOST_TEST(::kill(-group, 0) == -1);  // of its group too
+    BOOST_TEST(::kill(-group, 0) == -1);  // nor is another process of its group left
     BOOST_TEST(!scene::exists(pidfile));
   }
 }
 
 // ---- Signals.
 
-BOOST_FIXTURE_TEST_CASE(signals_are_handed_on_with_their_values, Stage) {
+BOOST_FIXTURE_TEST_CASE(signals_are_forwarded_with_their_values, Stage) {
   start("first:1", {"signal=10:count", "tell_worker", "map:12", "say:mapped", "wait"});
-  worker();
+  next_worker();
   scene.expect("mapped");
   sigval value{};
   value.sival_int = 42;
@@ -425,22 +425,22 @@ BOOST_FIXTURE_TEST_CASE(signals_are_handed_on_with_their_values, Stage) {
 BOOST_FIXTURE_TEST_CASE(a_signal_between_two_workers_waits_until_one_has_mapped_it, Stage) {
   start("first:500,factor:1", {"tell_worker", "until:2,on_reload:quiet", "until:2,say:offered",
                                "until:2,hang", "busy:50", "on_reload", "wait"});
-  const Worker first = worker();
+  const Worker first = next_worker();
   scene.expect("offered");
   ::kill(first.pid, SIGKILL);
   BOOST_TEST(scene::eventually([&] {
     const auto status = Controller(pidfile).status();
     return status.worker && !status.worker->since;
   }));
-  ::kill(monitor, SIGHUP);  // which would end the next one until it offers to reload
-  BOOST_TEST(worker().worker_number == 2U);
+  ::kill(monitor, SIGHUP);  // would end the next worker until that one maps SIGHUP
+  BOOST_TEST(next_worker().worker_number == 2U);
   scene.expect("reloaded");
   BOOST_TEST(stop().exited(0));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_reload_reaches_the_worker_and_its_outcome_who_asked, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_reload_reaches_the_worker_and_its_outcome_the_controller, Stage) {
   start("first:1", {"tell_worker", "on_reload:throw", "say:offered", "wait"});
-  worker();
+  next_worker();
   scene.expect("offered");
   std::error_code error;
   const auto refused = Controller(pidfile).reload(30s, error);
@@ -451,20 +451,20 @@ BOOST_FIXTURE_TEST_CASE(a_reload_reaches_the_worker_and_its_outcome_who_asked, S
 
 BOOST_FIXTURE_TEST_CASE(a_reload_that_kills_the_worker_is_refused, Stage) {
   start("first:1", {"tell_worker", "on_reload", "until:2,reload_by_dying", "say:offered", "wait"});
-  worker();
+  next_worker();
   scene.expect("offered");
   std::error_code error;
   BOOST_TEST(Controller(pidfile).reload(30s, error).refusal == "the worker ended meanwhile");
-  worker();
+  next_worker();
   scene.expect("offered");
   BOOST_TEST(Controller(pidfile).reload(30s).refusal == "");
   scene.expect("reloaded");
   BOOST_TEST(stop().exited(0));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_reload_that_a_worker_did_not_live_to_begin_is_the_next_ones, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_reload_that_a_worker_did_not_begin_goes_to_the_next, Stage) {
   start("first:1", {"tell_worker", "on_reload", "until:2,block:1", "say:offered", "until:2,hang", "wait"});
-  const Worker first = worker();
+  const Worker first = next_worker();
   scene.expect("offered");
   std::error_code error;
   std::string refusal = "none";
@@ -474,28 +474,28 @@ BOOST_FIXTURE_TEST_CASE(a_reload_that_a_worker_did_not_live_to_begin_is_the_next
                .find("ShdPnd:\t0000000000000001") != std::string::npos;
   }));
   ::kill(first.pid, SIGKILL);
-  const Worker second = worker();
+  const Worker second = next_worker();
   scene.expect("offered");
   scene.expect("reloaded");
   asker.join();
   BOOST_TEST(!error);
   BOOST_TEST(refusal == "");
-  ::kill(second.pid, SIGKILL);  // and only the next one's
-  worker();
+  ::kill(second.pid, SIGKILL);  // the third worker gets no reload
+  next_worker();
   scene.expect("offered");
   BOOST_TEST(stop().exited(0));
   scene.expect("stop");
 }
 
-BOOST_FIXTURE_TEST_CASE(a_signal_that_was_acted_upon_is_not_handed_on_again, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_signal_that_was_handled_is_not_forwarded_again, Stage) {
   start("first:1", {"tell_worker", "on_reload", "map:1", "say:mine", "wait"});
-  Worker current = worker();
+  Worker current = next_worker();
   scene.expect("mine");
   ::kill(monitor, SIGHUP);
   scene.expect("mapped 1");
   for (int n = 0; n < 2; ++n) {
     ::kill(current.pid, SIGKILL);
-    current = worker();
+    current = next_worker();
     scene.expect("mine");
   }
   BOOST_TEST(stop().exited(0));
@@ -520,8 +520,8 @@ BOOST_FIXTURE_TEST_CASE(a_worker_and_its_monitor_understand_each_other_in_every_
   all.insert(all.begin(), "group_digits");
   BOOST_TEST(scene.run_probe(all).end.exited(0));
   monitor = scene::pid_in(pidfile);
-  worker();
-  const std::string last = worker().last;
+  next_worker();
+  const std::string last = next_worker().last;
   BOOST_TEST(last.find("exited with code 123 after 0.") == 0U, last);
   for (int reload = 1; reload <= 12; ++reload) {
     BOOST_TEST(Controller(pidfile).reload(30s).refusal == "");
@@ -535,25 +535,25 @@ BOOST_FIXTURE_TEST_CASE(a_worker_and_its_monitor_understand_each_other_in_every_
 
 BOOST_FIXTURE_TEST_CASE(a_worker_that_hangs_is_aborted_and_replaced, Stage) {
   start("first:1,hang:1000", {"tell_worker", "until:2,hang", "wait_for:1500", "say:well", "wait"});
-  worker();
-  BOOST_TEST(worker().last.find("hung, and was killed by SIGABRT after ") == 0U);
-  scene.expect("no stop");  // who waits says enough by that
+  next_worker();
+  BOOST_TEST(next_worker().last.find("hung, and was killed by SIGABRT after ") == 0U);
+  scene.expect("no stop");  // wait_for() counts as a sign of life
   scene.expect("well");
   BOOST_TEST(logs("which said nothing for 1000 ms"));
   BOOST_TEST(stop().exited(0));
 }
 
-BOOST_FIXTURE_TEST_CASE(who_ends_may_take_his_time, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_worker_that_stops_may_be_silent, Stage) {
   start("first:1,hang:1000", {"tell_worker", "cleanup_slow:1700", "wait"});
-  worker();
+  next_worker();
   BOOST_TEST(stop().exited(0));
   scene.expect("stop");
   scene.expect("slow cleanup");
 }
 
-BOOST_FIXTURE_TEST_CASE(who_was_stopped_with_the_monitor_did_not_hang, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_worker_that_was_suspended_with_its_monitor_did_not_hang, Stage) {
   start("first:1,hang:1000", {"tell_worker", "wait"});
-  const Worker first = worker();
+  const Worker first = next_worker();
   for (const pid_t pid : {first.pid, monitor}) ::kill(pid, SIGSTOP);
   std::this_thread::sleep_for(1700ms);
   for (const pid_t pid : {monitor, first.pid}) ::kill(pid, SIGCONT);
@@ -563,10 +563,10 @@ BOOST_FIXTURE_TEST_CASE(who_was_stopped_with_the_monitor_did_not_hang, Stage) {
   BOOST_TEST(scene::contents(log) == "");
 }
 
-// The pause is shorter than the limit, and longer than what was left of it.
-BOOST_FIXTURE_TEST_CASE(who_works_between_two_signs_of_life_may_be_stopped_with_the_monitor, Stage) {
+// The pause is shorter than `hang_timeout`, and longer than the part of it that was left.
+BOOST_FIXTURE_TEST_CASE(a_worker_between_two_signs_of_life_may_be_suspended_with_its_monitor, Stage) {
   start("first:1,hang:1000", {"tell_worker", "say:works", "busy:900", "say:worked", "wait"});
-  const Worker first = worker();
+  const Worker first = next_worker();
   scene.expect("works");
   for (const pid_t pid : {first.pid, monitor}) ::kill(pid, SIGSTOP);
   std::this_thread::sleep_for(800ms);
@@ -579,7 +579,7 @@ BOOST_FIXTURE_TEST_CASE(who_works_between_two_signs_of_life_may_be_stopped_with_
 
 BOOST_FIXTURE_TEST_CASE(keep_alive_keeps_a_worker_alive, Stage) {
   start("first:1,hang:1000", {"tell_worker", "keep_alive:1500", "say:well", "wait"});
-  worker();
+  next_worker();
   scene.expect("well");
   BOOST_TEST(stop().exited(0));
   scene.expect("stop");
@@ -587,7 +587,7 @@ BOOST_FIXTURE_TEST_CASE(keep_alive_keeps_a_worker_alive, Stage) {
 
 // ---- Under a service manager.
 
-BOOST_FIXTURE_TEST_CASE(the_manager_hears_the_monitor_alone, Stage) {
+BOOST_FIXTURE_TEST_CASE(the_manager_gets_messages_of_the_monitor_alone, Stage) {
   const scene::Listener manager(scene.path("socket"));
   auto service = scene.start_probe(
       {"daemon", "respawn=first:1", "tell_worker", "on_reload", "until:2,_exit:1", "wait"}, [&] {
@@ -637,7 +637,7 @@ BOOST_FIXTURE_TEST_CASE(a_stop_gets_through_to_a_worker_whose_action_never_comes
     scene::Words actions = more;
     actions.insert(actions.end(), {"signal=10:flood", "tell_worker", "wait"});
     start("first:10", actions);
-    ::kill(worker().pid, SIGUSR1);
+    ::kill(next_worker().pid, SIGUSR1);
     scene.expect("flooded");
     BOOST_TEST(stop().exited(0));
     scene.expect("stop");
@@ -651,7 +651,7 @@ BOOST_FIXTURE_TEST_CASE(all_signals_at_once_do_not_overflow_the_stack_of_the_han
   actions.insert(actions.end(), {"raise_all_at_once", "tell_worker", "wait"});
   start("first:10", actions);
   scene.expect("all have come");
-  BOOST_TEST(worker().last == "none");
+  BOOST_TEST(next_worker().last == "none");
   BOOST_TEST(stop().exited(0));
   scene.expect("stop");
 }
@@ -660,7 +660,7 @@ BOOST_FIXTURE_TEST_CASE(all_signals_at_once_do_not_overflow_the_stack_of_the_han
 
 BOOST_FIXTURE_TEST_CASE(a_monitor_is_never_woken, Stage) {
   start("first:1", {"tell_worker", "wait"});
-  worker();
+  next_worker();
   const std::string process = "/proc/" + std::to_string(monitor);
   const auto status = [&] { return scene::contents(process + "/status"); };
   BOOST_REQUIRE(scene::eventually(
@@ -673,13 +673,13 @@ BOOST_FIXTURE_TEST_CASE(a_monitor_is_never_woken, Stage) {
   BOOST_TEST(stop().exited(0));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_manager_that_does_not_read_stops_nobody, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_manager_that_does_not_read_blocks_nobody, Stage) {
   const scene::Listener manager(scene.path("socket"));
   auto service =
       scene.start_probe({"daemon", "respawn=first:1", "tell_worker", "statuses:1000", "say:told", "wait"},
                         [&] { ::setenv("NOTIFY_SOCKET", manager.name().c_str(), 1); });
   while (manager.await().text != "BARRIER=1") continue;
-  worker();
+  next_worker();
   scene.expect("told");
   ::kill(service.pid(), SIGTERM);
   scene.expect("stop");
@@ -688,7 +688,7 @@ BOOST_FIXTURE_TEST_CASE(a_manager_that_does_not_read_stops_nobody, Stage) {
 
 // ---- On a terminal.
 
-BOOST_FIXTURE_TEST_CASE(what_a_terminal_sends_to_both_reaches_the_worker_once, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_signal_that_a_terminal_sends_to_both_reaches_the_worker_once, Stage) {
   int terminal = -1;
   const pid_t service = ::forkpty(&terminal, nullptr, nullptr, nullptr);
   if (service == 0) {
@@ -697,7 +697,7 @@ BOOST_FIXTURE_TEST_CASE(what_a_terminal_sends_to_both_reaches_the_worker_once, S
             "respawn=first:1", "signal=2:count", "tell_worker", "wait", nullptr);
     ::_exit(127);
   }
-  const Worker first = worker();
+  const Worker first = next_worker();
   BOOST_TEST(first.monitor == service);
   BOOST_TEST(::write(terminal, "\x03", 1) == 1);  // Ctrl-C
   BOOST_TEST(scene.next() == "signal 2 value 0 from 0 0");

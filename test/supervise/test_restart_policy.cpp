@@ -45,7 +45,7 @@ BOOST_AUTO_TEST_CASE(delays_grow_to_the_longest) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(by_default_the_sixth_crash_at_a_stretch_is_the_last) {
+BOOST_AUTO_TEST_CASE(by_default_the_sixth_crash_in_a_row_is_the_last) {
   const RespawnPolicy policy;
   Backoff backoff(policy);
   auto now = start;
@@ -67,7 +67,7 @@ BOOST_AUTO_TEST_CASE(restarts_count_for_as_long_as_the_window) {
   BOOST_TEST(!backoff.next(exited(1), start + 1499ms));
 }
 
-BOOST_AUTO_TEST_CASE(after_a_stable_run_all_begins_anew) {
+BOOST_AUTO_TEST_CASE(a_stable_run_resets_the_delay_and_the_count) {
   const RespawnPolicy policy{.max_restarts = 2};
   Backoff backoff(policy);
   for (int round = 0; round < 3; ++round) {
@@ -85,7 +85,7 @@ BOOST_AUTO_TEST_CASE(a_run_that_was_never_ready_is_not_stable) {
   BOOST_TEST(!backoff.next(end, start));
 }
 
-BOOST_AUTO_TEST_CASE(statuses_can_be_final_or_immediate) {
+BOOST_AUTO_TEST_CASE(exit_codes_can_mean_no_restart_or_an_immediate_one) {
   const RespawnPolicy policy{.no_restart_exit_codes = {0, 125}, .immediate_restart_exit_codes = {3}};
   Backoff backoff(policy);
   BOOST_TEST((backoff.next(exited(3), start) == 0ms));
@@ -96,7 +96,7 @@ BOOST_AUTO_TEST_CASE(statuses_can_be_final_or_immediate) {
   BOOST_TEST(!backoff.gave_up());
 }
 
-BOOST_AUTO_TEST_CASE(a_signal_or_a_hang_is_no_exit_status) {
+BOOST_AUTO_TEST_CASE(a_signal_or_a_hang_is_no_exit_code) {
   const RespawnPolicy policy;
   Backoff backoff(policy);
   BOOST_TEST(backoff.next(killed(SIGKILL), start).has_value());
@@ -120,7 +120,7 @@ BOOST_AUTO_TEST_CASE(jitter_stays_within_its_part) {
   BOOST_TEST((longest <= 1250ms && longest > 1200ms));
 }
 
-BOOST_AUTO_TEST_CASE(without_restarts_there_are_none_and_nothing_is_given_up) {
+BOOST_AUTO_TEST_CASE(max_restarts_0_disables_restarts_and_nothing_is_given_up) {
   const RespawnPolicy policy{.max_restarts = 0, .immediate_restart_exit_codes = {3}};
   BOOST_TEST(refusal(policy) == "accepted");
   Backoff backoff(policy);
@@ -148,7 +148,7 @@ BOOST_AUTO_TEST_CASE(a_policy_that_could_never_give_up_is_refused_with_the_arith
              "accepted");
 }
 
-// With a window without an end each restart counts for ever, and the policy gives up after so many.
+// With an endless window each restart counts for ever. The policy gives up after `max_restarts`.
 BOOST_AUTO_TEST_CASE(the_longest_durations_mean_what_they_say) {
   constexpr auto longest = std::chrono::milliseconds::max();
   const RespawnPolicy policy{.first_delay = 0ms,
@@ -172,7 +172,7 @@ BOOST_AUTO_TEST_CASE(the_longest_durations_mean_what_they_say) {
   for (int restart = 0; restart < 3; ++restart) BOOST_TEST((waits.next(exited(1), start) > 1h));
 }
 
-BOOST_AUTO_TEST_CASE(what_makes_no_sense_is_refused) {
+BOOST_AUTO_TEST_CASE(a_policy_that_makes_no_sense_is_refused) {
   BOOST_TEST(refusal({.first_delay = -1ms}) == "respawn_policy: first_delay must not be negative");
   BOOST_TEST(refusal({.factor = 0.5}) == "respawn_policy: factor must be 1 or more");
   BOOST_TEST(refusal({.factor = std::numeric_limits<double>::quiet_NaN()}) ==
@@ -189,7 +189,7 @@ BOOST_AUTO_TEST_CASE(what_makes_no_sense_is_refused) {
              "respawn_policy: hang_timeout must be longer than zero: each worker would hang at once");
 }
 
-BOOST_AUTO_TEST_CASE(an_end_is_told_in_one_line) {
+BOOST_AUTO_TEST_CASE(the_end_of_a_worker_is_one_line_of_text) {
   BOOST_TEST(to_string(exited(3, 1500ms)) == "exited with code 3 after 1.5 s");
   BOOST_TEST(
       to_string(WorkerEnd{.signal = SIGSEGV, .core_dumped = true, .fault_address = 16, .uptime = 20ms}) ==

@@ -14,14 +14,14 @@ using daemonctx::SignalRelay;
 
 namespace {
 
-// A process that does nothing, in the group of the one that calls this.
+// Forks a process that does nothing, in the caller's process group.
 pid_t start_idler() {
   const pid_t idler = ::fork();
   while (idler == 0) ::pause();
   return idler;
 }
 
-int end_of(pid_t process) {
+int terminate_and_get_signal(pid_t process) {
   int status = 0;
   ::kill(process, SIGTERM);
   while (::waitpid(process, &status, 0) == -1) continue;
@@ -30,7 +30,7 @@ int end_of(pid_t process) {
 
 }  // namespace
 
-// The number 0 would be the whole process group.
+// kill() with the pid 0 would signal the whole process group.
 BOOST_AUTO_TEST_CASE(a_signal_is_kept_while_there_is_no_worker) {
   const pid_t monitor = ::fork();
   if (monitor == 0) {
@@ -45,11 +45,11 @@ BOOST_AUTO_TEST_CASE(a_signal_is_kept_while_there_is_no_worker) {
     relay.set_worker(0);
     ::raise(SIGUSR1);
     relay.dispatch();
-    relay.worker_mapped(SIGUSR1);  // the last words of the one that was there
-    good = good && end_of(bystander) == SIGTERM;
+    relay.worker_mapped(SIGUSR1);  // a last message of the worker that has ended
+    good = good && terminate_and_get_signal(bystander) == SIGTERM;
     relay.set_worker(worker);
     relay.worker_mapped(SIGUSR1);
-    good = good && end_of(worker) == SIGUSR1;
+    good = good && terminate_and_get_signal(worker) == SIGUSR1;
     ::_exit(good ? 0 : 1);
   }
   BOOST_TEST(scene::await_end(monitor).exited(0));

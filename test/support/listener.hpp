@@ -35,7 +35,7 @@ class Received {
 
 struct Datagram {
   std::string text = "nothing";
-  pid_t pid = 0;  ///< of the sender, as the kernel says
+  pid_t pid = 0;  ///< of the sender, from the kernel
   uid_t uid = 0;
   Received descriptor = Received();
 };
@@ -66,7 +66,8 @@ class Listener {
     fd_ = -1;
   }
 
-  /// What has arrived; "nothing" if nothing has. A datagram is there when its send has returned.
+  /// The next datagram; its text is "nothing" if none has arrived. A datagram has arrived when its send has
+  /// returned.
   Datagram next() const {
     std::array<char, 16384> text{};
     alignas(cmsghdr) std::array<char, 256> control{};
@@ -86,7 +87,7 @@ class Listener {
     return found;
   }
 
-  /// Waits for it.
+  /// Waits for the next datagram, at most `patience`.
   Datagram await() const {
     pollfd readable{fd_, POLLIN, 0};
     BOOST_REQUIRE(::poll(&readable, 1, std::chrono::milliseconds(patience).count()) == 1);

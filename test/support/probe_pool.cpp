@@ -25,7 +25,7 @@ struct Started {
   Clock::time_point begin = Clock::now();
 };
 
-[[noreturn]] void become(const Job& job, int out) {
+[[noreturn]] void exec_job(const Job& job, int out) {
   ::setpgid(0, 0);
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   const int err = ::open(job.error_file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
@@ -46,8 +46,8 @@ Started start(const Job& job, std::size_t number) {
   if (::pipe2(out.data(), O_CLOEXEC) == -1) throw std::runtime_error("pipe2");
   const pid_t pid = ::fork();
   if (pid == -1) throw std::runtime_error("fork");
-  if (pid == 0) become(job, out[1]);
-  ::setpgid(pid, pid);  // whichever of the two is first
+  if (pid == 0) exec_job(job, out[1]);
+  ::setpgid(pid, pid);  // both processes call it: either may be first
   ::close(out[1]);
   return {number, pid, static_cast<int>(::syscall(SYS_pidfd_open, pid, 0U)), out[0]};
 }
@@ -57,7 +57,7 @@ std::string first_line(const std::string& file) {
   return text.substr(0, text.find('\n'));
 }
 
-// Each thread with the kernel function in which it sleeps.
+// The kernel function in which each thread sleeps.
 std::string threads_of(pid_t pid) {
   namespace fs = boost::filesystem;
   std::string text;
@@ -69,7 +69,7 @@ std::string threads_of(pid_t pid) {
   return text;
 }
 
-// Its own children too, which may hold its standard output.
+// Kills the job's whole process group: forked children may hold its standard output.
 void stop_hung(const Started& one, Outcome& outcome) {
   siginfo_t ended{};
   const bool is_gone =
@@ -87,8 +87,8 @@ void finish(Started& one, Outcome& outcome, const Job& job) {
   ::close(one.out);
 }
 
-// True when it has ended.
-bool look_after(Started& one, Outcome& outcome, const Job& job) {
+// Reads the job's output and enforces its limit. True if the job has ended.
+bool poll_job(Started& one, Outcome& outcome, const Job& job) {
   std::array<pollfd, 2> events{{{one.pidfd, POLLIN, 0}, {one.out, POLLIN, 0}}};
   ::poll(events.data(), events.size(), 0);
   std::array<char, 4096> buffer{};
@@ -98,7 +98,7 @@ bool look_after(Started& one, Outcome& outcome, const Job& job) {
   return events[0].revents != 0 && size == 0;
 }
 
-// Until something happens; a moment at most, since there are limits, too.
+// Waits for an event, at most 20 ms: the limits of the jobs have no event of their own.
 void await_any(const std::vector<Started>& running) {
   std::vector<pollfd> events;
   for (const Started& one : running) {
@@ -122,7 +122,7 @@ std::vector<Outcome> run_at_once(const std::vector<Job>& jobs, std::size_t at_on
     for (; running.size() < at_once && next < jobs.size(); ++next) running.push_back(start(jobs[next], next));
     await_any(running);
     std::erase_if(running, [&](Started& one) {
-      if (!look_after(one, outcomes[one.number], jobs[one.number])) return false;
+      if (!poll_job(one, outcomes[one.number], jobs[one.number])) return false;
       finish(one, outcomes[one.number], jobs[one.number]);
       return true;
     });

@@ -11,7 +11,7 @@
 
 namespace scene {
 
-/// A program to run: its standard output is a pipe, its standard error the file.
+/// A program to run. Its standard output is a pipe, its standard error is `error_file`.
 struct Job {
   Words command;
   std::string error_file;
@@ -27,9 +27,9 @@ struct Outcome {
   std::string hang = {};  ///< what its threads were doing when the limit had passed; empty: all ended in time
 };
 
-/// Runs the jobs, so many of them at once. A job has ended when its process has, and when nobody holds its
-/// standard output any more: so a forked child that hangs counts as well. After `limit` its whole process
-/// group is killed.
+/// Runs the jobs, at most `at_once` of them at a time. A job has ended when its process has ended and no
+/// process holds its standard output: a forked child that hangs counts as well. After `limit` the whole
+/// process group of the job is killed.
 std::vector<Outcome> run_at_once(const std::vector<Job>& jobs, std::size_t at_once);
 
 }  // namespace scene

@@ -230,7 +230,7 @@ End await_end(pid_t pid) {
   ::close(pidfd);
   if (found != 1) throw std::runtime_error("process " + std::to_string(pid) + " did not end");
   End end;
-  // A daemon that was quicker than its caller is the caller's child until that has ended.
+  // A daemon that ends before its caller is the caller's child until the caller has ended.
   if (!eventually([&] { return ::waitpid(pid, &end.raw, WNOHANG) == pid; })) {
     throw std::runtime_error("not a child: " + std::to_string(pid));
   }

@@ -14,7 +14,7 @@
 
 namespace scene {
 
-/// The only time constant: whatever a test waits for comes, or the test fails, within this.
+/// The only time limit: a test fails if an event that it waits for has not come by then.
 inline constexpr std::chrono::seconds patience{30};
 
 /// How a process ended.
@@ -33,7 +33,7 @@ struct Result {
   std::string err;
 };
 
-/// A program under way. Its outputs are pipes.
+/// A program that runs. Its outputs are pipes.
 class Running {
  public:
   Running(pid_t pid, int out, int err) : pid_(pid), out_(out), err_(err) {}
@@ -43,7 +43,7 @@ class Running {
 
   pid_t pid() const { return pid_; }
 
-  /// Reads both outputs to their ends, which come when nobody holds them any more, and waits for the program.
+  /// Reads both outputs until no process holds them any more, and waits for the program.
   Result finish();
 
  private:
@@ -55,8 +55,9 @@ class Running {
 using Words = std::vector<std::string>;
 using Facts = std::map<std::string, std::string>;
 
-/// A folder, a channel for reports, and everything that the test started: all gone at the end, also of a test
-/// that failed. While it lasts, daemons become children of the test process, which can so wait for them.
+/// A folder, a channel for reports, and every process that the test started. The destructor removes the
+/// folder and kills the processes, also if the test fails. While a scene exists, daemons become children of
+/// the test process, so that it can wait for them.
 class Scene {
  public:
   Scene();
@@ -71,10 +72,10 @@ class Scene {
   static Running start(const Words& command, const std::function<void()>& surroundings = {});
   static Result run(const Words& command, const std::function<void()>& surroundings = {});
 
-  /// The same on a terminal of its own; what it prints there is `out`, with plain line ends.
+  /// Runs a program on a terminal of its own. `out` is the terminal's output, with plain line ends.
   static Result run_on_terminal(const Words& command);
 
-  /// The same for the probe, which reports to this scene.
+  /// Like `start` and `run`, for the probe, which reports to this scene.
   Running start_probe(Words words, const std::function<void()>& surroundings = {}) const;
   Result run_probe(Words words, const std::function<void()>& surroundings = {}) const;
 
@@ -87,7 +88,7 @@ class Scene {
   /// The next report of the probe's action "facts".
   Facts facts();
 
-  /// True if a line has come that was not read yet.
+  /// True if a line has come that the test has not read yet.
   bool has_line();
 
  private:
@@ -96,15 +97,16 @@ class Scene {
   std::string unread_;
 };
 
-/// For a process that a test forks itself, before exec. Whoever started the test may have left anything:
-/// ignored signals, open descriptors, variables of a service manager. A program under test begins like a
-/// user's.
+/// Call it before exec in a process that a test forks itself. It resets what the test may have inherited:
+/// ignored signals, open descriptors, variables of a service manager. So a program under test begins like one
+/// that a user starts.
 void begin_afresh();
 
 /// Waits for the end of a child or adopted daemon. \throws std::runtime_error after `patience`.
 End await_end(pid_t pid);
 
-/// Waits until `condition` holds, for what has no event of its own.
+/// Waits until `condition` holds, at most `patience`. Use it only for a condition that has no event of its
+/// own.
 bool eventually(const std::function<bool()>& condition);
 
 /// The pid in a pidfile; 0 if there is none.
@@ -112,12 +114,13 @@ pid_t pid_in(const std::string& file);
 
 std::string contents(const std::string& file);
 void write_file(const std::string& file, const std::string& text);
-/// With its mode. Boost's function fails between file systems of some kernels, as from a disk to a tmpfs.
+/// Copies the mode, too. On some kernels Boost's copy_file fails between two file systems, as from a disk to
+/// a tmpfs.
 void copy_file(const std::string& from, const std::string& to);
 bool exists(const std::string& file);
 
-/// For surroundings. The leak sanitizer traces from a process of its own, with the help of /proc and the main
-/// thread; where it can't, it fails.
+/// Switches LeakSanitizer off; pass this function as `surroundings`. LeakSanitizer traces from a process of
+/// its own, and needs /proc and the main thread. Without them it fails.
 void forgo_leak_check();
 
 /// The processes whose parent is this one, zombies included.

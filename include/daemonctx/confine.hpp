@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -25,7 +24,7 @@ namespace daemonctx {
 /// bounding set and the daemon stays root. If an ordinary user may not change the bounding set,
 /// no_new_privileges is set instead.
 /// \param names such as "CAP_NET_BIND_SERVICE", in upper or lower case; see capabilities(7).
-DAEMONCTX_EXPORT std::shared_ptr<Restriction> keep_capabilities(std::vector<std::string> names);
+DAEMONCTX_EXPORT RestrictionHandle keep_capabilities(std::vector<std::string> names);
 
 /// Files that the daemon may use; see `landlock`. A directory stands for all files beneath it, a symbolic
 /// link for its target. All paths must exist. With `chroot_directory` the paths lie inside it; otherwise
@@ -43,7 +42,7 @@ struct LandlockRules {
 /// reopened. The kernel's Landlock sets the limits: truncation is covered since Linux 6.2, ioctl on devices
 /// since 6.10. Metadata (stat, chmod, chdir) and connections to sockets are not covered. Implies
 /// `no_new_privileges`.
-DAEMONCTX_EXPORT std::shared_ptr<Restriction> landlock(LandlockRules rules);
+DAEMONCTX_EXPORT RestrictionHandle landlock(LandlockRules rules);
 
 enum class Violation {
   fail,  ///< the system call fails with EPERM
@@ -68,6 +67,6 @@ DAEMONCTX_EXPORT const std::vector<std::string>& basic_system_calls();
 ///
 /// The calls that a program needs depend on the version of the C library: test a list of `allowed` on the
 /// system where it will be used. Implies `no_new_privileges`. Needs libseccomp.
-DAEMONCTX_EXPORT std::shared_ptr<Restriction> system_calls(SystemCallRules rules);
+DAEMONCTX_EXPORT RestrictionHandle system_calls(SystemCallRules rules);
 
 }  // namespace daemonctx

@@ -4,7 +4,6 @@
 #include <sys/types.h>
 
 #include <functional>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -69,9 +68,9 @@ struct DaemonOptions {
   /// emptied at the end, not removed.
   Path chroot_directory = {};
 
-  /// Directories that the caller creates, in this order, before it opens the pidfile. They get their owner
-  /// and mode once the pidfile is locked. If the start fails, owner and mode are put back, and new
-  /// directories are removed.
+  /// Directories that the caller creates: first those that the pidfile lies in, then it locks the pidfile,
+  /// then the others, each in this order. Locked, it gives them their owner and mode. If the start fails,
+  /// owner and mode are put back, and new directories are removed.
   std::vector<Directory> create_directories = {};
 
   /// Replaces the inherited environment: `Environment::only_path()`. HOME, USER and LOGNAME are added for
@@ -148,7 +147,7 @@ struct DaemonOptions {
   /// Rights that the daemon gives up for good, in this order: capabilities, files, system calls. See
   /// `daemonctx/confine.hpp`. A restriction holds for one thread, so no other thread may run, also in the
   /// foreground.
-  std::vector<std::shared_ptr<Restriction>> restrictions = {};
+  std::vector<RestrictionHandle> restrictions = {};
 };
 
 /// Checks all options as a whole. `DaemonContext` calls it before it changes anything.

@@ -4,7 +4,6 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "daemonctx/export.hpp"
@@ -20,13 +19,13 @@ class DAEMONCTX_EXPORT Environment {
   Environment() noexcept = default;
 
   /// These variables, and no others.
-  Environment(Variables variables) : variables_(std::move(variables)) {}  // NOLINT(*-explicit-*)
+  Environment(Variables variables);  // NOLINT(*-explicit-*)
 
   /// The variables with these names, as this process has them now, and no others.
   static Environment keep(const std::vector<std::string>& names);
 
   /// `keep({"PATH"})`.
-  static Environment only_path() { return keep({"PATH"}); }
+  static Environment only_path();
 
   /// Empty for the inherited environment.
   const std::optional<Variables>& variables() const noexcept { return variables_; }

@@ -5,7 +5,8 @@
 
 #include <functional>
 #include <map>
-#include <variant>
+#include <type_traits>
+#include <utility>
 
 namespace daemonctx {
 
@@ -39,10 +40,29 @@ enum class Action {
   reap_children,
 };
 
-/// An `Action`, or any callable. A callable may call any function: it never runs inside a signal
-/// handler, but in `wait*()`, in `dispatch()` or on the library's thread. An exception goes to
-/// `DaemonOptions::on_error`.
-using SignalAction = std::variant<Action, std::function<void(const SignalInfo&)>>;
+/// An `Action`, or a function. A function may call any other: it never runs inside a signal handler, but in
+/// `wait*()`, in `dispatch()` or on the library's thread. An exception goes to `DaemonOptions::on_error`.
+class SignalAction {
+ public:
+  using Function = std::function<void(const SignalInfo&)>;
+
+  SignalAction(Action action = Action::ignore) noexcept : action_(action) {}  // NOLINT(*-explicit-*)
+
+  template <class F>
+  requires std::is_invocable_v<F&, const SignalInfo&> SignalAction(F function)
+      : is_function_(true), function_(std::move(function)) {}  // NOLINT(*-explicit-*)
+
+  /// Null for a function.
+  const Action* action() const noexcept { return is_function_ ? nullptr : &action_; }
+
+  /// Empty for an `Action`.
+  const Function& function() const noexcept { return function_; }
+
+ private:
+  Action action_ = Action::ignore;
+  bool is_function_ = false;
+  Function function_;
+};
 
 /// Signal number to action.
 using SignalMap = std::map<int, SignalAction>;

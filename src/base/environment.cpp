@@ -2,8 +2,11 @@
 #include "daemonctx/environment.hpp"
 
 #include <cstdlib>
+#include <utility>
 
 namespace daemonctx {
+
+Environment::Environment(Variables variables) : variables_(std::move(variables)) {}
 
 Environment Environment::keep(const std::vector<std::string>& names) {
   Variables kept;
@@ -12,5 +15,7 @@ Environment Environment::keep(const std::vector<std::string>& names) {
   }
   return kept;
 }
+
+Environment Environment::only_path() { return keep({"PATH"}); }
 
 }  // namespace daemonctx

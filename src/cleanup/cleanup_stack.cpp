@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "daemonctx/detail/cleanup_stack.hpp"
 
+#include <atomic>
 #include <optional>
 
 #include "posix/cancel_block.hpp"
@@ -57,6 +58,33 @@ CleanupStack::CleanupStack() noexcept {
 
 CleanupStack::~CleanupStack() {
   while (Entry* entry = unlink_last()) entry->finish(this, entry, false);
+}
+
+bool CleanupStack::run_last(Report report, void* state) {
+  Entry* entry = unlink_last();
+  if (entry == nullptr) return false;
+  std::atomic_ref{runner_}.store(::pthread_self());
+  try {
+    entry->finish(this, entry, true);
+  } catch (...) {
+    report(state, std::current_exception());
+  }
+  std::atomic_ref{running_}.store(0);
+  return true;
+}
+
+bool CleanupStack::runs_elsewhere(std::uint64_t serial) noexcept {
+  return std::atomic_ref{running_}.load() == serial &&
+         ::pthread_equal(std::atomic_ref{runner_}.load(), ::pthread_self()) == 0;
+}
+
+CleanupEntry* CleanupStack::unlink_last() noexcept {
+  const Lock lock(mutex_);
+  Entry* entry = last_;
+  if (entry == nullptr) return nullptr;
+  last_ = entry->below;
+  std::atomic_ref{running_}.store(entry->serial);
+  return entry;
 }
 
 CleanupEntry* CleanupStack::unlink(std::uint64_t serial) noexcept {

@@ -3,6 +3,7 @@
 // Capabilities, by libcap.
 
 #include <algorithm>
+#include <memory>
 #include <posix/syscalls.hpp>
 #include <system_error>
 
@@ -115,7 +116,7 @@ class KeptCapabilities final : public Restriction {
 
 }  // namespace
 
-std::shared_ptr<Restriction> keep_capabilities(std::vector<std::string> names) {
+RestrictionHandle keep_capabilities(std::vector<std::string> names) {
   return std::make_shared<KeptCapabilities>(std::move(names));
 }
 

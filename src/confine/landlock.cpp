@@ -3,6 +3,7 @@
 // Landlock, by its three system calls: no library wraps them.
 
 #include <cstdint>
+#include <memory>
 #include <posix/syscalls.hpp>
 #include <system_error>
 
@@ -127,8 +128,6 @@ class Landlock final : public Restriction {
 
 }  // namespace
 
-std::shared_ptr<Restriction> landlock(LandlockRules rules) {
-  return std::make_shared<Landlock>(std::move(rules));
-}
+RestrictionHandle landlock(LandlockRules rules) { return std::make_shared<Landlock>(std::move(rules)); }
 
 }  // namespace daemonctx

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <memory>
 #include <posix/syscalls.hpp>
 #include <stdexcept>
 #include <system_error>
@@ -175,7 +176,7 @@ const std::vector<std::string>& basic_system_calls() {
   return calls;
 }
 
-std::shared_ptr<Restriction> system_calls(SystemCallRules rules) {
+RestrictionHandle system_calls(SystemCallRules rules) {
   return std::make_shared<SystemCallFilter>(std::move(rules));
 }
 

@@ -75,17 +75,17 @@ bool raised_by_instruction(int number) noexcept {
 void check_signal(int number, const SignalAction& action) {
   const std::string name = "signal " + std::to_string(number);
   require(can_be_mapped(number), "signal_map", name + " can't be handled");
-  const auto* standard = std::get_if<Action>(&action);
+  const auto* standard = action.action();
   require(!raised_by_instruction(number) || (standard != nullptr && *standard == Action::restore_default),
           "signal_map", name + " is raised by a faulty instruction and can only have restore_default");
-  require(standard != nullptr || std::get<1>(action) != nullptr, "signal_map",
-          name + " has an empty function");
+  require(standard != nullptr || action.function() != nullptr, "signal_map", name + " has an empty function");
 }
 
-void check_restrictions(const std::vector<std::shared_ptr<Restriction>>& restrictions) {
+void check_restrictions(const std::vector<RestrictionHandle>& restrictions) {
   for (auto each = restrictions.begin(); each != restrictions.end(); ++each) {
-    require(*each != nullptr, "restrictions", "one is a null pointer");
-    require(std::find(restrictions.begin(), each, *each) == each, "restrictions",
+    require(each->get() != nullptr, "restrictions", "one is a null pointer");
+    const auto is_same = [&](const RestrictionHandle& other) { return other.get() == each->get(); };
+    require(std::none_of(restrictions.begin(), each, is_same), "restrictions",
             std::string("the ") + (*each)->name() + " are there twice");
   }
 }

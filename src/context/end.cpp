@@ -69,10 +69,10 @@ void Ending::run_cleanups() noexcept {
     process::note_end_progress();
   };
   next();
-  const auto report = [this](const std::exception_ptr& error) {
-    report_error(parts_.options.on_error, error, "cleanup");
+  const auto report = [](void* ending, const std::exception_ptr& error) {
+    report_error(static_cast<Ending*>(ending)->parts_.options.on_error, error, "cleanup");
   };
-  while (process::is_owner() && parts_.cleanups.run_last(report)) {
+  while (process::is_owner() && parts_.cleanups.run_last(report, this)) {
     if (process::is_owner()) next();
   }
 }

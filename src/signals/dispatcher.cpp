@@ -21,7 +21,7 @@ namespace {
 using posix::Clock;
 
 bool is(const SignalAction& action, Action standard) noexcept {
-  const auto* held = std::get_if<Action>(&action);
+  const auto* held = action.action();
   return held != nullptr && *held == standard;
 }
 
@@ -262,8 +262,8 @@ void SignalDispatcher::run(int number) {
   const Entry entry = find(number);
   if (!entry) return;
   try {
-    if (const auto* standard = std::get_if<Action>(entry.get())) return act(*standard);
-    std::get<1> (*entry)(signal_inbox.slots[static_cast<std::size_t>(number)].load(number));
+    if (const auto* standard = entry->action()) return act(*standard);
+    entry->function()(signal_inbox.slots[static_cast<std::size_t>(number)].load(number));
   } catch (const abi::__forced_unwind&) {  // the cancellation of the thread must go on
     throw;
   } catch (...) {

@@ -17,7 +17,7 @@ SignalRelay::SignalRelay(const SignalMap& map, std::function<void()> on_stop)
 SignalMap SignalRelay::relayed(const SignalMap& map) {
   SignalMap result;
   for (const auto& [number, action] : map) {
-    const auto* standard = std::get_if<Action>(&action);
+    const auto* standard = action.action();
     if (standard != nullptr && (*standard == Action::ignore || *standard == Action::restore_default)) {
       result[number] = action;
       continue;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// Registering and running clean-up callbacks, sixteen at a time; the figure is for one of them. Each callback
-// adds one to a number it refers to, which shows that all have run.
+// Registers and runs clean-up callbacks, sixteen at a time; the figure is for one of them. Each callback adds
+// one to a number that it refers to. The sum shows that all have run.
 
 #include <cxxabi.h>
 
@@ -47,12 +47,11 @@ double cleanup_stack() {
   daemonctx::detail::CleanupStack stack;
   return time_of([&stack] {
     for (unsigned i = 0; i < callbacks; ++i) stack.push([to = &count] { ++*to; });
-    while (stack.run_last([](const std::exception_ptr&) {})) {
-    }
+    while (stack.run_last([](void*, const std::exception_ptr&) {}, nullptr)) continue;
   });
 }
 
-// Its memory is kept from turn to turn, and the callables are small enough to need none.
+// The vector keeps its memory from turn to turn, and the callables are small enough to need none.
 double small_functions() {
   std::vector<std::function<void()>> functions;
   return time_of([&functions] {
@@ -73,7 +72,7 @@ double large_functions() {
   });
 }
 
-// What is behind atexit(3), which can be run only once itself.
+// __cxa_atexit is behind atexit(3). The handlers of atexit(3) itself can run only once.
 double atexit_list() {
   static int owner = 0;
   return time_of([] {

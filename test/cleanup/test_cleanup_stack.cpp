@@ -26,12 +26,16 @@ namespace {
 
 std::atomic<int> allocations = 0;
 
-void run_all(CleanupStack& stack) {
-  while (stack.run_last([](const std::exception_ptr&) {})) {
-  }
+bool run_last(CleanupStack& stack) {
+  return stack.run_last([](void*, const std::exception_ptr&) {}, nullptr);
 }
 
-// Uses the stack while it is moved into it, and while it is destroyed there.
+void run_all(CleanupStack& stack) {
+  while (run_last(stack)) continue;
+}
+
+// A callable that pushes a cleanup while the stack moves the callable in, and another one while the stack
+// destroys it.
 class Reentrant {
  public:
   Reentrant(CleanupStack& stack, std::atomic<int>& runs) : stack_(stack), runs_(runs) {}
@@ -51,7 +55,7 @@ class Reentrant {
   std::atomic<int>& runs_;
 };
 
-// On a second thread: while the process has one, nothing is locked.
+// Runs `work` on a second thread. In a process with one thread the stack locks nothing, so no deadlock shows.
 bool ends_in_time(std::function<void()> work) {
   std::packaged_task<void()> task(std::move(work));
   const auto end = task.get_future();
@@ -61,7 +65,7 @@ bool ends_in_time(std::function<void()> work) {
 
 }  // namespace
 
-// Not inlined: g++ would see malloc meet delete.
+// Not inlined: g++ would see that memory from malloc goes to delete, and warn.
 [[gnu::noinline]] void* operator new(std::size_t size) {
   ++allocations;
   if (void* memory = std::malloc(size)) return memory;
@@ -70,7 +74,7 @@ bool ends_in_time(std::function<void()> work) {
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
-BOOST_AUTO_TEST_CASE(runs_each_once_last_first) {
+BOOST_AUTO_TEST_CASE(cleanups_run_once_each_last_first) {
   CleanupStack stack;
   std::string order;
   for (const char name : {'a', 'b', 'c'}) stack.push([&order, name] { order += name; });
@@ -79,7 +83,7 @@ BOOST_AUTO_TEST_CASE(runs_each_once_last_first) {
   BOOST_TEST(order == "cba");
 }
 
-BOOST_AUTO_TEST_CASE(more_than_fit_in_place_keep_their_order) {
+BOOST_AUTO_TEST_CASE(more_cleanups_than_fit_in_place_keep_their_order) {
   CleanupStack stack;
   std::vector<int> order;
   for (int n = 0; n < 100; ++n) stack.push([&order, n] { order.push_back(n); });
@@ -105,7 +109,7 @@ BOOST_AUTO_TEST_CASE(registration_costs_at_most_one_allocation) {
   BOOST_TEST(allocations_of([&sum] { ++sum; }) == 0);  // the places are free again
 }
 
-BOOST_AUTO_TEST_CASE(takes_what_can_only_be_moved_and_destroys_it) {
+BOOST_AUTO_TEST_CASE(a_move_only_callable_is_taken_and_destroyed) {
   const auto watched = std::make_shared<int>(0);
   {
     CleanupStack stack;
@@ -118,7 +122,7 @@ BOOST_AUTO_TEST_CASE(takes_what_can_only_be_moved_and_destroys_it) {
     stack.push([copy = watched, filler = std::array<char, 100>{}] { *copy += filler[0]; });
     BOOST_TEST(watched.use_count() == 3);
   }
-  BOOST_TEST(watched.use_count() == 1);  // forgotten with the stack
+  BOOST_TEST(watched.use_count() == 1);  // the destructor of the stack destroyed both, and ran neither
   BOOST_TEST(*watched == 1);
 }
 
@@ -132,16 +136,16 @@ BOOST_AUTO_TEST_CASE(an_exception_is_reported_and_the_rest_still_runs) {
   });
   stack.push([&] { order += 'c'; });
   int reports = 0;
-  while (stack.run_last([&](const std::exception_ptr& error) {
-    ++reports;
+  const auto count = [](void* reported, const std::exception_ptr& error) {
+    ++*static_cast<int*>(reported);
     BOOST_CHECK_THROW(std::rethrow_exception(error), std::runtime_error);
-  })) {
-  }
+  };
+  while (stack.run_last(count, &reports)) continue;
   BOOST_TEST(order == "cba");
   BOOST_TEST(reports == 1);
 }
 
-BOOST_AUTO_TEST_CASE(released_it_does_not_run) {
+BOOST_AUTO_TEST_CASE(a_released_cleanup_does_not_run) {
   CleanupStack stack;
   std::string order;
   const Cleanup a = stack.push([&] { order += 'a'; });
@@ -154,7 +158,7 @@ BOOST_AUTO_TEST_CASE(released_it_does_not_run) {
   BOOST_TEST(!b.release());
 }
 
-BOOST_AUTO_TEST_CASE(run_now_it_runs_once_and_its_exception_reaches_the_caller) {
+BOOST_AUTO_TEST_CASE(run_now_runs_a_cleanup_once_and_passes_its_exception_on) {
   CleanupStack stack;
   std::string order;
   const Cleanup good = stack.push([&] { order += 'a'; });
@@ -194,19 +198,19 @@ BOOST_AUTO_TEST_CASE(a_cleanup_may_register_release_and_run_others) {
 }
 
 BOOST_AUTO_TEST_CASE(a_callable_may_use_the_stack_while_it_is_moved_in_and_destroyed) {
-  const auto stack = std::make_shared<CleanupStack>();  // left to the thread if that hangs
+  const auto stack = std::make_shared<CleanupStack>();  // shared: a thread that hangs keeps using it
   const auto runs = std::make_shared<std::atomic<int>>(0);
   const bool ends = ends_in_time([stack, runs] {
-    stack->push(
-        Reentrant(*stack, *runs));  // pushes once more as it moves in, and as the one outside is destroyed
-    stack->run_last([](const std::exception_ptr&) {});
-    stack->run_last([](const std::exception_ptr&) {});  // and once again as the one inside is destroyed
-    stack->run_last([](const std::exception_ptr&) {});
-    stack->run_last([](const std::exception_ptr&) {});
+    // Two more pushes: when the stack moves the callable in, and when the moved-from callable is destroyed.
+    stack->push(Reentrant(*stack, *runs));
+    run_last(*stack);
+    run_last(*stack);  // a third one: the callable in the stack is destroyed
+    run_last(*stack);
+    run_last(*stack);
   });
   BOOST_REQUIRE(ends);
   BOOST_TEST(*runs == 4);
-  BOOST_TEST(!stack->run_last([](const std::exception_ptr&) {}));
+  BOOST_TEST(!run_last(*stack));
 }
 
 BOOST_AUTO_TEST_CASE(a_callable_that_can_not_be_copied_in_leaves_nothing_behind) {
@@ -218,7 +222,7 @@ BOOST_AUTO_TEST_CASE(a_callable_that_can_not_be_copied_in_leaves_nothing_behind)
   CleanupStack stack;
   const Bad bad;
   for (int n = 0; n < 20; ++n) BOOST_CHECK_THROW(stack.push(bad), std::runtime_error);
-  bool any = stack.run_last([](const std::exception_ptr&) {});
+  bool any = run_last(stack);
   BOOST_TEST(!any);
 }
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// Calls every public member in forked children; test/process/test_forked_members.cpp says what must hold.
+// Calls every public member in forked children. test/process/test_forked_members.cpp says what must hold.
 //
 //   forked_members_probe --list                       the rows, one name a line
 //   forked_members_probe members PIDFILE SITE ROUNDS  calls each member in a child forked at the site
 //   forked_members_probe outlive PIDFILE HOOK         starts a daemon whose hook leaves a child behind
 //
 // For "members" each row is one line on standard output, "NAME TAB PID-OF-CHILD TAB PROBLEM", and the probe
-// goes on when a byte has come on standard input.
+// goes on when it has read a byte from standard input.
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -57,29 +57,30 @@ constexpr auto patience = 5s;
 const std::string mark = "from a child";  // in every text that a child tries to send
 const std::array mapped_signals = {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 
-// What the rows act upon. Threads and children use it until the process is gone: nothing here is destroyed.
-struct World {
+// Nothing here is destroyed: threads and children use it until the process has ended.
+struct SharedState {
   std::string pidfile;
   pid_t owner = 0;
   int reports = -1;   // the standard output that the probe began with
-  int notified = -1;  // where readiness can be read
-  int result = -1;    // in a child: to its parent
+  int notified = -1;  // the read end of the pipe for readiness
+  int result = -1;    // in a child: the pipe to its parent
   pid_t (*fork)() = ::fork;
   DaemonContext* context = nullptr;
   std::optional<Cleanup> cleanup;  // of the context
   boost::asio::io_context* loop = nullptr;
   daemonctx::AsioSignals* asio = nullptr;
 };
-World& world = *new World;
+SharedState& shared = *new SharedState;
 
 void write_all(int fd, const std::string& text) {
   if (::write(fd, text.data(), text.size()) == -1) ::_exit(98);
 }
 
-// Called by every callable that the library may call: in a child none of them may run.
-bool is_in_child(const std::string& what) {
-  if (::getpid() == world.owner) return false;
-  if (world.result != -1) write_all(world.result, what + " ran; ");
+// Every callable that the library may call calls this function. In a child none of them may run: the function
+// reports the run and returns true.
+bool report_run_in_child(const std::string& what) {
+  if (::getpid() == shared.owner) return false;
+  if (shared.result != -1) write_all(shared.result, what + " ran; ");
   return true;
 }
 
@@ -95,7 +96,7 @@ std::string descriptors_of_pidfile() {
     const auto size = ::readlinkat(::dirfd(list), entry->d_name, target.data(), target.size());
     if (size <= 0) continue;
     const std::string path(target.data(), static_cast<std::size_t>(size));
-    if (path == world.pidfile || path == world.pidfile + " (deleted)")
+    if (path == shared.pidfile || path == shared.pidfile + " (deleted)")
       found += std::string("holds the pidfile as ") + entry->d_name + "; ";
   }
   ::closedir(list);
@@ -120,7 +121,7 @@ std::string mask_text() {
   return text;
 }
 
-/// Stands for descriptors 1 and 2 of a child, and notices what is done to them.
+/// Replaces descriptors 1 and 2 of a child, and shows what the library has done to them.
 class Output {
  public:
   Output() : fd_(::memfd_create("output", MFD_CLOEXEC)) {
@@ -143,9 +144,10 @@ class Output {
   int fd_;
 };
 
-// A child that no fork handler has seen keeps descriptors and handlers until it executes another program.
+// _Fork() runs no fork handlers. Its child keeps descriptors and signal handlers until it executes another
+// program.
 std::string surroundings_of_child(const Output& output, const std::string& mask) {
-  const std::string inherited = world.fork == ::fork ? descriptors_of_pidfile() + handled_signals() : "";
+  const std::string inherited = shared.fork == ::fork ? descriptors_of_pidfile() + handled_signals() : "";
   return output.changes() + inherited + unless(mask_text() == mask, "the signal mask has changed");
 }
 
@@ -156,7 +158,7 @@ struct Row {
   std::string (*call)();
 };
 
-DaemonContext& context() { return *world.context; }
+DaemonContext& context() { return *shared.context; }
 
 std::string still_inert() { return unless(!context().stop_requested(), "a stop is requested"); }
 
@@ -166,10 +168,10 @@ DaemonOptions foreground() {
   return options;
 }
 
-Controller absent() { return Controller(world.pidfile + ".absent"); }
+Controller absent() { return Controller(shared.pidfile + ".absent"); }
 
 template <class Operation>
-std::string finds_nobody(Operation operation) {
+std::string finds_no_daemon(Operation operation) {
   try {
     operation();
   } catch (const daemonctx::ControlError& error) {
@@ -177,11 +179,11 @@ std::string finds_nobody(Operation operation) {
   }
   return "it found a daemon; ";
 }
-std::string found_nobody(const std::error_code& error) {
+std::string found_no_daemon(const std::error_code& error) {
   return unless(error == std::errc::no_such_process, error.message());
 }
 
-// Sending where nothing is sent may be refused, and must not be done.
+// In a child a call that would send something may throw. It must not send.
 template <class Operation>
 std::string may_throw(Operation operation) {
   try {
@@ -193,7 +195,7 @@ std::string may_throw(Operation operation) {
 }
 
 struct Connection {
-  void close() const { is_in_child("close()"); }
+  void close() const { report_run_in_child("close()"); }
 };
 Connection lasting;
 
@@ -223,12 +225,12 @@ const std::vector<Row> context_rows = {
        return std::string();
      }},
     {"daemonctx::DaemonContext::on_exit",
-     [] { return inert(context().on_exit([] { is_in_child("a cleanup of the child"); })); }},
+     [] { return inert(context().on_exit([] { report_run_in_child("a cleanup of the child"); })); }},
     {"daemonctx::DaemonContext::close_on_exit",
      [] { return inert(context().close_on_exit(lasting)) + inert(context().close_on_exit(Connection())); }},
     {"daemonctx::DaemonContext::on_reload(std::function<void ()>)",
      [] {
-       context().on_reload([] { is_in_child("a reload"); });
+       context().on_reload([] { report_run_in_child("a reload"); });
        return still_inert();
      }},
     {"daemonctx::DaemonContext::notify_ready()",
@@ -251,10 +253,9 @@ const std::vector<Row> context_rows = {
        static_cast<void>(context().manager());
        return still_inert();
      }},
-    {"daemonctx::DaemonContext::map_signal(int, std::variant<daemonctx::Action, std::function<void "
-     "(daemonctx::SignalInfo const&)> >)",
+    {"daemonctx::DaemonContext::map_signal(int, daemonctx::SignalAction)",
      [] {
-       context().map_signal(SIGUSR2, [](const daemonctx::SignalInfo&) { is_in_child("an action"); });
+       context().map_signal(SIGUSR2, [](const daemonctx::SignalInfo&) { report_run_in_child("an action"); });
        context().map_signal(SIGUSR1, daemonctx::Action::terminate);
        return still_inert();
      }},
@@ -317,28 +318,28 @@ const std::vector<Row> context_rows = {
 };
 
 const std::vector<Row> cleanup_rows = {
-    {"daemonctx::Cleanup::release() const", [] { return unless(!world.cleanup->release(), "it is true"); }},
+    {"daemonctx::Cleanup::release() const", [] { return unless(!shared.cleanup->release(), "it is true"); }},
     {"daemonctx::Cleanup::run_now() const",
-     [] { return unless(!world.cleanup->run_now(), "it is true") + inert(Cleanup()); }},
+     [] { return unless(!shared.cleanup->run_now(), "it is true") + inert(Cleanup()); }},
     {"daemonctx::ScopedCleanup::finish()",
      [] {
-       daemonctx::ScopedCleanup scoped = *world.cleanup;
+       daemonctx::ScopedCleanup scoped = *shared.cleanup;
        scoped = daemonctx::ScopedCleanup();
        return still_inert();
      }},
     {"daemonctx::ScopedCleanup::ScopedCleanup",
      [] {
        daemonctx::ScopedCleanup scoped;
-       scoped = daemonctx::ScopedCleanup(*world.cleanup);
+       scoped = daemonctx::ScopedCleanup(*shared.cleanup);
        return still_inert();
      }},
     {"daemonctx::ScopedCleanup::~ScopedCleanup",
      [] {
-       { const daemonctx::ScopedCleanup scoped = *world.cleanup; }
+       { const daemonctx::ScopedCleanup scoped = *shared.cleanup; }
        return still_inert();
      }},
     {"daemonctx::ScopedCleanup::release",
-     [] { return unless(!daemonctx::ScopedCleanup(*world.cleanup).release(), "it is true"); }},
+     [] { return unless(!daemonctx::ScopedCleanup(*shared.cleanup).release(), "it is true"); }},
 };
 
 const std::vector<Row> manager_rows = {
@@ -391,53 +392,54 @@ const std::vector<Row> controller_rows = {
     {"daemonctx::Controller::Controller(daemonctx::Path, std::function<void "
      "(std::chrono::duration<long, std::ratio<1l, 1000l> >)>)",
      [] {
-       const Controller made(world.pidfile, [](std::chrono::milliseconds) {});
+       const Controller made(shared.pidfile, [](std::chrono::milliseconds) {});
        return std::string();
      }},
     {"daemonctx::stop_policy(daemonctx::Timeout)",
      [] { return unless(!daemonctx::stop_policy().empty(), "it is empty"); }},
     {"daemonctx::Controller::remove_stale_pidfile() const",
-     [] { return unless(!Controller(world.pidfile).remove_stale_pidfile(), "removed"); }},
+     [] { return unless(!Controller(shared.pidfile).remove_stale_pidfile(), "removed"); }},
     {"daemonctx::Controller::remove_stale_pidfile(std::error_code&) const",
      [] {
        std::error_code error;
-       return unless(!Controller(world.pidfile).remove_stale_pidfile(error) && !error, "removed");
+       return unless(!Controller(shared.pidfile).remove_stale_pidfile(error) && !error, "removed");
      }},
     {"daemonctx::to_string[abi:cxx11](daemonctx::DaemonStatus const&, daemonctx::Path const&)",
      [] {
-       return unless(to_string(daemonctx::DaemonStatus{}, world.pidfile) == "not running", "wrong text");
+       return unless(to_string(daemonctx::DaemonStatus{}, shared.pidfile) == "not running", "wrong text");
      }},
     {"daemonctx::exit_code_of(daemonctx::DaemonState)",
      [] { return unless(exit_code_of(daemonctx::DaemonState::stale) == 1, "wrong code"); }},
-    {"daemonctx::Controller::status() const", [] { return sees_parent(Controller(world.pidfile).status()); }},
+    {"daemonctx::Controller::status() const",
+     [] { return sees_parent(Controller(shared.pidfile).status()); }},
     {"daemonctx::Controller::status(std::error_code&) const",
      [] {
        std::error_code error;
-       return sees_parent(Controller(world.pidfile).status(error)) + unless(!error, error.message());
+       return sees_parent(Controller(shared.pidfile).status(error)) + unless(!error, error.message());
      }},
     {"daemonctx::Controller::send_signal(int) const",
-     [] { return finds_nobody([] { absent().send_signal(SIGTERM); }); }},
+     [] { return finds_no_daemon([] { absent().send_signal(SIGTERM); }); }},
     {"daemonctx::Controller::send_signal(int, std::error_code&) const",
      [] {
        std::error_code error;
        absent().send_signal(SIGTERM, error);
-       return found_nobody(error);
+       return found_no_daemon(error);
      }},
     {"daemonctx::Controller::stop(" STOP_POLICY ") const",
-     [] { return finds_nobody([] { absent().stop(); }); }},
+     [] { return finds_no_daemon([] { absent().stop(); }); }},
     {"daemonctx::Controller::stop(" STOP_POLICY ", std::error_code&) const",
      [] {
        std::error_code error;
        absent().stop(daemonctx::stop_policy(), error);
-       return found_nobody(error);
+       return found_no_daemon(error);
      }},
     {"daemonctx::Controller::reload(daemonctx::Timeout) const",
-     [] { return finds_nobody([] { absent().reload(); }); }},
+     [] { return finds_no_daemon([] { absent().reload(); }); }},
     {"daemonctx::Controller::reload(daemonctx::Timeout, std::error_code&) const",
      [] {
        std::error_code error;
        absent().reload(1s, error);
-       return found_nobody(error);
+       return found_no_daemon(error);
      }},
     {"daemonctx::Controller::restart(" START ", " STOP_POLICY ") const",
      [] { return unless(absent().restart([](const auto&) { return 7; }) == 7, "wrong result"); }},
@@ -452,7 +454,7 @@ const std::vector<Row> controller_rows = {
      [] { return unless(to_string(daemonctx::DaemonState::stale) != nullptr, "no text"); }},
 };
 
-// They ask for nothing that belongs to a process; they must work in a child as anywhere.
+// These members use nothing that belongs to a process. They must work in a child as anywhere else.
 #define STRING "std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> > const&"
 const std::vector<Row> value_rows = {
     {"daemonctx::DaemonError::DaemonError(daemonctx::Step, std::error_code, " STRING ")",
@@ -538,42 +540,42 @@ const std::vector<Row> value_rows = {
      }},
 };
 
-// A child that goes on to use its copy of the loop must tell it, as Asio asks.
-void forget_parents_loop() { world.loop->notify_fork(boost::asio::io_context::fork_child); }
+// Asio requires this call in a child that goes on to use its copy of the loop.
+void tell_loop_of_fork() { shared.loop->notify_fork(boost::asio::io_context::fork_child); }
 
 const std::vector<Row> asio_rows = {
     {"daemonctx::AsioSignals::AsioSignals",
      [] {
-       forget_parents_loop();
-       return may_throw([] { daemonctx::AsioSignals(world.loop->get_executor(), context()); });
+       tell_loop_of_fork();
+       return may_throw([] { daemonctx::AsioSignals(shared.loop->get_executor(), context()); });
      }},
     {"daemonctx::AsioSignals::~AsioSignals",
      [] {
-       forget_parents_loop();
-       world.asio->~AsioSignals();
-       world.loop->poll();
+       tell_loop_of_fork();
+       shared.asio->~AsioSignals();
+       shared.loop->poll();
        return std::string();
      }},
     {"daemonctx::AsioSignals::async_wait_stop",
      [] {
-       forget_parents_loop();
-       world.asio->async_wait_stop([](boost::system::error_code) {});
-       world.loop->poll();
+       tell_loop_of_fork();
+       shared.asio->async_wait_stop([](boost::system::error_code) {});
+       shared.loop->poll();
        return still_inert();
      }},
     {"daemonctx::AsioSignals::async_wait_signal",
      [] {
-       forget_parents_loop();
-       world.asio->async_wait_signal(SIGWINCH,
-                                     [](boost::system::error_code, const daemonctx::SignalInfo&) {});
-       world.loop->poll();
+       tell_loop_of_fork();
+       shared.asio->async_wait_signal(SIGWINCH,
+                                      [](boost::system::error_code, const daemonctx::SignalInfo&) {});
+       shared.loop->poll();
        return still_inert();
      }},
     {"daemonctx::AsioSignals::cancel",
      [] {
-       forget_parents_loop();
-       world.asio->cancel();
-       world.loop->poll();
+       tell_loop_of_fork();
+       shared.asio->cancel();
+       shared.loop->poll();
        return std::string();
      }},
 };
@@ -596,8 +598,8 @@ struct Verdict {
   std::string problem = {};
 };
 
-[[noreturn]] void be_child(const Row& row, int result, const std::string& mask) {
-  world.result = result;
+[[noreturn]] void run_child(const Row& row, int result, const std::string& mask) {
+  shared.result = result;
   const Output output;
   std::string problem = surroundings_of_child(output, mask);
   if (!problem.empty()) problem = "before the call: " + problem;
@@ -608,10 +610,10 @@ struct Verdict {
   }
   problem += surroundings_of_child(output, mask);
   write_all(result, problem + '.');
-  std::exit(0);  // runs no cleanup either
+  std::exit(0);  // must run no cleanup in a child
 }
 
-// What the child says, until nobody can say any more; false: it hangs.
+// Reads the child's report until no process holds the pipe's write end. False if the child hangs.
 bool read_result(int fd, std::string& text) {
   const auto deadline = std::chrono::steady_clock::now() + patience;
   pollfd readable{fd, POLLIN, 0};
@@ -642,12 +644,12 @@ Handler handler_of_sigterm() {
   return current.sa_handler;
 }
 
-// What a child did to its parent, as far as the parent can see it.
+// The changes that a child made to its parent, as far as the parent can see them.
 std::string harm_to_parent(const std::string& mask, Handler handler) {
   int size = 0;
-  ::ioctl(world.notified, FIONREAD, &size);
+  ::ioctl(shared.notified, FIONREAD, &size);
   std::string told(static_cast<std::size_t>(size), ' ');
-  if (size > 0 && ::read(world.notified, told.data(), told.size()) == -1) told = "unreadable";
+  if (size > 0 && ::read(shared.notified, told.data(), told.size()) == -1) told = "unreadable";
   return unless(handler_of_sigterm() == handler, "the parent handles SIGTERM in another way") +
          unless(mask_text() == mask, "the parent's mask has changed") +
          unless(size == 0, "readiness was told");
@@ -659,8 +661,8 @@ Verdict call_in_child(const Row& row) {
   const std::string mask = mask_text();
   const Handler handler = handler_of_sigterm();
   Verdict verdict;
-  verdict.child = world.fork();
-  if (verdict.child == 0) be_child(row, ends[1], mask);
+  verdict.child = shared.fork();
+  if (verdict.child == 0) run_child(row, ends[1], mask);
   ::close(ends[1]);
   std::string text;
   if (!read_result(ends[0], text)) {
@@ -674,15 +676,15 @@ Verdict call_in_child(const Row& row) {
   return verdict;
 }
 
-// The parent's loop goes on: a signal still gets there.
+// The parent's loop must still receive signals.
 std::string harm_to_loop() {
   bool arrived = false;
-  world.asio->async_wait_signal(
+  shared.asio->async_wait_signal(
       SIGUSR2, [&](boost::system::error_code error, const daemonctx::SignalInfo&) { arrived = !error; });
   ::kill(::getpid(), SIGUSR2);
-  world.loop->restart();
+  shared.loop->restart();
   const auto deadline = std::chrono::steady_clock::now() + patience;
-  while (!arrived && std::chrono::steady_clock::now() < deadline) world.loop->run_one_for(100ms);
+  while (!arrived && std::chrono::steady_clock::now() < deadline) shared.loop->run_one_for(100ms);
   return unless(arrived, "the parent's loop hears no signal any more");
 }
 
@@ -693,10 +695,10 @@ void await_byte() {
 }
 
 Verdict call_asio_in_child(const Row& row) {
-  if (world.asio == nullptr) return {};
-  world.loop->notify_fork(boost::asio::io_context::fork_prepare);
+  if (shared.asio == nullptr) return {};
+  shared.loop->notify_fork(boost::asio::io_context::fork_prepare);
   Verdict verdict = call_in_child(row);
-  world.loop->notify_fork(boost::asio::io_context::fork_parent);
+  shared.loop->notify_fork(boost::asio::io_context::fork_parent);
   verdict.problem += harm_to_loop();
   return verdict;
 }
@@ -718,7 +720,7 @@ void call_all(int rounds) {
     for (int round = 0; round < times && verdict.problem.empty(); ++round) {
       verdict = is_asio(row) ? call_asio_in_child(row) : call_in_child(row);
     }
-    write_all(world.reports,
+    write_all(shared.reports,
               std::string(row.name) + '\t' + std::to_string(verdict.child) + '\t' + verdict.problem + '\n');
     await_byte();
   }
@@ -726,12 +728,12 @@ void call_all(int rounds) {
 
 // --- Where the children are forked
 
-using Hammer = void (*)();
-const std::vector<Hammer> hammers = {
-    [] { context().on_exit([] { is_in_child("a cleanup"); }).release(); },
+using RepeatedCall = void (*)();
+const std::vector<RepeatedCall> repeated_calls = {
+    [] { context().on_exit([] { report_run_in_child("a cleanup"); }).release(); },
     [] { context().map_signal(SIGWINCH, daemonctx::Action::ignore); },
-    [] { context().on_reload([] { is_in_child("a reload"); }); },
-    [] { ::kill(world.owner, SIGHUP); },
+    [] { context().on_reload([] { report_run_in_child("a reload"); }); },
+    [] { ::kill(shared.owner, SIGHUP); },
     [] { context().reopen_output(); },
     [] { context().notify_ready(); },
     [] { context().notify_status("busy"); },
@@ -739,13 +741,13 @@ const std::vector<Hammer> hammers = {
     [] { static_cast<void>(stop_token_of(context()).stop_requested()); },
 };
 
-void call_all_under_hammers(int rounds) {
+void call_all_beside_busy_threads(int rounds) {
   std::atomic<bool> over = false;
   std::vector<std::thread> threads;
   threads.emplace_back([] { context().wait(); });
-  for (const Hammer hammer : hammers) {
-    threads.emplace_back([&over, hammer] {
-      while (!over) hammer();
+  for (const RepeatedCall call : repeated_calls) {
+    threads.emplace_back([&over, call] {
+      while (!over) call();
     });
   }
   call_all(rounds);
@@ -756,13 +758,13 @@ void call_all_under_hammers(int rounds) {
 
 void await_readiness() {
   char byte = 0;
-  pollfd readable{world.notified, POLLIN, 0};
+  pollfd readable{shared.notified, POLLIN, 0};
   ::poll(&readable, 1, 1000);
-  if (::read(world.notified, &byte, 1) != 1 || byte != '\n')
-    write_all(world.reports, "readiness\t0\tnot told\n");
+  if (::read(shared.notified, &byte, 1) != 1 || byte != '\n')
+    write_all(shared.reports, "readiness\t0\tnot told\n");
 }
 
-// The parent becomes ready, as it could before its children were there.
+// The parent becomes ready before it forks a child.
 void become_ready() {
   context().notify_ready();
   await_readiness();
@@ -770,12 +772,12 @@ void become_ready() {
 
 DaemonOptions options_of(const std::string& site, int notify_descriptor) {
   DaemonOptions options = foreground();
-  options.pidfile = world.pidfile;
-  options.stdio.out = StdioTarget::file(world.pidfile + ".log");
-  options.stdio.err = StdioTarget::file(world.pidfile + ".log");
+  options.pidfile = shared.pidfile;
+  options.stdio.out = StdioTarget::file(shared.pidfile + ".log");
+  options.stdio.err = StdioTarget::file(shared.pidfile + ".log");
   options.readiness = daemonctx::Readiness::when_notified;
   options.start_options.notify_descriptor = notify_descriptor;
-  options.on_error = [](const std::exception_ptr&, std::string_view) { is_in_child("on_error"); };
+  options.on_error = [](const std::exception_ptr&, std::string_view) { report_run_in_child("on_error"); };
   options.signal_map[SIGUSR1] = [](const daemonctx::SignalInfo&) {};
   if (site == "own_thread") options.signal_delivery = daemonctx::SignalDelivery::on_own_thread;
   if (site == "worker") options.respawn = true;
@@ -785,7 +787,7 @@ DaemonOptions options_of(const std::string& site, int notify_descriptor) {
 // Callbacks that run before the constructor returns, or in another process than the service.
 void set_callback(DaemonOptions& options, const std::string& site) {
   const auto call = [] {
-    world.owner = ::getpid();
+    shared.owner = ::getpid();
     call_all(1);
   };
   if (site == "before_drop") options.before_drop = call;
@@ -806,17 +808,18 @@ void set_callback(DaemonOptions& options, const std::string& site) {
   }
 }
 
-// Of the worker, if there is one: its parent is the daemon.
-void enter_world(DaemonContext& context, const std::string& site) {
-  world.owner = ::getpid();
-  if (site == "on_launched") return;  // it has lost the output of the probe
-  world.cleanup = context.on_exit([] {
-    if (!is_in_child("the parent's cleanup")) write_all(world.reports, "cleanup\n");
+// Makes this process the parent of the rows' children. With `respawn` this process is the worker, and its own
+// parent is the monitor.
+void set_up_parent(DaemonContext& context, const std::string& site) {
+  shared.owner = ::getpid();
+  if (site == "on_launched") return;  // the detached daemon has lost the output of the probe
+  shared.cleanup = context.on_exit([] {
+    if (!report_run_in_child("the parent's cleanup")) write_all(shared.reports, "cleanup\n");
   });
-  context.on_reload([] { is_in_child("a reload"); });
+  context.on_reload([] { report_run_in_child("a reload"); });
   if (site == "own_thread") return;
-  world.loop = new boost::asio::io_context;
-  world.asio = new daemonctx::AsioSignals(world.loop->get_executor(), context);
+  shared.loop = new boost::asio::io_context;
+  shared.asio = new daemonctx::AsioSignals(shared.loop->get_executor(), context);
 }
 
 void call_all_at(const std::string& site, int rounds) {
@@ -825,9 +828,9 @@ void call_all_at(const std::string& site, int rounds) {
   if (context().worker_number() == 2) return context().notify_ready();
   if (site != "starting") become_ready();
   if (site == "on_worker_end") ::_exit(9);
-  if (site == "unseen") world.fork = ::_Fork;
+  if (site == "unseen") shared.fork = ::_Fork;
   if (site == "starting" || site == "ready" || site == "worker" || site == "unseen") return call_all(rounds);
-  if (site == "hammered") return call_all_under_hammers(rounds);
+  if (site == "hammered") return call_all_beside_busy_threads(rounds);
   if (site == "cleanup") return static_cast<void>(context().on_exit([=] { call_all(rounds); }));
   context().map_signal(SIGUSR1, [=](const daemonctx::SignalInfo&) {
     call_all(rounds);
@@ -837,9 +840,10 @@ void call_all_at(const std::string& site, int rounds) {
   context().wait();
 }
 
-/// The address of the context is known before its constructor returns.
-struct Guarded {
-  explicit Guarded(const DaemonOptions& options) : address(world.context = &context), context(options) {}
+/// A context whose address is known before its constructor returns: callbacks use it.
+struct EarlyContext {
+  explicit EarlyContext(const DaemonOptions& options)
+      : address(shared.context = &context), context(options) {}
 
   DaemonContext* address;
   DaemonContext context;
@@ -848,36 +852,36 @@ struct Guarded {
 int call_members(const std::string& site, int rounds) {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) == -1) return 97;
-  world.reports = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 10);
-  world.notified = ends[0];
+  shared.reports = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 10);
+  shared.notified = ends[0];
   DaemonOptions options = options_of(site, ends[1]);
   set_callback(options, site);
-  world.cleanup.emplace();  // of no context yet
-  Guarded guarded(options);
-  enter_world(guarded.context, site);
+  shared.cleanup.emplace();  // a handle of no context
+  EarlyContext early(options);
+  set_up_parent(early.context, site);
   call_all_at(site, rounds);
   return 0;
 }
 
 // --- Children that outlive the daemon
 
-// Tells its pid, and what it holds of the pidfile, in a file of its own; then it waits to be killed. In a
-// session of its own, since a start that fails ends the daemon's process group.
+// Writes the child's pid, and its descriptors of the pidfile, to PIDFILE.child. Then the child waits to be
+// killed. It has a session of its own: a start that fails kills the daemon's process group.
 [[noreturn]] void live_on() {
   ::setsid();
   const int null = ::open("/dev/null", O_RDWR);
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null, fd);
-  const std::string told = world.pidfile + ".child";
+  const std::string told = shared.pidfile + ".child";
   const std::string held = descriptors_of_pidfile();
   std::ofstream(told + ".new") << ::getpid() << '\n' << held << '\n';
   ::rename((told + ".new").c_str(), told.c_str());
   for (;;) ::pause();
 }
 
-// Comes back when the child has told all that.
+// Returns when the child has written its file.
 void leave_child_behind() {
   if (::fork() == 0) live_on();
-  while (::access((world.pidfile + ".child").c_str(), F_OK) == -1) ::poll(nullptr, 0, 1);
+  while (::access((shared.pidfile + ".child").c_str(), F_OK) == -1) ::poll(nullptr, 0, 1);
 }
 
 void set_hook(DaemonOptions& options, const std::string& hook) {
@@ -915,7 +919,7 @@ int outlive(const std::string& text) {
   const bool respawns = text.rfind("respawn:", 0) == 0;
   const std::string hook = respawns ? text.substr(8) : text;
   DaemonOptions options;
-  options.pidfile = world.pidfile;
+  options.pidfile = shared.pidfile;
   options.detach_process = daemonctx::DetachProcess::always;
   options.respawn = respawns;
   options.respawn_policy.first_delay = 1ms;
@@ -935,7 +939,7 @@ int list_rows() {
 int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
   if (words.at(0) == "--list") return list_rows();
-  world.pidfile = words.at(1);
+  shared.pidfile = words.at(1);
   try {
     return words.at(0) == "members" ? call_members(words.at(2), std::stoi(words.at(3)))
                                     : outlive(words.at(2));

@@ -3,9 +3,9 @@
 """Checks that forked_members_probe has a row for every public member and free function of the library.
 
 Usage: check_members.py NM LIBRARY PROBE INCLUDE_DIRECTORY
-Exported functions are compared with their parameters, as `nm -DC` prints them. Inline members are found in the
-headers, and compared without parameters: overloads share a row. What has no row is named in EXEMPT or
-EXEMPT_INLINE, with the reason.
+Exported functions are compared with their parameters, as `nm -DC` prints them. Inline members are found in
+the headers, and compared without parameters: overloads share a row. EXEMPT and EXEMPT_INLINE name each
+function without a row, with the reason.
 """
 
 import pathlib
@@ -13,15 +13,17 @@ import re
 import subprocess
 import sys
 
-A_START = "it starts a daemon: test/context/test_lifetime.cpp lets a forked child have one of its own"
-A_VALUE = "it works on texts: it knows of no process"
-A_COMMAND_LINE = "it belongs to the command line of a program, which has no daemon yet"
+A_START = "starts a daemon: test/context/test_lifetime.cpp tests a forked child with a daemon of its own"
+A_VALUE = "a value: knows of no process"
+A_COMMAND_LINE = "belongs to the command line of a program, which has no daemon yet"
 
 # A name as `nm -DC` prints it, or the beginning of one that ends in "*".
 EXEMPT = {
     "daemonctx::DaemonContext::DaemonContext(daemonctx::DaemonOptions)": A_START,
-    "daemonctx::run(daemonctx::DaemonOptions, std::function<int (daemonctx::DaemonContext&)> const&)": A_START,
-    "daemonctx::Cleanup::Cleanup(daemonctx::detail::CleanupStack*, unsigned long)": "private: on_exit() calls it",
+    "daemonctx::run(daemonctx::DaemonOptions, std::function<int (daemonctx::DaemonContext&)> const&)":
+        A_START,
+    "daemonctx::Cleanup::Cleanup(daemonctx::detail::CleanupStack*, unsigned long)":
+        "private: on_exit() calls it",
     "daemonctx::Cleanup::finish(bool) const": "private: release() and run_now() call it",
     "daemonctx::DaemonContext::wait_until_since_epoch(daemonctx::Timeout)": "private: wait_until() calls it",
     "daemonctx::Path::*": A_VALUE,
@@ -30,10 +32,11 @@ EXEMPT = {
     "daemonctx::detail::*": "not public: inline members call it, and those have rows",
 }
 EXEMPT_INLINE = {
-    "daemonctx::Timeout::Timeout": "constexpr: it knows of no process",
+    "daemonctx::Timeout::Timeout": "constexpr: knows of no process",
     **{f"daemonctx::{name}": A_VALUE for name in (
         "Path::Path", "Path::c_str", "Path::empty", "Path::is_absolute", "Path::native",
-        "Environment::Environment", "Environment::only_path", "Environment::variables")},
+        "Environment::variables", "SignalAction::SignalAction", "SignalAction::action",
+        "SignalAction::function", "RestrictionHandle::RestrictionHandle", "RestrictionHandle::get")},
     "daemonctx::become_daemon": A_START,
     "daemonctx::Service::options": A_COMMAND_LINE,
     "daemonctx::Service::version": A_COMMAND_LINE,
@@ -53,7 +56,8 @@ def output_of(*command):
 
 
 def exported_functions(nm, library):
-    """Those of the namespace, as nm shows them; constructors and destructors once. The second set is weak symbols."""
+    """The functions of the namespace, as nm prints them: strong and weak ones. Each constructor or destructor
+    is there once."""
     listing = output_of(nm, "-DC", "--defined-only", library)
     found = {"T": set(), "W": set()}
     for line in listing.splitlines():
@@ -84,7 +88,8 @@ class Reader:
     def note_function(self, introduction):
         text = ACCESS.sub(" ", introduction)
         text = re.sub(r"\[\[.*?\]\]|static_assert\s*\(.*", " ", text, flags=re.DOTALL)
-        text = re.sub(r"\btemplate\s*<[^>]*>|\bconcept\b.*|\b(alignas|decltype|noexcept)\s*\([^)]*\)", " ", text, flags=re.DOTALL)
+        text = re.sub(r"\btemplate\s*<[^>]*>|\bconcept\b.*|\b(alignas|decltype|noexcept)\s*\([^)]*\)", " ",
+                      text, flags=re.DOTALL)
         match = FUNCTION.search(text)
         if match and self.is_public() and not match[1].startswith("operator"):
             self.found.add(f"{self.name()}::{match[1]}")
@@ -130,7 +135,7 @@ def inline_functions(directory):
     found = set()
     for path in sorted(directory.glob("daemonctx/*.hpp")):   # detail/ is not public
         reader = Reader()
-        # Without the defaults of members and parameters.
+        # The default values of members and parameters are left out.
         reader.read(NOISE.sub(" ", path.read_text()).replace("= {}", ""))
         found |= reader.found
     return found
@@ -145,7 +150,7 @@ def main():
     rows = output_of(probe, "--list").splitlines()
     inline = inline_functions(pathlib.Path(include))
     strong, weak = exported_functions(nm, library)
-    # Which inline functions a library has as weak symbols is its compiler's choice.
+    # The compiler chooses which inline functions become weak symbols of the library.
     exported = strong | {name for name in weak if name.partition("(")[0] not in inline}
     problems = []
 
@@ -159,7 +164,7 @@ def main():
     note(known - exported - inline, "has a row, and is neither exported nor inline")
     note({name for name in rows if rows.count(name) > 1}, "has two rows")
     whole = {name for name in EXEMPT if not name.endswith("*")}
-    note(whole - exported | set(EXEMPT_INLINE) - inline, "is exempt, and is not there any more")
+    note(whole - exported | set(EXEMPT_INLINE) - inline, "is exempt, and does not exist any more")
     note((whole | set(EXEMPT_INLINE)) & known, "is exempt, and has a row")
     if "NODELETE" not in output_of("readelf", "-dW", library):
         problems.append(f"{library} can be unloaded, while its fork handlers stay registered")

@@ -4,7 +4,6 @@
 #include <pthread.h>
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <exception>
 #include <new>
@@ -45,30 +44,19 @@ class DAEMONCTX_EXPORT CleanupStack {
     return link(apart, &CleanupEntryApart<Callable>::run_and_free);
   }
 
-  /// Runs and forgets the last cleanup. Its exception is handed to `report(std::exception_ptr)`.
+  /// Receives the exception of a cleanup, with the `state` that belongs to the function.
+  using Report = void (*)(void* state, const std::exception_ptr& error);
+
+  /// Runs and forgets the last cleanup. Its exception is handed to `report`.
   /// \return false if there was no cleanup.
-  template <class Report>
-  bool run_last(Report&& report) {
-    Entry* entry = unlink_last();
-    if (entry == nullptr) return false;
-    runner_ = ::pthread_self();
-    try {
-      entry->finish(this, entry, true);
-    } catch (...) {
-      report(std::current_exception());
-    }
-    running_ = 0;
-    return true;
-  }
+  bool run_last(Report report, void* state);
 
   /// For the handlers around a fork: in the child no cleanup is half registered, and the lock is free.
   void lock() noexcept { ::pthread_mutex_lock(&mutex_); }
   void unlock() noexcept { ::pthread_mutex_unlock(&mutex_); }
 
-  /// Receives the exception of a scoped cleanup. `state` is that of `process::Visit`.
-  using Report = void (*)(void* state, const std::exception_ptr& error);
-
-  /// Sets the context of these cleanups: `Cleanup` uses the stack only while `context` is open.
+  /// Sets the context of these cleanups: `Cleanup` uses the stack only while `context` is open. `report`
+  /// receives the exceptions of scoped cleanups, with the state of `process::Visit`.
   void set_context(const void* context, Report report) noexcept {
     context_ = context;
     report_ = report;
@@ -112,28 +100,17 @@ class DAEMONCTX_EXPORT CleanupStack {
     return {this, entry->serial};
   }
 
-  Entry* unlink_last() {  // null: empty
-    const Lock lock(mutex_);
-    Entry* entry = last_;
-    if (entry == nullptr) return nullptr;
-    last_ = entry->below;
-    running_ = entry->serial;
-    return entry;
-  }
-
-  bool runs_elsewhere(std::uint64_t serial) const noexcept {
-    return running_ == serial && ::pthread_equal(runner_, ::pthread_self()) == 0;
-  }
-
-  Entry* unlink(std::uint64_t serial) noexcept;  // null: no such cleanup
+  bool runs_elsewhere(std::uint64_t serial) noexcept;  // in another thread
+  Entry* unlink_last() noexcept;                       // null: empty
+  Entry* unlink(std::uint64_t serial) noexcept;        // null: no such cleanup
 
   Entry* last_ = nullptr;
   Entry* free_ = nullptr;
   const void* context_ = nullptr;
   Report report_ = nullptr;
   std::uint64_t serial_ = 0;
-  std::atomic<std::uint64_t> running_ = 0;  // the cleanup in `run_last`
-  std::atomic<pthread_t> runner_{};
+  std::uint64_t running_ = 0;  // the cleanup in `run_last`, and its thread: both atomic, by std::atomic_ref
+  pthread_t runner_{};
   pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
   std::array<Entry, 16> places_;
 };

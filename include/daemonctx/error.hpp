@@ -24,7 +24,7 @@ enum class Step {
   fill_standard_descriptors,
   adopt_manager,
   look_up_user,
-  create_directories,
+  create_directories,  ///< runs in two parts: before and after `lock_pidfile`
   open_pidfile,
   lock_pidfile,
   prepare_restrictions,

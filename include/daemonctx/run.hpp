@@ -12,9 +12,9 @@ namespace daemonctx {
 class DaemonContext;
 
 /// Checks these options without a start: throws what the constructor would throw for options, user, log
-/// files, pidfile and working directory. Takes no lock and starts nothing. Missing `create_directories` are
-/// created for the check and removed again; no file is created. Call it before a restart, while the old
-/// daemon still runs.
+/// files, pidfile and working directory. It takes no lock, creates nothing and starts nothing. Restrictions
+/// are prepared only if all `create_directories` exist: they may name files in them. Call it before a
+/// restart, while the old daemon still runs.
 DAEMONCTX_EXPORT void preflight(DaemonOptions options);
 
 /// Describes a start with these options, line by line: the mode and its reason, and the steps of each

@@ -38,4 +38,11 @@ Path without_detours(const Path& path) {
   return text.empty() ? "/" : text;
 }
 
+bool lies_in(const Path& path, const Path& directory) noexcept {
+  const std::string_view outer = directory.native();
+  const std::string_view inner = path.native();
+  return inner.starts_with(outer) &&
+         (outer.ends_with('/') || inner.size() == outer.size() || inner[outer.size()] == '/');
+}
+
 }  // namespace daemonctx

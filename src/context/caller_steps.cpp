@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "context/caller_steps.hpp"
 
+#include <array>
 #include <cstdlib>
 #include <memory>
 #include <posix/syscalls.hpp>
@@ -80,6 +81,16 @@ void keep_user_unless_root(DaemonOptions& options) {
 
 }  // namespace
 
+std::array<std::vector<Directory>, 2> split_by_pidfile(const DaemonOptions& options) {
+  std::array<std::vector<Directory>, 2> result;
+  if (options.create_directories.empty()) return result;
+  const Path pidfile = real_path(options.pidfile);
+  for (const Directory& each : options.create_directories) {
+    result[lies_in(pidfile, real_path(each.path)) ? 0 : 1].push_back(each);
+  }
+  return result;
+}
+
 void resolve_options(DaemonOptions& options) {
   keep_user_unless_root(options);
   resolve_paths(options);
@@ -150,20 +161,26 @@ void check_threads(const Impl& impl) {
                         "constructed, or set start_options.allow_threads)");
 }
 
-// Tries again where another start, which has failed, has removed a directory meanwhile.
+// Before it has the lock, a start makes only what the lock needs: a start that is refused must not make, and
+// remove, a directory that the other start has just found. Tries again if a failed start has removed the
+// pidfile's directory meanwhile.
 void create_directories_and_lock_pidfile(Impl& impl, Ticker& ticker, const sigset_t& waiting_mask) {
   const DaemonOptions& options = impl.plan.options;
+  Directories& directories = impl.resources.directories;
+  auto [first, others] = split_by_pidfile(options);
   constexpr int most_attempts = 100;
   for (int attempt = 1;; ++attempt) {
     try {
-      impl.resources.directories.create(options.create_directories, options.user, options.group);
-      return lock_pidfile(impl, ticker, waiting_mask);
+      directories.create(first, options.user, options.group);
+      lock_pidfile(impl, ticker, waiting_mask);
+      break;
     } catch (const DaemonError& error) {
       const bool is_gone = error.code() == std::errc::no_such_file_or_directory;
-      if (!is_gone || options.create_directories.empty() || attempt == most_attempts) throw;
-      impl.resources.directories.undo();
+      if (!is_gone || first.empty() || attempt == most_attempts) throw;
+      directories.undo();
     }
   }
+  directories.create(others, options.user, options.group);
 }
 
 void prepare_restrictions(const DaemonOptions& options) {
@@ -176,10 +193,6 @@ void prepare_restrictions(const DaemonOptions& options) {
           std::string("cannot prepare the ") + each->name() + ": " + message_of(std::current_exception()));
     }
   }
-}
-
-void check_stdio(const Impl& impl) {
-  Redirection::check(impl.plan.options.stdio, impl.plan.detaches(), impl.plan.uid());
 }
 
 void open_stdio(Impl& impl) {

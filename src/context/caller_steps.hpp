@@ -3,6 +3,9 @@
 
 #include <signal.h>
 
+#include <array>
+#include <vector>
+
 #include "context/daemon_context_impl.hpp"
 #include "posix/progress_ticker.hpp"
 
@@ -19,15 +22,15 @@ Surroundings look_around(const DaemonOptions& options);
 void adopt_manager(DaemonContext::Impl& impl, const Surroundings& surroundings);
 void look_up_user(DaemonContext::Impl& impl);
 void check_threads(const DaemonContext::Impl& impl);
-/// Creates the directories that are missing, and locks the pidfile, which may lie in one of them.
+/// `create_directories`: those that the pidfile lies in, and the others.
+std::array<std::vector<Directory>, 2> split_by_pidfile(const DaemonOptions& options);
+
+/// Creates the directories that the pidfile lies in, locks the pidfile, and creates the other directories.
 /// \param waiting_mask the signal mask while the caller waits for another process's lock.
 void create_directories_and_lock_pidfile(DaemonContext::Impl& impl, Ticker& ticker,
                                          const sigset_t& waiting_mask);
 
 void prepare_restrictions(const DaemonOptions& options);
 void open_stdio(DaemonContext::Impl& impl);
-
-/// Checks that `open_stdio` would succeed, but creates no file. Throws the same errors.
-void check_stdio(const DaemonContext::Impl& impl);
 
 }  // namespace daemonctx

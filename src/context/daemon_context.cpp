@@ -90,7 +90,7 @@ MonitorResources DaemonContext::Impl::monitor_resources() {
       .manager = resources.manager,
       .pidfile = resources.pidfile,
       .redirection = resources.redirection,
-      .status = readiness.status(),
+      .status = resources.status,
       .notify_descriptor = resources.notify_descriptor,
       .worker = resources.worker,
       .reload_notice = resources.reload_notice,

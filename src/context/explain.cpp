@@ -69,12 +69,16 @@ class Explanation {
     say_if(surroundings_.passes_descriptors(),
            "take over the service manager's descriptors: " + descriptors());
     say_if(drops(), "look up " + who());
-    for (const Directory& each : options_.create_directories) {
-      say("create the directory " + quoted(each.path.native()) + ", mode " + octal(each.mode));
-    }
+    const auto [before_lock, locked] = split_by_pidfile(options_);
+    for (const Directory& each : before_lock) explain_directory(each);
     say_if(!options_.pidfile.empty(), "lock the pidfile " + quoted(options_.pidfile.native()));
+    for (const Directory& each : locked) explain_directory(each);
     for (const auto& each : options_.restrictions) say(std::string("prepare the ") + each->name());
     say_if(detaches(), "start the daemon in a session of its own, and end when it is ready");
+  }
+
+  void explain_directory(const Directory& each) {
+    say("create the directory " + quoted(each.path.native()) + ", mode " + octal(each.mode));
   }
 
   void explain_daemon() {

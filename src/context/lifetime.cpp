@@ -27,7 +27,7 @@ bool report_termination(void* state) noexcept {
   Impl& impl = impl_of(state);
   const auto error = std::current_exception();
   const std::string what = error ? "uncaught exception: " + message_of(error) : "std::terminate was called";
-  const bool is_told = static_cast<bool>(impl.readiness.status());
+  const bool is_told = static_cast<bool>(impl.resources.status);
   if (!is_told) impl.report(std::make_exception_ptr(std::runtime_error(what)), {});
   impl.readiness.end(what);
   const bool is_own = impl.owner_thread == std::this_thread::get_id();

@@ -2,11 +2,51 @@
 
 // `preflight`: checks what a start would find, and starts nothing.
 
+#include <algorithm>
+#include <vector>
+
+#include "base/path.hpp"
 #include "context/caller_steps.hpp"
 #include "context/daemon_steps.hpp"
 #include "daemonctx/run.hpp"
 
 namespace daemonctx {
+namespace {
+
+// The directories that the start would create.
+class MissingDirectories {
+ public:
+  explicit MissingDirectories(const DaemonOptions& options)
+      : missing_(Directories::check(options.create_directories, options.user, options.group)) {
+    for (Path& each : missing_) each = real_path(each);
+  }
+
+  bool none() const noexcept { return missing_.empty(); }
+
+  // Runs a check of `path`. The check may fail because one of these directories is missing.
+  template <class Check>
+  void check(const Path& path, Check&& check) const {
+    try {
+      check();
+    } catch (const DaemonError& error) {
+      if (error.code() != std::errc::no_such_file_or_directory || !is_missing(real_path(path))) throw;
+    }
+  }
+
+ private:
+  bool is_missing(const Path& path) const {
+    return std::any_of(missing_.begin(), missing_.end(),
+                       [&](const Path& directory) { return lies_in(path, directory); });
+  }
+
+  std::vector<Path> missing_;
+};
+
+void check_stream(const DaemonContext::Impl& impl, const Stdio& stream) {
+  Redirection::check(stream, impl.plan.detaches(), impl.plan.uid());
+}
+
+}  // namespace
 
 void preflight(DaemonOptions options) {
   validate(options);
@@ -16,18 +56,17 @@ void preflight(DaemonOptions options) {
   DaemonContext::Impl impl(std::move(options), launch);
   look_up_user(impl);
   check_threads(impl);
-  try {
-    impl.resources.directories.create(impl.plan.options.create_directories, impl.plan.options.user,
-                                      impl.plan.options.group);
-    prepare_restrictions(impl.plan.options);
-    check_stdio(impl);
-    if (!impl.plan.options.pidfile.empty()) Pidfile::check(impl.plan.options.pidfile);
-    check_working_directory(impl);
-  } catch (...) {
-    impl.resources.directories.undo();
-    throw;
-  }
-  impl.resources.directories.undo();
+  const DaemonOptions& checked = impl.plan.options;
+  const MissingDirectories missing(checked);
+  if (missing.none()) prepare_restrictions(checked);
+  check_stream(impl, {.in = checked.stdio.in});
+  missing.check(checked.stdio.out.path(), [&] { check_stream(impl, {.out = checked.stdio.out}); });
+  missing.check(checked.stdio.err.path(), [&] { check_stream(impl, {.err = checked.stdio.err}); });
+  missing.check(checked.pidfile, [&] {
+    if (!checked.pidfile.empty()) Pidfile::check(checked.pidfile);
+  });
+  missing.check(checked.chroot_directory.native() + checked.working_directory.native(),
+                [&] { check_working_directory(impl); });
 }
 
 }  // namespace daemonctx

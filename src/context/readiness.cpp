@@ -56,12 +56,12 @@ void ReadinessState::tell_manager() {
 
 void ReadinessState::tell_caller() {
   const std::lock_guard lock(mutex_);
-  if (const int error = status_ ? status_.send_ready() : 0) {
+  if (const int error = resources_.status ? resources_.status.send_ready() : 0) {
     if (resources_.worker.is_worker()) resources_.manager.send(cut_off_message);
     throw DaemonError(Step::become_ready, {error, std::generic_category()}, {},
                       "the start was cut off: nobody waits for this daemon any more");
   }
-  status_.close();
+  resources_.close_status();
 }
 
 void ReadinessState::tell_supervisor() noexcept {
@@ -84,12 +84,12 @@ bool ReadinessState::has_failed() const noexcept {
 bool ReadinessState::fail(std::string_view text) noexcept {
   const std::lock_guard lock(mutex_);
   failed_ = true;
-  return status_ && status_.send_failure(Step::run_service, ECANCELED, text) == 0;
+  return resources_.status && resources_.status.send_failure(Step::run_service, ECANCELED, text) == 0;
 }
 
 void ReadinessState::end(std::string_view reason) noexcept {
   const std::lock_guard lock(mutex_);
-  if (!failed_ && status_) status_.send_failure(Step::run_service, ECANCELED, reason);
+  if (!failed_ && resources_.status) resources_.status.send_failure(Step::run_service, ECANCELED, reason);
   failed_ = true;
 }
 

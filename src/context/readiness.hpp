@@ -27,9 +27,6 @@ class ReadinessState {
   /// Notes that the context ends. Tells a caller that still waits why, unless `fail` did.
   void end(std::string_view reason) noexcept;
 
-  /// The writing end of the pipe to the caller, for the start. Closed once the daemon is ready.
-  StatusWriter& status() noexcept { return status_; }
-
  private:
   void redirect_output();
   void tell_manager();
@@ -41,7 +38,6 @@ class ReadinessState {
   Resources& resources_;
   posix::Turn becoming_;  // no lock: user-defined streams are flushed, and the manager is waited for
   mutable std::mutex mutex_;
-  StatusWriter status_;
   bool ready_ = false;
   bool failed_ = false;
 };

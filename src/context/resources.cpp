@@ -36,6 +36,11 @@ int Resources::tie_to_monitor() const noexcept {
   return 0;
 }
 
+void Resources::close_status() noexcept {
+  const std::lock_guard lock(pidfile_mutex);
+  status.close();
+}
+
 int Resources::mark_ready() noexcept {
   const std::lock_guard lock(pidfile_mutex);
   return pidfile && !worker.is_worker() ? pidfile.mark_ready() : 0;
@@ -43,7 +48,11 @@ int Resources::mark_ready() noexcept {
 
 void Resources::remove_pidfile() noexcept {
   const std::lock_guard lock(pidfile_mutex);
-  if (!worker.is_worker() && pidfile.is_in_place()) redirection.undo();
+  if (status.has_reader()) return;
+  if (!worker.is_worker() && pidfile.is_in_place()) {
+    redirection.undo();
+    directories.undo();
+  }
   pidfile.remove();
 }
 

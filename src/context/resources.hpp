@@ -6,6 +6,7 @@
 
 #include "context/plan.hpp"
 #include "daemonctx/service_manager.hpp"
+#include "launch/status_pipe.hpp"
 #include "manager/sd_notify.hpp"
 #include "output/redirection.hpp"
 #include "pidfile/pidfile.hpp"
@@ -28,6 +29,7 @@ struct Resources {
   ReloadNotice reload_notice;  ///< a worker begins with the monitor's
   int notify_descriptor = -1;
   bool left_root = false;
+  StatusWriter status;       ///< to the caller, until the daemon is ready
   posix::Turn showing;       ///< of `show_reload`
   std::mutex pidfile_mutex;  ///< one thread may remove the pidfile while another becomes ready
 
@@ -38,11 +40,16 @@ struct Resources {
   /// nothing in other processes. \return 0 or an errno.
   int tie_to_monitor() const noexcept;
 
+  /// Lets the caller end.
+  void close_status() noexcept;
+
   /// Marks the pidfile ready. Does nothing in a worker: the monitor does it. \return 0 or an errno.
   int mark_ready() noexcept;
 
   /// Removes the pidfile, or empties it where that is not permitted. Before that, while the lock excludes
-  /// other starts, removes the empty logs that a failed start created. Further calls do nothing.
+  /// other starts, removes the empty logs that a failed start created, and undoes what it did to directories.
+  /// Further calls do nothing. Does nothing either while a caller waits: the caller does the same with the
+  /// rights of the start, and still has the lock.
   void remove_pidfile() noexcept;
 
   /// Shows a reload on the pidfile's lock board; a worker sends it to its monitor, which shows it. `latest`

@@ -64,8 +64,8 @@ void report_failure(const Impl& impl, const FailedStep& failure, std::string_vie
 
 [[noreturn]] void give_up(Impl& impl, const FailedStep& failure, std::string_view text = {}) noexcept {
   impl.resources.remove_pidfile();
-  if (impl.resources.worker.is_worker() && !impl.readiness.status()) report_failure(impl, failure, text);
-  else impl.readiness.status().send_failure(failure.step, failure.error, text);
+  if (impl.resources.worker.is_worker() && !impl.resources.status) report_failure(impl, failure, text);
+  else impl.resources.status.send_failure(failure.step, failure.error, text);
   posix::_exit(EXIT_FAILURE);
 }
 
@@ -124,7 +124,7 @@ void detach(Impl& impl, Ticker& ticker, posix::SignalBlock& blocked) {
   if (intermediate == 0) {
     blocked.keep();
     parent.keep();
-    impl.readiness.status() = std::move(pipe.writer);
+    impl.resources.status = std::move(pipe.writer);
     return;
   }
   if (intermediate == -1) throw DaemonError(Step::start_intermediate, posix::last_error());
@@ -177,6 +177,7 @@ class Rollback {
     if (succeeded_) return;
     close_lifetime();
     environment_.put_back();
+    impl_.resources.close_status();
     impl_.resources.remove_pidfile();  // before `uninstall` lets a signal end the process
     impl_.signals.uninstall();
     posix::umask(umask_);
@@ -220,7 +221,7 @@ void supervise_in_foreground(Impl& impl, Monitor& monitor, posix::SignalBlock& b
   Rollback rollback(impl);
   check(impl, run_monitor_steps(impl));
   StatusPipe pipe = create_status_pipe();
-  impl.readiness.status() = std::move(pipe.writer);
+  impl.resources.status = std::move(pipe.writer);
   std::optional<StartOutcome> failed;
   try {
     failed = monitor.supervise(&pipe.reader);

@@ -52,6 +52,11 @@ int StatusWriter::send_failure(Step step, int error, std::string_view text) cons
               text);
 }
 
+bool StatusWriter::has_reader() const noexcept {
+  pollfd writer{fd_.get(), 0, 0};
+  return fd_ && posix::poll(&writer, 1, 0) == 0;
+}
+
 bool StatusReader::receive(StatusRecord& record, std::string& text) const {
   text.clear();
   if (!read_exactly(fd_.get(), &record, sizeof record)) return false;

@@ -45,6 +45,9 @@ class StatusWriter {
   int send_ready() const noexcept;
   int send_failure(Step step, int error, std::string_view text = {}) const noexcept;  ///< longer text is cut
 
+  /// Whether a caller still waits. False for an empty writer.
+  bool has_reader() const noexcept;
+
   void close() noexcept { fd_.reset(); }
   int fd() const noexcept { return fd_.get(); }
   explicit operator bool() const noexcept { return static_cast<bool>(fd_); }

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 
+#include <cstdlib>
 #include <memory>
 #include <posix/syscalls.hpp>
 #include <string_view>
@@ -88,14 +89,26 @@ bool is_for_everybody(const struct stat& directory) noexcept {
 
 }  // namespace
 
+Path real_path(const Path& path) {
+  for (Path existing = path; existing.native().size() > 1; existing = existing.parent_path()) {
+    const std::unique_ptr<char, decltype(&std::free)> real(::realpath(existing.c_str(), nullptr),
+                                                           &std::free);
+    if (real) return without_detours(real.get() + path.native().substr(existing.native().size()));
+  }
+  return without_detours(path);
+}
+
 void Directories::create(const std::vector<Directory>& wanted, const std::string& user,
                          const std::string& group) {
-  try {
-    for (const Directory& each : wanted) create_one(each, user, group);
-  } catch (...) {
-    undo();
-    throw;
-  }
+  for (const Directory& each : wanted) create_one(each, user, group);
+}
+
+std::vector<Path> Directories::check(const std::vector<Directory>& wanted, const std::string& user,
+                                     const std::string& group) {
+  Directories checked;
+  checked.creates_ = false;
+  checked.create(wanted, user, group);
+  return std::move(checked.missing_);
 }
 
 void Directories::create_one(const Directory& wanted, const std::string& user, const std::string& group) {
@@ -103,8 +116,12 @@ void Directories::create_one(const Directory& wanted, const std::string& user, c
   UniqueFd parent(posix::open("/", searched));
   if (!parent) throw failed(wanted, posix::last_error());
   const Path way = wanted.path.parent_path();
-  for (const std::string_view name : components(way)) parent = enter(parent, std::string(name), wanted);
+  for (const std::string_view name : components(way)) {
+    parent = enter(parent, std::string(name), wanted);
+    if (!parent) return;
+  }
   const std::string name = wanted.path.filename().native();
+  if (!creates_ && is_missing(parent, name, wanted)) return;
   make_directory(parent, name, 0700, wanted);  // nobody else's before it has its owner
   UniqueFd directory = open_to_change(parent, name, wanted);
   struct stat found {};
@@ -130,9 +147,8 @@ void Directories::give_owner_and_mode() {
 }
 
 UniqueFd Directories::enter(const UniqueFd& parent, const std::string& name, const Directory& wanted) {
-  struct stat found {};
-  if (posix::fstatat(parent.get(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) == -1) {
-    if (errno != ENOENT) throw failed(wanted, posix::last_error());
+  if (is_missing(parent, name, wanted)) {
+    if (!creates_) return {};
     make_directory(parent, name, parent_mode, wanted);
   }
   UniqueFd entered = posix::open_directory(name.c_str(), parent.get());
@@ -143,6 +159,17 @@ UniqueFd Directories::enter(const UniqueFd& parent, const std::string& name, con
   }
   if (!entered) throw failed(wanted, posix::last_error());
   return entered;
+}
+
+bool Directories::is_missing(const UniqueFd& parent, const std::string& name, const Directory& wanted) {
+  struct stat found {};
+  if (posix::fstatat(parent.get(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) == 0) return false;
+  if (errno != ENOENT) throw failed(wanted, posix::last_error());
+  if (creates_) return true;
+  if (posix::faccessat(parent.get(), ".", W_OK | X_OK, AT_EACCESS) == -1)
+    throw failed(wanted, posix::last_error());
+  missing_.push_back(wanted.path);
+  return true;
 }
 
 void Directories::make_directory(const UniqueFd& parent, const std::string& name, mode_t mode,
@@ -170,9 +197,10 @@ void Directories::undo() noexcept {
     static_cast<void>(posix::fchown(last.directory.get(), last.before.st_uid, last.before.st_gid));
     static_cast<void>(posix::fchmod(last.directory.get(), last.before.st_mode & 07777));
   }
-  for (; !made_.empty(); made_.pop_back()) {
-    const Made& last = made_.back();
-    if (last.parent) posix::unlinkat(last.parent.get(), last.name.c_str(), AT_REMOVEDIR);
+  for (auto each = made_.rbegin(); each != made_.rend(); ++each) {
+    const bool is_gone =
+        each->parent && posix::unlinkat(each->parent.get(), each->name.c_str(), AT_REMOVEDIR) == 0;
+    if (is_gone) each->parent.reset();
   }
 }
 

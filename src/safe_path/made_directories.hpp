@@ -7,9 +7,14 @@
 #include <vector>
 
 #include "daemonctx/directory.hpp"
+#include "daemonctx/path.hpp"
 #include "posix/unique_fd.hpp"
 
 namespace daemonctx {
+
+/// The absolute `path` without symbolic links and `..`, as far as it exists (realpath(3)); the rest
+/// unchanged.
+Path real_path(const Path& path);
 
 /// Makes the directories of a start. If the start fails, everything is as before.
 class Directories {
@@ -17,16 +22,23 @@ class Directories {
   /// Creates the directories that are missing, in their order, and opens all. An existing directory keeps its
   /// owner and mode. Paths are absolute and without dots.
   /// \param user, group the owner of a directory that names none.
-  /// \throws DaemonError (`create_directories`); the directories it made are removed before.
+  /// \throws DaemonError (`create_directories`); call `undo`.
   /// \note Runs in the caller.
   void create(const std::vector<Directory>& wanted, const std::string& user, const std::string& group);
+
+  /// Checks that `create` would succeed, and creates nothing.
+  /// \return the directories that are missing.
+  /// \throws DaemonError (`create_directories`).
+  static std::vector<Path> check(const std::vector<Directory>& wanted, const std::string& user,
+                                 const std::string& group);
 
   /// Gives each directory its owner and mode. To be called with the pidfile locked: a refused start must not
   /// change the directories of the running daemon.
   /// \throws DaemonError (`create_directories`). \note Runs in the caller.
   void give_owner_and_mode();
 
-  /// Puts owner and mode back, and removes the directories that `create` made and that are empty.
+  /// Puts owner and mode back, and removes the directories that `create` made and that are empty. A further
+  /// call removes those that have become empty since.
   void undo() noexcept;
 
   /// Keeps the directories: closes the descriptors held for `undo`.
@@ -49,9 +61,13 @@ class Directories {
   };
 
   void create_one(const Directory& wanted, const std::string& user, const std::string& group);
+  // None if it is missing and `create` would make it (in a check).
   UniqueFd enter(const UniqueFd& parent, const std::string& name, const Directory& wanted);
   void make_directory(const UniqueFd& parent, const std::string& name, mode_t mode, const Directory& wanted);
+  bool is_missing(const UniqueFd& parent, const std::string& name, const Directory& wanted);
 
+  bool creates_ = true;
+  std::vector<Path> missing_;  // if it creates nothing
   std::vector<Made> made_;
   std::vector<Change> changes_;
 };

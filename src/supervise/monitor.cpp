@@ -280,8 +280,11 @@ void Monitor::exit_with(int status) noexcept {
   if (!stopping_) resources_.manager.stopping();
   flush_streams();
   finish_lines(worker_, own_words_patience);
-  if (resources_.pidfile.is_in_place()) resources_.redirection.undo();  // if no worker was ever ready
-  resources_.pidfile.remove();
+  // A caller that waits removes them, with the lock that it still has.
+  if (!resources_.detaches || !resources_.status.has_reader()) {
+    if (resources_.pidfile.is_in_place()) resources_.redirection.undo();  // if no worker was ever ready
+    resources_.pidfile.remove();
+  }
   posix::_exit(status);
 }
 

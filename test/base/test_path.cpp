@@ -21,7 +21,7 @@ BOOST_AUTO_TEST_CASE(strings_and_the_paths_of_other_libraries_convert) {
   BOOST_TEST(Path().empty());
 }
 
-BOOST_AUTO_TEST_CASE(the_members_mean_what_they_mean_in_std_filesystem) {
+BOOST_AUTO_TEST_CASE(members_mean_the_same_as_in_std_filesystem) {
   for (const std::string text : {"", "/", "//", "web", "web/", "/web", "/run/web", "/run/web/", "/run//web",
                                  "//run", "a/b", "./a", ".."}) {
     const std::filesystem::path model(text);
@@ -39,5 +39,11 @@ BOOST_AUTO_TEST_CASE(the_members_mean_what_they_mean_in_std_filesystem) {
 BOOST_AUTO_TEST_CASE(a_path_without_detours_has_only_names) {
   BOOST_TEST(daemonctx::without_detours("//run/./web//").native() == "/run/web");
   BOOST_TEST(daemonctx::without_detours("/").native() == "/");
-  BOOST_TEST(daemonctx::without_detours("/a/../b").native() == "/a/../b");  // behind a link that is not /b
+  BOOST_TEST(daemonctx::without_detours("/a/../b").native() == "/a/../b");  // not /b: /a may be a link
+}
+
+BOOST_AUTO_TEST_CASE(a_path_lies_in_itself_and_in_what_is_above_it) {
+  using daemonctx::lies_in;
+  for (const std::string directory : {"/", "/run", "/run/web"}) BOOST_TEST(lies_in("/run/web", directory));
+  for (const std::string other : {"/run/we", "/run/web/x", "/ru"}) BOOST_TEST(!lies_in("/run/web", other));
 }

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE confinement
 
-// What only root can ask for. Without root it exits with 77: skipped.
+// Options that only root can use. Without root the test exits with 77: skipped.
 
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
+#include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <boost/algorithm/string/join.hpp>
 #include <boost/filesystem/operations.hpp>
 #include <boost/test/unit_test.hpp>
 #include <thread>
@@ -27,12 +31,45 @@ namespace fs = boost::filesystem;
 
 namespace {
 
-// A root directory in which the daemon can do its work: the channel is all it needs.
-void furnish(const Scene& scene, const std::string& root) {
+// Makes a root directory in which the daemon can work: the daemon needs only the channel.
+void make_root_directory(const Scene& scene, const std::string& root) {
   boost::filesystem::create_directories(root + scene.folder().string());
   boost::filesystem::create_directories(root + "/inside");
   boost::filesystem::create_directories(root + "/proc/self");
   BOOST_REQUIRE(::link(scene.path("channel").c_str(), (root + scene.path("channel")).c_str()) == 0);
+}
+
+// What is created in some directories, and removed from them.
+class Changes {
+ public:
+  explicit Changes(const Words& directories) : fd_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {
+    for (const std::string& directory : directories)
+      BOOST_REQUIRE(::inotify_add_watch(fd_, directory.c_str(), IN_CREATE | IN_DELETE) != -1);
+  }
+  ~Changes() { ::close(fd_); }
+  Changes(const Changes&) = delete;
+  Changes& operator=(const Changes&) = delete;
+
+  // In order: "+name" was created, "-name" removed.
+  Words seen() const {
+    Words result;
+    alignas(inotify_event) std::array<char, 4096> buffer;
+    for (ssize_t size = 0; (size = ::read(fd_, buffer.data(), buffer.size())) > 0;) {
+      for (ssize_t at = 0; at < size;) {
+        const auto* const event = reinterpret_cast<const inotify_event*>(buffer.data() + at);
+        result.push_back(((event->mask & IN_CREATE) != 0 ? "+" : "-") + std::string(event->name));
+        at += static_cast<ssize_t>(sizeof *event + event->len);
+      }
+    }
+    return result;
+  }
+
+ private:
+  int fd_;
+};
+
+bool contains(const Words& words, const std::string& word) {
+  return std::find(words.begin(), words.end(), word) != words.end();
 }
 
 }  // namespace
@@ -67,7 +104,7 @@ BOOST_FIXTURE_TEST_CASE(a_directory_is_made_for_the_user_and_the_pidfile_in_it_i
   BOOST_TEST((status_of(folder).st_mode & 07777) == 0700U);
 }
 
-// Owner and mode of a directory that was there, as a start finds and leaves it.
+// A directory that exists before the start. The start must leave its owner and mode alone.
 struct KeptDirectory : Stage {
   std::string folder = scene.path("kept");
 
@@ -75,7 +112,7 @@ struct KeptDirectory : Stage {
     fs::create_directory(folder);
     ::chmod(folder.c_str(), 0711);
   }
-  void is_as_before() {
+  void check_owner_and_mode() {
     BOOST_TEST(status_of(folder).st_uid == 0U);
     BOOST_TEST((status_of(folder).st_mode & 07777) == 0711U);
   }
@@ -85,7 +122,7 @@ BOOST_FIXTURE_TEST_CASE(a_start_that_is_refused_changes_no_directory, KeptDirect
   const auto facts = start({"pidfile=" + pidfile});
   const auto second = run({"user=nobody", "mkdir=" + folder + ":0750", "pidfile=" + pidfile});
   BOOST_TEST(second.err.find("already running") != std::string::npos, second.err);
-  is_as_before();
+  check_owner_and_mode();
   stop(facts);
 }
 
@@ -95,17 +132,64 @@ BOOST_FIXTURE_TEST_CASE(a_start_that_fails_puts_owner_and_mode_back, KeptDirecto
     Words words = {"user=nobody", "mkdir=" + folder + ":0750", "pidfile=" + folder + "/pid"};
     words.insert(words.end(), fault.begin(), fault.end());
     BOOST_TEST(run(words).end.exited(1));
-    is_as_before();
+    check_owner_and_mode();
     BOOST_TEST(fs::is_empty(folder));
   }
 }
 
 BOOST_FIXTURE_TEST_CASE(a_preflight_changes_no_directory, KeptDirectory) {
   BOOST_TEST(begin({"preflight", "user=nobody", "mkdir=" + folder + ":0750"}).finish().end.exited(0));
-  is_as_before();
+  check_owner_and_mode();
 }
 
-BOOST_FIXTURE_TEST_CASE(a_directory_for_everybody_is_given_to_nobody, KeptDirectory) {
+// Another start could find the directory, and then lose it.
+BOOST_FIXTURE_TEST_CASE(a_refused_start_creates_only_what_the_lock_needs, Stage) {
+  const std::string folder = scene.path("run");
+  const std::string data = scene.path("data");
+  fs::create_symlink(folder, scene.path("link"));
+  for (const std::string way : {"run", "link"}) {
+    const Words words = {"mkdir=" + data, "mkdir=" + folder, "pidfile=" + scene.path(way) + "/pid"};
+    const auto facts = start(words);
+    fs::remove(data);
+    const Changes changes({scene.folder().string()});
+    const auto second = run(words);
+    BOOST_TEST(second.err.find("already running") != std::string::npos, second.err);
+    BOOST_TEST(!contains(changes.seen(), "+data"));
+    stop(facts);
+  }
+}
+
+// While it has the lock: afterwards another start may have found them.
+BOOST_FIXTURE_TEST_CASE(a_failed_start_removes_its_directories_before_the_pidfile, Stage) {
+  const std::string folder = scene.path("run");
+  fs::create_directory(folder);
+  const std::string data = scene.path("data");
+  const Words words = {"mkdir=" + data, "pidfile=" + folder + "/pid", "out=" + data + "/log"};
+  const std::vector<Words> faults = {
+      {"cwd=/none"},
+      {"user=nobody", "cwd=/none"},
+      {"detach=never", "cwd=/none"},
+      {"readiness=notified", "exit:3"},
+      {"readiness=notified", "raise:9"},
+      {"readiness=notified", "throw:too early"},
+      {"respawn=most:0", "readiness=notified", "exit:3"},
+      {"respawn=most:0", "cwd=/none"},
+      {"detach=never", "respawn=most:0", "readiness=notified", "exit:3"},
+  };
+  for (const Words& fault : faults) {
+    const Changes changes({scene.folder().string(), folder});
+    Words all = words;
+    all.insert(all.end(), fault.begin(), fault.end());
+    BOOST_TEST(!run(all).end.exited(0));
+    const Words seen = changes.seen();
+    const auto removed = std::find(seen.begin(), seen.end(), "-data");
+    BOOST_TEST(contains(seen, "+data"));
+    BOOST_TEST((removed != seen.end() && std::find(removed, seen.end(), "-pid") != seen.end()),
+               boost::algorithm::join(fault, " ") + ": " + boost::algorithm::join(seen, " "));
+  }
+}
+
+BOOST_FIXTURE_TEST_CASE(a_directory_that_everybody_uses_keeps_its_owner_and_mode, KeptDirectory) {
   ::chmod(folder.c_str(), 01777);
   refuses({"user=nobody", "mkdir=" + folder},
           "cannot use the directory \"" + folder + "\": everybody uses it, and its owner and mode must stay");
@@ -128,21 +212,21 @@ BOOST_FIXTURE_TEST_CASE(a_start_succeeds_beside_starts_that_fail_in_the_same_dir
 }
 
 BOOST_FIXTURE_TEST_CASE(a_start_that_is_ended_while_it_waits_leaves_no_directory, Stage) {
-  const auto first = start({"pidfile=" + pidfile});
+  const pid_t first = start_leaving();
   const std::string made = scene.path("made/deep");
   auto second =
       begin({"daemon", "mkdir=" + made, "pidfile=" + pidfile, "lock_timeout=forever", "on_wait=yes", "wait"});
   scene.expect("waiting");
-  BOOST_TEST(scene::exists(made));
   ::kill(second.pid(), SIGTERM);
   BOOST_TEST(second.finish().end.killed_by(SIGTERM));
   BOOST_TEST(!scene::exists(scene.path("made")));
   while (scene.has_line()) scene.expect("waiting");
-  stop(first);
+  ::kill(first, SIGKILL);
+  scene::await_end(first);
 }
 
 // A worker whose monitor was killed holds this lock for a moment.
-BOOST_FIXTURE_TEST_CASE(so_does_one_that_waits_for_a_worker_to_end, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_start_that_is_ended_while_it_waits_for_a_worker_leaves_no_directory, Stage) {
   scene::write_file(pidfile, "4711\n");
   const int worker = ::open(pidfile.c_str(), O_RDONLY | O_CLOEXEC);
   struct flock lock {};
@@ -168,7 +252,7 @@ BOOST_FIXTURE_TEST_CASE(a_pidfile_that_its_daemon_may_not_remove_is_emptied_and_
     BOOST_TEST(scene::exists(pidfile));
     BOOST_TEST(scene::contents(pidfile) == "");
   }
-  // A monitor stays root, and may.
+  // A monitor stays root, so it may remove the pidfile.
   const auto worker = start({"user=nobody", "pidfile=" + pidfile, "respawn=first:1"});
   BOOST_TEST(scene::status_field(std::stoi(worker.at("pid")), "Uid") == "65534\t65534\t65534\t65534");
   BOOST_TEST(std::to_string(scene::pid_in(pidfile)) == worker.at("ppid"));
@@ -176,7 +260,7 @@ BOOST_FIXTURE_TEST_CASE(a_pidfile_that_its_daemon_may_not_remove_is_emptied_and_
   BOOST_TEST(!scene::exists(pidfile));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_failed_start_takes_its_directories_away_again, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_failed_start_removes_the_directories_that_it_has_made, Stage) {
   boost::filesystem::create_directory(scene.path("there"));
   refuses({"mkdir=" + scene.path("there/a"), "mkdir=" + scene.path("b/c"), "cwd=/none"},
           "cannot change the working directory to \"/none\": No such file or directory");
@@ -185,7 +269,7 @@ BOOST_FIXTURE_TEST_CASE(a_failed_start_takes_its_directories_away_again, Stage) 
   BOOST_TEST(!scene::exists(scene.path("b")));
 }
 
-BOOST_FIXTURE_TEST_CASE(no_planted_link_leads_a_directory_astray, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_planted_link_is_refused_as_a_directory, Stage) {
   const std::string home = scene.path("home");
   boost::filesystem::create_directory(home);
   boost::filesystem::create_directory(scene.path("precious"));
@@ -211,7 +295,7 @@ BOOST_FIXTURE_TEST_CASE(no_planted_link_leads_a_directory_astray, Stage) {
   BOOST_TEST(status_of(scene.path("precious/sub")).st_uid == nobody);
 }
 
-// Who may write the folder can call any directory of root's by the name of the one that he is to get.
+// A user who may write the folder can give any directory of root's the name that the start asks for.
 BOOST_FIXTURE_TEST_CASE(a_directory_that_others_could_have_moved_is_not_given_away, Stage) {
   const std::string home = scene.path("home");
   const std::string wanted = home + "/data";
@@ -230,12 +314,12 @@ BOOST_FIXTURE_TEST_CASE(a_directory_that_others_could_have_moved_is_not_given_aw
   fs::remove(wanted + "/dump");
   stop(start({"user=nobody", "mkdir=" + wanted}));
   BOOST_TEST(status_of(wanted).st_uid == nobody);
-  // One that is as it should be is no matter of trust.
+  // A directory that already has the right owner and mode needs no trust.
   scene::write_file(wanted + "/dump", "");
   stop(start({"user=nobody", "mkdir=" + wanted}));
 }
 
-BOOST_FIXTURE_TEST_CASE(nor_is_one_that_is_moved_while_it_is_made, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_directory_that_is_moved_while_a_start_makes_it_is_not_given_away, Stage) {
   const std::string home = scene.path("home");
   const std::string secret = home + "/secret";
   const std::string made = home + "/made";
@@ -247,7 +331,7 @@ BOOST_FIXTURE_TEST_CASE(nor_is_one_that_is_moved_while_it_is_made, Stage) {
   if (thief == 0) {
     if (::setgroups(0, nullptr) != 0 || ::setgid(nobody) != 0 || ::setuid(nobody) != 0) ::_exit(126);
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    for (;;) {  // as soon as it is there, and empty
+    for (;;) {  // the first rename succeeds as soon as `made` exists and is empty
       if (::access(made.c_str(), F_OK) == 0 && ::rename(secret.c_str(), made.c_str()) == 0)
         ::rename(made.c_str(), secret.c_str());
     }
@@ -262,13 +346,13 @@ BOOST_FIXTURE_TEST_CASE(nor_is_one_that_is_moved_while_it_is_made, Stage) {
   BOOST_TEST(scene::exists(now + "/text"));
 }
 
-BOOST_FIXTURE_TEST_CASE(what_fails_after_the_change_of_user_leaves_nothing, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_start_that_fails_after_the_change_of_user_leaves_nothing, Stage) {
   const std::string closed = scene.path("closed");
   fs::create_directory(closed);
   ::chmod(closed.c_str(), 0700);
   const std::string made = scene.path("made");
   const std::string root = scene.path("root");
-  furnish(scene, root);
+  make_root_directory(scene, root);
   const std::string line = "cannot change the working directory to ";
   for (const std::string mode : {"detach=always", "detach=never", "respawn=first:1"}) {
     BOOST_TEST_CONTEXT(mode) {
@@ -285,9 +369,9 @@ BOOST_FIXTURE_TEST_CASE(what_fails_after_the_change_of_user_leaves_nothing, Stag
   BOOST_TEST(dry_run.err.find(line + '"' + closed + "\": Permission denied") != std::string::npos);
 }
 
-// In the child that tries the directory there are none, and nobody to wait for.
-BOOST_FIXTURE_TEST_CASE(threads_of_the_program_do_not_hold_the_trial_up, Stage) {
-  if (scene::sanitized) return;  // which counts threads, and makes them slow
+// A child process tests the directory. The child has no other threads, so it waits for none.
+BOOST_FIXTURE_TEST_CASE(threads_of_the_program_do_not_delay_the_test_of_a_directory, Stage) {
+  if (scene::sanitized) return;  // a sanitizer counts threads, and makes them slow
   for (int round = 0; round < 20; ++round) {
     const auto result = begin({"churn", "daemon", "detach=never", "user=nobody", "_exit:0"}).finish();
     BOOST_TEST(result.end.exited(0));
@@ -295,7 +379,7 @@ BOOST_FIXTURE_TEST_CASE(threads_of_the_program_do_not_hold_the_trial_up, Stage) 
   }
 }
 
-BOOST_FIXTURE_TEST_CASE(who_gives_up_his_rights_by_himself_does_not_get_round_the_check, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_before_drop_that_gives_up_root_does_not_get_round_the_check, Stage) {
   for (const std::string detach : {"always", "never"}) {
     rejects({"detach=" + detach, "user=nobody", "before_drop=become"},
             "cannot become the user \"nobody\": Operation not permitted");
@@ -304,7 +388,7 @@ BOOST_FIXTURE_TEST_CASE(who_gives_up_his_rights_by_himself_does_not_get_round_th
   scene.expect("before drop: uid 65534");
 }
 
-BOOST_FIXTURE_TEST_CASE(roots_keys_stay_behind, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_daemon_of_another_user_does_not_inherit_roots_keys, Stage) {
   for (const std::string user : {"nobody", "root"}) {
     const auto result =
         begin({"own_keyring:daemonctx", "daemon", "user=" + user, "seek_key:daemonctx"}).finish();
@@ -315,7 +399,7 @@ BOOST_FIXTURE_TEST_CASE(roots_keys_stay_behind, Stage) {
   }
 }
 
-BOOST_FIXTURE_TEST_CASE(no_core_is_left_before_the_drop_and_by_a_monitor_either, Stage) {
+BOOST_FIXTURE_TEST_CASE(neither_before_drop_nor_a_monitor_leaves_a_core, Stage) {
   for (const std::string detach : {"always", "never"}) {
     auto service = begin({"daemon", "detach=" + detach, "pidfile=" + pidfile, "user=nobody",
                           "before_drop=core", "respawn=first:1", "say:up", "wait"});
@@ -333,9 +417,9 @@ BOOST_FIXTURE_TEST_CASE(no_core_is_left_before_the_drop_and_by_a_monitor_either,
   }
 }
 
-BOOST_FIXTURE_TEST_CASE(another_root_directory_holds_the_daemon_in, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_new_root_directory_confines_the_daemon, Stage) {
   const std::string root = scene.path("root");
-  furnish(scene, root);
+  make_root_directory(scene, root);
   const auto result =
       run({"pidfile=" + pidfile, "out=" + scene.path("log"), "chroot=" + root, "cwd=inside", "user=nobody",
            "say:inside", "print:logged", "seen:/inside", "seen:/etc", "seen:../../../../../etc", "wait"},
@@ -354,7 +438,8 @@ BOOST_FIXTURE_TEST_CASE(another_root_directory_holds_the_daemon_in, Stage) {
   scene.expect("stop");
   BOOST_TEST(scene::await_end(daemon).exited(0));
   BOOST_TEST(scene::contents(scene.path("log")) == "logged\n");
-  // Out of reach, so emptied; and the next start takes it without complaint.
+  // The daemon could not reach the pidfile to remove it, so the file is emptied.
+  // The next start takes the file without complaint.
   BOOST_TEST(scene::exists(pidfile));
   BOOST_TEST(scene::contents(pidfile) == "");
   stop(start({"pidfile=" + pidfile}));
@@ -373,7 +458,7 @@ BOOST_FIXTURE_TEST_CASE(the_environment_is_the_one_that_was_given, Stage) {
   stop(empty);
 }
 
-BOOST_FIXTURE_TEST_CASE(new_privileges_are_ruled_out, Stage) {
+BOOST_FIXTURE_TEST_CASE(no_new_privileges_is_set_on_request, Stage) {
   const auto facts = start({"no_new_privileges=yes"});
   BOOST_TEST(facts.at("no_new_privileges") == "1");
   stop(facts);
@@ -384,7 +469,7 @@ BOOST_FIXTURE_TEST_CASE(new_privileges_are_ruled_out, Stage) {
 
 BOOST_FIXTURE_TEST_CASE(a_set_uid_program_gives_up_its_elevation, Stage) {
   const std::string copy = scene.path("probe");
-  scene::copy_file(scene::argument(2), copy);  // the one that needs no library of ours
+  scene::copy_file(scene::argument(2), copy);  // the probe that needs no library of ours
   BOOST_REQUIRE(::chown(copy.c_str(), 0, 0) == 0);
   BOOST_REQUIRE(::chmod(copy.c_str(), 06755) == 0);
   ::chmod(scene.folder().c_str(), 0755);
@@ -427,17 +512,17 @@ BOOST_FIXTURE_TEST_CASE(a_child_that_comes_back_from_before_drop_is_no_second_da
   stop(facts);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_user_can_be_for_root_alone, Stage) {
+BOOST_FIXTURE_TEST_CASE(if_root_changes_the_user_only_for_root, Stage) {
   const scene::Words words = {"user=nobody", "change_user=if_root"};
   const auto of_root = start(words);
   BOOST_TEST(of_root.at("uids") == "65534\t65534\t65534\t65534");
   stop(of_root);
   use_probe_of_its_own();
-  const auto of_another = [&] {
+  const auto as_another = [&] {
     if (::setgroups(0, nullptr) != 0 || ::setgid(1) != 0 || ::setuid(1) != 0) ::_exit(126);
   };
   BOOST_REQUIRE(
-      begin(scene::Words{"daemon", "user=nobody", "change_user=if_root", "facts", "wait"}, of_another)
+      begin(scene::Words{"daemon", "user=nobody", "change_user=if_root", "facts", "wait"}, as_another)
           .finish()
           .end.exited(0));
   const auto facts = scene.facts();
@@ -445,15 +530,15 @@ BOOST_FIXTURE_TEST_CASE(a_user_can_be_for_root_alone, Stage) {
   stop(facts);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_group_that_can_not_be_had_is_called_a_group, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_failed_change_of_the_group_is_reported_as_a_group, Stage) {
   use_probe_of_its_own();
-  const auto of_nobody = [&] {
+  const auto as_nobody = [&] {
     if (::setgroups(0, nullptr) != 0 || ::setgid(nobody) != 0 || ::setuid(nobody) != 0) ::_exit(126);
   };
   const std::string line = "cannot become the group \"mail\": Operation not permitted";
-  rejects({"group=mail"}, line, of_nobody);
-  rejects({"user=nobody", "group=mail"}, line, of_nobody);
-  rejects({"detach=never", "group=mail"}, line, of_nobody);
+  rejects({"group=mail"}, line, as_nobody);
+  rejects({"user=nobody", "group=mail"}, line, as_nobody);
+  rejects({"detach=never", "group=mail"}, line, as_nobody);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_log_that_a_failed_start_has_made_is_removed_if_it_is_empty, Stage) {
@@ -469,10 +554,10 @@ BOOST_FIXTURE_TEST_CASE(a_log_that_a_failed_start_has_made_is_removed_if_it_is_e
   scene::write_file(log, "");
   refuses({"pidfile=" + pidfile, "out=" + log, "cwd=/none"},
           "cannot change the working directory to \"/none\": No such file or directory");
-  BOOST_TEST(scene::exists(log));  // it was there before
+  BOOST_TEST(scene::exists(log));  // the file was there before the start
 }
 
-BOOST_FIXTURE_TEST_CASE(a_preflight_makes_no_log_and_says_where_none_can_be, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_preflight_makes_no_log_and_reports_where_none_can_be_made, Stage) {
   BOOST_TEST(begin({"preflight", "out=" + log}).finish().end.exited(0));
   BOOST_TEST(!scene::exists(log));
   const auto directory = begin({"preflight", "out=" + scene.folder().string() + "/"}).finish();
@@ -492,12 +577,37 @@ BOOST_FIXTURE_TEST_CASE(a_preflight_makes_no_log_and_says_where_none_can_be, Sta
       forbidden.err);
 }
 
-BOOST_FIXTURE_TEST_CASE(a_preflight_needs_no_directories_and_leaves_none, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_preflight_needs_no_directories_and_creates_none, Stage) {
+  const std::string folder = scene.path("run/deep");
+  fs::create_symlink(".", scene.path("here"));
+  const Changes changes({scene.folder().string()});
+  for (const std::string& way : {folder, scene.path("here/./run/deep")}) {
+    const auto result = begin({"preflight", "mkdir=" + folder, "pidfile=" + way + "/pid",
+                               "out=" + way + "/log", "cwd=" + way})
+                            .finish();
+    BOOST_TEST(result.end.exited(0));
+    BOOST_TEST(result.err == "");
+  }
+  BOOST_TEST(changes.seen().empty());
+}
+
+BOOST_FIXTURE_TEST_CASE(a_preflight_reports_what_the_missing_directories_do_not_explain, Stage) {
   const std::string folder = scene.path("run");
-  const auto result = begin({"preflight", "mkdir=" + folder, "pidfile=" + folder + "/pid"}).finish();
-  BOOST_TEST(result.end.exited(0));
-  BOOST_TEST(result.err == "");
-  BOOST_TEST(!scene::exists(folder));
+  const auto fails = [&](const std::string& option, const std::string& text,
+                         const scene::Surroundings& as = {}) {
+    const auto result =
+        begin({"preflight", "mkdir=" + folder, "out=" + folder + "/log", option}, as).finish();
+    BOOST_TEST(result.end.exited(1));
+    BOOST_TEST(result.err.find(text) != std::string::npos, result.err);
+  };
+  fails("err=" + scene.path("no/log"), "cannot open the file \"" + scene.path("no/log") + "\": No such file");
+  fails("in=" + folder + "/input", "cannot open the file \"" + folder + "/input\": No such file");
+  fails("pidfile=" + scene.path("runner/pid"), "cannot open the pidfile");
+  fails("cwd=" + scene.path("none"), "cannot change the working directory");
+  use_probe_of_its_own();
+  fails("umask=022", "cannot create the directory \"" + folder + "\": Permission denied", [] {
+    if (::setgroups(0, nullptr) != 0 || ::setgid(nobody) != 0 || ::setuid(nobody) != 0) ::_exit(126);
+  });
 }
 
 BOOST_FIXTURE_TEST_CASE(a_link_to_another_root_directory_is_followed_only_if_it_is_roots, Stage) {

@@ -23,10 +23,10 @@ struct Fixture {
   daemonctx::ReadinessState readiness{plan, resources};
   daemonctx::StatusPipe pipe = daemonctx::create_status_pipe();
 
-  Fixture() { readiness.status() = std::move(pipe.writer); }
+  Fixture() { resources.status = std::move(pipe.writer); }
 
-  // The next report of the daemon's; nothing at the end of the pipe.
-  std::optional<Kind> reported() {
+  // The daemon's next report; empty at the end of the pipe.
+  std::optional<Kind> next_report() {
     StatusRecord record;
     if (!pipe.reader.receive(record, text)) return {};
     return record.kind;
@@ -41,11 +41,11 @@ BOOST_FIXTURE_TEST_CASE(the_caller_is_told_once, Fixture) {
   readiness.become_ready();
   readiness.become_ready();
   BOOST_TEST(readiness.is_ready());
-  BOOST_TEST((reported() == Kind::ready));
-  BOOST_TEST(!reported());
+  BOOST_TEST((next_report() == Kind::ready));
+  BOOST_TEST(!next_report());
 }
 
-BOOST_FIXTURE_TEST_CASE(a_supervisor_is_told_by_a_line_end_and_the_end_of_file, Fixture) {
+BOOST_FIXTURE_TEST_CASE(a_supervisor_reads_a_newline_and_then_the_end_of_file, Fixture) {
   std::array<int, 2> ends{};
   BOOST_REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
   resources.notify_descriptor = ends[1];
@@ -62,35 +62,35 @@ BOOST_FIXTURE_TEST_CASE(a_service_that_has_failed_does_not_become_ready, Fixture
   BOOST_CHECK_EXCEPTION(readiness.become_ready(), DaemonError, [](const DaemonError& error) {
     return error.step() == daemonctx::Step::become_ready && error.code() == std::errc::operation_canceled;
   });
-  BOOST_TEST((reported() == Kind::failure));
+  BOOST_TEST((next_report() == Kind::failure));
   BOOST_TEST(text == "no key");
 }
 
-BOOST_FIXTURE_TEST_CASE(an_end_is_a_failure_only_for_who_still_waits, Fixture) {
+BOOST_FIXTURE_TEST_CASE(an_end_is_a_failure_only_for_a_caller_that_still_waits, Fixture) {
   readiness.end("left the scope");
   readiness.end("called exit");
-  readiness.status().close();
-  BOOST_TEST((reported() == Kind::failure));
+  resources.status.close();
+  BOOST_TEST((next_report() == Kind::failure));
   BOOST_TEST(text == "left the scope");
-  BOOST_TEST(!reported());
+  BOOST_TEST(!next_report());
 }
 
-BOOST_FIXTURE_TEST_CASE(nobody_is_told_of_the_end_of_what_was_ready, Fixture) {
+BOOST_FIXTURE_TEST_CASE(the_end_of_a_ready_daemon_is_not_reported, Fixture) {
   readiness.become_ready();
   readiness.end("left the scope");
-  BOOST_TEST((reported() == Kind::ready));
-  BOOST_TEST(!reported());
+  BOOST_TEST((next_report() == Kind::ready));
+  BOOST_TEST(!next_report());
 }
 
-BOOST_FIXTURE_TEST_CASE(a_caller_that_is_gone_has_cut_the_start_off, Fixture) {
+BOOST_FIXTURE_TEST_CASE(become_ready_throws_if_the_caller_is_gone, Fixture) {
   { const daemonctx::StatusReader gone(std::move(pipe.reader)); }
   BOOST_CHECK_EXCEPTION(readiness.become_ready(), DaemonError,
                         [](const DaemonError& error) { return error.code() == std::errc::broken_pipe; });
   BOOST_TEST(!readiness.is_ready());
 }
 
-// Streams are flushed while it becomes ready, and a stream's buffer is user code.
-BOOST_FIXTURE_TEST_CASE(a_stream_that_says_ready_while_it_is_flushed_does_not_wait_for_itself, Fixture) {
+// `become_ready` flushes the streams, and a stream's buffer is user code.
+BOOST_FIXTURE_TEST_CASE(become_ready_may_be_called_from_a_stream_that_it_flushes, Fixture) {
   struct Buffer : std::streambuf {
     explicit Buffer(daemonctx::ReadinessState& told) : state(told) {}
     int sync() override {

@@ -14,8 +14,8 @@ struct PidfileOptions {
   /// can also delay a start, and a reload's outcome, with a read lock. 0600 rules both out.
   mode_t mode = 0644;
 
-  /// How long a start waits for the lock before it fails with "already running". The start waits
-  /// even if the daemon is not stopping. A stop request may be on its way, and a start can't see it.
+  /// How long a start waits for a daemon that is starting or stopping, before it fails with "already
+  /// running". For a daemon that stays the start waits at most two seconds: a stop request may be on its way.
   Timeout lock_timeout = {};
 };
 

@@ -13,6 +13,7 @@
 #include "process/end_of_process.hpp"
 #include "process/exit_lock.hpp"
 #include "process/owner.hpp"
+#include "process/pidfile_claim.hpp"
 
 namespace daemonctx {
 
@@ -38,6 +39,7 @@ void Ending::run(std::string_view reason, bool is_first, bool unwinds) noexcept 
 // The library's thread gets less time than the threads that wait for this one. An action that takes longer
 // is left running, and the end goes on.
 void Ending::begin(std::string_view reason, bool unwinds) noexcept {
+  process::show_stop();
   parts_.resources.manager.stopping();
   parts_.readiness.end(reason);
   parts_.signals.end_waits();

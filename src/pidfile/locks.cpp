@@ -14,6 +14,7 @@ constexpr off_t exclusion_byte = 0;
 constexpr off_t identity_byte = 1;
 constexpr off_t readiness_byte = 2;
 constexpr off_t worker_byte = 3;
+constexpr off_t leaving_byte = 4;
 
 struct flock lock_on(off_t byte, short type) noexcept {
   struct flock lock {};
@@ -56,6 +57,8 @@ int lock_identity(int fd) noexcept { return set(fd, identity_byte); }
 
 int lock_readiness(int fd) noexcept { return set(fd, readiness_byte); }
 
+void lock_leaving(int fd) noexcept { static_cast<void>(set(fd, leaving_byte)); }
+
 int lock_as_worker(int fd) noexcept {
 #if DAEMONCTX_HAVE_OFD_LOCKS
   struct flock lock = lock_on(worker_byte, F_RDLCK);
@@ -82,6 +85,8 @@ std::optional<pid_t> blocking_reader(int fd) noexcept {
 }
 
 bool is_marked_ready(int fd) noexcept { return is_locked(fd, readiness_byte); }
+
+bool is_marked_leaving(int fd) noexcept { return is_locked(fd, leaving_byte); }
 
 bool has_worker(int fd) noexcept {
   struct flock lock = lock_on(worker_byte, F_WRLCK);

@@ -28,9 +28,9 @@ using std::chrono::milliseconds;
 // How long `claim` waits for other threads that read a pidfile.
 constexpr milliseconds reader_patience{1000};
 
-// Between exclusion lock and identity lock the kernel can't name the daemon. The gap is a few system calls.
-// If it lasts longer than this, the starting process was stopped or the machine is very busy.
-constexpr milliseconds identity_patience{2000};
+// What a process needs a few system calls for: to take the identity lock after the exclusion lock, and to
+// show that it was told to stop. If that takes longer, the process was stopped or the machine is very busy.
+constexpr milliseconds lock_patience{2000};
 
 // How often `lock` may find that the file was replaced before it was locked.
 constexpr int most_attempts = 1000;
@@ -92,13 +92,37 @@ void wait_for_worker(const Path& path, int fd, Clock::time_point deadline, Ticke
   }
 }
 
+// How long `lock` waits for the holder of the lock. A holder that can't be named yet gets a moment, whatever
+// the timeout. A holder that is neither starting nor leaving gets no more than a moment: a stop request may
+// be on its way.
+class Patience {
+ public:
+  explicit Patience(Clock::time_point deadline)
+      : deadline_(deadline), naming_deadline_(posix::deadline_in(lock_patience)) {}
+
+  Clock::time_point deadline() const noexcept { return deadline_; }
+
+  Clock::time_point until(const posix::IdentityHolder& holder, int fd) {
+    if (!holder.held) return std::max(deadline_, naming_deadline_);
+    const bool stays = posix::is_marked_ready(fd) && !posix::is_marked_leaving(fd);
+    if (holder.pid != staying_) staying_deadline_ = posix::deadline_in(lock_patience);
+    staying_ = stays ? holder.pid : -1;
+    return stays ? std::min(deadline_, staying_deadline_) : deadline_;
+  }
+
+ private:
+  Clock::time_point deadline_;
+  Clock::time_point naming_deadline_;
+  Clock::time_point staying_deadline_;
+  pid_t staying_ = -1;  // the holder that stays
+};
+
 // Returns if `lock` should try again; throws if the time for that has passed.
-void wait_for_holder(const Path& path, int fd, Clock::time_point deadline, Clock::time_point naming_deadline,
-                     Ticker& ticker, const sigset_t* mask) {
+void wait_for_holder(const Path& path, int fd, Patience& patience, Ticker& ticker, const sigset_t* mask) {
   const posix::IdentityHolder holder = posix::identity_holder(fd);
-  const auto until = holder.held ? deadline : std::max(deadline, naming_deadline);
+  const auto until = patience.until(holder, fd);
   if (until <= Clock::now()) throw already_running(path, holder.pid);
-  if (const auto reader = posix::blocking_reader(fd); reader && deadline <= Clock::now()) {
+  if (const auto reader = posix::blocking_reader(fd); reader && patience.deadline() <= Clock::now()) {
     throw blocked(path, *reader);
   }
   wait_for_change(holder, ticker.wake_up(until), mask);
@@ -160,7 +184,7 @@ int write_pid(int fd) noexcept {
 Pidfile Pidfile::lock(const Path& path, mode_t mode, Timeout timeout, Ticker& ticker,
                       const sigset_t* waiting_mask, const std::function<void()>& before_wait) {
   const auto deadline = posix::deadline_in(timeout);
-  const auto naming_deadline = posix::deadline_in(identity_patience);
+  Patience patience(deadline);
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
     const posix::DirectoryEntry entry = find_pidfile(path);
     OpenPidfile file(entry, mode);
@@ -168,14 +192,13 @@ Pidfile Pidfile::lock(const Path& path, mode_t mode, Timeout timeout, Ticker& ti
     const int error = posix::lock_exclusion(file.fd());
     if (error == EAGAIN) {
       if (before_wait) before_wait();
-      wait_for_holder(path, file.fd(), deadline, naming_deadline, ticker, waiting_mask);
+      wait_for_holder(path, file.fd(), patience, ticker, waiting_mask);
       attempt = 0;
     } else if (error != 0) {
       throw DaemonError(Step::lock_pidfile, {error, std::generic_category()}, path.native());
     } else if (file.is_in_place()) {
       if (const auto reader = posix::blocking_reader(file.fd())) throw blocked(path, *reader);
-      wait_for_worker(path, file.fd(), std::max(deadline, naming_deadline), ticker, waiting_mask,
-                      before_wait);
+      wait_for_worker(path, file.fd(), patience.until({}, file.fd()), ticker, waiting_mask, before_wait);
       if (posix::fchmod(file.fd(), mode) == -1) {
         throw DaemonError(Step::open_pidfile, posix::last_error(), path.native());
       }
@@ -226,9 +249,14 @@ int Pidfile::claim() noexcept {
   int error = wait_for_readers();
   if (error == 0) error = posix::lock_identity(fd_.get());
   if (error == 0) error = posix::error_of(posix::ftruncate(fd_.get(), 0));
-  if (error == 0) return write_pid(fd_.get());
-  pidfile_claim.pid = 0;
-  return error;
+  if (error == 0) error = write_pid(fd_.get());
+  if (error != 0) {
+    pidfile_claim.pid = 0;
+    return error;
+  }
+  pidfile_claim.show_stop = posix::lock_leaving;
+  pidfile_claim.shows_stop = fd_.get();
+  return 0;
 }
 
 int Pidfile::mark_ready() noexcept {
@@ -258,6 +286,7 @@ void Pidfile::leave_to_monitor() noexcept {
   // Without open-file-description locks the worker shares the monitor's descriptor.
   if (for_workers_ && posix::lock_as_worker(for_workers_.get()) == 0) fd_ = std::move(for_workers_);
   pidfile_claim.worker = posix::getpid();
+  pidfile_claim.shows_stop = -1;
 }
 
 bool Pidfile::is_left_to(pid_t monitor) noexcept {
@@ -282,6 +311,7 @@ bool Pidfile::is_in_place() const noexcept {
 void Pidfile::remove() noexcept {
   if (is_shared_) close();
   if (!fd_) return;
+  if (pidfile_claim.pid == posix::getpid()) pidfile_claim.shows_stop = -1;
   // The path may be out of reach by now: behind another root directory, or not writable for a new user.
   if (!remove_by_path(path_.c_str(), fd_.get())) {
     [[maybe_unused]] const int result = posix::ftruncate(fd_.get(), 0);

@@ -17,9 +17,21 @@ struct PidfileClaim {
   std::atomic<bool> ready = false;
   std::atomic<pid_t> worker = 0;  ///< the process that is a worker of `pid`
   std::atomic<int> open_readers = 0;
+
+  /// The descriptor that shows others that this process was told to stop, or -1; and the function for it,
+  /// which is async-signal-safe.
+  std::atomic<int> shows_stop = -1;
+  std::atomic<void (*)(int fd) noexcept> show_stop = nullptr;
 };
 
 extern constinit PidfileClaim pidfile_claim;
+
+/// Shows other starts that this process leaves. Async-signal-safe.
+inline void show_stop() noexcept {
+  const auto show = pidfile_claim.show_stop.load();
+  const int fd = pidfile_claim.shows_stop;
+  if (fd != -1 && show != nullptr) show(fd);
+}
 
 /// Call it in a process that was just forked: the reading threads are not there.
 inline void forget_open_readers() noexcept { pidfile_claim.open_readers = 0; }

@@ -7,6 +7,7 @@
 
 #include "pidfile/worker_status.hpp"
 #include "posix/child_trap.hpp"
+#include "process/pidfile_claim.hpp"
 #include "supervise/monitor.hpp"
 
 namespace daemonctx {
@@ -108,6 +109,7 @@ void Monitor::report(const std::string& text) const noexcept {
 void Monitor::request_stop() {
   if (std::exchange(stopping_, true)) return;
   kill_at_ = posix::deadline_in(policy_.stop_timeout);
+  process::show_stop();
   resources_.manager.stopping();
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE durations
 
-// Every option and call that takes a length of time: at zero, at one nanosecond, at the largest value.
+// Every option and call that takes a timeout: with zero, one nanosecond and the largest value.
 
 #include <signal.h>
 #include <daemonctx/controller.hpp>
@@ -26,15 +26,15 @@ Words with(Words words, const Words& more) {
 
 const Words zero_unit_max = {"0", "1ns", "max"};
 
-// A daemon that starts, and ends when it is told to.
-void works(Stage& stage, const Words& options) {
+// Starts a daemon with `options`, and stops it.
+void check_start_and_stop(Stage& stage, const Words& options) {
   BOOST_TEST_CONTEXT(options.back()) {
     stage.stop(stage.start(with({"pidfile=" + stage.pidfile}, options)));
     BOOST_TEST(!scene::exists(stage.pidfile));
   }
 }
 
-// Like that, with a monitor: the daemon that is told to stop is not the one that works.
+// A daemon with a monitor: the test sends SIGTERM to the monitor, while a worker does the work.
 struct Supervised : Stage {
   scene::Facts start(const std::string& policy, const Words& actions) {
     const auto result =
@@ -47,7 +47,7 @@ struct Supervised : Stage {
     ::kill(monitor, SIGTERM);
     return scene::await_end(monitor);
   }
-  // How often it was scheduled: a process that spins is, without an end.
+  // How often the monitor was scheduled. The number keeps growing for a process that spins.
   std::string switches() const {
     return scene::status_field(monitor, "voluntary_ctxt_switches") + '+' +
            scene::status_field(monitor, "nonvoluntary_ctxt_switches");
@@ -61,37 +61,80 @@ struct Supervised : Stage {
 // ---- Options.
 
 BOOST_FIXTURE_TEST_CASE(lock_timeout_starts_at_once_where_the_lock_is_free, Stage) {
-  for (const std::string& each : zero_unit_max) works(*this, {"lock_timeout=" + each});
+  for (const std::string& each : zero_unit_max) check_start_and_stop(*this, {"lock_timeout=" + each});
 }
 
-BOOST_FIXTURE_TEST_CASE(lock_timeout_waits_as_long_as_it_says_for_a_running_daemon, Stage) {
+BOOST_FIXTURE_TEST_CASE(lock_timeout_is_how_long_a_start_waits_for_a_running_daemon, Stage) {
   const auto first = start({"pidfile=" + pidfile});
   for (const char* each : {"0", "1ns"}) {
     const auto second = run({"pidfile=" + pidfile, std::string("lock_timeout=") + each, "wait"});
     BOOST_TEST(second.end.exited(1));
     BOOST_TEST(second.err.find("already running") != std::string::npos, second.err);
   }
+  stop(first);
+  const pid_t leaving = start_leaving();
   auto third = begin({"daemon", "pidfile=" + pidfile, "lock_timeout=max", "on_wait=yes", "facts", "wait"});
   scene.expect("waiting");
-  ::kill(std::stoi(first.at("pid")), SIGTERM);
+  ::kill(leaving, SIGKILL);
   BOOST_TEST(third.finish().end.exited(0));
-  BOOST_TEST(scene::await_end(std::stoi(first.at("pid"))).exited(0));
+  scene::await_end(leaving);
   const auto ends = [&] { return !scene::exists(pidfile); };
   ::kill(scene::pid_in(pidfile), SIGTERM);
   BOOST_TEST(scene::eventually(ends));
 }
 
-BOOST_FIXTURE_TEST_CASE(ready_timeout_takes_down_what_is_not_ready_in_time, Stage) {
-  works(*this, {"ready_timeout=max"});
-  works(*this, {"ready_timeout=forever"});
+// A daemon that stays is given a moment. Each of these lasts longer.
+BOOST_AUTO_TEST_CASE(lock_timeout_is_for_a_daemon_that_is_starting_or_leaving) {
+  const std::vector<Words> holders = {
+      {"readiness=notified", "say:up", "wait_for:3000", "_exit:1"},
+      {"say:up", "map:15", "wait_for:3000", "_exit:1"},
+      {"respawn=stop:3000", "say:up", "hang"},
+      {"cleanup_slow:3000", "say:up", "wait"},
+  };
+  std::vector<Stage> stages(holders.size());
+  std::vector<scene::Running> started;
+  for (std::size_t n = 0; n < holders.size(); ++n) {
+    Stage& stage = stages[n];
+    started.push_back(stage.begin(with({"daemon", "pidfile=" + stage.pidfile}, holders[n])));
+    stage.scene.expect("up");
+    if (n > 0) ::kill(scene::pid_in(stage.pidfile), SIGTERM);
+    started.push_back(stage.begin({"daemon", "pidfile=" + stage.pidfile, "lock_timeout=forever", "hang"}));
+  }
+  for (std::size_t n = 0; n < holders.size(); ++n) {
+    BOOST_TEST_CONTEXT(holders[n].front()) {
+      started[2 * n].finish();
+      BOOST_TEST(started[2 * n + 1].finish().end.exited(0));
+      const pid_t daemon = scene::pid_in(stages[n].pidfile);
+      BOOST_REQUIRE(daemon > 0);
+      ::kill(daemon, SIGKILL);
+      scene::await_end(daemon);
+    }
+  }
+}
+
+BOOST_FIXTURE_TEST_CASE(lock_timeout_is_not_for_a_daemon_that_stays, Stage) {
+  for (const Words& kind : {Words{}, Words{"respawn=first:1"}}) {
+    start(with({"pidfile=" + pidfile}, kind));
+    const pid_t daemon = scene::pid_in(pidfile);
+    const auto second = run({"pidfile=" + pidfile, "lock_timeout=forever"});
+    BOOST_TEST(second.end.exited(1));
+    BOOST_TEST(second.err.find("already running, pid " + std::to_string(daemon)) != std::string::npos,
+               second.err);
+    stop(daemon);
+  }
+}
+
+BOOST_FIXTURE_TEST_CASE(ready_timeout_takes_down_a_daemon_that_is_not_ready_in_time, Stage) {
+  check_start_and_stop(*this, {"ready_timeout=max"});
+  check_start_and_stop(*this, {"ready_timeout=forever"});
   for (const auto& [value, text] : {std::pair("0", "0 ms"), std::pair("1ns", "1 ns")}) {
     refuses({"pidfile=" + pidfile, std::string("ready_timeout=") + value, "readiness=notified", "hang"},
             std::string("the daemon was not ready within ") + text);
   }
 }
 
-BOOST_FIXTURE_TEST_CASE(cleanup_timeout_gives_up_what_does_not_end_in_time, Stage) {
-  works(*this, {"cleanup_timeout=max"});
+BOOST_FIXTURE_TEST_CASE(cleanup_timeout_gives_up_a_cleanup_that_does_not_end_in_time, Stage) {
+  check_start_and_stop(*this, {"cleanup_timeout=max"});
   refuses({"cleanup_timeout=0", "wait"},
           "cleanup_timeout: must be longer than zero: each cleanup would be given up at once");
   const auto facts = start({"pidfile=" + pidfile, "err=" + log, "cleanup_timeout=1ns", "cleanup_hang"});
@@ -101,7 +144,7 @@ BOOST_FIXTURE_TEST_CASE(cleanup_timeout_gives_up_what_does_not_end_in_time, Stag
   BOOST_TEST(!scene::exists(pidfile));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_policy_takes_the_largest_values_and_sleeps, Supervised) {
+BOOST_FIXTURE_TEST_CASE(a_monitor_with_the_largest_values_sleeps, Supervised) {
   start("first:0,longest:max,window:max,stable:max,stop:max,hang:max,most:3", {"wait"});
   BOOST_REQUIRE(scene::eventually([&] { return scene::status_field(monitor, "State").rfind("S ", 0) == 0; }));
   const auto asleep = [&] {
@@ -114,7 +157,7 @@ BOOST_FIXTURE_TEST_CASE(a_policy_takes_the_largest_values_and_sleeps, Supervised
   scene.expect("stop");
 }
 
-BOOST_FIXTURE_TEST_CASE(a_window_without_an_end_allows_so_many_restarts_in_all, Supervised) {
+BOOST_FIXTURE_TEST_CASE(an_endless_window_allows_max_restarts_in_total, Supervised) {
   const std::string policy = "respawn=first:0,window:max,most:3";
   const auto result = run({"pidfile=" + pidfile, "err=" + log, policy, "say:began", "ready", "_exit:1"});
   BOOST_TEST(result.end.exited(0));
@@ -125,7 +168,7 @@ BOOST_FIXTURE_TEST_CASE(a_window_without_an_end_allows_so_many_restarts_in_all, 
   BOOST_TEST(!scene.has_line());
 }
 
-BOOST_FIXTURE_TEST_CASE(a_delay_without_an_end_is_ended_by_a_stop, Supervised) {
+BOOST_FIXTURE_TEST_CASE(a_stop_ends_an_endless_delay, Supervised) {
   start("first:max,longest:max,window:forever,most:1", {"_exit:1"});
   BOOST_TEST(scene::eventually(
       [&] { return scene::contents(log).find("exited with code 1") != std::string::npos; }));
@@ -143,7 +186,7 @@ BOOST_FIXTURE_TEST_CASE(stop_timeout_kills_at_once_or_never, Supervised) {
   scene.expect("slow cleanup");
 }
 
-BOOST_FIXTURE_TEST_CASE(what_no_policy_can_mean_is_refused, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_policy_with_an_impossible_value_is_refused, Stage) {
   const auto refused = [&](const std::string& policy, const std::string& reason) {
     refuses({"respawn=" + policy, "wait"}, "respawn_policy: " + reason);
   };
@@ -161,7 +204,7 @@ BOOST_FIXTURE_TEST_CASE(a_wait_ends_at_once_or_with_the_stop, Stage) {
     const pid_t daemon = std::stoi(scene.facts().at("pid"));
     for (int n = 0; n < 3; ++n) scene.expect("no stop");
     scene.expect("waits");
-    if (each == std::string("wait_until")) scene.expect("no stop");  // until the clock's beginning
+    if (each == std::string("wait_until")) scene.expect("no stop");  // the clock's epoch has passed
     stop(daemon);
   }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE cut_off_start
 
-// The caller is killed, interrupted, stopped or loses its terminal while the daemon is starting. There is
-// either a whole daemon afterwards or none, and the next start knows which.
+// The caller is killed, interrupted, stopped or loses its terminal while the daemon is starting. Afterwards a
+// whole daemon runs or none, and the next start knows which.
 
 #include <fcntl.h>
 #include <pty.h>
@@ -24,7 +24,7 @@ using Clock = std::chrono::steady_clock;
 
 struct Stage : scene::Stage {
   std::string gate = scene.path("gate");
-  // A daemon that is not ready before the gate was opened.
+  // A daemon that is not ready until `open_gate` is called.
   const scene::Words held_up = {
       "daemon", "pidfile=" + pidfile, "readiness=notified", "facts", "await:" + gate, "ready", "say:ready",
       "wait"};
@@ -33,15 +33,15 @@ struct Stage : scene::Stage {
 
   void open_gate() const {
     int fd = -1;
-    BOOST_REQUIRE(scene::eventually([&] {  // once the daemon stands before it
+    BOOST_REQUIRE(scene::eventually([&] {  // open fails until the daemon has opened the FIFO
       fd = ::open(gate.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
       return fd != -1;
     }));
     ::close(fd);
   }
 
-  // The daemon's pid, or 0 when nothing runs. Until then it may still be on its way to either.
-  pid_t what_came_of_it() {
+  // Waits until the start has settled. Returns the daemon's pid, or 0 if no process is left.
+  pid_t await_outcome() {
     pid_t daemon = 0;
     const bool settled = scene::eventually([&] {
       if (daemon == 0 && scene.has_line()) daemon = scene::pid_in(pidfile);
@@ -57,15 +57,15 @@ struct Stage : scene::Stage {
     return daemon;
   }
 
-  // Neither half a daemon nor a lock without one.
-  void ends_whole(pid_t daemon) {
+  // The start has left neither half a daemon nor a lock without a daemon.
+  void check_whole_or_none(pid_t daemon) {
     if (daemon != 0) {
       rejects_as_running(daemon);
       stop(daemon);
       BOOST_TEST(!scene::exists(pidfile));
     }
     run({"pidfile=" + pidfile, "say:up", "wait"});
-    const pid_t next = what_came_of_it();
+    const pid_t next = await_outcome();
     BOOST_REQUIRE(next != 0);
     stop(next);
     BOOST_TEST(!scene::exists(pidfile));
@@ -79,14 +79,14 @@ struct Stage : scene::Stage {
   }
 };
 
-// Moments that grow over the time that a start takes, and a little beyond.
+// Moments spread over the time that a start takes and a little beyond, each later than the one before.
 class Moments {
  public:
   explicit Moments(Stage& stage) {
     const auto begin = Clock::now();
     stage.run({"pidfile=" + stage.pidfile, "say:up", "wait"});
     span_ = (Clock::now() - begin) * 5 / 4;
-    stage.stop(stage.what_came_of_it());
+    stage.stop(stage.await_outcome());
   }
   void each(const std::function<void(int round)>& test) {
     for (int round = 0; round < count_; ++round) {
@@ -151,9 +151,9 @@ BOOST_FIXTURE_TEST_CASE(a_caller_killed_at_any_moment_leaves_a_whole_daemon_or_n
     moments.await();
     ::kill(caller.pid(), SIGKILL);
     caller.finish();
-    const pid_t daemon = what_came_of_it();
+    const pid_t daemon = await_outcome();
     whole += daemon != 0 ? 1 : 0;
-    ends_whole(daemon);
+    check_whole_or_none(daemon);
   });
   BOOST_TEST_MESSAGE("whole daemons: " << whole);
 }
@@ -173,15 +173,15 @@ BOOST_FIXTURE_TEST_CASE(a_caller_interrupted_at_any_moment_leaves_nothing_unless
       ++whole;
       BOOST_TEST(scene::exists(made));
       ::rmdir(made.c_str());
-      ends_whole(what_came_of_it());
+      check_whole_or_none(await_outcome());
       return;
     }
     BOOST_TEST(result.end.killed_by(signal));
     BOOST_TEST(scene::children().empty());
     BOOST_TEST(!scene::exists(pidfile));
     BOOST_TEST(!scene::exists(made));
-    while (scene.has_line()) scene.next();  // of a daemon that was ready when it was taken down
-    ends_whole(0);
+    while (scene.has_line()) scene.next();  // from a daemon that was ready before it was taken down
+    check_whole_or_none(0);
   });
   BOOST_TEST_MESSAGE("whole daemons: " << whole);
 }
@@ -196,7 +196,7 @@ BOOST_FIXTURE_TEST_CASE(a_daemon_whose_caller_was_killed_gives_up_as_soon_as_it_
   BOOST_TEST(scene::await_end(daemon).exited(1));
   BOOST_TEST(!scene::exists(pidfile));
   BOOST_TEST(!scene.has_line());
-  ends_whole(0);
+  check_whole_or_none(0);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_hang_up_takes_the_half_started_daemon_down, Stage) {
@@ -211,7 +211,7 @@ BOOST_FIXTURE_TEST_CASE(a_hang_up_takes_the_half_started_daemon_down, Stage) {
   BOOST_TEST(!scene::exists(made));
   BOOST_TEST(!scene::exists(pidfile));
   BOOST_TEST(!scene.has_line());
-  ends_whole(0);
+  check_whole_or_none(0);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_hang_up_that_is_ignored_does_not_disturb_the_start, Stage) {
@@ -226,7 +226,7 @@ BOOST_FIXTURE_TEST_CASE(a_hang_up_that_is_ignored_does_not_disturb_the_start, St
   BOOST_TEST(!scene::exists(pidfile));
 }
 
-BOOST_FIXTURE_TEST_CASE(a_caller_that_was_stopped_meanwhile_goes_on_where_it_was, Stage) {
+BOOST_FIXTURE_TEST_CASE(a_caller_that_sigstop_has_stopped_goes_on_after_sigcont, Stage) {
   auto caller = begin(held_up);
   const auto facts = scene.facts();
   ::kill(caller.pid(), SIGSTOP);
@@ -240,12 +240,13 @@ BOOST_FIXTURE_TEST_CASE(a_caller_that_was_stopped_meanwhile_goes_on_where_it_was
 }
 
 BOOST_FIXTURE_TEST_CASE(a_caller_that_waits_for_a_lock_can_be_interrupted, Stage) {
-  run({"pidfile=" + pidfile, "say:up", "wait"});
-  const pid_t daemon = what_came_of_it();
+  const pid_t first = start_leaving();
   auto second = begin({"daemon", "pidfile=" + pidfile, "lock_timeout=600000", "on_wait=yes"});
   scene.expect("waiting");
   ::kill(second.pid(), SIGTERM);
   BOOST_TEST(second.finish().end.killed_by(SIGTERM));
   while (scene.has_line()) scene.expect("waiting");
-  ends_whole(daemon);
+  BOOST_TEST(scene::pid_in(pidfile) == first);
+  ::kill(first, SIGKILL);
+  scene::await_end(first);
 }

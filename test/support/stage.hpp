@@ -3,6 +3,7 @@
 
 // For the tests that only root can run.
 
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -39,7 +40,8 @@ struct NeedsRoot {
   }
 };
 
-/// Cuts this process off from everybody else's mounts, in both directions.
+/// Gives this process mounts of its own: no mount spreads in or out. Where that is impossible, the test exits
+/// with 77: skipped.
 inline void have_private_mounts() {
   if (::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0)
     return;
@@ -47,20 +49,21 @@ inline void have_private_mounts() {
   std::exit(77);
 }
 
-/// A scene with the paths that most tests use, and what is true of every start.
+/// A scene with the paths that most tests use, and with checks that hold for every start.
 struct Stage {
   Scene scene;
   std::string pidfile = scene.path("pid");
   std::string log = scene.path("log");
   std::string program = probe();
 
-  // Open to everybody, as far as a test's folder can be.
+  // Other users may enter the folder and write to the channel.
   Stage() {
     ::chmod(scene.folder().c_str(), 0755);
     ::chmod(scene.path("channel").c_str(), 0666);
   }
 
-  /// A probe that needs no library of ours, and can be run from anywhere and by anybody.
+  /// Uses a copy of the probe that needs no shared library of the project. Every user can run it from any
+  /// folder.
   void use_probe_of_its_own() {
     program = scene.path("daemon_probe");
     copy_file(argument(2), program);
@@ -82,14 +85,34 @@ struct Stage {
     return scene.facts();
   }
   void stop(pid_t daemon) {
-    BOOST_REQUIRE(daemon > 0);  // 0 would be this process, among others
+    BOOST_REQUIRE(daemon > 0);  // kill(0) would signal this process, too
     ::kill(daemon, SIGTERM);
     scene.expect("stop");
     BOOST_TEST(await_end(daemon).exited(0));
   }
   void stop(const Facts& facts) { stop(std::stoi(facts.at("pid"))); }
 
-  /// The caller's one line, and no process.
+  /// Starts a daemon that was told to stop, and does not end. Another start waits for it during its whole
+  /// `lock_timeout`. \return the holder of the pidfile
+  pid_t start_leaving(Words words = {"hang"}) const {
+    words.insert(words.begin(), "pidfile=" + pidfile);
+    BOOST_REQUIRE(run(std::move(words)).end.exited(0));
+    const pid_t daemon = pid_in(pidfile);
+    ::kill(daemon, SIGTERM);
+    BOOST_TEST(eventually([&] {
+      const int file = ::open(pidfile.c_str(), O_RDONLY | O_CLOEXEC);
+      struct flock lock {};
+      lock.l_type = F_RDLCK;
+      lock.l_start = 4;
+      lock.l_len = 1;
+      const bool is_shown = ::fcntl(file, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+      ::close(file);
+      return is_shown;
+    }));
+    return daemon;
+  }
+
+  /// The start fails: the caller prints this one line, and no process is left.
   void rejects(Words words, const std::string& line, const Surroundings& surroundings = {}) const {
     words.insert(words.begin(), "run");
     const auto result = begin(std::move(words), surroundings).finish();
@@ -97,7 +120,7 @@ struct Stage {
     BOOST_TEST(result.err == "daemon_probe: " + line + '\n');
     BOOST_TEST(children().empty());
   }
-  /// And no pidfile.
+  /// Like `rejects`, and no pidfile is left.
   void refuses(Words words, const std::string& line, const Surroundings& surroundings = {}) const {
     rejects(std::move(words), line, surroundings);
     BOOST_TEST(!exists(pidfile));
@@ -110,7 +133,7 @@ inline struct stat status_of(const std::string& path) {
   return found;
 }
 
-/// What another process tells about itself in /proc.
+/// A field of another process's /proc/PID/status.
 inline std::string status_field(pid_t pid, const std::string& name) {
   std::ifstream status("/proc/" + std::to_string(pid) + "/status");
   for (std::string line; std::getline(status, line);) {
@@ -119,7 +142,7 @@ inline std::string status_field(pid_t pid, const std::string& name) {
   return {};
 }
 
-/// Its open descriptors as number and target, like the probe's own "fds".
+/// The open descriptors of a process as NUMBER:TARGET, like the fact "fds" of the probe.
 inline std::string descriptors_of(pid_t pid) {
   std::map<int, std::string> found;
   for (const auto& entry : boost::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd")) {
@@ -132,7 +155,7 @@ inline std::string descriptors_of(pid_t pid) {
   return text;
 }
 
-/// A file whose content rules the whole system; put back at the end.
+/// Writes a value to a file that configures the whole system. The destructor restores the former value.
 class Setting {
  public:
   Setting(std::string file, const std::string& value) : file_(std::move(file)), former_(contents(file_)) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// Stands in for src/posix/syscalls.hpp and makes one call fail: the environment variable DAEMONCTX_FAULT says
-// which, as "NAME:N:ERRNO" for the N-th call of NAME, counted over all processes of a start. When that call
-// comes, the file that DAEMONCTX_FAULT_MARK names is created.
+// Replaces src/posix/syscalls.hpp and makes one call fail. The environment variable DAEMONCTX_FAULT selects
+// the call as "NAME:N:ERRNO": the N-th call of NAME, counted over all processes of a start. The failing call
+// creates the file that DAEMONCTX_FAULT_MARK names.
 
 #include <fcntl.h>
 #include <grp.h>
@@ -105,7 +105,7 @@ DAEMONCTX_FALLIBLE(writev)
 
 inline pid_t vfork() noexcept { return fork(); }  // a function that calls vfork(2) must not return
 
-// These don't fail, or nothing could be done about it.
+// These calls don't fail, or the library could do nothing about a failure.
 using ::_exit;
 using ::access;
 using ::close;

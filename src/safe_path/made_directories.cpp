@@ -91,8 +91,7 @@ bool is_for_everybody(const struct stat& directory) noexcept {
 
 Path real_path(const Path& path) {
   for (Path existing = path; existing.native().size() > 1; existing = existing.parent_path()) {
-    const std::unique_ptr<char, decltype(&std::free)> real(::realpath(existing.c_str(), nullptr),
-                                                           &std::free);
+    const std::unique_ptr<char, decltype(&std::free)> real(::realpath(existing.c_str(), nullptr), &std::free);
     if (real) return without_detours(real.get() + path.native().substr(existing.native().size()));
   }
   return without_detours(path);

@@ -51,7 +51,10 @@ std::string compose(Step step, std::error_code code, const std::string& subject)
 
 }  // namespace
 
-std::string_view to_string(Step step) noexcept { return descriptions[static_cast<std::size_t>(step)]; }
+std::string_view to_string(Step step) noexcept {
+  const auto number = static_cast<std::size_t>(step);
+  return number < descriptions.size() ? descriptions[number] : "take an unknown step";
+}
 
 DaemonError::DaemonError(Step step, std::error_code code, const std::string& subject)
     : DaemonError(step, code, subject, compose(step, code, subject)) {}

@@ -120,7 +120,8 @@ void detach(Impl& impl, Ticker& ticker, posix::SignalBlock& blocked) {
   impl.kept_descriptors = impl.resources.kept_descriptors(impl.plan, pipe.writer.fd());
   flush_streams();
   ParentScope parent;
-  const pid_t intermediate = start_intermediate(pipe.writer);
+  pid_t daemon = 0;
+  const pid_t intermediate = start_intermediate(pipe.writer, daemon);
   if (intermediate == 0) {
     blocked.keep();
     parent.keep();
@@ -129,7 +130,7 @@ void detach(Impl& impl, Ticker& ticker, posix::SignalBlock& blocked) {
   }
   if (intermediate == -1) throw DaemonError(Step::start_intermediate, posix::last_error());
   pipe.writer.close();
-  StartInProgress launch(intermediate, std::move(pipe.reader));
+  StartInProgress launch(intermediate, daemon, std::move(pipe.reader));
   StartOutcome outcome = launch.await(impl.plan.options.ready_timeout, blocked.former(), ticker);
   if (outcome.kind == StartOutcome::Kind::ready) {
     launch.reap_intermediate();

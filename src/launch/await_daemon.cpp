@@ -33,28 +33,32 @@ std::string describe_end(const std::optional<int>& status) {
   return "the daemon exited with code " + std::to_string(WEXITSTATUS(*status)) + " before it was ready";
 }
 
-void read_record(const StatusReader& status, StartOutcome& outcome) {
-  StatusRecord record;
-  std::string text;
-  outcome.gone = !status.receive(record, text);
-  if (outcome.gone) return;
-  if (record.kind == StatusRecord::Kind::ready) {
+void note(StatusReport report, StartOutcome& outcome) {
+  if (report.kind == StatusRecord::Kind::ready) {
     if (outcome.kind != StartOutcome::Kind::failed) outcome.kind = StartOutcome::Kind::ready;
-  } else if (record.kind == StatusRecord::Kind::pid) {
-    outcome.daemon = record.pid;
   } else if (outcome.kind != StartOutcome::Kind::failed) {  // the first failure is the cause of any other
     outcome.kind = StartOutcome::Kind::failed;
-    outcome.step = static_cast<Step>(record.step);
-    outcome.error = record.error;
-    outcome.text = one_line(std::move(text));
+    outcome.step = report.step;
+    outcome.error = report.error;
+    outcome.text = one_line(std::move(report.text));
   }
+}
+
+// One report at most: a daemon that never stops reporting must not keep the caller from its deadline.
+void read_report(StatusReader& status, StartOutcome& outcome) {
+  if (auto report = status.next()) note(std::move(*report), outcome);
+  outcome.gone = status.is_over();
 }
 
 }  // namespace
 
-void read_what_is_left(const StatusReader& status, StartOutcome& outcome) {
-  pollfd readable{status.fd(), POLLIN, 0};
-  while (!outcome.gone && posix::poll(&readable, 1, 0) == 1) read_record(status, outcome);
+void read_what_is_left(StatusReader& status, StartOutcome& outcome) {
+  constexpr int most_reports = 1000;  // more than a pipe holds, unless another process goes on writing
+  for (int count = 0; count < most_reports && !status.is_over(); ++count) {
+    auto report = status.next();
+    if (!report) break;
+    note(std::move(*report), outcome);
+  }
   outcome.gone = true;
 }
 
@@ -62,31 +66,27 @@ StartOutcome StartInProgress::await(Timeout timeout, const sigset_t& mask, Ticke
   const auto deadline = posix::deadline_in(timeout);
   const Interruption interruption;
   await_intermediate();
-  StartOutcome outcome;
-  UniqueFd daemon;  // shows the daemon's end even while another process holds a copy of the pipe
-  // The daemon may be ready before the intermediate has written the pid; that record is in the pipe by now.
-  while (!outcome.gone && (outcome.kind != StartOutcome::Kind::ready || outcome.daemon == 0)) {
-    if (!daemon && outcome.daemon != 0) daemon = posix::open_pidfd(outcome.daemon);
+  StartOutcome outcome{.daemon = daemon_};
+  // Shows the daemon's end even while another process holds a copy of the pipe.
+  const UniqueFd daemon = daemon_ == 0 ? UniqueFd() : posix::open_pidfd(daemon_);
+  for (;;) {
     std::array<pollfd, 3> events{
         {{status_.fd(), POLLIN, 0}, {interruption.fd(), POLLIN, 0}, {daemon.get(), POLLIN, 0}}};
     const timespec left = posix::time_left(ticker.wake_up(deadline));
     const int found = posix::ppoll(events.data(), events.size(), &left, &mask);
     ticker.tick();
-    if (found > 0 && events[0].revents != 0) {
-      read_record(status_, outcome);
-    } else if (found > 0 && events[2].revents != 0) {
-      read_what_is_left(status_, outcome);
-    } else if (interruption.signal() != 0 || Clock::now() >= deadline) {
-      outcome.signal = interruption.signal();
-      if (outcome.kind == StartOutcome::Kind::failed) break;
-      outcome.kind = outcome.signal == 0 ? StartOutcome::Kind::timed_out : StartOutcome::Kind::interrupted;
-      break;
-    }
+    if (found > 0 && events[2].revents != 0) read_what_is_left(status_, outcome);
+    else if (found > 0 && events[0].revents != 0) read_report(status_, outcome);
+    if (outcome.gone || outcome.kind == StartOutcome::Kind::ready) return outcome;
+    if (interruption.signal() == 0 && Clock::now() < deadline) continue;
+    outcome.signal = interruption.signal();
+    if (outcome.kind == StartOutcome::Kind::failed) return outcome;
+    outcome.kind = outcome.signal == 0 ? StartOutcome::Kind::timed_out : StartOutcome::Kind::interrupted;
+    return outcome;
   }
-  return outcome;
 }
 
-// Until it ends, the intermediate may start a daemon. It leaves the daemon's pid in the pipe.
+// Only then the daemon is this process's child.
 void StartInProgress::await_intermediate() const noexcept {
   siginfo_t info{};
   posix::retry([&] { return posix::waitid(P_PID, static_cast<id_t>(group_), &info, WEXITED | WNOWAIT); });

@@ -32,8 +32,9 @@ struct StartOutcome {
 /// The caller's side of a start under way.
 class StartInProgress {
  public:
-  StartInProgress(pid_t intermediate, StatusReader status) noexcept
-      : group_(intermediate), status_(std::move(status)) {}
+  /// \param daemon 0 if the intermediate has started none.
+  StartInProgress(pid_t intermediate, pid_t daemon, StatusReader status) noexcept
+      : group_(intermediate), daemon_(daemon), status_(std::move(status)) {}
 
   /// Waits for readiness, or for the end of the attempt.
   /// \param timeout `forever`: no limit.
@@ -54,11 +55,12 @@ class StartInProgress {
   void await_end(pid_t daemon, std::chrono::milliseconds grace) const noexcept;
 
   pid_t group_;  // led by the intermediate, which stays unreaped so that its pid can't be reused
+  pid_t daemon_;
   StatusReader status_;
 };
 
 /// Reads the last reports of a process that has ended, without waiting.
-void read_what_is_left(const StatusReader& status, StartOutcome& outcome);
+void read_what_is_left(StatusReader& status, StartOutcome& outcome);
 
 /// The error that the caller throws for `outcome`, after `take_down`.
 DaemonError to_error(const StartOutcome& outcome, const std::string& subject, Timeout timeout);

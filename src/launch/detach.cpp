@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "launch/detach.hpp"
 
+#include <array>
 #include <posix/syscalls.hpp>
 
 #include "features.hpp"
+#include "posix/retry.hpp"
 #include "posix/rseq.hpp"
 #include "posix/threads.hpp"
 #include "process/fork_handlers.hpp"
@@ -11,8 +13,9 @@
 namespace daemonctx {
 namespace {
 
-// Returns in the daemon only.
-void be_intermediate(const StatusWriter& status) noexcept {
+// Returns in the daemon only. `tell` passes the daemon's pid to the caller.
+template <class Tell>
+void be_intermediate(const StatusWriter& status, Tell&& tell) noexcept {
   if (posix::setsid() == -1) {
     status.send_failure(Step::create_session, errno);
     posix::_exit(EXIT_FAILURE);
@@ -20,32 +23,48 @@ void be_intermediate(const StatusWriter& status) noexcept {
   const pid_t daemon = posix::fork();
   if (daemon == 0) return posix::restore_rseq();
   if (daemon == -1) status.send_failure(Step::start_daemon, errno);
-  else status.send_pid(daemon);
+  else tell(daemon);
   posix::_exit(daemon == -1 ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
 }  // namespace
 
-pid_t start_by_vfork(const StatusWriter& status) noexcept {
+pid_t start_by_vfork(const StatusWriter& status, pid_t& daemon) noexcept {
   const process::OwnFork own;
+  volatile pid_t told = 0;  // the intermediate writes into the caller's memory
   const pid_t intermediate = posix::vfork();
   // The intermediate never leaves this frame. The daemon does, but on a copy of the stack.
-  if (intermediate == 0) be_intermediate(status);
+  if (intermediate == 0) be_intermediate(status, [&told](pid_t pid) { told = pid; });
+  daemon = told;
   return intermediate;
 }
 
-pid_t start_by_fork(const StatusWriter& status) noexcept {
+pid_t start_by_fork(const StatusWriter& status, pid_t& daemon) noexcept {
   const process::OwnFork own;
+  std::array<int, 2> ends{};
+  if (posix::pipe2(ends.data(), O_CLOEXEC) == -1) return -1;
+  UniqueFd reader(ends[0]);
+  UniqueFd writer(ends[1]);
   const pid_t intermediate = posix::fork();
-  if (intermediate == 0) be_intermediate(status);
+  if (intermediate == 0) {
+    be_intermediate(status, [&writer](pid_t pid) {
+      [[maybe_unused]] const auto written = posix::write(writer.get(), &pid, sizeof pid);
+    });
+    return 0;
+  }
+  writer.reset();
+  daemon = 0;
+  pid_t told = 0;
+  if (posix::retry([&] { return posix::read(reader.get(), &told, sizeof told); }) == sizeof told)
+    daemon = told;
   return intermediate;
 }
 
-pid_t start_intermediate(const StatusWriter& status) noexcept {
+pid_t start_intermediate(const StatusWriter& status, pid_t& daemon) noexcept {
 #if DAEMONCTX_USE_VFORK
-  if (posix::is_single_threaded()) return start_by_vfork(status);
+  if (posix::is_single_threaded()) return start_by_vfork(status, daemon);
 #endif
-  return start_by_fork(status);
+  return start_by_fork(status, daemon);
 }
 
 ParentScope::ParentScope() noexcept {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <posix/syscalls.hpp>
+#include <utility>
 
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
@@ -22,33 +23,21 @@ int send(int fd, StatusRecord record, std::string_view text) noexcept {
   return error;
 }
 
-bool read_exactly(int fd, void* buffer, std::size_t size) noexcept {
-  auto* at = static_cast<char*>(buffer);
-  while (size > 0) {
-    const auto got = posix::retry([&] { return posix::read(fd, at, size); });
-    if (got <= 0) return false;
-    at += got;
-    size -= static_cast<std::size_t>(got);
-  }
-  return true;
+bool is_valid(const StatusRecord& record) noexcept {
+  return (record.kind == StatusRecord::Kind::ready || record.kind == StatusRecord::Kind::failure) &&
+         record.step >= 0 && record.step <= static_cast<std::int32_t>(Step::run_service) &&
+         record.text_size <= longest_status_text;
 }
 
 }  // namespace
 
-int StatusWriter::send_pid(pid_t daemon) const noexcept {
-  return send(fd_.get(), {.kind = StatusRecord::Kind::pid, .pid = daemon}, {});
-}
-
 int StatusWriter::send_ready() const noexcept {
-  return send(fd_.get(), {.kind = StatusRecord::Kind::ready, .pid = posix::getpid()}, {});
+  return send(fd_.get(), {.kind = StatusRecord::Kind::ready}, {});
 }
 
 int StatusWriter::send_failure(Step step, int error, std::string_view text) const noexcept {
   return send(fd_.get(),
-              {.kind = StatusRecord::Kind::failure,
-               .pid = posix::getpid(),
-               .step = static_cast<std::int32_t>(step),
-               .error = error},
+              {.kind = StatusRecord::Kind::failure, .step = static_cast<std::int32_t>(step), .error = error},
               text);
 }
 
@@ -57,16 +46,36 @@ bool StatusWriter::has_reader() const noexcept {
   return fd_ && posix::poll(&writer, 1, 0) == 0;
 }
 
-bool StatusReader::receive(StatusRecord& record, std::string& text) const {
-  text.clear();
-  if (!read_exactly(fd_.get(), &record, sizeof record)) return false;
-  text.resize(std::min<std::size_t>(record.text_size, longest_status_text));
-  return read_exactly(fd_.get(), text.data(), text.size());
+std::optional<StatusReport> StatusReader::next() {
+  while (!is_over_ && !is_complete()) {
+    if (!read_some()) return {};
+    if (size_ == sizeof record_) begin_text();
+  }
+  if (is_over_) return {};
+  size_ = 0;
+  return StatusReport{record_.kind, static_cast<Step>(record_.step), record_.error, std::exchange(text_, {})};
+}
+
+// The rest of an incomplete record is not there yet, or will never be.
+bool StatusReader::read_some() noexcept {
+  const bool has_record = size_ >= sizeof record_;
+  char* const begin = has_record ? text_.data() : reinterpret_cast<char*>(&record_);
+  const std::size_t done = has_record ? size_ - sizeof record_ : size_;
+  const std::size_t whole = has_record ? text_.size() : sizeof record_;
+  const auto got = posix::retry([&] { return posix::read(fd_.get(), begin + done, whole - done); });
+  if (got > 0) size_ += static_cast<std::size_t>(got);
+  else is_over_ = got == 0 || errno != EAGAIN;
+  return got > 0;
+}
+
+void StatusReader::begin_text() {
+  is_over_ = !is_valid(record_);
+  if (!is_over_) text_.resize(record_.text_size);
 }
 
 StatusPipe create_status_pipe() {
   std::array<int, 2> ends{};
-  if (posix::pipe2(ends.data(), O_CLOEXEC) == -1) {
+  if (posix::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) == -1) {
     throw DaemonError(Step::create_status_pipe, posix::last_error());
   }
   return {StatusReader(UniqueFd(ends[0])), StatusWriter(UniqueFd(ends[1]))};

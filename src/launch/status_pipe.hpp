@@ -5,6 +5,7 @@
 
 #include <climits>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,16 +19,14 @@ namespace daemonctx {
 /// written at once and fit in PIPE_BUF, so that two writers never mix.
 struct StatusRecord {
   enum class Kind : std::uint32_t {
-    pid,      ///< from the intermediate: the daemon has this pid
-    ready,    ///< from the daemon: its last record
-    failure,  ///< from either: this step failed, or the service did
+    ready,    ///< the daemon's last record
+    failure,  ///< this step failed, or the service did
   };
 
-  Kind kind = Kind::pid;
-  std::int32_t pid = 0;
+  Kind kind = Kind::ready;
   std::int32_t step = 0;
   std::int32_t error = 0;
-  std::uint32_t text_size = 0;
+  std::uint32_t text_size = 0;  ///< of the text that follows
 };
 
 inline constexpr std::size_t longest_status_text = PIPE_BUF - sizeof(StatusRecord);
@@ -41,7 +40,6 @@ class StatusWriter {
 
   /// Each sends one record. \return 0 or an errno: EPIPE if the caller is gone (no SIGPIPE is raised).
   /// \note May run in intermediate and daemon before they may allocate.
-  int send_pid(pid_t daemon) const noexcept;
   int send_ready() const noexcept;
   int send_failure(Step step, int error, std::string_view text = {}) const noexcept;  ///< longer text is cut
 
@@ -56,18 +54,38 @@ class StatusWriter {
   process::PrivateFd fd_;
 };
 
-/// The reading end.
+/// A record as it was received.
+struct StatusReport {
+  StatusRecord::Kind kind = StatusRecord::Kind::ready;
+  Step step = Step::become_ready;
+  int error = 0;
+  std::string text = {};
+};
+
+/// The reading end. The daemon may have become a user whom the caller must not trust, so each record is
+/// checked, and none is waited for.
 class StatusReader {
  public:
   explicit StatusReader(UniqueFd fd) noexcept : fd_(std::move(fd)) {}
 
-  /// Waits for a record. False at the end of file, or if the record is incomplete.
-  bool receive(StatusRecord& record, std::string& text) const;
+  /// The next report, if all of it has arrived.
+  std::optional<StatusReport> next();
+
+  /// Whether no report will follow: the end of file has come, or something that is no record.
+  bool is_over() const noexcept { return is_over_; }
 
   int fd() const noexcept { return fd_.get(); }
 
  private:
+  bool is_complete() const noexcept { return size_ > 0 && size_ == sizeof record_ + text_.size(); }
+  bool read_some() noexcept;
+  void begin_text();
+
   UniqueFd fd_;
+  StatusRecord record_;  // what has arrived of it, and of its text
+  std::string text_;
+  std::size_t size_ = 0;
+  bool is_over_ = false;
 };
 
 struct StatusPipe {

@@ -42,7 +42,7 @@ Monitor::Monitor(MonitorResources resources)
       crash_note_(share_crash_note()),
       silence_(policy_.hang_timeout) {}
 
-std::optional<StartOutcome> Monitor::supervise(const StatusReader* reports) {
+std::optional<StartOutcome> Monitor::supervise(StatusReader* reports) {
   if (const int error = signals_.install(resources_.detaches)) {
     throw std::system_error(error, std::generic_category());
   }
@@ -259,7 +259,7 @@ bool Monitor::pause(Timeout delay) {
   }
 }
 
-std::optional<StartOutcome> Monitor::give_up_start(const WorkerEnd& end, const StatusReader* reports) {
+std::optional<StartOutcome> Monitor::give_up_start(const WorkerEnd& end, StatusReader* reports) {
   call_on_worker_end(end);
   StartOutcome outcome;
   outcome.daemon = end.pid;

@@ -25,7 +25,7 @@ class Monitor {
   /// worker ended before it was ready; the result says how. Otherwise the monitor ends here.
   /// \param reports where the first worker reports to; nullptr if another process reads the reports.
   /// \throws std::system_error if the first worker can't be started.
-  std::optional<StartOutcome> supervise(const StatusReader* reports);
+  std::optional<StartOutcome> supervise(StatusReader* reports);
 
  private:
   using Clock = posix::Clock;
@@ -49,7 +49,7 @@ class Monitor {
   void note_end(const WorkerEnd& end);
   bool pause(Timeout delay);
   void call_on_worker_end(const WorkerEnd& end) noexcept;
-  std::optional<StartOutcome> give_up_start(const WorkerEnd& end, const StatusReader* reports);
+  std::optional<StartOutcome> give_up_start(const WorkerEnd& end, StatusReader* reports);
   [[noreturn]] void exit_with(int status) noexcept;
 
   // Messages from the worker, reports to others.

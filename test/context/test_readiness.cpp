@@ -27,9 +27,10 @@ struct Fixture {
 
   // The daemon's next report; empty at the end of the pipe.
   std::optional<Kind> next_report() {
-    StatusRecord record;
-    if (!pipe.reader.receive(record, text)) return {};
-    return record.kind;
+    const auto report = pipe.reader.next();
+    if (!report) return {};
+    text = report->text;
+    return report->kind;
   }
   std::string text;
 };

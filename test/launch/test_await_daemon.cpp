@@ -23,13 +23,14 @@ StartOutcome launch(Work work, Timeout timeout = forever) {
   StatusPipe pipe = create_status_pipe();
   const posix::SignalBlock blocked;
   ParentScope parent;
-  const pid_t intermediate = start_by_fork(pipe.writer);
+  pid_t daemon = 0;
+  const pid_t intermediate = start_by_fork(pipe.writer, daemon);
   if (intermediate == 0) {
     work(pipe.writer);
     ::_exit(0);
   }
   pipe.writer.close();
-  StartInProgress launch(intermediate, std::move(pipe.reader));
+  StartInProgress launch(intermediate, daemon, std::move(pipe.reader));
   daemonctx::Ticker silent;
   StartOutcome outcome = launch.await(timeout, blocked.former(), silent);
   if (outcome.kind == StartOutcome::Kind::ready) launch.reap_intermediate();
@@ -87,4 +88,80 @@ BOOST_AUTO_TEST_CASE(a_daemon_that_is_not_ready_in_time_is_ended) {
   BOOST_TEST((outcome.kind == StartOutcome::Kind::timed_out));
   BOOST_TEST(WTERMSIG(outcome.status.value()) == SIGTERM);
   BOOST_TEST(text(outcome) == "the daemon was not ready within 7 ms");
+}
+
+// ---- A daemon that lies. The caller may be root, and the daemon anybody.
+
+namespace {
+
+// A failure record that announces a text, without the text.
+void write_half_a_record(const StatusWriter& status) {
+  const StatusRecord record{.kind = StatusRecord::Kind::failure, .text_size = 100};
+  static_cast<void>(::write(status.fd(), &record, sizeof record));
+}
+
+[[noreturn]] void sleep_until_killed() {
+  posix::reset_all_dispositions();
+  sigset_t none;
+  sigemptyset(&none);
+  for (;;) ::sigsuspend(&none);
+}
+
+// Waits until there is room, as long as a caller reads.
+[[noreturn]] void report_without_end(const StatusWriter& status) {
+  for (;;) {
+    const int error = status.send_failure(Step::run_service, EIO, "flood");
+    if (error != 0 && error != EAGAIN) ::_exit(0);
+  }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(half_a_record_does_not_keep_the_caller_from_its_deadline) {
+  const StartOutcome outcome = launch(
+      [](StatusWriter& status) {
+        write_half_a_record(status);
+        sleep_until_killed();
+      },
+      20ms);
+  BOOST_TEST((outcome.kind == StartOutcome::Kind::timed_out));
+}
+
+BOOST_AUTO_TEST_CASE(half_a_record_does_not_keep_the_caller_from_its_signals) {
+  struct sigaction noted {};
+  noted.sa_handler = [](int) {};
+  struct sigaction former {};
+  ::sigaction(SIGHUP, &noted, &former);
+  const pid_t caller = ::getpid();
+  const StartOutcome outcome = launch([caller](StatusWriter& status) {
+    write_half_a_record(status);
+    ::kill(caller, SIGHUP);
+    sleep_until_killed();
+  });
+  ::sigaction(SIGHUP, &former, nullptr);
+  BOOST_TEST((outcome.kind == StartOutcome::Kind::interrupted));
+  BOOST_TEST(outcome.signal == SIGHUP);
+}
+
+BOOST_AUTO_TEST_CASE(endless_reports_do_not_keep_the_caller_from_its_deadline) {
+  const StartOutcome outcome = launch([](StatusWriter& status) { report_without_end(status); }, 20ms);
+  BOOST_TEST((outcome.kind == StartOutcome::Kind::failed));
+  BOOST_TEST(text(outcome) == "flood");
+}
+
+BOOST_AUTO_TEST_CASE(endless_reports_of_a_child_do_not_keep_the_caller_from_the_daemons_end) {
+  const StartOutcome outcome = launch([](StatusWriter& status) {
+    if (::fork() == 0) report_without_end(status);
+    ::_exit(3);
+  });
+  BOOST_TEST(outcome.status.value() == W_EXITCODE(3, 0));
+}
+
+BOOST_AUTO_TEST_CASE(a_step_that_does_not_exist_is_no_report) {
+  const StartOutcome outcome = launch([](StatusWriter& status) {
+    const StatusRecord record{.kind = StatusRecord::Kind::failure, .step = 1 << 30};
+    static_cast<void>(::write(status.fd(), &record, sizeof record));
+    ::_exit(4);
+  });
+  BOOST_TEST(text(outcome) == "the daemon exited with code 4 before it was ready");
 }

@@ -14,7 +14,7 @@ using namespace daemonctx;
 
 namespace {
 
-using Mechanism = pid_t (*)(const StatusWriter&) noexcept;
+using Mechanism = pid_t (*)(const StatusWriter&, pid_t&) noexcept;
 
 int shared = 0;
 
@@ -24,28 +24,22 @@ void start_and_check(Mechanism start) {
   const scene::Scene adopts_the_daemon;
   StatusPipe pipe = create_status_pipe();
   shared = 1;
-  const pid_t intermediate = start(pipe.writer);
+  pid_t daemon = 0;
+  const pid_t intermediate = start(pipe.writer, daemon);
   BOOST_REQUIRE(intermediate != -1);
   if (intermediate == 0) {
     shared = 2;  // the daemon works on a copy of the memory
-    pipe.writer.send_failure(Step::run_service, static_cast<int>(::getsid(0)));
+    pipe.writer.send_failure(Step::run_service, static_cast<int>(::getsid(0)), std::to_string(::getpid()));
     ::_exit(0);
   }
   pipe.writer.close();
-  pid_t daemon = 0;
-  pid_t reporter = 0;
-  pid_t session = 0;
-  StatusRecord record;
-  for (std::string text; pipe.reader.receive(record, text);) {
-    if (record.kind == StatusRecord::Kind::pid) daemon = record.pid;
-    else reporter = record.pid, session = record.error;
-  }
-  BOOST_TEST(daemon != 0);
-  BOOST_TEST(daemon == reporter);
-  BOOST_TEST(session == intermediate);
+  BOOST_TEST(scene::await_end(daemon).exited(0));
+  const auto report = pipe.reader.next();
+  BOOST_REQUIRE(report);
+  BOOST_TEST(std::to_string(daemon) == report->text);
+  BOOST_TEST(report->error == intermediate);
   BOOST_TEST(shared == 1);
   BOOST_TEST(scene::await_end(intermediate).exited(0));
-  BOOST_TEST(scene::await_end(daemon).exited(0));
 }
 
 }  // namespace
@@ -58,7 +52,8 @@ BOOST_AUTO_TEST_CASE(the_daemon_knows_its_processor) {
        {static_cast<Mechanism>(start_intermediate), static_cast<Mechanism>(start_by_fork)}) {
     const scene::Scene adopts_the_daemon;
     StatusPipe pipe = create_status_pipe();
-    if (start(pipe.writer) == 0) {
+    pid_t daemon = 0;
+    if (start(pipe.writer, daemon) == 0) {
       int wrong = 0;
       for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
         if (!CPU_ISSET(cpu, &allowed)) continue;
@@ -72,12 +67,9 @@ BOOST_AUTO_TEST_CASE(the_daemon_knows_its_processor) {
       ::_exit(0);
     }
     pipe.writer.close();
-    StatusRecord record;
-    int wrong = -1;
-    for (std::string text; pipe.reader.receive(record, text);) {
-      if (record.kind == StatusRecord::Kind::failure) wrong = record.error;
-    }
-    BOOST_TEST(wrong == 0);
+    BOOST_TEST(scene::await_end(daemon).exited(0));
+    const auto report = pipe.reader.next();
+    BOOST_TEST((report && report->error == 0));
   }
 }
 

@@ -15,6 +15,7 @@
 #include "posix/flush_streams.hpp"
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
+#include "posix/threads.hpp"
 #include "posix/unique_fd.hpp"
 #include "process/gate.hpp"
 #include "supervise/monitor.hpp"
@@ -98,9 +99,22 @@ void be_daemon(Impl& impl, std::optional<Monitor>& monitor) noexcept {
 // ---- The caller, up to the fork.
 
 DaemonError error_of(const Plan& plan, const StartOutcome& outcome) {
-  if (outcome.kind == StartOutcome::Kind::failed && outcome.text.empty())
-    return plan.error_of(outcome.step, outcome.error);
-  return to_error(outcome, plan.subject_of(outcome.step), plan.options.ready_timeout);
+  const bool has_text = outcome.kind != StartOutcome::Kind::failed || !outcome.text.empty();
+  const DaemonError error = has_text
+                                ? to_error(outcome, plan.subject_of(outcome.step), plan.options.ready_timeout)
+                                : plan.error_of(outcome.step, outcome.error);
+  if (outcome.left.empty()) return error;
+  std::string text = error.what();
+  for (const pid_t pid : outcome.left)
+    text += std::string("; cannot kill process ") + (pid < 0 ? "group " : "") + std::to_string(std::abs(pid));
+  return {error.step(), error.code(), error.subject(), text, error.pid()};
+}
+
+// Whether a child that this process has later comes from the start.
+bool is_childless(const StartOptions& options) noexcept {
+  siginfo_t info{};
+  return !options.on_wait && posix::is_single_threaded() &&
+         posix::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == -1 && errno == ECHILD;
 }
 
 [[noreturn]] void leave_caller(const Impl& impl, pid_t daemon) noexcept {
@@ -120,6 +134,7 @@ void detach(Impl& impl, Ticker& ticker, posix::SignalBlock& blocked) {
   impl.kept_descriptors = impl.resources.kept_descriptors(impl.plan, pipe.writer.fd());
   flush_streams();
   ParentScope parent;
+  const bool is_alone = is_childless(impl.plan.options.start_options);
   pid_t daemon = 0;
   const pid_t intermediate = start_intermediate(pipe.writer, daemon);
   if (intermediate == 0) {
@@ -130,7 +145,7 @@ void detach(Impl& impl, Ticker& ticker, posix::SignalBlock& blocked) {
   }
   if (intermediate == -1) throw DaemonError(Step::start_intermediate, posix::last_error());
   pipe.writer.close();
-  StartInProgress launch(intermediate, daemon, std::move(pipe.reader));
+  StartInProgress launch(intermediate, daemon, is_alone, std::move(pipe.reader));
   StartOutcome outcome = launch.await(impl.plan.options.ready_timeout, blocked.former(), ticker);
   if (outcome.kind == StartOutcome::Kind::ready) {
     launch.reap_intermediate();

@@ -17,12 +17,6 @@ namespace daemonctx {
 namespace {
 
 using posix::Clock;
-using std::chrono::milliseconds;
-
-// Long enough for cleanups, short enough for a user who has just pressed Ctrl-C.
-constexpr milliseconds termination_grace{2000};
-// How long the daemon may live on after the end of file: it may have closed its descriptors only.
-constexpr milliseconds end_of_file_grace{1000};
 
 std::string describe_end(const std::optional<int>& status) {
   if (!status) return "the daemon ended before it was ready";
@@ -92,35 +86,8 @@ void StartInProgress::await_intermediate() const noexcept {
   posix::retry([&] { return posix::waitid(P_PID, static_cast<id_t>(group_), &info, WEXITED | WNOWAIT); });
 }
 
-void StartInProgress::take_down(StartOutcome& outcome) noexcept {
-  if (!outcome.gone) posix::kill(-group_, SIGTERM);
-  if (outcome.daemon != 0) await_end(outcome.daemon, outcome.gone ? end_of_file_grace : termination_grace);
-  posix::kill(-group_, SIGKILL);
-  int status = 0;
-  for (;;) {
-    const pid_t pid = posix::retry([&] { return posix::waitpid(-group_, &status, 0); });
-    if (pid == -1) break;
-    if (pid == outcome.daemon) outcome.status = status;
-  }
-  reap_intermediate();  // not in the group if its setsid() failed
-}
-
 void StartInProgress::reap_intermediate() const noexcept {
   posix::retry([&] { return posix::waitpid(group_, nullptr, 0); });
-}
-
-void StartInProgress::await_end(pid_t daemon, milliseconds grace) const noexcept {
-  const auto deadline = posix::deadline_in(grace);
-  sigset_t child_ended;
-  sigemptyset(&child_ended);
-  sigaddset(&child_ended, SIGCHLD);
-  for (;;) {
-    siginfo_t info{};
-    const int found = posix::waitid(P_PID, static_cast<id_t>(daemon), &info, WEXITED | WNOHANG | WNOWAIT);
-    if (found == -1 || info.si_pid == daemon || Clock::now() >= deadline) return;
-    const timespec left = posix::time_left(deadline);
-    posix::sigtimedwait(&child_ended, nullptr, &left);
-  }
 }
 
 DaemonError to_error(const StartOutcome& outcome, const std::string& subject, Timeout timeout) {

@@ -7,11 +7,13 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "daemonctx/error.hpp"
 #include "daemonctx/timeout.hpp"
 #include "launch/status_pipe.hpp"
 #include "posix/progress_ticker.hpp"
+#include "posix/unique_fd.hpp"
 
 namespace daemonctx {
 
@@ -27,14 +29,22 @@ struct StartOutcome {
   bool gone = false;               ///< no further record will come: end of file, or the daemon has ended
   pid_t daemon = 0;                ///< 0: there was no daemon, or its pid is not known
   std::optional<int> status = {};  ///< of the daemon, as from waitpid(2), once `take_down` has seen its end
+  std::vector<pid_t> left = {};    ///< what `take_down` could not end; a process group has a minus sign
+};
+
+/// A process below the daemon.
+struct Descendant {
+  pid_t pid = 0;
+  UniqueFd process;
 };
 
 /// The caller's side of a start under way.
 class StartInProgress {
  public:
   /// \param daemon 0 if the intermediate has started none.
-  StartInProgress(pid_t intermediate, pid_t daemon, StatusReader status) noexcept
-      : group_(intermediate), daemon_(daemon), status_(std::move(status)) {}
+  /// \param is_alone whether all children of this process come from this start.
+  StartInProgress(pid_t intermediate, pid_t daemon, bool is_alone, StatusReader status) noexcept
+      : group_(intermediate), daemon_(daemon), is_alone_(is_alone), status_(std::move(status)) {}
 
   /// Waits for readiness, or for the end of the attempt.
   /// \param timeout `forever`: no limit.
@@ -46,16 +56,20 @@ class StartInProgress {
   /// Reaps the intermediate, since not every process 1 reaps zombies. Do not call `take_down` afterwards.
   void reap_intermediate() const noexcept;
 
-  /// Ends every started process that still lives: sends SIGTERM, and after a while SIGKILL, to the whole
-  /// process group. On return no process of the group is left. Completes `outcome`.
-  void take_down(StartOutcome& outcome) noexcept;
+  /// Ends every started process that still lives: sends SIGTERM, and after a while SIGKILL. Processes that
+  /// have left the process group are found by their parents. Where all children come from this start, none
+  /// is left; otherwise one may be whose parents have ended. Completes `outcome`.
+  void take_down(StartOutcome& outcome);
 
  private:
   void await_intermediate() const noexcept;
-  void await_end(pid_t daemon, std::chrono::milliseconds grace) const noexcept;
+  void await_end(std::chrono::milliseconds grace) const noexcept;
+  std::vector<pid_t> kill_all(StartOutcome& outcome) const;
+  std::vector<pid_t> kill_descendants(StartOutcome& outcome, std::vector<Descendant> known) const;
 
   pid_t group_;  // led by the intermediate, which stays unreaped so that its pid can't be reused
   pid_t daemon_;
+  bool is_alone_;
   StatusReader status_;
 };
 

@@ -8,7 +8,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <posix/syscalls.hpp>
+#include <string_view>
+#include <utility>
 
 #include "posix/retry.hpp"
 #include "posix/unique_fd.hpp"
@@ -31,9 +34,10 @@ std::array<char, 32> path_of(pid_t pid, const char* what) noexcept {
   return path;
 }
 
-std::array<char, 48> descriptors_of_thread(pid_t pid, long thread) noexcept {
-  std::array<char, 48> path{};
-  if (std::snprintf(path.data(), path.size(), "/proc/%d/task/%ld/fd", static_cast<int>(pid), thread) < 0)
+std::array<char, 64> path_of_thread(pid_t pid, long thread, const char* what) noexcept {
+  std::array<char, 64> path{};
+  const int pid_number = static_cast<int>(pid);
+  if (std::snprintf(path.data(), path.size(), "/proc/%d/task/%ld/%s", pid_number, thread, what) < 0)
     path[0] = '\0';
   return path;
 }
@@ -77,11 +81,27 @@ Answer ask_threads(pid_t pid, const struct statx& wanted) noexcept {
   while (const dirent* thread = ::readdir(threads.get())) {
     const long id = std::strtol(thread->d_name, nullptr, 10);
     if (id <= 0 || id == pid) continue;
-    const Answer given = find_in(descriptors_of_thread(pid, id).data(), wanted);
+    const Answer given = find_in(path_of_thread(pid, id, "fd").data(), wanted);
     if (given == Answer::yes || given == Answer::no) return given;
     if (given == Answer::unknown) answer = given;
   }
   return answer;
+}
+
+// The numbers in a file of /proc.
+void append_numbers(const char* path, std::vector<pid_t>& to) {
+  const UniqueFd file(posix::retry([&] { return posix::open(path, O_RDONLY | O_CLOEXEC); }));
+  std::array<char, 4096> text;
+  pid_t number = 0;
+  for (ssize_t size = 0; file && (size = posix::read(file.get(), text.data(), text.size())) > 0;) {
+    for (const char each : std::string_view(text.data(), static_cast<std::size_t>(size))) {
+      if (each != ' ') {
+        number = number * 10 + (each - '0');
+      } else if (number != 0) {
+        to.push_back(std::exchange(number, 0));
+      }
+    }
+  }
 }
 
 }  // namespace
@@ -114,6 +134,21 @@ std::optional<uid_t> real_user_of(pid_t pid) noexcept {
   const char* const at = std::strstr(text.data(), "\nUid:\t");
   if (at == nullptr) return {};
   return static_cast<uid_t>(std::strtoul(at + std::strlen("\nUid:\t"), nullptr, 10));
+}
+
+std::vector<pid_t> children_of(pid_t pid) noexcept {
+  std::vector<pid_t> found;
+  if (!shows_this_namespace()) return found;
+  try {
+    const Directory threads(::opendir(path_of(pid, "task").data()));
+    while (const dirent* thread = threads ? ::readdir(threads.get()) : nullptr) {
+      const long id = std::strtol(thread->d_name, nullptr, 10);
+      if (id > 0) append_numbers(path_of_thread(pid, id, "children").data(), found);
+    }
+  } catch (const std::bad_alloc&) {  // those that were found
+    static_cast<void>(0);
+  }
+  return found;
 }
 
 }  // namespace daemonctx::posix

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <posix/syscalls.hpp>
@@ -196,11 +197,11 @@ void Directories::undo() noexcept {
     static_cast<void>(posix::fchown(last.directory.get(), last.before.st_uid, last.before.st_gid));
     static_cast<void>(posix::fchmod(last.directory.get(), last.before.st_mode & 07777));
   }
-  for (auto each = made_.rbegin(); each != made_.rend(); ++each) {
+  std::for_each(made_.rbegin(), made_.rend(), [](Made& made) {
     const bool is_gone =
-        each->parent && posix::unlinkat(each->parent.get(), each->name.c_str(), AT_REMOVEDIR) == 0;
-    if (is_gone) each->parent.reset();
-  }
+        made.parent && posix::unlinkat(made.parent.get(), made.name.c_str(), AT_REMOVEDIR) == 0;
+    if (is_gone) made.parent.reset();
+  });
 }
 
 void Directories::keep() noexcept {

@@ -8,6 +8,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "launch/detach.hpp"
+#include "posix/pidfd.hpp"
 #include "posix/signals.hpp"
 #include "scene.hpp"
 
@@ -18,7 +19,7 @@ namespace {
 
 // Starts a daemon that does `work`, and waits for it as a caller does.
 template <class Work>
-StartOutcome launch(Work work, Timeout timeout = forever) {
+StartOutcome launch(Work work, Timeout timeout = forever, const std::vector<pid_t>& others = {}) {
   const scene::Scene adopts_what_is_left;
   StatusPipe pipe = create_status_pipe();
   const posix::SignalBlock blocked;
@@ -30,12 +31,13 @@ StartOutcome launch(Work work, Timeout timeout = forever) {
     ::_exit(0);
   }
   pipe.writer.close();
-  StartInProgress launch(intermediate, daemon, std::move(pipe.reader));
+  StartInProgress launch(intermediate, daemon, others.empty(), std::move(pipe.reader));
   daemonctx::Ticker silent;
   StartOutcome outcome = launch.await(timeout, blocked.former(), silent);
   if (outcome.kind == StartOutcome::Kind::ready) launch.reap_intermediate();
   else launch.take_down(outcome);
-  if (outcome.kind != StartOutcome::Kind::ready) BOOST_TEST(scene::children().empty());
+  const bool finds_descendants = others.empty() || static_cast<bool>(posix::open_pidfd(::getpid()));
+  if (outcome.kind != StartOutcome::Kind::ready && finds_descendants) BOOST_TEST(scene::children() == others);
   return outcome;
 }
 
@@ -164,4 +166,52 @@ BOOST_AUTO_TEST_CASE(a_step_that_does_not_exist_is_no_report) {
     ::_exit(4);
   });
   BOOST_TEST(text(outcome) == "the daemon exited with code 4 before it was ready");
+}
+
+// ---- A daemon that leaves the process group.
+
+namespace {
+
+// Ignores SIGTERM, as every child of it does.
+[[noreturn]] void stay() {
+  ::signal(SIGTERM, SIG_IGN);
+  for (;;) ::pause();
+}
+
+// A child in a session of its own.
+template <class Work>
+void fork_away(Work work) {
+  if (::fork() != 0) return;
+  ::setsid();
+  work();
+  stay();
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_daemon_with_a_session_of_its_own_is_taken_down) {
+  const pid_t other = ::fork();
+  if (other == 0) {
+    for (;;) ::pause();
+  }
+  for (const auto& others : {std::vector<pid_t>{other}, std::vector<pid_t>{}}) {
+    const auto leave = [](StatusWriter&) {
+      ::setsid();
+      fork_away([] { fork_away([] {}); });
+      stay();
+    };
+    const StartOutcome outcome = launch(leave, 50ms, others);
+    BOOST_TEST((outcome.kind == StartOutcome::Kind::timed_out));
+    BOOST_TEST(WTERMSIG(outcome.status.value()) == SIGKILL);
+    BOOST_TEST(outcome.left.empty());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_a_daemon_that_has_ended_leaves_behind_is_taken_down_too) {
+  const StartOutcome outcome = launch([](StatusWriter&) {
+    fork_away([] { fork_away([] {}); });
+    ::_exit(3);
+  });
+  BOOST_TEST((outcome.kind == StartOutcome::Kind::ended));
+  BOOST_TEST(outcome.status.value() == W_EXITCODE(3, 0));
 }

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: BSL-1.0
+
+// The end of a start that has failed.
+
+#include <algorithm>
+#include <posix/syscalls.hpp>
+
+#include "base/deadline.hpp"
+#include "launch/await_daemon.hpp"
+#include "posix/pidfd.hpp"
+#include "posix/proc_fs.hpp"
+#include "posix/retry.hpp"
+
+namespace daemonctx {
+namespace {
+
+using posix::Clock;
+using std::chrono::milliseconds;
+
+// Long enough for cleanups, short enough for a user who has just pressed Ctrl-C.
+constexpr milliseconds termination_grace{2000};
+// How long the daemon may live on after the end of file: it may have closed its descriptors only.
+constexpr milliseconds end_of_file_grace{1000};
+// How long the kernel may take to end what was killed.
+constexpr milliseconds kill_grace{2000};
+// How often children are looked for, which come here when their parents end.
+constexpr milliseconds look_slice{10};
+
+// Waits for the end of a child. SIGCHLD is blocked, as all signals are.
+void await_child(Clock::time_point deadline) noexcept {
+  sigset_t child_ended;
+  sigemptyset(&child_ended);
+  sigaddset(&child_ended, SIGCHLD);
+  const timespec left = posix::time_left(deadline);
+  posix::sigtimedwait(&child_ended, nullptr, &left);
+}
+
+bool contains(const std::vector<pid_t>& pids, pid_t pid) {
+  return std::find(pids.begin(), pids.end(), pid) != pids.end();
+}
+
+// Adds what is below `parent`. The descriptor names the process that was a child after it was opened.
+void append_descendants(pid_t parent, std::vector<Descendant>& to) {
+  for (const pid_t pid : posix::children_of(parent)) {
+    const auto is_known = [pid](const Descendant& each) { return each.pid == pid; };
+    if (std::any_of(to.begin(), to.end(), is_known)) continue;
+    UniqueFd process = posix::open_pidfd(pid);
+    if (!process || !contains(posix::children_of(parent), pid)) continue;
+    to.push_back({pid, std::move(process)});
+    append_descendants(pid, to);
+  }
+}
+
+// As waitpid(2), without waiting.
+pid_t reap(pid_t which, StartOutcome& outcome) noexcept {
+  int status = 0;
+  const pid_t ended = posix::retry([&] { return posix::waitpid(which, &status, WNOHANG | __WALL); });
+  if (ended > 0 && ended == outcome.daemon) outcome.status = status;
+  return ended;
+}
+
+}  // namespace
+
+void StartInProgress::take_down(StartOutcome& outcome) {
+  std::vector<Descendant> below;
+  if (!is_alone_ && daemon_ != 0) append_descendants(daemon_, below);
+  if (!outcome.gone) {
+    posix::kill(-group_, SIGTERM);
+    if (daemon_ != 0) posix::kill(daemon_, SIGTERM);  // it may have left the group
+  }
+  if (daemon_ != 0) await_end(outcome.gone ? end_of_file_grace : termination_grace);
+  posix::kill(-group_, SIGKILL);
+  outcome.left = is_alone_ ? kill_all(outcome) : kill_descendants(outcome, std::move(below));
+}
+
+// Returns what still lives.
+std::vector<pid_t> StartInProgress::kill_all(StartOutcome& outcome) const {
+  const auto deadline = posix::deadline_in(kill_grace);
+  for (;;) {
+    for (const pid_t pid : posix::children_of(posix::getpid())) posix::kill(pid, SIGKILL);
+    pid_t ended = 0;
+    while ((ended = reap(-1, outcome)) > 0) continue;
+    if (ended == -1) return {};
+    if (Clock::now() >= deadline) return posix::children_of(posix::getpid());
+    await_child(std::min(deadline, posix::deadline_in(look_slice)));
+  }
+}
+
+std::vector<pid_t> StartInProgress::kill_descendants(StartOutcome& outcome,
+                                                     std::vector<Descendant> known) const {
+  if (daemon_ != 0 && reap(daemon_, outcome) == 0) {
+    append_descendants(daemon_, known);
+    posix::kill(daemon_, SIGKILL);
+  }
+  for (const Descendant& each : known) posix::send_signal(each.process, SIGKILL);
+  // The group's members; those that have left it; and the intermediate, whose setsid() may have failed.
+  std::vector<pid_t> waited_for = {-group_, group_};
+  if (daemon_ != 0) waited_for.push_back(daemon_);
+  for (const Descendant& each : known) waited_for.push_back(each.pid);
+  const auto deadline = posix::deadline_in(kill_grace);
+  for (;;) {
+    std::erase_if(waited_for, [&](pid_t each) { return reap(each, outcome) == -1; });
+    if (waited_for.empty() || Clock::now() >= deadline) return waited_for;
+    await_child(std::min(deadline, posix::deadline_in(look_slice)));
+  }
+}
+
+void StartInProgress::await_end(milliseconds grace) const noexcept {
+  const auto deadline = posix::deadline_in(grace);
+  for (;;) {
+    siginfo_t info{};
+    const int found = posix::waitid(P_PID, static_cast<id_t>(daemon_), &info, WEXITED | WNOHANG | WNOWAIT);
+    if (found == -1 || info.si_pid == daemon_ || Clock::now() >= deadline) return;
+    await_child(deadline);
+  }
+}
+
+}  // namespace daemonctx

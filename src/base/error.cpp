@@ -53,7 +53,8 @@ std::string compose(Step step, std::error_code code, const std::string& subject)
 
 std::string_view to_string(Step step) noexcept {
   const auto number = static_cast<std::size_t>(step);
-  return number < descriptions.size() ? descriptions[number] : "take an unknown step";
+  if (number >= descriptions.size()) return "take an unknown step";
+  return descriptions[number];
 }
 
 DaemonError::DaemonError(Step step, std::error_code code, const std::string& subject)

@@ -65,6 +65,7 @@ class StartInProgress {
   void await_intermediate() const noexcept;
   void await_end(std::chrono::milliseconds grace) const noexcept;
   std::vector<pid_t> kill_all(StartOutcome& outcome) const;
+  std::vector<pid_t> reap_known(const std::vector<Descendant>& known, StartOutcome& outcome) const;
   std::vector<pid_t> kill_descendants(StartOutcome& outcome, std::vector<Descendant> known) const;
 
   pid_t group_;  // led by the intermediate, which stays unreaped so that its pid can't be reused

@@ -39,15 +39,18 @@ bool contains(const std::vector<pid_t>& pids, pid_t pid) {
   return std::find(pids.begin(), pids.end(), pid) != pids.end();
 }
 
-// Adds what is below `parent`. The descriptor names the process that was a child after it was opened.
-void append_descendants(pid_t parent, std::vector<Descendant>& to) {
-  for (const pid_t pid : posix::children_of(parent)) {
-    const auto is_known = [pid](const Descendant& each) { return each.pid == pid; };
-    if (std::any_of(to.begin(), to.end(), is_known)) continue;
-    UniqueFd process = posix::open_pidfd(pid);
-    if (!process || !contains(posix::children_of(parent), pid)) continue;
-    to.push_back({pid, std::move(process)});
-    append_descendants(pid, to);
+// Adds what is below `daemon`. A descriptor names its process only if that is still a child afterwards.
+void append_descendants(pid_t daemon, std::vector<Descendant>& to) {
+  std::vector<pid_t> parents = {daemon};
+  for (std::size_t at = 0; at < parents.size(); ++at) {
+    const pid_t parent = parents[at];
+    for (const pid_t pid : posix::children_of(parent)) {
+      parents.push_back(pid);
+      const auto is_known = [pid](const Descendant& each) { return each.pid == pid; };
+      if (std::any_of(to.begin(), to.end(), is_known)) continue;
+      UniqueFd process = posix::open_pidfd(pid);
+      if (process && contains(posix::children_of(parent), pid)) to.push_back({pid, std::move(process)});
+    }
   }
 }
 
@@ -93,16 +96,29 @@ std::vector<pid_t> StartInProgress::kill_descendants(StartOutcome& outcome,
     posix::kill(daemon_, SIGKILL);
   }
   for (const Descendant& each : known) posix::send_signal(each.process, SIGKILL);
-  // The group's members; those that have left it; and the intermediate, whose setsid() may have failed.
-  std::vector<pid_t> waited_for = {-group_, group_};
-  if (daemon_ != 0) waited_for.push_back(daemon_);
-  for (const Descendant& each : known) waited_for.push_back(each.pid);
   const auto deadline = posix::deadline_in(kill_grace);
   for (;;) {
-    std::erase_if(waited_for, [&](pid_t each) { return reap(each, outcome) == -1; });
-    if (waited_for.empty() || Clock::now() >= deadline) return waited_for;
+    std::vector<pid_t> living = reap_known(known, outcome);
+    if (living.empty() || Clock::now() >= deadline) return living;
     await_child(std::min(deadline, posix::deadline_in(look_slice)));
   }
+}
+
+// Reaps the daemon first: then its children are this process's children. Returns what still lives.
+std::vector<pid_t> StartInProgress::reap_known(const std::vector<Descendant>& known,
+                                               StartOutcome& outcome) const {
+  std::vector<pid_t> living;
+  for (const pid_t pid : {daemon_, group_}) {
+    if (pid != 0 && reap(pid, outcome) == 0) living.push_back(pid);
+  }
+  for (const Descendant& each : known) {
+    reap(each.pid, outcome);
+    if (posix::send_signal(each.process, 0) != ESRCH) living.push_back(each.pid);
+  }
+  pid_t member = 0;
+  while ((member = reap(-group_, outcome)) > 0) continue;
+  if (member == 0) living.push_back(-group_);
+  return living;
 }
 
 void StartInProgress::await_end(milliseconds grace) const noexcept {

@@ -4,7 +4,8 @@
 //
 //   forked_members_probe --list                       the rows, one name a line
 //   forked_members_probe members PIDFILE SITE ROUNDS  calls each member in a child forked at the site
-//   forked_members_probe outlive PIDFILE HOOK         starts a daemon whose hook leaves a child behind
+//   forked_members_probe outlive PIDFILE HOOK [beside]
+//                       starts a daemon whose hook leaves a child behind; `beside` a child of the caller
 //
 // For "members" each row is one line on standard output, "NAME TAB PID-OF-CHILD TAB PROBLEM", and the probe
 // goes on when it has read a byte from standard input.
@@ -15,6 +16,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -915,6 +917,15 @@ void serve(DaemonContext& context, const std::string& hook) {
   context.wait();
 }
 
+// A child that the caller had before the start. It ends with the caller.
+void fork_sibling() {
+  const pid_t caller = ::getpid();
+  if (::fork() != 0) return;
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  while (::getppid() == caller) ::poll(nullptr, 0, 1000);
+  ::_exit(0);
+}
+
 int outlive(const std::string& text) {
   const bool respawns = text.rfind("respawn:", 0) == 0;
   const std::string hook = respawns ? text.substr(8) : text;
@@ -940,6 +951,7 @@ int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
   if (words.at(0) == "--list") return list_rows();
   shared.pidfile = words.at(1);
+  if (words.back() == "beside") fork_sibling();
   try {
     return words.at(0) == "members" ? call_members(words.at(2), std::stoi(words.at(3)))
                                     : outlive(words.at(2));

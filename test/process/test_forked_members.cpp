@@ -287,8 +287,10 @@ struct DaemonWithChild {
   scene::Scene scene;
   std::string pidfile = scene.path("pid");
 
-  scene::Result start(const std::string& hook) const {
-    return scene::Scene::run({scene::probe(), "outlive", pidfile, hook}, prepare_sanitizers);
+  scene::Result start(const std::string& hook, const scene::Words& more = {}) const {
+    scene::Words words = {scene::probe(), "outlive", pidfile, hook};
+    words.insert(words.end(), more.begin(), more.end());
+    return scene::Scene::run(words, prepare_sanitizers);
   }
 
   std::string state() const { return to_string(Controller(pidfile).status().state); }
@@ -297,8 +299,8 @@ struct DaemonWithChild {
     return scene::eventually([&] { return state() == wanted; });
   }
 
-  // Waits for the child. Checks that the child lives and holds no descriptor of the pidfile.
-  pid_t child() const {
+  // Waits for the child. Checks that the child lives, or does not, and holds no descriptor of the pidfile.
+  pid_t child(bool lives = true) const {
     BOOST_REQUIRE(scene::eventually([&] { return scene::exists(pidfile + ".child"); }));
     std::istringstream told(scene::contents(pidfile + ".child"));
     pid_t pid = 0;
@@ -307,7 +309,7 @@ struct DaemonWithChild {
     std::getline(told, held);
     std::getline(told, held);
     BOOST_TEST(held == "");
-    BOOST_TEST(::kill(pid, 0) == 0);  // the child still lives
+    BOOST_TEST((::kill(pid, 0) == 0) == lives);
     return pid;
   }
 
@@ -391,9 +393,19 @@ BOOST_DATA_TEST_CASE(a_child_may_outlive_a_daemon_that_is_killed_and_left_it_in,
   daemon.child();
 }
 
-BOOST_DATA_TEST_CASE(a_child_may_outlive_a_start_that_failed_in, data::make(failing_hooks)) {
+BOOST_DATA_TEST_CASE(no_child_outlives_a_start_that_failed_in, data::make(failing_hooks)) {
   const DaemonWithChild daemon;
-  const auto result = daemon.start(sample);
+  BOOST_TEST(daemon.start(sample).end.exited(1));
+  daemon.child(false);
+  BOOST_TEST(daemon.state() == "stopped");
+  daemon.next_start_works();
+}
+
+// The caller had a child before the start, and can't tell whose child it finds.
+BOOST_DATA_TEST_CASE(a_child_may_outlive_a_start_beside_another_child_that_failed_in,
+                     data::make(failing_hooks)) {
+  const DaemonWithChild daemon;
+  const auto result = daemon.start(sample, {"beside"});
   BOOST_TEST(result.err != "");
   BOOST_TEST(result.end.exited(1), result.end);
   daemon.child();

@@ -9,8 +9,7 @@
 
 namespace daemonctx {
 
-/// A directory that a daemon needs, such as /run/foo. It is made before the pidfile is opened and before the
-/// daemon gives up its privileges.
+/// A directory that a daemon needs, such as /run/foo. It is made before the daemon gives up its privileges.
 ///
 /// An existing directory (not a symbolic link) is used if it belongs to root, to the starter or to `user`; it
 /// then gets this owner and mode. If others may write its parent, the directory must be empty, or already

@@ -52,7 +52,8 @@ class RestrictionHandle;
 
 /// A pointer to a restriction, plain or smart.
 template <class T>
-concept RestrictionPointer = !std::same_as<T, RestrictionHandle> && requires(const T& pointer) {
+concept RestrictionPointer =
+    !std::same_as<T, RestrictionHandle> && std::copy_constructible<T> && requires(const T& pointer) {
   { *pointer } -> std::convertible_to<Restriction&>;
 };
 
@@ -63,9 +64,9 @@ class RestrictionHandle {
   RestrictionHandle(RestrictionPointer auto pointer)  // NOLINT(*-explicit-*)
       : get_([pointer = std::move(pointer)]() -> Restriction* { return pointer ? &*pointer : nullptr; }) {}
 
-  Restriction* get() const { return get_(); }
-  Restriction& operator*() const { return *get_(); }
-  Restriction* operator->() const { return get_(); }
+  Restriction* get() const { return get_ ? get_() : nullptr; }
+  Restriction& operator*() const { return *get(); }
+  Restriction* operator->() const { return get(); }
 
  private:
   std::function<Restriction*()> get_;

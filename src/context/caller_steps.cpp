@@ -31,6 +31,20 @@ StdioTarget resolve(const StdioTarget& target) {
   return StdioTarget::file(resolve(target.path()), target.options());
 }
 
+// Tries again if a failed start has removed a directory meanwhile.
+template <class Attempt>
+void unless_gone(const DaemonOptions& options, Attempt&& attempt) {
+  constexpr int most_attempts = 100;
+  for (int count = 1;; ++count) {
+    try {
+      return attempt();
+    } catch (const DaemonError& error) {
+      const bool is_gone = error.code() == std::errc::no_such_file_or_directory;
+      if (!is_gone || options.create_directories.empty() || count == most_attempts) throw;
+    }
+  }
+}
+
 // A signal that ends the wait must not leave behind what the start has made.
 void lock_pidfile(Impl& impl, Ticker& ticker, const sigset_t& waiting_mask) {
   const DaemonOptions& options = impl.plan.options;
@@ -84,9 +98,13 @@ void keep_user_unless_root(DaemonOptions& options) {
 std::array<std::vector<Directory>, 2> split_by_pidfile(const DaemonOptions& options) {
   std::array<std::vector<Directory>, 2> result;
   if (options.create_directories.empty()) return result;
-  const Path pidfile = real_path(options.pidfile);
+  const Path wanted = real_path(options.pidfile).parent_path();
+  // A directory makes its parents, too.
+  const bool is_missing = posix::access(wanted.c_str(), F_OK) == -1;
   for (const Directory& each : options.create_directories) {
-    result[lies_in(pidfile, real_path(each.path)) ? 0 : 1].push_back(each);
+    const Path made = real_path(each.path);
+    const bool comes_first = lies_in(wanted, made) || (is_missing && lies_in(made, wanted));
+    result[comes_first ? 0 : 1].push_back(each);
   }
   return result;
 }
@@ -162,25 +180,17 @@ void check_threads(const Impl& impl) {
 }
 
 // Before it has the lock, a start makes only what the lock needs: a start that is refused must not make, and
-// remove, a directory that the other start has just found. Tries again if a failed start has removed the
-// pidfile's directory meanwhile.
+// remove, a directory that the other start has just found. What another start may still put back is looked at
+// with the lock.
 void create_directories_and_lock_pidfile(Impl& impl, Ticker& ticker, const sigset_t& waiting_mask) {
   const DaemonOptions& options = impl.plan.options;
   Directories& directories = impl.resources.directories;
-  auto [first, others] = split_by_pidfile(options);
-  constexpr int most_attempts = 100;
-  for (int attempt = 1;; ++attempt) {
-    try {
-      directories.create(first, options.user, options.group);
-      lock_pidfile(impl, ticker, waiting_mask);
-      break;
-    } catch (const DaemonError& error) {
-      const bool is_gone = error.code() == std::errc::no_such_file_or_directory;
-      if (!is_gone || first.empty() || attempt == most_attempts) throw;
-      directories.undo();
-    }
-  }
-  directories.create(others, options.user, options.group);
+  const auto first = split_by_pidfile(options)[0];
+  unless_gone(options, [&] {
+    directories.make(first);
+    lock_pidfile(impl, ticker, waiting_mask);
+  });
+  unless_gone(options, [&] { directories.create(options.create_directories, options.user, options.group); });
 }
 
 void prepare_restrictions(const DaemonOptions& options) {

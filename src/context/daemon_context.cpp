@@ -81,20 +81,25 @@ DaemonContext::Impl::Impl(DaemonOptions options, LaunchDecision launch, const vo
 }
 
 MonitorResources DaemonContext::Impl::monitor_resources() {
-  return {
-      .policy = plan.options.respawn_policy,
-      .signal_map = plan.signal_map(),
-      .detaches = plan.detaches(),
-      .ready_timeout = plan.options.ready_timeout,
-      .stdio = plan.options.stdio,
-      .manager = resources.manager,
-      .pidfile = resources.pidfile,
-      .redirection = resources.redirection,
-      .status = resources.status,
-      .notify_descriptor = resources.notify_descriptor,
-      .worker = resources.worker,
-      .reload_notice = resources.reload_notice,
-      .report = [this](const std::exception_ptr& error, std::string_view where) { report(error, where); }};
+  return {.policy = plan.options.respawn_policy,
+          .signal_map = plan.signal_map(),
+          .detaches = plan.detaches(),
+          .ready_timeout = plan.options.ready_timeout,
+          .stdio = plan.options.stdio,
+          .manager = resources.manager,
+          .pidfile = resources.pidfile,
+          .redirection = resources.redirection,
+          .status = resources.status,
+          .notify_descriptor = resources.notify_descriptor,
+          .worker = resources.worker,
+          .reload_notice = resources.reload_notice,
+          .report = [this](const std::exception_ptr& error, std::string_view where) { report(error, where); },
+          .remove_pidfile =
+              [this](bool has_started) {
+                if (has_started) resources.directories.keep();
+                if (!plan.detaches()) resources.close_status();  // its reader is this process
+                resources.remove_pidfile();
+              }};
 }
 
 void DaemonContext::Impl::map_signal(int number, SignalAction action) {

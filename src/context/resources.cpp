@@ -49,10 +49,11 @@ int Resources::mark_ready() noexcept {
 void Resources::remove_pidfile() noexcept {
   const std::lock_guard lock(pidfile_mutex);
   if (status.has_reader()) return;
-  if (!worker.is_worker() && pidfile.is_in_place()) {
-    redirection.undo();
-    directories.undo();
-  }
+  const bool is_in_place = pidfile.is_in_place();
+  if (!worker.is_worker() && is_in_place) redirection.undo();
+  // If the pidfile was replaced, the directories are another daemon's. A new root directory hides the
+  // pidfile.
+  if (!worker.is_worker() && (is_in_place || left_root || !pidfile)) directories.undo();
   pidfile.remove();
 }
 

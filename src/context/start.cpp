@@ -100,9 +100,8 @@ void be_daemon(Impl& impl, std::optional<Monitor>& monitor) noexcept {
 
 DaemonError error_of(const Plan& plan, const StartOutcome& outcome) {
   const bool has_text = outcome.kind != StartOutcome::Kind::failed || !outcome.text.empty();
-  const DaemonError error = has_text
-                                ? to_error(outcome, plan.subject_of(outcome.step), plan.options.ready_timeout)
-                                : plan.error_of(outcome.step, outcome.error);
+  DaemonError error = has_text ? to_error(outcome, plan.subject_of(outcome.step), plan.options.ready_timeout)
+                               : plan.error_of(outcome.step, outcome.error);
   if (outcome.left.empty()) return error;
   std::string text = error.what();
   for (const pid_t pid : outcome.left)
@@ -299,7 +298,7 @@ std::unique_ptr<Impl> start(const void* context, DaemonOptions options) {
     else stay_in_foreground(*impl, blocked);
   } catch (...) {
     impl->resources.remove_pidfile();
-    impl->resources.directories.undo();
+    impl->resources.directories.remove_made();
     tell_manager(impl->resources.manager, std::current_exception());
     throw;
   }

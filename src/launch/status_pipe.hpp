@@ -81,8 +81,8 @@ class StatusReader {
   bool read_some() noexcept;
   void begin_text();
 
-  UniqueFd fd_;
-  StatusRecord record_;  // what has arrived of it, and of its text
+  process::PrivateFd fd_;  // a child of the caller must not pass for the caller
+  StatusRecord record_;    // what has arrived of it, and of its text
   std::string text_;
   std::size_t size_ = 0;
   bool is_over_ = false;

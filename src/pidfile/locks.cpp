@@ -57,7 +57,10 @@ int lock_identity(int fd) noexcept { return set(fd, identity_byte); }
 
 int lock_readiness(int fd) noexcept { return set(fd, readiness_byte); }
 
-void lock_leaving(int fd) noexcept { static_cast<void>(set(fd, leaving_byte)); }
+void show_leaving(int fd, bool leaves) noexcept {
+  struct flock lock = lock_on(leaving_byte, leaves ? F_WRLCK : F_UNLCK);
+  posix::fcntl(fd, F_SETLK, &lock);
+}
 
 int lock_as_worker(int fd) noexcept {
 #if DAEMONCTX_HAVE_OFD_LOCKS
@@ -86,7 +89,10 @@ std::optional<pid_t> blocking_reader(int fd) noexcept {
 
 bool is_marked_ready(int fd) noexcept { return is_locked(fd, readiness_byte); }
 
-bool is_marked_leaving(int fd) noexcept { return is_locked(fd, leaving_byte); }
+bool is_marked_leaving(int fd) noexcept {
+  struct flock lock = lock_on(leaving_byte, F_WRLCK);
+  return posix::fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
 
 bool has_worker(int fd) noexcept {
   struct flock lock = lock_on(worker_byte, F_WRLCK);

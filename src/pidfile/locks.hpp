@@ -22,9 +22,10 @@ int lock_identity(int fd) noexcept;
 /// \return 0 or an errno.
 int lock_readiness(int fd) noexcept;
 
-/// Takes the leaving lock, by which others know that the daemon was told to stop: a POSIX record lock on byte
-/// 4. An error is ignored: others then take the daemon for one that stays. Async-signal-safe on Linux.
-void lock_leaving(int fd) noexcept;
+/// Takes or gives up the leaving lock, by which others know that the daemon was told to stop: a POSIX record
+/// lock on byte 4. An error is ignored: others then take the daemon for one that stays. Async-signal-safe on
+/// Linux.
+void show_leaving(int fd, bool leaves) noexcept;
 
 /// Takes the worker lock, by which others know that a worker lives: an open-file-description read lock on
 /// byte 3. Several processes can have this lock, and `fd` need not be writable.
@@ -43,7 +44,7 @@ struct IdentityHolder {
 /// file can take.
 IdentityHolder identity_holder(int fd) noexcept;
 bool is_marked_ready(int fd) noexcept;
-bool is_marked_leaving(int fd) noexcept;
+bool is_marked_leaving(int fd) noexcept;  ///< also by a read lock, which could keep the daemon from its own
 bool has_worker(int fd) noexcept;
 
 /// The pid of a process with a read lock on byte 0, 1 or 2; 0 if the system does not tell the pid. Empty: no

@@ -13,6 +13,7 @@
 #include "pidfile/locks.hpp"
 #include "pidfile/open_pidfile.hpp"
 #include "posix/pidfd.hpp"
+#include "posix/proc_fs.hpp"
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
 #include "process/pidfile_claim.hpp"
@@ -104,7 +105,8 @@ class Patience {
 
   Clock::time_point until(const posix::IdentityHolder& holder, int fd) {
     if (!holder.held) return std::max(deadline_, naming_deadline_);
-    const bool stays = posix::is_marked_ready(fd) && !posix::is_marked_leaving(fd);
+    const bool stays =
+        posix::is_marked_ready(fd) && !posix::is_marked_leaving(fd) && !posix::is_ending(holder.pid);
     if (holder.pid != staying_) staying_deadline_ = posix::deadline_in(lock_patience);
     staying_ = stays ? holder.pid : -1;
     return stays ? std::min(deadline_, staying_deadline_) : deadline_;
@@ -254,7 +256,7 @@ int Pidfile::claim() noexcept {
     pidfile_claim.pid = 0;
     return error;
   }
-  pidfile_claim.show_stop = posix::lock_leaving;
+  pidfile_claim.show_stop = posix::show_leaving;
   pidfile_claim.shows_stop = fd_.get();
   return 0;
 }

@@ -26,7 +26,8 @@ class Pidfile {
   ///
   /// The file must be a regular file with one link, owned by this user or root, that nobody else may write.
   /// Its mode becomes `mode`. A symbolic link is not followed.
-  /// \param timeout how long to wait for a lock that another process holds.
+  /// \param timeout how long to wait for a holder of the lock that is starting or leaving. One that stays
+  ///   gets two seconds at most.
   /// \param ticker ticks during the wait.
   /// \param waiting_mask the signal mask during the wait; nullptr: the current mask.
   /// \param before_wait called before each wait; it may throw to end the wait.

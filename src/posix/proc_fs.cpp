@@ -88,6 +88,20 @@ Answer ask_threads(pid_t pid, const struct statx& wanted) noexcept {
   return answer;
 }
 
+// The beginning of a file of /proc; empty if it can't be read.
+class ProcText {
+ public:
+  explicit ProcText(const char* path) noexcept {
+    const UniqueFd file(posix::retry([&] { return posix::open(path, O_RDONLY | O_CLOEXEC); }));
+    if (file && posix::read(file.get(), text_.data(), text_.size() - 1) <= 0) text_[0] = '\0';
+  }
+
+  const char* text() const noexcept { return text_.data(); }
+
+ private:
+  std::array<char, 4096> text_{};
+};
+
 // The numbers in a file of /proc.
 void append_numbers(const char* path, std::vector<pid_t>& to) {
   const UniqueFd file(posix::retry([&] { return posix::open(path, O_RDONLY | O_CLOEXEC); }));
@@ -126,14 +140,23 @@ std::optional<bool> has_open(pid_t pid, int fd) noexcept {
 
 std::optional<uid_t> real_user_of(pid_t pid) noexcept {
   if (!shows_this_namespace()) return {};
-  const UniqueFd file(
-      posix::retry([&] { return posix::open(path_of(pid, "status").data(), O_RDONLY | O_CLOEXEC); }));
-  std::array<char, 4096> text{};
-  if (!file || posix::read(file.get(), text.data(), text.size() - 1) <= 0) return {};
+  const ProcText status(path_of(pid, "status").data());
   // A process name cannot forge this line: /proc shows its line ends as backslash and n.
-  const char* const at = std::strstr(text.data(), "\nUid:\t");
+  const char* const at = std::strstr(status.text(), "\nUid:\t");
   if (at == nullptr) return {};
   return static_cast<uid_t>(std::strtoul(at + std::strlen("\nUid:\t"), nullptr, 10));
+}
+
+bool is_ending(pid_t pid) noexcept {
+  if (pid <= 0 || !shows_this_namespace()) return false;
+  const ProcText status(path_of(pid, "status").data());
+  if (std::strstr(status.text(), "\nCoreDumping:\t1") != nullptr) return true;
+  const ProcText stat(path_of(pid, "stat").data());
+  const char* at = std::strrchr(stat.text(), ')');
+  constexpr int fields = 7;  // from the name's end to the flags: state, five numbers
+  for (int field = 0; field < fields && at != nullptr; ++field) at = std::strchr(at + 1, ' ');
+  constexpr unsigned long exiting = 4;  // PF_EXITING
+  return at != nullptr && (std::strtoul(at, nullptr, 10) & exiting) != 0;
 }
 
 std::vector<pid_t> children_of(pid_t pid) noexcept {

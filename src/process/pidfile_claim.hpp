@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <posix/syscalls.hpp>
 
 namespace daemonctx::process {
 
@@ -21,16 +22,19 @@ struct PidfileClaim {
   /// The descriptor that shows others that this process was told to stop, or -1; and the function for it,
   /// which is async-signal-safe.
   std::atomic<int> shows_stop = -1;
-  std::atomic<void (*)(int fd) noexcept> show_stop = nullptr;
+  std::atomic<void (*)(int fd, bool leaves) noexcept> show_stop = nullptr;
 };
 
 extern constinit PidfileClaim pidfile_claim;
 
-/// Shows other starts that this process leaves. Async-signal-safe.
-inline void show_stop() noexcept {
+/// Shows other starts that this process leaves, or that it stays after all. Async-signal-safe. (A handler
+/// that is cut off in here while another thread closes the pidfile could lock a byte of another file. Nobody
+/// else uses that byte, and the file's next close unlocks it.)
+inline void show_stop(bool leaves = true) noexcept {
   const auto show = pidfile_claim.show_stop.load();
   const int fd = pidfile_claim.shows_stop;
-  if (fd != -1 && show != nullptr) show(fd);
+  const bool is_claimant = fd != -1 && pidfile_claim.pid == posix::getpid();
+  if (is_claimant && show != nullptr) show(fd, leaves);
 }
 
 /// Call it in a process that was just forked: the reading threads are not there.

@@ -98,8 +98,13 @@ Path real_path(const Path& path) {
   return without_detours(path);
 }
 
+void Directories::make(const std::vector<Directory>& wanted) {
+  for (const Directory& each : wanted) make_one(each);
+}
+
 void Directories::create(const std::vector<Directory>& wanted, const std::string& user,
                          const std::string& group) {
+  changes_.clear();  // of an earlier attempt; none is begun
   for (const Directory& each : wanted) create_one(each, user, group);
 }
 
@@ -111,18 +116,27 @@ std::vector<Path> Directories::check(const std::vector<Directory>& wanted, const
   return std::move(checked.missing_);
 }
 
-void Directories::create_one(const Directory& wanted, const std::string& user, const std::string& group) {
-  const posix::Identity owner = owner_of(wanted, user, group);
+UniqueFd Directories::make_one(const Directory& wanted) {
   UniqueFd parent(posix::open("/", searched));
   if (!parent) throw failed(wanted, posix::last_error());
   const Path way = wanted.path.parent_path();
+  Path walked = "/";
   for (const std::string_view name : components(way)) {
-    parent = enter(parent, std::string(name), wanted);
-    if (!parent) return;
+    walked = walked / Path(name);
+    parent = enter(parent, std::string(name), walked, wanted);
+    if (!parent) return parent;
   }
   const std::string name = wanted.path.filename().native();
-  if (!creates_ && is_missing(parent, name, wanted)) return;
-  make_directory(parent, name, 0700, wanted);  // nobody else's before it has its owner
+  if (!creates_ && is_missing(parent, name, wanted.path, wanted)) return {};
+  if (creates_) make_directory(parent, name, 0700, wanted);  // nobody else's before it has its owner
+  return parent;
+}
+
+void Directories::create_one(const Directory& wanted, const std::string& user, const std::string& group) {
+  const posix::Identity owner = owner_of(wanted, user, group);
+  const UniqueFd parent = make_one(wanted);
+  if (!parent) return;
+  const std::string name = wanted.path.filename().native();
   UniqueFd directory = open_to_change(parent, name, wanted);
   struct stat found {};
   if (posix::fstat(directory.get(), &found) == -1) throw failed(wanted, posix::last_error());
@@ -146,8 +160,9 @@ void Directories::give_owner_and_mode() {
   }
 }
 
-UniqueFd Directories::enter(const UniqueFd& parent, const std::string& name, const Directory& wanted) {
-  if (is_missing(parent, name, wanted)) {
+UniqueFd Directories::enter(const UniqueFd& parent, const std::string& name, const Path& path,
+                            const Directory& wanted) {
+  if (is_missing(parent, name, path, wanted)) {
     if (!creates_) return {};
     make_directory(parent, name, parent_mode, wanted);
   }
@@ -161,14 +176,15 @@ UniqueFd Directories::enter(const UniqueFd& parent, const std::string& name, con
   return entered;
 }
 
-bool Directories::is_missing(const UniqueFd& parent, const std::string& name, const Directory& wanted) {
+bool Directories::is_missing(const UniqueFd& parent, const std::string& name, const Path& path,
+                             const Directory& wanted) {
   struct stat found {};
   if (posix::fstatat(parent.get(), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) == 0) return false;
   if (errno != ENOENT) throw failed(wanted, posix::last_error());
   if (creates_) return true;
   if (posix::faccessat(parent.get(), ".", W_OK | X_OK, AT_EACCESS) == -1)
     throw failed(wanted, posix::last_error());
-  missing_.push_back(wanted.path);
+  missing_.push_back(path);
   return true;
 }
 
@@ -197,6 +213,10 @@ void Directories::undo() noexcept {
     static_cast<void>(posix::fchown(last.directory.get(), last.before.st_uid, last.before.st_gid));
     static_cast<void>(posix::fchmod(last.directory.get(), last.before.st_mode & 07777));
   }
+  remove_made();
+}
+
+void Directories::remove_made() noexcept {
   std::for_each(made_.rbegin(), made_.rend(), [](Made& made) {
     const bool is_gone =
         made.parent && posix::unlinkat(made.parent.get(), made.name.c_str(), AT_REMOVEDIR) == 0;

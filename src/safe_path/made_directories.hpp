@@ -19,11 +19,14 @@ Path real_path(const Path& path);
 /// Makes the directories of a start. If the start fails, everything is as before.
 class Directories {
  public:
-  /// Creates the directories that are missing, in their order, and opens all. An existing directory keeps its
-  /// owner and mode. Paths are absolute and without dots.
-  /// \param user, group the owner of a directory that names none.
+  /// Creates the directories that are missing, in their order. An existing directory keeps its owner and
+  /// mode. Paths are absolute and without dots.
   /// \throws DaemonError (`create_directories`); call `undo`.
   /// \note Runs in the caller.
+  void make(const std::vector<Directory>& wanted);
+
+  /// As `make`, and opens and checks all directories.
+  /// \param user, group the owner of a directory that names none.
   void create(const std::vector<Directory>& wanted, const std::string& user, const std::string& group);
 
   /// Checks that `create` would succeed, and creates nothing.
@@ -37,9 +40,12 @@ class Directories {
   /// \throws DaemonError (`create_directories`). \note Runs in the caller.
   void give_owner_and_mode();
 
-  /// Puts owner and mode back, and removes the directories that `create` made and that are empty. A further
-  /// call removes those that have become empty since.
+  /// Puts owner and mode back, and removes the directories that were made and are empty. To be called with
+  /// the pidfile locked.
   void undo() noexcept;
+
+  /// Removes the directories that were made and are empty.
+  void remove_made() noexcept;
 
   /// Keeps the directories: closes the descriptors held for `undo`.
   /// \note Runs in the daemon before it may allocate.
@@ -60,14 +66,15 @@ class Directories {
     bool is_begun = false;
   };
 
+  UniqueFd make_one(const Directory& wanted);  // the parent; none if the directory is missing (in a check)
   void create_one(const Directory& wanted, const std::string& user, const std::string& group);
-  // None if it is missing and `create` would make it (in a check).
-  UniqueFd enter(const UniqueFd& parent, const std::string& name, const Directory& wanted);
+  // None if the directory is missing and `create` would make it (in a check).
+  UniqueFd enter(const UniqueFd& parent, const std::string& name, const Path& path, const Directory& wanted);
   void make_directory(const UniqueFd& parent, const std::string& name, mode_t mode, const Directory& wanted);
-  bool is_missing(const UniqueFd& parent, const std::string& name, const Directory& wanted);
+  bool is_missing(const UniqueFd& parent, const std::string& name, const Path& path, const Directory& wanted);
 
   bool creates_ = true;
-  std::vector<Path> missing_;  // if it creates nothing
+  std::vector<Path> missing_;  // in a check: the first on each way
   std::vector<Made> made_;
   std::vector<Change> changes_;
 };

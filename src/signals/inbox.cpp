@@ -28,7 +28,6 @@ void receive(int number, const siginfo_t& info) noexcept {
   inbox.slots[static_cast<std::size_t>(number)].store(info);
   const bool stops = (inbox.terminating & signal_bit(number)) != 0;
   if (stops) note_stop();
-  else if (number == SIGTERM) process::show_stop();  // its action will stop the daemon
   inbox.pending.fetch_or(signal_bit(number));
   // Notify other waiting threads of a stop at once: this thread may have slow actions to run first.
   if (!waits || stops) inbox.wake.notify();

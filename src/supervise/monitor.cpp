@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <posix/syscalls.hpp>
+#include <utility>
 
 #include "base/deadline.hpp"
 #include "base/timeout_text.hpp"
@@ -13,6 +14,7 @@
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
 #include "process/fork_handlers.hpp"
+#include "process/pidfile_claim.hpp"
 
 namespace daemonctx {
 namespace {
@@ -82,7 +84,7 @@ bool Monitor::start_worker() {
   if (crash_note_ != nullptr) crash_note_->signal = 0;
   ready_ = false;
   hung_ = false;
-  worker_is_stopping_ = false;
+  if (std::exchange(worker_is_stopping_, false) && !stopping_) process::show_stop(false);
   missed_ready_deadline_ = false;
   offers_reload_ = false;
   kill_at_ = Clock::time_point::max();
@@ -280,11 +282,7 @@ void Monitor::exit_with(int status) noexcept {
   if (!stopping_) resources_.manager.stopping();
   flush_streams();
   finish_lines(worker_, own_words_patience);
-  // A caller that waits removes them, with the lock that it still has.
-  if (!resources_.detaches || !resources_.status.has_reader()) {
-    if (resources_.pidfile.is_in_place()) resources_.redirection.undo();  // if no worker was ever ready
-    resources_.pidfile.remove();
-  }
+  resources_.remove_pidfile(was_ever_ready_);
   posix::_exit(status);
 }
 

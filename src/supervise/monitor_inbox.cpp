@@ -29,6 +29,7 @@ void Monitor::handle(WorkerMessage message) {
   if (text == reopen_message) return reopen_output(std::move(message.descriptor));
   if (text == cut_off_message) {
     stopping_ = true;
+    process::show_stop();
     return;
   }
   if (auto notice = told_reload(text)) {
@@ -45,6 +46,7 @@ void Monitor::handle(WorkerMessage message) {
   // The manager hears of a worker's end only if the service ends, too.
   if (text == "STOPPING=1") {
     worker_is_stopping_ = true;
+    process::show_stop();  // until the next worker starts, if there is one
     return;
   }
   if (text == "WATCHDOG=1" && resources_.manager.watchdog_timeout().is_forever()) return;

@@ -35,6 +35,9 @@ struct MonitorResources {
   ReloadNotice& reload_notice;  ///< what others are shown; the next worker continues its count
 
   std::function<void(const std::exception_ptr& error, std::string_view where)> report;
+
+  /// Removes the pidfile, and what a start has made that has failed.
+  std::function<void(bool has_started)> remove_pidfile;
 };
 
 }  // namespace daemonctx

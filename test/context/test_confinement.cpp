@@ -159,6 +159,53 @@ BOOST_FIXTURE_TEST_CASE(a_refused_start_creates_only_what_the_lock_needs, Stage)
   }
 }
 
+BOOST_FIXTURE_TEST_CASE(a_pidfile_and_a_log_may_lie_in_a_parent_that_a_directory_brings, Stage) {
+  const std::string parent = scene.path("new/parent");
+  const Words words = {"mkdir=" + parent + "/cache", "pidfile=" + parent + "/pid", "out=" + parent + "/log"};
+  Words preflight = words;
+  preflight.insert(preflight.begin(), "preflight");
+  const auto checked = begin(preflight).finish();
+  BOOST_TEST(checked.end.exited(0));
+  BOOST_TEST(checked.err == "");
+  stop(start(words));
+}
+
+// The directory is looked at when the other start has put owner and mode back.
+BOOST_FIXTURE_TEST_CASE(a_start_that_waited_for_one_that_failed_gives_owner_and_mode, KeptDirectory) {
+  const Words words = {"daemon", "user=nobody", "mkdir=" + folder + ":0750", "pidfile=" + folder + "/pid"};
+  Words fails = words;
+  fails.insert(fails.end(), {"readiness=notified", "say:up", "wait_for:1000", "_exit:1"});
+  Words waits = words;
+  waits.insert(waits.end(), {"lock_timeout=forever", "hang"});
+  auto first = begin(fails);
+  scene.expect("up");
+  auto second = begin(waits);
+  BOOST_TEST(first.finish().end.exited(1));
+  BOOST_TEST(second.finish().end.exited(0));
+  BOOST_TEST(status_of(folder).st_uid == nobody);
+  BOOST_TEST((status_of(folder).st_mode & 07777) == 0750U);
+  const pid_t daemon = scene::pid_in(folder + "/pid");
+  ::kill(daemon, SIGKILL);
+  scene::await_end(daemon);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_monitor_in_the_foreground_keeps_directories_only_of_a_service_that_was_ready,
+                        Stage) {
+  const std::string data = scene.path("data");
+  for (const std::string ready : {"say:not ready", "ready"}) {
+    auto service = begin({"daemon", "detach=never", "respawn=first:1", "readiness=notified", "mkdir=" + data,
+                          "pidfile=" + pidfile, ready, "say:up", "wait"});
+    if (ready != "ready") scene.expect("not ready");
+    scene.expect("up");
+    if (ready == "ready") BOOST_TEST(scene::eventually([&] { return scene::pid_in(pidfile) > 0; }));
+    ::kill(service.pid(), SIGTERM);
+    service.finish();
+    scene.expect("stop");
+    BOOST_TEST(scene::exists(data) == (ready == "ready"));
+    BOOST_TEST(!scene::exists(pidfile));
+  }
+}
+
 // While it has the lock: afterwards another start may have found them.
 BOOST_FIXTURE_TEST_CASE(a_failed_start_removes_its_directories_before_the_pidfile, Stage) {
   const std::string folder = scene.path("run");

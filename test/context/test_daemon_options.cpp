@@ -5,7 +5,10 @@
 #include <signal.h>
 
 #include <boost/test/unit_test.hpp>
+#include <memory>
 #include <stdexcept>
+#include <type_traits>
+#include <utility>
 
 using namespace daemonctx;
 using namespace std::chrono_literals;
@@ -34,6 +37,27 @@ BOOST_AUTO_TEST_CASE(a_refusal_names_member_and_reason) {
              "pidfile_options.lock_timeout: must not be negative, is -1 ms");
   BOOST_TEST(refusal({.ready_timeout = -2ms}) == "ready_timeout: must not be negative, is -2 ms");
   BOOST_TEST(refusal({.cleanup_timeout = -3s}) == "cleanup_timeout: must not be negative, is -3000 ms");
+}
+
+struct OwnRestriction : Restriction {
+  const char* name() const noexcept override { return "own restriction"; }
+  void prepare(const DaemonOptions&) override {}
+};
+
+static_assert(std::is_constructible_v<RestrictionHandle, std::shared_ptr<OwnRestriction>>);
+static_assert(!std::is_constructible_v<RestrictionHandle, std::unique_ptr<OwnRestriction>>);  // copies share
+
+BOOST_AUTO_TEST_CASE(restrictions_are_checked) {
+  OwnRestriction plain;
+  const auto shared = std::make_shared<OwnRestriction>();
+  BOOST_TEST(refusal({.restrictions = {shared, &plain}}) == "accepted");
+  BOOST_TEST(refusal({.restrictions = {shared, &plain, shared}}) ==
+             "restrictions: the own restriction are there twice");
+  RestrictionHandle moved = shared;
+  const RestrictionHandle taken = std::move(moved);
+  for (const RestrictionHandle& none : {RestrictionHandle(std::shared_ptr<Restriction>()), moved}) {
+    BOOST_TEST(refusal({.restrictions = {taken, none}}) == "restrictions: one is a null pointer");
+  }
 }
 
 BOOST_AUTO_TEST_CASE(directories_are_checked) {

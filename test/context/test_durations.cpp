@@ -87,7 +87,7 @@ BOOST_FIXTURE_TEST_CASE(lock_timeout_is_how_long_a_start_waits_for_a_running_dae
 BOOST_AUTO_TEST_CASE(lock_timeout_is_for_a_daemon_that_is_starting_or_leaving) {
   const std::vector<Words> holders = {
       {"readiness=notified", "say:up", "wait_for:3000", "_exit:1"},
-      {"say:up", "map:15", "wait_for:3000", "_exit:1"},
+      {"respawn=first:1", "cleanup_slow:3000", "say:up", "request_stop"},
       {"respawn=stop:3000", "say:up", "hang"},
       {"cleanup_slow:3000", "say:up", "wait"},
   };
@@ -122,6 +122,18 @@ BOOST_FIXTURE_TEST_CASE(lock_timeout_is_not_for_a_daemon_that_stays, Stage) {
                second.err);
     stop(daemon);
   }
+}
+
+// The service has another use for SIGTERM.
+BOOST_FIXTURE_TEST_CASE(a_daemon_that_goes_on_after_sigterm_stays, Stage) {
+  BOOST_REQUIRE(run({"pidfile=" + pidfile, "map:15", "say:up", "wait"}).end.exited(0));
+  scene.expect("up");
+  const pid_t daemon = scene::pid_in(pidfile);
+  ::kill(daemon, SIGTERM);
+  scene.expect("mapped 15");
+  BOOST_TEST(run({"pidfile=" + pidfile, "lock_timeout=forever"}).end.exited(1));
+  ::kill(daemon, SIGKILL);
+  scene::await_end(daemon);
 }
 
 BOOST_FIXTURE_TEST_CASE(ready_timeout_takes_down_a_daemon_that_is_not_ready_in_time, Stage) {

@@ -61,6 +61,24 @@ BOOST_AUTO_TEST_CASE(identity_names_the_process_and_ends_with_it) {
              }) == 0);
 }
 
+// A read lock of another process would keep the daemon from its lock, and counts as one.
+BOOST_AUTO_TEST_CASE(others_see_that_a_daemon_leaves) {
+  const scene::Scene scene;
+  const UniqueFd file = open_file(scene);
+  const auto is_seen = [&] { return in_child([&] { return is_marked_leaving(file.get()); }) == 0; };
+  BOOST_TEST(!is_seen());
+  show_leaving(file.get(), true);
+  BOOST_TEST(is_seen());
+  show_leaving(file.get(), false);
+  BOOST_TEST(!is_seen());
+  struct flock lock {};
+  lock.l_type = F_RDLCK;
+  lock.l_start = 4;
+  lock.l_len = 1;
+  BOOST_REQUIRE(::fcntl(file.get(), F_SETLK, &lock) == 0);
+  BOOST_TEST(is_seen());
+}
+
 BOOST_AUTO_TEST_CASE(exclusion_and_identity_do_not_exclude_each_other) {
   const scene::Scene scene;
   const UniqueFd file = open_file(scene);

@@ -39,8 +39,9 @@ bool says_already_running(const DaemonError& error) {
 
 int rounds() { return scene::rounds(std::stoi(scene::argument(2))); }
 
-// A daemon that says whether it is the only one, as somebody else than the pidfile sees it.
-scene::Words witnessed(const Scene& scene, const std::string& lock_timeout) {
+// The words for a daemon that reports whether it is the only one. A lock on the file "witness" decides that,
+// independently of the pidfile.
+scene::Words daemon_with_witness(const Scene& scene, const std::string& lock_timeout) {
   return {"daemon", "pidfile=" + scene.path("pid"), "lock_timeout=" + lock_timeout,
           "witness:" + scene.path("witness"), "wait"};
 }
@@ -51,7 +52,7 @@ pid_t expect_alone(Scene& scene) {
   return std::stoi(line.substr(6));
 }
 
-void end(Scene& scene, pid_t daemon) {
+void stop(Scene& scene, pid_t daemon) {
   ::kill(daemon, SIGTERM);
   scene.expect("stop");
   scene::await_end(daemon);
@@ -81,7 +82,7 @@ Count finish(std::vector<scene::Running>& all) {
 
 }  // namespace
 
-BOOST_AUTO_TEST_CASE(it_is_created_with_its_mode_and_names_its_process) {
+BOOST_AUTO_TEST_CASE(a_pidfile_is_created_with_the_given_mode_and_names_its_process) {
   Scene scene;
   const mode_t former = ::umask(0777);
   Pidfile pidfile = lock(scene, 0ms);
@@ -92,7 +93,7 @@ BOOST_AUTO_TEST_CASE(it_is_created_with_its_mode_and_names_its_process) {
   BOOST_TEST(scene::contents(scene.path("pid")) == std::to_string(::getpid()) + '\n');
   pidfile.remove();
   BOOST_TEST(!scene::exists(scene.path("pid")));
-  pidfile.remove();  // nothing happens
+  pidfile.remove();  // a second call does nothing
 }
 
 BOOST_AUTO_TEST_CASE(a_stale_file_is_left_alone_until_it_is_claimed) {
@@ -104,9 +105,10 @@ BOOST_AUTO_TEST_CASE(a_stale_file_is_left_alone_until_it_is_claimed) {
   BOOST_TEST(scene::contents(scene.path("pid")) == std::to_string(::getpid()) + '\n');
 }
 
-BOOST_AUTO_TEST_CASE(the_text_proves_nothing) {
+BOOST_AUTO_TEST_CASE(the_pid_of_a_living_process_in_the_file_prevents_no_start) {
   Scene scene;
-  // Alive, and not a daemon: the test itself, process 1, the group's leader.
+  // The pids of living processes that are not the daemon: the test, process 1, and the leader of the test's
+  // process group.
   for (const std::string& text :
        {std::to_string(::getpid()), std::string("1"), std::to_string(::getpgrp())}) {
     scene::write_file(scene.path("pid"), text + '\n');
@@ -133,7 +135,7 @@ BOOST_AUTO_TEST_CASE(the_kernel_names_the_holder) {
   });
 }
 
-BOOST_AUTO_TEST_CASE(a_waiting_start_gives_up_in_time) {
+BOOST_AUTO_TEST_CASE(a_waiting_start_gives_up_after_its_timeout) {
   Scene scene;
   scene.run_probe({"daemon", "pidfile=" + scene.path("pid"), "facts", "wait"});
   scene.facts();
@@ -142,7 +144,7 @@ BOOST_AUTO_TEST_CASE(a_waiting_start_gives_up_in_time) {
   BOOST_TEST((std::chrono::steady_clock::now() - begin >= 100ms));
 }
 
-BOOST_AUTO_TEST_CASE(a_waiting_start_takes_over_from_a_daemon_that_leaves) {
+BOOST_AUTO_TEST_CASE(a_waiting_start_takes_over_from_a_daemon_that_ends) {
   Scene scene;
   scene.run_probe({"daemon", "pidfile=" + scene.path("pid"), "facts", "wait"});
   const pid_t first = std::stoi(scene.facts().at("pid"));
@@ -157,8 +159,8 @@ BOOST_AUTO_TEST_CASE(a_waiting_start_takes_over_from_a_daemon_that_leaves) {
 
 BOOST_AUTO_TEST_CASE(a_lock_on_a_file_that_was_replaced_is_no_lock) {
   Scene scene;
-  // The file is unlinked and made anew all the time while starts go on: whoever succeeds holds the present
-  // one.
+  // In each round a child unlinks the pidfile while `lock` creates and locks it. If the path then leads to a
+  // file, the lock must be on that file.
   for (int round = 0; round < 200; ++round) {
     ::unlink(scene.path("pid").c_str());
     const pid_t unlinker = ::fork();
@@ -170,13 +172,14 @@ BOOST_AUTO_TEST_CASE(a_lock_on_a_file_that_was_replaced_is_no_lock) {
     ::waitpid(unlinker, nullptr, 0);
     struct stat held {};
     ::fstat(pidfile.fd(), &held);
-    // Unlinked after the check: then nothing is there, and remove() must not mind.
+    // The child may unlink the file after the check in `lock`. Then the path leads to no file, and `remove`
+    // must accept that.
     BOOST_TEST((held.st_nlink == 1) == scene::exists(scene.path("pid")));
     pidfile.remove();
   }
 }
 
-BOOST_AUTO_TEST_CASE(of_64_starts_at_once_one_succeeds_and_63_name_it) {
+BOOST_AUTO_TEST_CASE(of_64_starts_at_once_one_succeeds_and_63_name_its_daemon) {
   Scene scene;
   for (int round = 0; round < 5; ++round) {
     auto callers = start_many(scene, 64, {"daemon", "pidfile=" + scene.path("pid"), "facts", "wait"});
@@ -193,32 +196,32 @@ BOOST_AUTO_TEST_CASE(of_64_starts_at_once_one_succeeds_and_63_name_it) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(of_16_starts_while_the_old_one_leaves_at_most_one_succeeds) {
+BOOST_AUTO_TEST_CASE(of_16_starts_while_the_old_daemon_ends_at_most_one_succeeds) {
   Scene scene;
-  pid_t alive = 0;
+  pid_t daemon = 0;  // 0: none runs
   for (int round = 0; round < rounds(); ++round) {
-    if (alive == 0) {
-      BOOST_REQUIRE(scene.run_probe(witnessed(scene, "0")).end.exited(0));
-      alive = expect_alone(scene);
+    if (daemon == 0) {
+      BOOST_REQUIRE(scene.run_probe(daemon_with_witness(scene, "0")).end.exited(0));
+      daemon = expect_alone(scene);
     }
-    auto callers = start_many(scene, 16, witnessed(scene, "0"));
-    end(scene, alive);
+    auto callers = start_many(scene, 16, daemon_with_witness(scene, "0"));
+    stop(scene, daemon);
     const Count count = finish(callers);
     BOOST_REQUIRE_LE(count.succeeded, 1);
-    alive = count.succeeded == 1 ? expect_alone(scene) : 0;
+    daemon = count.succeeded == 1 ? expect_alone(scene) : 0;
     BOOST_REQUIRE(!scene.has_line());
   }
 }
 
-BOOST_AUTO_TEST_CASE(of_16_patient_starts_each_gets_its_turn_and_never_two_at_a_time) {
+BOOST_AUTO_TEST_CASE(of_16_waiting_starts_each_succeeds_in_turn_and_never_two_at_once) {
   Scene scene;
-  BOOST_REQUIRE(scene.run_probe(witnessed(scene, "0")).end.exited(0));
-  pid_t alive = expect_alone(scene);
+  BOOST_REQUIRE(scene.run_probe(daemon_with_witness(scene, "0")).end.exited(0));
+  pid_t daemon = expect_alone(scene);
   for (int round = 0; round < rounds(); ++round) {
-    auto callers = start_many(scene, 16, witnessed(scene, "60000"));
+    auto callers = start_many(scene, 16, daemon_with_witness(scene, "60000"));
     for (int turn = 0; turn < 16; ++turn) {
-      end(scene, alive);
-      alive = expect_alone(scene);
+      stop(scene, daemon);
+      daemon = expect_alone(scene);
     }
     BOOST_REQUIRE_EQUAL(finish(callers).succeeded, 16);
     BOOST_REQUIRE(!scene.has_line());

@@ -28,9 +28,7 @@ void ReloadState::show_offer() noexcept {
 void ReloadState::run() {
   if (!begin()) return;
   show(show_progress);
-  do {
-    run_once();
-  } while (process::is_owner() && begin_again());
+  while (run_once()) show(show_progress);
 }
 
 bool ReloadState::begin() {
@@ -41,18 +39,8 @@ bool ReloadState::begin() {
   return true;
 }
 
-bool ReloadState::begin_again() {
-  bool again = false;
-  {
-    const std::lock_guard lock(mutex_);
-    again = std::exchange(runs_again_, false);
-    notice_.running = again;
-  }
-  show(show_progress);
-  return again;
-}
-
-void ReloadState::run_once() {
+// True if another reload was asked for meanwhile.
+bool ReloadState::run_once() {
   Function reload;
   {
     const std::lock_guard lock(mutex_);
@@ -68,36 +56,38 @@ void ReloadState::run_once() {
   } catch (...) {
     error = std::current_exception();
   }
-  if (!process::is_owner()) return;  // a child that the reload forked, and that returned
+  if (!process::is_owner()) return false;  // a child that the reload forked, and that returned
   if (error) {
     report_(error);
-    if (!process::is_owner()) return;  // a child that `on_error` forked
+    if (!process::is_owner()) return false;  // a child that `on_error` forked
     resources_.manager.status("reload failed: " + message_of(error));
   }
   if (tells_manager) resources_.manager.ready(0);
-  finish(error != nullptr, message_of(error));
+  return finish(error != nullptr, message_of(error));
 }
 
 void ReloadState::call(const Function& reload, bool tells_manager) {
   try {
     (*reload)();
   } catch (const abi::__forced_unwind&) {
+    if (!process::is_owner()) throw;
     if (tells_manager) resources_.manager.ready(0);
-    {
-      const std::lock_guard lock(mutex_);
-      runs_again_ = false;
-    }
-    finish(true, "the thread was cancelled");
+    finish(true, "the thread was cancelled", false);
     throw;
   }
 }
 
-void ReloadState::finish(bool is_refused, std::string text) noexcept {
+// Whether this thread reloads again is decided with the end of the last reload, under one lock: from then on
+// another thread may begin.
+bool ReloadState::finish(bool is_refused, std::string text, bool may_repeat) noexcept {
+  bool again = false;
   {
     const std::lock_guard lock(mutex_);
-    notice_ = {notice_.finished + 1, runs_again_, is_refused, std::move(text)};
+    again = std::exchange(runs_again_, false) && may_repeat;
+    notice_ = {notice_.finished + 1, again, is_refused, std::move(text)};
   }
   show(show_outcome);
+  return again;
 }
 
 void ReloadState::show(int (*show)(int, const ReloadNotice&) noexcept) noexcept {

@@ -38,10 +38,9 @@ class ReloadState {
   using Function = std::shared_ptr<const std::function<void()>>;  // kept alive while it runs
 
   bool begin();
-  bool begin_again();
-  void run_once();
+  bool run_once();
   void call(const Function& reload, bool tells_manager);
-  void finish(bool is_refused, std::string text) noexcept;
+  bool finish(bool is_refused, std::string text, bool may_repeat = true) noexcept;
   void show(int (*show)(int, const ReloadNotice&) noexcept) noexcept;
 
   ReadinessState& readiness_;

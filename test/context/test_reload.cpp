@@ -72,7 +72,7 @@ BOOST_FIXTURE_TEST_CASE(reloads_from_many_threads_run_one_at_a_time, Fixture) {
   std::vector<std::thread> threads;
   for (int n = 0; n < 4; ++n) {
     threads.emplace_back([&] {
-      for (int round = 0; round < 200; ++round) reload.run();
+      for (int round = 0; round < 2000; ++round) reload.run();
     });
   }
   for (std::thread& thread : threads) thread.join();

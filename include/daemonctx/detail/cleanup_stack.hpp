@@ -109,8 +109,8 @@ class DAEMONCTX_EXPORT CleanupStack {
   const void* context_ = nullptr;
   Report report_ = nullptr;
   std::uint64_t serial_ = 0;
-  alignas(8) std::uint64_t running_ =
-      0;  // the cleanup in `run_last`, and its thread: both atomic, by std::atomic_ref
+  // The cleanup in `run_last`, and its thread. Both are used by std::atomic_ref.
+  alignas(8) std::uint64_t running_ = 0;
   pthread_t runner_{};
   pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
   std::array<Entry, 16> places_;

@@ -38,6 +38,13 @@ void note(StatusReport report, StartOutcome& outcome) {
   }
 }
 
+// Where the system has no pidfds.
+bool is_zombie(pid_t child) noexcept {
+  siginfo_t info{};
+  return posix::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         info.si_pid == child;
+}
+
 // One report at most: a daemon that never stops reporting must not keep the caller from its deadline.
 void read_report(StatusReader& status, StartOutcome& outcome) {
   if (auto report = status.next()) note(std::move(*report), outcome);
@@ -69,7 +76,8 @@ StartOutcome StartInProgress::await(Timeout timeout, const sigset_t& mask, Ticke
     const timespec left = posix::time_left(ticker.wake_up(deadline));
     const int found = posix::ppoll(events.data(), events.size(), &left, &mask);
     ticker.tick();
-    if (found > 0 && events[2].revents != 0) read_what_is_left(status_, outcome);
+    const bool has_ended = daemon ? events[2].revents != 0 : daemon_ != 0 && is_zombie(daemon_);
+    if (found > 0 && has_ended) read_what_is_left(status_, outcome);
     else if (found > 0 && events[0].revents != 0) read_report(status_, outcome);
     if (outcome.gone || outcome.kind == StartOutcome::Kind::ready) return outcome;
     if (interruption.signal() == 0 && Clock::now() < deadline) continue;

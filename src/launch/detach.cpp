@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "launch/detach.hpp"
 
-#include <array>
+#include <sys/mman.h>
+
 #include <posix/syscalls.hpp>
 
 #include "features.hpp"
@@ -39,24 +40,25 @@ pid_t start_by_vfork(const StatusWriter& status, pid_t& daemon) noexcept {
   return intermediate;
 }
 
+// The intermediate writes into memory that it shares with the caller. That needs no descriptor, of which
+// there may be few. The daemon unmaps it before it runs any other code.
 pid_t start_by_fork(const StatusWriter& status, pid_t& daemon) noexcept {
   const process::OwnFork own;
-  std::array<int, 2> ends{};
-  if (posix::pipe2(ends.data(), O_CLOEXEC) == -1) return -1;
-  UniqueFd reader(ends[0]);
-  UniqueFd writer(ends[1]);
+  void* const shared =
+      posix::mmap(nullptr, sizeof(pid_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED) return -1;
+  auto* const told = static_cast<volatile pid_t*>(shared);
   const pid_t intermediate = posix::fork();
-  if (intermediate == 0) {
-    be_intermediate(status, [&writer](pid_t pid) {
-      [[maybe_unused]] const auto written = posix::write(writer.get(), &pid, sizeof pid);
-    });
-    return 0;
+  const int error = errno;
+  if (intermediate == 0) be_intermediate(status, [told](pid_t pid) { *told = pid; });
+  if (intermediate > 0) {
+    siginfo_t ended{};
+    posix::retry(
+        [&] { return posix::waitid(P_PID, static_cast<id_t>(intermediate), &ended, WEXITED | WNOWAIT); });
+    daemon = *told;
   }
-  writer.reset();
-  daemon = 0;
-  pid_t told = 0;
-  if (posix::retry([&] { return posix::read(reader.get(), &told, sizeof told); }) == sizeof told)
-    daemon = told;
+  posix::munmap(shared, sizeof(pid_t));
+  errno = error;
   return intermediate;
 }
 

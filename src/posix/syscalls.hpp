@@ -61,6 +61,7 @@ using ::madvise;
 using ::memfd_create;
 using ::mkdirat;
 using ::mmap;
+using ::munmap;
 using ::open;
 using ::openat;
 using ::pipe2;

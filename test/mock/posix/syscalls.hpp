@@ -120,6 +120,7 @@ using ::getuid;
 using ::ioctl;
 using ::kill;
 using ::memfd_create;
+using ::munmap;
 using ::pread;
 using ::pthread_sigmask;
 using ::readlinkat;

@@ -68,8 +68,8 @@ struct DaemonOptions {
   /// emptied at the end, not removed.
   Path chroot_directory = {};
 
-  /// Directories that the caller creates: first those that the pidfile lies in, then it locks the pidfile,
-  /// then the others, each in this order. Locked, it gives them their owner and mode. If the start fails,
+  /// Directories that the caller creates, in this order. Only those that the pidfile lies in are created
+  /// before the pidfile is locked. With the lock held, all get their owner and mode. If the start fails,
   /// owner and mode are put back, and new directories are removed.
   std::vector<Directory> create_directories = {};
 

@@ -40,7 +40,7 @@ enum class Action {
   reap_children,
 };
 
-/// An `Action`, or a function. A function may call any other: it never runs inside a signal handler, but in
+/// An `Action`, or a function. The function may call anything: it never runs inside a signal handler, but in
 /// `wait*()`, in `dispatch()` or on the library's thread. An exception goes to `DaemonOptions::on_error`.
 class SignalAction {
  public:
@@ -52,10 +52,10 @@ class SignalAction {
   requires std::is_invocable_v<F&, const SignalInfo&> SignalAction(F function)
       : is_function_(true), function_(std::move(function)) {}  // NOLINT(*-explicit-*)
 
-  /// Null for a function.
+  /// nullptr if this is a function.
   const Action* action() const noexcept { return is_function_ ? nullptr : &action_; }
 
-  /// Empty for an `Action`.
+  /// Empty if this is an `Action`.
   const Function& function() const noexcept { return function_; }
 
  private:

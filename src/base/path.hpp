@@ -16,7 +16,7 @@ std::vector<std::string_view> components(const Path&& path) = delete;
 /// The absolute `path` without empty components, "." and a slash at the end. Keeps "..".
 Path without_detours(const Path& path);
 
-/// Whether `path` is `directory` or a path below it. Both as `without_detours` returns them.
+/// Whether `path` is `directory`, or lies below it. Both paths are as `without_detours` returns them.
 bool lies_in(const Path& path, const Path& directory) noexcept;
 
 }  // namespace daemonctx

@@ -31,7 +31,7 @@ StdioTarget resolve(const StdioTarget& target) {
   return StdioTarget::file(resolve(target.path()), target.options());
 }
 
-// Tries again if a failed start has removed a directory meanwhile.
+// Runs `attempt`, and again if a failed start has removed a directory meanwhile.
 template <class Attempt>
 void unless_gone(const DaemonOptions& options, Attempt&& attempt) {
   constexpr int most_attempts = 100;
@@ -99,7 +99,7 @@ std::array<std::vector<Directory>, 2> split_by_pidfile(const DaemonOptions& opti
   std::array<std::vector<Directory>, 2> result;
   if (options.create_directories.empty()) return result;
   const Path wanted = real_path(options.pidfile).parent_path();
-  // A directory makes its parents, too.
+  // The pidfile may lie in a parent that is made for one of the directories.
   const bool is_missing = posix::access(wanted.c_str(), F_OK) == -1;
   for (const Directory& each : options.create_directories) {
     const Path made = real_path(each.path);
@@ -179,9 +179,9 @@ void check_threads(const Impl& impl) {
                         "constructed, or set start_options.allow_threads)");
 }
 
-// Before it has the lock, a start makes only what the lock needs: a start that is refused must not make, and
-// remove, a directory that the other start has just found. What another start may still put back is looked at
-// with the lock.
+// Before the lock, a start creates only the directories that the pidfile lies in. Otherwise a start that is
+// refused could create a directory, and remove it after the other start has found it. Owners and modes are
+// read with the lock held: before, a start that fails may still put them back.
 void create_directories_and_lock_pidfile(Impl& impl, Ticker& ticker, const sigset_t& waiting_mask) {
   const DaemonOptions& options = impl.plan.options;
   Directories& directories = impl.resources.directories;

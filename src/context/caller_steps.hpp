@@ -22,7 +22,7 @@ Surroundings look_around(const DaemonOptions& options);
 void adopt_manager(DaemonContext::Impl& impl, const Surroundings& surroundings);
 void look_up_user(DaemonContext::Impl& impl);
 void check_threads(const DaemonContext::Impl& impl);
-/// `create_directories`: those that the pidfile lies in, and the others.
+/// Splits `create_directories`: first those that the pidfile lies in, then the others.
 std::array<std::vector<Directory>, 2> split_by_pidfile(const DaemonOptions& options);
 
 /// Creates the directories that the pidfile lies in, locks the pidfile, and creates the other directories.

@@ -13,7 +13,7 @@
 namespace daemonctx {
 namespace {
 
-// The directories that the start would create.
+// The directories that are missing, and that the start would create.
 class MissingDirectories {
  public:
   explicit MissingDirectories(const DaemonOptions& options)
@@ -23,7 +23,7 @@ class MissingDirectories {
 
   bool none() const noexcept { return missing_.empty(); }
 
-  // Runs a check of `path`. The check may fail because one of these directories is missing.
+  // Runs a check of `path`. Its failure is no fault if `path` lies in a missing directory.
   template <class Check>
   void check(const Path& path, Check&& check) const {
     try {

@@ -39,7 +39,7 @@ bool ReloadState::begin() {
   return true;
 }
 
-// True if another reload was asked for meanwhile.
+// Returns whether another reload was requested meanwhile.
 bool ReloadState::run_once() {
   Function reload;
   {
@@ -77,8 +77,8 @@ void ReloadState::call(const Function& reload, bool tells_manager) {
   }
 }
 
-// Whether this thread reloads again is decided with the end of the last reload, under one lock: from then on
-// another thread may begin.
+// Ends the reload, and decides under the same lock whether this thread runs another one: as soon as the
+// reload has ended, another thread may begin.
 bool ReloadState::finish(bool is_refused, std::string text, bool may_repeat) noexcept {
   bool again = false;
   {

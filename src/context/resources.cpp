@@ -51,8 +51,8 @@ void Resources::remove_pidfile() noexcept {
   if (status.has_reader()) return;
   const bool is_in_place = pidfile.is_in_place();
   if (!worker.is_worker() && is_in_place) redirection.undo();
-  // If the pidfile was replaced, the directories are another daemon's. A new root directory hides the
-  // pidfile.
+  // If the pidfile was replaced, another daemon may use the directories. Behind a new root directory nothing
+  // can be said of the pidfile's place.
   if (!worker.is_worker() && (is_in_place || left_root || !pidfile)) directories.undo();
   pidfile.remove();
 }

@@ -40,7 +40,7 @@ struct Resources {
   /// nothing in other processes. \return 0 or an errno.
   int tie_to_monitor() const noexcept;
 
-  /// Lets the caller end.
+  /// Closes the pipe to the caller, which then ends.
   void close_status() noexcept;
 
   /// Marks the pidfile ready. Does nothing in a worker: the monitor does it. \return 0 or an errno.

@@ -109,7 +109,7 @@ DaemonError error_of(const Plan& plan, const StartOutcome& outcome) {
   return {error.step(), error.code(), error.subject(), text, error.pid()};
 }
 
-// Whether a child that this process has later comes from the start.
+// Whether every child that this process has after the fork comes from this start.
 bool is_childless(const StartOptions& options) noexcept {
   siginfo_t info{};
   return !options.on_wait && posix::is_single_threaded() &&

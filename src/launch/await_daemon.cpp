@@ -38,7 +38,9 @@ void note(StatusReport report, StartOutcome& outcome) {
   }
 }
 
-// Where the system has no pidfds.
+// How often the caller looks whether the daemon has ended, on a system without pidfds.
+constexpr std::chrono::milliseconds look_slice{50};
+
 bool is_zombie(pid_t child) noexcept {
   siginfo_t info{};
   return posix::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
@@ -54,7 +56,7 @@ void read_report(StatusReader& status, StartOutcome& outcome) {
 }  // namespace
 
 void read_what_is_left(StatusReader& status, StartOutcome& outcome) {
-  constexpr int most_reports = 1000;  // more than a pipe holds, unless another process goes on writing
+  constexpr int most_reports = 1000;  // a pipe holds fewer; another process may go on writing
   for (int count = 0; count < most_reports && !status.is_over(); ++count) {
     auto report = status.next();
     if (!report) break;
@@ -70,15 +72,18 @@ StartOutcome StartInProgress::await(Timeout timeout, const sigset_t& mask, Ticke
   StartOutcome outcome{.daemon = daemon_};
   // Shows the daemon's end even while another process holds a copy of the pipe.
   const UniqueFd daemon = daemon_ == 0 ? UniqueFd() : posix::open_pidfd(daemon_);
+  const bool lacks_pidfd = daemon_ != 0 && !daemon;
   for (;;) {
     std::array<pollfd, 3> events{
         {{status_.fd(), POLLIN, 0}, {interruption.fd(), POLLIN, 0}, {daemon.get(), POLLIN, 0}}};
-    const timespec left = posix::time_left(ticker.wake_up(deadline));
-    const int found = posix::ppoll(events.data(), events.size(), &left, &mask);
+    auto wake_up = ticker.wake_up(deadline);
+    if (lacks_pidfd) wake_up = std::min(wake_up, posix::deadline_in(look_slice));
+    const timespec left = posix::time_left(wake_up);
+    posix::ppoll(events.data(), events.size(), &left, &mask);
     ticker.tick();
-    const bool has_ended = daemon ? events[2].revents != 0 : daemon_ != 0 && is_zombie(daemon_);
-    if (found > 0 && has_ended) read_what_is_left(status_, outcome);
-    else if (found > 0 && events[0].revents != 0) read_report(status_, outcome);
+    const bool has_ended = lacks_pidfd ? is_zombie(daemon_) : events[2].revents != 0;
+    if (has_ended) read_what_is_left(status_, outcome);
+    else if (events[0].revents != 0) read_report(status_, outcome);
     if (outcome.gone || outcome.kind == StartOutcome::Kind::ready) return outcome;
     if (interruption.signal() == 0 && Clock::now() < deadline) continue;
     outcome.signal = interruption.signal();
@@ -88,7 +93,7 @@ StartOutcome StartInProgress::await(Timeout timeout, const sigset_t& mask, Ticke
   }
 }
 
-// Only then the daemon is this process's child.
+// The daemon becomes a child of this process when the intermediate ends.
 void StartInProgress::await_intermediate() const noexcept {
   siginfo_t info{};
   posix::retry([&] { return posix::waitid(P_PID, static_cast<id_t>(group_), &info, WEXITED | WNOWAIT); });

@@ -29,7 +29,7 @@ struct StartOutcome {
   bool gone = false;               ///< no further record will come: end of file, or the daemon has ended
   pid_t daemon = 0;                ///< 0: there was no daemon, or its pid is not known
   std::optional<int> status = {};  ///< of the daemon, as from waitpid(2), once `take_down` has seen its end
-  std::vector<pid_t> left = {};    ///< what `take_down` could not end; a process group has a minus sign
+  std::vector<pid_t> left = {};    ///< processes that `take_down` could not end; -N is the process group N
 };
 
 /// A process below the daemon.
@@ -42,7 +42,7 @@ struct Descendant {
 class StartInProgress {
  public:
   /// \param daemon 0 if the intermediate has started none.
-  /// \param is_alone whether all children of this process come from this start.
+  /// \param is_alone whether every child of this process comes from this start.
   StartInProgress(pid_t intermediate, pid_t daemon, bool is_alone, StatusReader status) noexcept
       : group_(intermediate), daemon_(daemon), is_alone_(is_alone), status_(std::move(status)) {}
 
@@ -56,9 +56,10 @@ class StartInProgress {
   /// Reaps the intermediate, since not every process 1 reaps zombies. Do not call `take_down` afterwards.
   void reap_intermediate() const noexcept;
 
-  /// Ends every started process that still lives: sends SIGTERM, and after a while SIGKILL. Processes that
-  /// have left the process group are found by their parents. Where all children come from this start, none
-  /// is left; otherwise one may be whose parents have ended. Completes `outcome`.
+  /// Ends every started process that still lives: sends SIGTERM, and after a while SIGKILL. It also finds
+  /// processes that have left the process group, through their parents. If every child of this process comes
+  /// from this start, none is left. Otherwise a process whose parents have ended may be left. Completes
+  /// `outcome`.
   void take_down(StartOutcome& outcome);
 
  private:

@@ -40,8 +40,8 @@ pid_t start_by_vfork(const StatusWriter& status, pid_t& daemon) noexcept {
   return intermediate;
 }
 
-// The intermediate writes into memory that it shares with the caller. That needs no descriptor, of which
-// there may be few. The daemon unmaps it before it runs any other code.
+// The intermediate writes the pid into memory that it shares with the caller. A pipe would take descriptors,
+// of which the starter may have few. The daemon unmaps the memory before it runs any other code.
 pid_t start_by_fork(const StatusWriter& status, pid_t& daemon) noexcept {
   const process::OwnFork own;
   void* const shared =

@@ -62,16 +62,16 @@ struct StatusReport {
   std::string text = {};
 };
 
-/// The reading end. The daemon may have become a user whom the caller must not trust, so each record is
-/// checked, and none is waited for.
+/// The reading end. The daemon may have become a user whom the caller must not trust. So each record is
+/// checked, and no read waits.
 class StatusReader {
  public:
   explicit StatusReader(UniqueFd fd) noexcept : fd_(std::move(fd)) {}
 
-  /// The next report, if all of it has arrived.
+  /// The next report; empty if it has not arrived as a whole.
   std::optional<StatusReport> next();
 
-  /// Whether no report will follow: the end of file has come, or something that is no record.
+  /// True after the end of file, and after bytes that are no record. No report follows.
   bool is_over() const noexcept { return is_over_; }
 
   int fd() const noexcept { return fd_.get(); }
@@ -81,8 +81,8 @@ class StatusReader {
   bool read_some() noexcept;
   void begin_text();
 
-  process::PrivateFd fd_;  // a child of the caller must not pass for the caller
-  StatusRecord record_;    // what has arrived of it, and of its text
+  process::PrivateFd fd_;  // in a child of the caller it would look like a caller that waits
+  StatusRecord record_;    // as far as it has arrived, like its text
   std::string text_;
   std::size_t size_ = 0;
   bool is_over_ = false;

@@ -23,7 +23,7 @@ constexpr milliseconds termination_grace{2000};
 constexpr milliseconds end_of_file_grace{1000};
 // How long the kernel may take to end what was killed.
 constexpr milliseconds kill_grace{2000};
-// How often children are looked for, which come here when their parents end.
+// How often this process looks for new children: a process becomes its child when the parents have ended.
 constexpr milliseconds look_slice{10};
 
 // Waits for the end of a child. SIGCHLD is blocked, as all signals are.
@@ -39,7 +39,8 @@ bool contains(const std::vector<pid_t>& pids, pid_t pid) {
   return std::find(pids.begin(), pids.end(), pid) != pids.end();
 }
 
-// Adds what is below `daemon`. A descriptor names its process only if that is still a child afterwards.
+// Adds the processes below `daemon`. A pid is looked at again once its pidfd is open: before that, another
+// process may have got the pid.
 void append_descendants(pid_t daemon, std::vector<Descendant>& to) {
   std::vector<pid_t> parents = {daemon};
   for (std::size_t at = 0; at < parents.size(); ++at) {
@@ -54,7 +55,7 @@ void append_descendants(pid_t daemon, std::vector<Descendant>& to) {
   }
 }
 
-// As waitpid(2), without waiting.
+// waitpid(2) without waiting. Notes the daemon's status.
 pid_t reap(pid_t which, StartOutcome& outcome) noexcept {
   int status = 0;
   const pid_t ended = posix::retry([&] { return posix::waitpid(which, &status, WNOHANG | __WALL); });
@@ -76,7 +77,7 @@ void StartInProgress::take_down(StartOutcome& outcome) {
   outcome.left = is_alone_ ? kill_all(outcome) : kill_descendants(outcome, std::move(below));
 }
 
-// Returns what still lives.
+// Returns the processes that still live.
 std::vector<pid_t> StartInProgress::kill_all(StartOutcome& outcome) const {
   const auto deadline = posix::deadline_in(kill_grace);
   for (;;) {
@@ -104,7 +105,8 @@ std::vector<pid_t> StartInProgress::kill_descendants(StartOutcome& outcome,
   }
 }
 
-// Reaps the daemon first: then its children are this process's children. Returns what still lives.
+// Reaps the daemon first: its children then become children of this process. Returns the processes that still
+// live.
 std::vector<pid_t> StartInProgress::reap_known(const std::vector<Descendant>& known,
                                                StartOutcome& outcome) const {
   std::vector<pid_t> living;

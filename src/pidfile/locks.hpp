@@ -44,7 +44,9 @@ struct IdentityHolder {
 /// file can take.
 IdentityHolder identity_holder(int fd) noexcept;
 bool is_marked_ready(int fd) noexcept;
-bool is_marked_leaving(int fd) noexcept;  ///< also by a read lock, which could keep the daemon from its own
+
+/// A read lock of another process counts, too: it may have kept the daemon from its leaving lock.
+bool is_marked_leaving(int fd) noexcept;
 bool has_worker(int fd) noexcept;
 
 /// The pid of a process with a read lock on byte 0, 1 or 2; 0 if the system does not tell the pid. Empty: no

@@ -29,8 +29,9 @@ using std::chrono::milliseconds;
 // How long `claim` waits for other threads that read a pidfile.
 constexpr milliseconds reader_patience{1000};
 
-// What a process needs a few system calls for: to take the identity lock after the exclusion lock, and to
-// show that it was told to stop. If that takes longer, the process was stopped or the machine is very busy.
+// How long a process may take between the exclusion lock and the identity lock, and from a stop signal to the
+// leaving lock. Both take a few system calls. If they take longer than this, the process was stopped by a
+// signal or the machine is very busy.
 constexpr milliseconds lock_patience{2000};
 
 // How often `lock` may find that the file was replaced before it was locked.
@@ -93,9 +94,9 @@ void wait_for_worker(const Path& path, int fd, Clock::time_point deadline, Ticke
   }
 }
 
-// How long `lock` waits for the holder of the lock. A holder that can't be named yet gets a moment, whatever
-// the timeout. A holder that is neither starting nor leaving gets no more than a moment: a stop request may
-// be on its way.
+// How long `lock` waits for the holder of the lock. A holder that the kernel can't name yet gets
+// `lock_patience`, whatever the timeout. A holder that is neither starting nor leaving gets no more than
+// that: a stop signal may be on its way.
 class Patience {
  public:
   explicit Patience(Clock::time_point deadline)

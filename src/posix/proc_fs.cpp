@@ -168,7 +168,7 @@ std::vector<pid_t> children_of(pid_t pid) noexcept {
       const long id = std::strtol(thread->d_name, nullptr, 10);
       if (id > 0) append_numbers(path_of_thread(pid, id, "children").data(), found);
     }
-  } catch (const std::bad_alloc&) {  // those that were found
+  } catch (const std::bad_alloc&) {  // return the children found so far
     static_cast<void>(0);
   }
   return found;

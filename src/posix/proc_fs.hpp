@@ -19,11 +19,11 @@ std::optional<bool> has_open(pid_t pid, int fd) noexcept;
 /// The real uid of a process, which set-user-id does not change. Empty where the system does not tell.
 std::optional<uid_t> real_user_of(pid_t pid) noexcept;
 
-/// True if a process ends already, or writes its core file: it holds its locks until that is done.
+/// Whether a process is exiting, or writes its core file. It keeps its locks until it has done so.
 bool is_ending(pid_t pid) noexcept;
 
-/// The children of a process; those that it has not waited for are among them. Empty where the system does
-/// not tell. Another process may get the pid of a child as soon as that has been waited for.
+/// The children of a process, with those that have ended and were not waited for. Empty if the system does
+/// not tell. The pid of a child may name another process as soon as the child was waited for.
 std::vector<pid_t> children_of(pid_t pid) noexcept;
 
 }  // namespace daemonctx::posix

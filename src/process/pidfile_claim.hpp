@@ -19,17 +19,17 @@ struct PidfileClaim {
   std::atomic<pid_t> worker = 0;  ///< the process that is a worker of `pid`
   std::atomic<int> open_readers = 0;
 
-  /// The descriptor that shows others that this process was told to stop, or -1; and the function for it,
-  /// which is async-signal-safe.
+  /// The descriptor on which this process shows that it was told to stop, or -1. The function shows it, and
+  /// is async-signal-safe.
   std::atomic<int> shows_stop = -1;
   std::atomic<void (*)(int fd, bool leaves) noexcept> show_stop = nullptr;
 };
 
 extern constinit PidfileClaim pidfile_claim;
 
-/// Shows other starts that this process leaves, or that it stays after all. Async-signal-safe. (A handler
-/// that is cut off in here while another thread closes the pidfile could lock a byte of another file. Nobody
-/// else uses that byte, and the file's next close unlocks it.)
+/// Shows other starts that this process leaves, or that it stays after all. Async-signal-safe. If another
+/// thread closes the pidfile in the middle of this call, the call may lock byte 4 of another file, until that
+/// file is closed.
 inline void show_stop(bool leaves = true) noexcept {
   const auto show = pidfile_claim.show_stop.load();
   const int fd = pidfile_claim.shows_stop;

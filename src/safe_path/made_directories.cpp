@@ -104,7 +104,7 @@ void Directories::make(const std::vector<Directory>& wanted) {
 
 void Directories::create(const std::vector<Directory>& wanted, const std::string& user,
                          const std::string& group) {
-  changes_.clear();  // of an earlier attempt; none is begun
+  changes_.clear();  // those of an earlier attempt, none of which was begun
   for (const Directory& each : wanted) create_one(each, user, group);
 }
 

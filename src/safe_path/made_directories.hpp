@@ -25,12 +25,12 @@ class Directories {
   /// \note Runs in the caller.
   void make(const std::vector<Directory>& wanted);
 
-  /// As `make`, and opens and checks all directories.
+  /// Does what `make` does, and opens and checks all directories.
   /// \param user, group the owner of a directory that names none.
   void create(const std::vector<Directory>& wanted, const std::string& user, const std::string& group);
 
   /// Checks that `create` would succeed, and creates nothing.
-  /// \return the directories that are missing.
+  /// \return for each directory that is missing, the first missing one on its path.
   /// \throws DaemonError (`create_directories`).
   static std::vector<Path> check(const std::vector<Directory>& wanted, const std::string& user,
                                  const std::string& group);
@@ -66,15 +66,16 @@ class Directories {
     bool is_begun = false;
   };
 
-  UniqueFd make_one(const Directory& wanted);  // the parent; none if the directory is missing (in a check)
+  // Returns the parent directory; in a check, none if the directory is missing.
+  UniqueFd make_one(const Directory& wanted);
   void create_one(const Directory& wanted, const std::string& user, const std::string& group);
-  // None if the directory is missing and `create` would make it (in a check).
+  // Returns the directory; in a check, none if it is missing.
   UniqueFd enter(const UniqueFd& parent, const std::string& name, const Path& path, const Directory& wanted);
   void make_directory(const UniqueFd& parent, const std::string& name, mode_t mode, const Directory& wanted);
   bool is_missing(const UniqueFd& parent, const std::string& name, const Path& path, const Directory& wanted);
 
   bool creates_ = true;
-  std::vector<Path> missing_;  // in a check: the first on each way
+  std::vector<Path> missing_;  // in a check: what `check` returns
   std::vector<Made> made_;
   std::vector<Change> changes_;
 };

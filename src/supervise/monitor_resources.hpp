@@ -36,7 +36,7 @@ struct MonitorResources {
 
   std::function<void(const std::exception_ptr& error, std::string_view where)> report;
 
-  /// Removes the pidfile, and what a start has made that has failed.
+  /// Removes the pidfile. If no worker was ever ready, it also undoes what the start has made.
   std::function<void(bool has_started)> remove_pidfile;
 };
 

@@ -142,7 +142,7 @@ BOOST_FIXTURE_TEST_CASE(a_preflight_changes_no_directory, KeptDirectory) {
   check_owner_and_mode();
 }
 
-// Another start could find the directory, and then lose it.
+// Otherwise the running daemon's start could have found the directory, and then lost it.
 BOOST_FIXTURE_TEST_CASE(a_refused_start_creates_only_what_the_lock_needs, Stage) {
   const std::string folder = scene.path("run");
   const std::string data = scene.path("data");
@@ -170,17 +170,20 @@ BOOST_FIXTURE_TEST_CASE(a_pidfile_and_a_log_may_lie_in_a_parent_that_a_directory
   stop(start(words));
 }
 
-// The directory is looked at when the other start has put owner and mode back.
+// The waiting start reads owner and mode after the other start has put them back.
 BOOST_FIXTURE_TEST_CASE(a_start_that_waited_for_one_that_failed_gives_owner_and_mode, KeptDirectory) {
   const Words words = {"daemon", "user=nobody", "mkdir=" + folder + ":0750", "pidfile=" + folder + "/pid"};
   Words fails = words;
-  fails.insert(fails.end(), {"readiness=notified", "say:up", "wait_for:1000", "_exit:1"});
+  fails.insert(fails.end(), {"readiness=notified", "say:up", "wait"});
   Words waits = words;
-  waits.insert(waits.end(), {"lock_timeout=forever", "hang"});
+  waits.insert(waits.end(), {"lock_timeout=forever", "on_wait=yes", "hang"});
   auto first = begin(fails);
   scene.expect("up");
+  BOOST_TEST(status_of(folder).st_uid == nobody);
   auto second = begin(waits);
-  BOOST_TEST(first.finish().end.exited(1));
+  scene.expect("waiting");
+  ::kill(first.pid(), SIGTERM);
+  BOOST_TEST(first.finish().end.killed_by(SIGTERM));
   BOOST_TEST(second.finish().end.exited(0));
   BOOST_TEST(status_of(folder).st_uid == nobody);
   BOOST_TEST((status_of(folder).st_mode & 07777) == 0750U);
@@ -206,7 +209,7 @@ BOOST_FIXTURE_TEST_CASE(a_monitor_in_the_foreground_keeps_directories_only_of_a_
   }
 }
 
-// While it has the lock: afterwards another start may have found them.
+// After the lock is given up, another start may already have found them.
 BOOST_FIXTURE_TEST_CASE(a_failed_start_removes_its_directories_before_the_pidfile, Stage) {
   const std::string folder = scene.path("run");
   fs::create_directory(folder);

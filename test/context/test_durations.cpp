@@ -83,7 +83,7 @@ BOOST_FIXTURE_TEST_CASE(lock_timeout_is_how_long_a_start_waits_for_a_running_dae
   BOOST_TEST(scene::eventually(ends));
 }
 
-// A daemon that stays is given a moment. Each of these lasts longer.
+// A start waits two seconds for a daemon that stays. Each of these holders keeps the lock for longer.
 BOOST_AUTO_TEST_CASE(lock_timeout_is_for_a_daemon_that_is_starting_or_leaving) {
   const std::vector<Words> holders = {
       {"readiness=notified", "say:up", "wait_for:3000", "_exit:1"},

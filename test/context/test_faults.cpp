@@ -64,7 +64,7 @@ void expect_refusal(Scene& scene, const scene::Result& result) {
   BOOST_TEST(result.err.rfind("step ", 0) == 0U, result.err);
   // If the caller could not read the report of readiness, the daemon's body has already begun and reported.
   while (scene.has_line()) scene.next();
-  // A pidfile that can't be removed is emptied. If neither is possible, the pidfile names no living process.
+  // A pidfile that can't be removed is emptied.
   BOOST_TEST(scene::contents(scene.path("pid")).empty());
 }
 

@@ -44,7 +44,7 @@ class DAEMONCTX_EXPORT CleanupStack {
     return link(apart, &CleanupEntryApart<Callable>::run_and_free);
   }
 
-  /// Receives the exception of a cleanup, with the `state` that belongs to the function.
+  /// Receives the exception of a cleanup. `state` is the pointer that was given with the function.
   using Report = void (*)(void* state, const std::exception_ptr& error);
 
   /// Runs and forgets the last cleanup. Its exception is handed to `report`.
@@ -100,9 +100,9 @@ class DAEMONCTX_EXPORT CleanupStack {
     return {this, entry->serial};
   }
 
-  bool runs_elsewhere(std::uint64_t serial) noexcept;  // in another thread
-  Entry* unlink_last() noexcept;                       // null: empty
-  Entry* unlink(std::uint64_t serial) noexcept;        // null: no such cleanup
+  bool runs_elsewhere(std::uint64_t serial) noexcept;  // whether `run_last` runs it in another thread
+  Entry* unlink_last() noexcept;                       // nullptr if the stack is empty
+  Entry* unlink(std::uint64_t serial) noexcept;        // nullptr if no cleanup has this number
 
   Entry* last_ = nullptr;
   Entry* free_ = nullptr;

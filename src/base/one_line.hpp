@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <algorithm>
 #include <string>
+#include <string_view>
 
 namespace daemonctx {
 
@@ -16,6 +18,17 @@ inline std::string one_line(std::string text) {
     else if (letter == 0xc2 && next_is_control) text[at] = text[at + 1] = ' ';
   }
   return text;
+}
+
+/// The longest beginning of `text` that has at most `size` bytes and ends with a whole UTF-8 character.
+inline std::string_view cut(std::string_view text, std::size_t size) noexcept {
+  if (size >= text.size()) return text;
+  const auto goes_on = [&] { return (static_cast<unsigned char>(text[size]) & 0xc0U) == 0x80U; };
+  constexpr std::size_t longest_rest = 3;  // of a character; more is no UTF-8
+  const std::size_t least = size - std::min(size, longest_rest);
+  const std::size_t whole = size;
+  while (size > least && goes_on()) --size;
+  return text.substr(0, goes_on() ? whole : size);
 }
 
 }  // namespace daemonctx

@@ -121,19 +121,21 @@ Surroundings look_around(const DaemonOptions& options) {
   return surroundings;
 }
 
+// As sd_notify(3): an address that can't be one is no reason not to start.
 void adopt_manager(Impl& impl, const Surroundings& surroundings) {
-  const auto refuse = [](const std::string& text) {
-    throw DaemonError(Step::adopt_manager, std::make_error_code(std::errc::invalid_argument), {}, text);
-  };
-  if (const std::string wrong = impl.resources.manager.open(surroundings.notify_socket); !wrong.empty())
-    refuse(wrong);
+  if (!surroundings.notify_fault.empty())
+    impl.report(std::make_exception_ptr(std::runtime_error(surroundings.notify_fault)),
+                "NOTIFY_SOCKET is ignored");
+  if (const int error = impl.resources.manager.open(surroundings.notify_socket))
+    throw DaemonError(Step::adopt_manager, {error, std::generic_category()}, surroundings.notify_socket);
   impl.resources.manager.watch(surroundings.watchdog_timeout());
   if (!surroundings.passes_descriptors()) return;
   try {
     impl.resources.listen_descriptors =
         take_over_descriptors(surroundings.listen_fds, surroundings.listen_fdnames);
   } catch (const std::runtime_error& error) {
-    refuse(std::string("cannot take over the service manager's descriptors: ") + error.what());
+    throw DaemonError(Step::adopt_manager, std::make_error_code(std::errc::invalid_argument), {},
+                      std::string("cannot take over the service manager's descriptors: ") + error.what());
   }
 }
 

@@ -106,8 +106,15 @@ void DaemonContext::Impl::map_signal(int number, SignalAction action) {
   signals.map(number, std::move(action));
   // Wait until the monitor has mapped the signal too: until then the signal would kill the monitor.
   if (resources.worker.is_worker()) {
-    static_cast<void>(resources.manager.barrier(longest_barrier, mapped_message(number)));
+    tell_monitor(mapped_message(number));
   }
+}
+
+// Waits until the monitor has read the message. A monitor that takes longer reads it later.
+void DaemonContext::Impl::tell_monitor(std::string_view message) {
+  const int error = resources.manager.barrier(longest_barrier, message);
+  if (error != 0 && error != ETIMEDOUT)
+    throw std::system_error(error, std::generic_category(), "cannot tell the monitor");
 }
 
 void DaemonContext::Impl::offer_reload(std::function<void()> function) {
@@ -117,7 +124,7 @@ void DaemonContext::Impl::offer_reload(std::function<void()> function) {
   // Wait until the monitor has shown the offer: the service may announce it as soon as this returns.
   // The monitor reads this message after the offer.
   if (resources.worker.is_worker()) {
-    static_cast<void>(resources.manager.barrier(longest_barrier, "X_DAEMONCTX_BARRIER=1"));
+    tell_monitor("X_DAEMONCTX_BARRIER=1");
   }
 }
 

@@ -3,9 +3,11 @@
 
 #include <cstdlib>
 #include <posix/syscalls.hpp>
+#include <utility>
 
 #include "base/number.hpp"
 #include "daemonctx/error.hpp"
+#include "manager/sd_notify.hpp"
 
 namespace daemonctx {
 namespace {
@@ -39,15 +41,20 @@ bool is_socket_with_address(int fd) noexcept {
 }  // namespace
 
 Surroundings Surroundings::look() {
-  return {.pid = posix::getpid(),
-          .notify_socket = from_environment("NOTIFY_SOCKET"),
-          .systemd_exec_pid = from_environment("SYSTEMD_EXEC_PID"),
-          .listen_pid = from_environment("LISTEN_PID"),
-          .stdin_is_socket = is_socket_with_address(STDIN_FILENO),
-          .listen_fds = from_environment("LISTEN_FDS"),
-          .listen_fdnames = from_environment("LISTEN_FDNAMES"),
-          .watchdog_pid = from_environment("WATCHDOG_PID"),
-          .watchdog_usec = from_environment("WATCHDOG_USEC")};
+  Surroundings found = {.pid = posix::getpid(),
+                        .notify_socket = from_environment("NOTIFY_SOCKET"),
+                        .systemd_exec_pid = from_environment("SYSTEMD_EXEC_PID"),
+                        .listen_pid = from_environment("LISTEN_PID"),
+                        .stdin_is_socket = is_socket_with_address(STDIN_FILENO),
+                        .listen_fds = from_environment("LISTEN_FDS"),
+                        .listen_fdnames = from_environment("LISTEN_FDNAMES"),
+                        .watchdog_pid = from_environment("WATCHDOG_PID"),
+                        .watchdog_usec = from_environment("WATCHDOG_USEC")};
+  const std::string fault = SdNotify::fault_of(found.notify_socket);
+  if (!fault.empty())
+    found.notify_fault =
+        "cannot notify the service manager at \"" + std::exchange(found.notify_socket, {}) + "\": " + fault;
+  return found;
 }
 
 void Surroundings::clear_environment() noexcept {

@@ -15,6 +15,7 @@ namespace daemonctx {
 struct Surroundings {
   pid_t pid = 0;
   std::string notify_socket = {};
+  std::string notify_fault = {};  ///< what is wrong with NOTIFY_SOCKET, which then counts as unset
   std::string systemd_exec_pid = {};
   std::string listen_pid = {};
   bool stdin_is_socket = false;

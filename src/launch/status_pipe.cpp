@@ -6,6 +6,7 @@
 #include <posix/syscalls.hpp>
 #include <utility>
 
+#include "base/one_line.hpp"
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
 
@@ -13,7 +14,7 @@ namespace daemonctx {
 namespace {
 
 int send(int fd, StatusRecord record, std::string_view text) noexcept {
-  text = text.substr(0, longest_status_text);
+  text = cut(text, longest_status_text);
   record.text_size = static_cast<std::uint32_t>(text.size());
   const std::array<iovec, 2> parts{{{&record, sizeof record}, {const_cast<char*>(text.data()), text.size()}}};
   posix::NoWriteSignal scope;

@@ -10,6 +10,7 @@
 #include <posix/syscalls.hpp>
 
 #include "base/deadline.hpp"
+#include "base/one_line.hpp"
 #include "posix/retry.hpp"
 
 namespace daemonctx {
@@ -25,9 +26,9 @@ class Message {
   explicit Message(std::string_view text) noexcept { add(text); }
 
   Message& add(std::string_view text) noexcept {
-    const std::size_t size = std::min(text.size(), text_.size() - size_);
-    std::copy_n(text.begin(), size, text_.begin() + static_cast<std::ptrdiff_t>(size_));
-    size_ += size;
+    text = cut(text, text_.size() - size_);
+    std::copy(text.begin(), text.end(), text_.begin() + static_cast<std::ptrdiff_t>(size_));
+    size_ += text.size();
     return *this;
   }
   Message& add_line(std::string_view text) noexcept {
@@ -51,25 +52,27 @@ class Message {
 
 }  // namespace
 
-std::string SdNotify::open(const std::string& socket) {
+std::string SdNotify::fault_of(const std::string& socket) {
   if (socket.empty()) return {};
-  const std::string wrong = "cannot notify the service manager at \"" + socket + "\": ";
-  if (socket.rfind("vsock:", 0) == 0) return wrong + "sockets of another machine (vsock) are not supported";
-  if (socket[0] != '/' && socket[0] != '@')
-    return wrong + "it is neither an absolute path nor an abstract name";
-  if (socket.size() >= sizeof address_.sun_path) return wrong + "the name is too long";
+  if (socket.rfind("vsock:", 0) == 0) return "sockets of another machine (vsock) are not supported";
+  if (socket[0] != '/' && socket[0] != '@') return "it is neither an absolute path nor an abstract name";
+  return socket.size() < sizeof(sockaddr_un::sun_path) ? "" : "the name is too long";
+}
+
+int SdNotify::open(const std::string& socket) noexcept {
+  if (socket.empty()) return 0;
   address_.sun_family = AF_UNIX;
   std::memcpy(address_.sun_path, socket.data(), socket.size());
   if (socket[0] == '@') address_.sun_path[0] = '\0';
   size_ = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + socket.size());
-  reaches_manager_ = true;
   // Connect now: after chroot(2) the path may be out of reach.
   UniqueFd made(posix::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!made) return wrong + posix::last_error().message();
+  if (!made) return errno;
   UniqueFd moved(posix::fcntl(made.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
   socket_.reset(std::move(moved ? moved : made));
+  reaches_manager_ = true;
   static_cast<void>(::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address_), size_));
-  return {};
+  return 0;
 }
 
 void SdNotify::adopt(UniqueFd connection) noexcept {

@@ -21,8 +21,11 @@ namespace daemonctx {
 /// once it is set up, by `open`, `adopt`, `never_wait` and `watch`.
 class SdNotify {
  public:
-  /// \param socket $NOTIFY_SOCKET. \return empty, or the reason why nothing can be sent there.
-  std::string open(const std::string& socket);
+  /// Why `socket` can't be the address of a service manager; empty if it can.
+  static std::string fault_of(const std::string& socket);
+
+  /// \param socket $NOTIFY_SOCKET, without a fault. \return 0 or an errno.
+  int open(const std::string& socket) noexcept;
 
   /// From now on sends to a monitor through `connection`, and waits until the monitor takes a message.
   void adopt(UniqueFd connection) noexcept;

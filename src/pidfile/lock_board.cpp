@@ -5,6 +5,7 @@
 #include <array>
 #include <posix/syscalls.hpp>
 
+#include "base/one_line.hpp"
 #include "posix/retry.hpp"
 
 namespace daemonctx::posix {
@@ -87,7 +88,7 @@ int show_text(int fd, std::string_view text) noexcept {
   if (const int error = set(fd, F_UNLCK, first_text_place * place_size, end_of_places * place_size)) {
     return error;
   }
-  text = text.substr(0, std::min(text.find('\0'), longest_board_text));
+  text = cut(text.substr(0, text.find('\0')), longest_board_text);
   for (off_t place = first_text_place; !text.empty(); ++place) {
     const auto bytes = text.substr(0, bytes_in_place);
     const off_t at = place * place_size + static_cast<off_t>(pack(bytes));

@@ -167,19 +167,29 @@ int wait_for_readers() noexcept {
   return 0;
 }
 
-int write_pid(int fd) noexcept {
-  std::array<char, 16> text;
-  char* end = std::to_chars(text.data(), text.data() + text.size() - 1, posix::getpid()).ptr;
-  *end++ = '\n';
-  const auto size = end - text.data();
+constexpr std::size_t longest_pidfile = 64;  // of a file that is taken for a pidfile
+
+// Writes the pid, and line ends over the rest of the first `former` bytes: no reader sees the file empty, or a
+// mixture of two numbers. \return 0 or an errno; `size` becomes that of the pid's line.
+int write_pid(int fd, std::size_t former, off_t& size) noexcept {
+  std::array<char, longest_pidfile> text;
+  text.fill('\n');
+  char* const end = std::to_chars(text.data(), text.data() + text.size() - 1, posix::getpid()).ptr;
+  size = end + 1 - text.data();
+  const off_t whole = std::max<off_t>(size, static_cast<off_t>(std::min(former, text.size())));
   posix::NoWriteSignal scope;
-  for (off_t at = 0; at < size;) {
-    const auto written = posix::retry([&] { return posix::pwrite(fd, text.data() + at, size - at, at); });
+  for (off_t at = 0; at < whole;) {
+    const auto left = static_cast<std::size_t>(whole - at);
+    const auto written = posix::retry([&] { return posix::pwrite(fd, text.data() + at, left, at); });
     scope.failed(posix::error_of(written));
     if (written <= 0) return written == 0 ? ENOSPC : errno;
     at += written;
   }
   return 0;
+}
+
+int truncate(int fd, off_t size) noexcept {
+  return posix::error_of(posix::retry([&] { return posix::ftruncate(fd, size); }));
 }
 
 }  // namespace
@@ -251,8 +261,9 @@ int Pidfile::claim() noexcept {
   pidfile_claim.pid = posix::getpid();  // from here on no thread of this process opens the file to read
   int error = wait_for_readers();
   if (error == 0) error = posix::lock_identity(fd_.get());
-  if (error == 0) error = posix::error_of(posix::ftruncate(fd_.get(), 0));
-  if (error == 0) error = write_pid(fd_.get());
+  off_t size = 0;
+  if (error == 0) error = write_pid(fd_.get(), static_cast<std::size_t>(file.st_size), size);
+  if (error == 0) error = truncate(fd_.get(), size);
   if (error != 0) {
     pidfile_claim.pid = 0;
     return error;
@@ -296,7 +307,10 @@ bool Pidfile::is_left_to(pid_t monitor) noexcept {
   return pidfile_claim.worker == posix::getpid() && pidfile_claim.pid == monitor;
 }
 
-void Pidfile::rewrite_pid() noexcept { write_pid(fd_.get()); }
+void Pidfile::rewrite_pid() noexcept {
+  off_t size = 0;
+  write_pid(fd_.get(), 0, size);
+}
 
 Pidfile::Own Pidfile::own(const Path& path) noexcept {
   struct stat file {};
@@ -317,7 +331,7 @@ void Pidfile::remove() noexcept {
   if (pidfile_claim.pid == posix::getpid()) pidfile_claim.shows_stop = -1;
   // The path may be out of reach by now: behind another root directory, or not writable for a new user.
   if (!remove_by_path(path_.c_str(), fd_.get())) {
-    [[maybe_unused]] const int result = posix::ftruncate(fd_.get(), 0);
+    truncate(fd_.get(), 0);
   }
   fd_.reset();
   if (pidfile_claim.pid == posix::getpid())

@@ -56,6 +56,7 @@ class Monitor {
   void receive_messages();
   void handle(WorkerMessage message);
   void become_ready();
+  void fail_start(int error);
   void reopen_output(UniqueFd asker) noexcept;
   void show_reload(ReloadNotice notice) noexcept;
   void end_reload();

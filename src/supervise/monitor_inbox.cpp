@@ -27,11 +27,7 @@ void Monitor::handle(WorkerMessage message) {
   silence_.restart(Clock::now());
   if (text == "READY=1" && !ready_) return become_ready();
   if (text == reopen_message) return reopen_output(std::move(message.descriptor));
-  if (text == cut_off_message) {
-    stopping_ = true;
-    process::show_stop();
-    return;
-  }
+  if (text == cut_off_message) return request_stop();
   if (auto notice = told_reload(text)) {
     if (notice->finished - resources_.reload_notice.finished > 1) return;  // reloads are counted one by one
     offers_reload_ = true;
@@ -56,17 +52,23 @@ void Monitor::handle(WorkerMessage message) {
 }
 
 void Monitor::become_ready() {
-  ready_ = true;
-  if (!stopping_) kill_at_ = Clock::time_point::max();
   if (!was_ever_ready_) {
+    if (const int error = resources_.pidfile ? resources_.pidfile.mark_ready() : 0) return fail_start(error);
     was_ever_ready_ = true;
-    if (resources_.pidfile) resources_.pidfile.mark_ready();
     resources_.redirection.follow();
     resources_.status.close();
     // The worker has told the supervisor, which may wait for the end of file, and so for this copy too.
     UniqueFd told(std::exchange(resources_.notify_descriptor, -1));
   }
+  ready_ = true;
+  if (!stopping_) kill_at_ = Clock::time_point::max();
   resources_.manager.ready(resources_.detaches ? posix::getpid() : 0);
+}
+
+// The worker waits until the monitor has read its message, so the caller has not heard of readiness yet.
+void Monitor::fail_start(int error) {
+  resources_.status.send_failure(Step::write_pidfile, error);
+  posix::kill(worker_, SIGKILL);
 }
 
 void Monitor::reopen_output(UniqueFd asker) noexcept {

@@ -9,6 +9,7 @@
 
 #include "base/deadline.hpp"
 #include "base/number.hpp"
+#include "base/one_line.hpp"
 #include "manager/sd_notify.hpp"
 #include "posix/retry.hpp"
 
@@ -20,6 +21,7 @@ constexpr std::string_view output_text = "output";
 constexpr std::string_view error_text = "error";
 constexpr std::string_view done_text = "done";
 constexpr std::chrono::seconds longest_answer{10};
+constexpr std::size_t longest_reload_text = 512;
 constexpr std::string_view reload_key = "X_DAEMONCTX_RELOAD=";
 
 // The text that follows `key`; empty if `text` has another key.
@@ -132,7 +134,7 @@ std::optional<int> mapped_signal(std::string_view text) {
 std::string reload_message(const ReloadNotice& notice) {
   const auto flag = [](bool is_set) { return is_set ? " 1" : " 0"; };
   return std::string(reload_key) + std::to_string(notice.finished) + flag(notice.running) +
-         flag(notice.refused) + ' ' + notice.text.substr(0, 512);
+         flag(notice.refused) + ' ' + std::string(cut(notice.text, longest_reload_text));
 }
 
 std::optional<ReloadNotice> told_reload(std::string_view text) {

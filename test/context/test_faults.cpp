@@ -4,6 +4,7 @@
 // Every system call of a start fails once, one after the other, in whichever process it is made. Then either
 // the daemon runs all the same, or the caller says what is wrong and nothing is left.
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -47,6 +48,17 @@ Attempt start_with_fault(Scene& scene, const std::string& call, int n, int error
   return attempt;
 }
 
+bool is_marked_ready(const std::string& pidfile) {
+  const int fd = ::open(pidfile.c_str(), O_RDONLY | O_CLOEXEC);
+  struct flock lock {};
+  lock.l_type = F_RDLCK;
+  lock.l_start = 2;
+  lock.l_len = 1;
+  const bool is_locked = ::fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+  ::close(fd);
+  return is_locked;
+}
+
 void expect_daemon(Scene& scene, bool has_monitor = false) {
   const auto facts = scene.facts();
   BOOST_TEST(facts.at("blocked") == "0000000000000000");
@@ -54,6 +66,7 @@ void expect_daemon(Scene& scene, bool has_monitor = false) {
   if (::geteuid() == 0) BOOST_TEST(facts.at("uids") == "65534\t65534\t65534\t65534");
   const pid_t daemon = std::stoi(facts.at(has_monitor ? "ppid" : "pid"));
   BOOST_TEST(scene::pid_in(scene.path("pid")) == daemon);
+  BOOST_TEST(is_marked_ready(scene.path("pid")));
   ::kill(daemon, SIGTERM);
   scene.expect("stop");
   BOOST_TEST(scene::await_end(daemon).exited(0));

@@ -238,10 +238,24 @@ BOOST_AUTO_TEST_CASE(wrong_variables_of_the_manager_are_refused) {
     pass_descriptors(1, nullptr);
     set("LISTEN_FDS", "many");
   });
-  refuses(
-      "cannot notify the service manager at \"vsock:2:1\": sockets of another machine (vsock) are not "
-      "supported",
-      [] { set("NOTIFY_SOCKET", "vsock:2:1"); });
+}
+
+// As sd_notify(3).
+BOOST_AUTO_TEST_CASE(an_address_that_can_not_be_one_is_reported_and_ignored) {
+  const std::string endless = '/' + std::string(200, 'x');
+  for (const auto& [address, fault] :
+       {std::pair<std::string, std::string>("vsock:2:1",
+                                            "sockets of another machine (vsock) are not supported"),
+        {"relative", "it is neither an absolute path nor an abstract name"},
+        {endless, "the name is too long"}}) {
+    Scene scene;
+    const auto result = scene.run_probe({"daemon", "facts"}, [&] { set("NOTIFY_SOCKET", address.c_str()); });
+    BOOST_TEST(result.end.exited(0));
+    BOOST_TEST(result.err ==
+               "daemon_probe: NOTIFY_SOCKET is ignored: cannot notify the service manager at \"" + address +
+                   "\": " + fault + '\n');
+    BOOST_TEST(scene.facts().at("mode") == "detached");
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_line_end_on_the_given_descriptor_means_ready) {

@@ -157,6 +157,32 @@ BOOST_AUTO_TEST_CASE(a_waiting_start_takes_over_from_a_daemon_that_ends) {
   BOOST_TEST(scene::pid_in(scene.path("pid")) == std::stoi(scene.facts().at("pid")));
 }
 
+// People and service managers read the file at any moment.
+BOOST_AUTO_TEST_CASE(a_reader_never_sees_the_file_empty_while_a_new_pid_replaces_an_old_one) {
+  const Scene scene;
+  const std::string path = scene.path("pid");
+  scene::write_file(path, "7654321\n");
+  const int reader = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const pid_t writer = ::fork();
+  if (writer == 0) {
+    const int old = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    for (int round = 0; round < 5000; ++round) {
+      if (::pwrite(old, "7654321\n", 8, 0) != 8) ::_exit(2);
+      if (lock(scene, 0ms).claim() != 0) ::_exit(3);
+    }
+    ::_exit(0);
+  }
+  int empty = 0;
+  for (siginfo_t end{}; end.si_pid == 0;) {
+    std::array<char, 16> text{};
+    if (::pread(reader, text.data(), text.size(), 0) <= 0) ++empty;
+    ::waitid(P_PID, static_cast<id_t>(writer), &end, WEXITED | WNOHANG | WNOWAIT);
+  }
+  ::close(reader);
+  BOOST_TEST(scene::await_end(writer).exited(0));
+  BOOST_TEST(empty == 0);
+}
+
 BOOST_AUTO_TEST_CASE(a_lock_on_a_file_that_was_replaced_is_no_lock) {
   Scene scene;
   // In each round a child unlinks the pidfile while `lock` creates and locks it. If the path then leads to a

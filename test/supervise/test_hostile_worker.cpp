@@ -80,6 +80,17 @@ BOOST_FIXTURE_TEST_CASE(the_monitor_keeps_the_locks_that_identify_it, Stage) {
   stop();
 }
 
+// The monitor takes it for the end of the service, and gives the worker no more time than for any end.
+BOOST_FIXTURE_TEST_CASE(a_worker_that_says_that_its_start_was_cut_off_is_stopped, Stage) {
+  BOOST_REQUIRE(run({"pidfile=" + pidfile, "respawn=stop:100", "tell_monitor:X_DAEMONCTX_CUT_OFF=1",
+                     "say:told", "hang"})
+                    .end.exited(0));
+  scene.expect("told");
+  monitor = scene::pid_in(pidfile);
+  BOOST_TEST(scene::eventually([&] { return !scene::exists(pidfile); }));
+  BOOST_TEST(scene::await_end(monitor).exited(137));
+}
+
 BOOST_FIXTURE_TEST_CASE(descriptors_that_the_worker_sends_are_closed, Stage) {
   start({"say:before", "send_descriptors:500", "say:sent"});
   scene.expect("before");

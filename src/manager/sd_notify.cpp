@@ -20,6 +20,9 @@ using posix::Clock;
 
 constexpr std::size_t longest_message = 1024;
 
+// How often a manager that does not read is tried again.
+constexpr std::chrono::milliseconds retry_slice{100};
+
 // A message without allocation. Text that does not fit is cut. `add_line` turns line breaks into blanks.
 class Message {
  public:
@@ -78,6 +81,8 @@ int SdNotify::open(const std::string& socket) noexcept {
 void SdNotify::adopt(UniqueFd connection) noexcept {
   size_ = 0;
   flags_ = MSG_NOSIGNAL;
+  state_.size = status_.size = 0;  // the monitor says what was unsaid
+  has_unsaid_ = false;
   socket_.reset(std::move(connection));
 }
 
@@ -125,9 +130,16 @@ int SdNotify::barrier(Timeout longest, std::string_view message) const noexcept 
   if (posix::pipe2(ends.data(), O_CLOEXEC) == -1) return errno;
   const UniqueFd reader(ends[0]);
   UniqueFd writer(ends[1]);
-  if (const int error = send(message, writer.get())) return error;
-  writer.reset();  // the manager closes its copy when it has handled the message
   const auto deadline = posix::deadline_in(longest);
+  int error = 0;
+  while ((error = send(message, writer.get())) == EAGAIN) {
+    if (Clock::now() >= deadline) return ETIMEDOUT;
+    pollfd room{socket_.get(), POLLOUT, 0};
+    posix::poll(&room, 1, posix::poll_timeout(std::min(deadline, posix::deadline_in(retry_slice))));
+    say_unsaid();
+  }
+  if (error != 0) return error;
+  writer.reset();  // the manager closes its copy when it has handled the message
   pollfd closed{reader.get(), POLLIN, 0};
   int events = 0;
   while ((events = posix::poll(&closed, 1, posix::poll_timeout(deadline))) <= 0) {
@@ -143,15 +155,65 @@ void SdNotify::ping() noexcept {
 }
 
 void SdNotify::ping_if_due() noexcept {
-  if (Clock::now() >= next_ping()) ping();
+  say_unsaid();
+  if (Clock::now() >= next_watchdog_ping()) ping();
 }
 
-Clock::time_point SdNotify::next_ping() const noexcept {
+Clock::time_point SdNotify::next_watchdog_ping() const noexcept {
   if (timeout_.is_forever()) return Clock::time_point::max();
   return posix::later(Clock::time_point(last_ping_), timeout_.length() / 2);
 }
 
+Clock::time_point SdNotify::next_ping() const noexcept {
+  return std::min(next_watchdog_ping(), next_retry());
+}
+
+// Null if a later message does not replace this one.
+SdNotify::Unsaid* SdNotify::kept_as(std::string_view message) const noexcept {
+  const auto begins_with = [&](std::string_view key) { return message.substr(0, key.size()) == key; };
+  if (begins_with("STATUS=") || begins_with("ERRNO=")) return &status_;
+  for (const char* const key : {"READY=", "MAINPID=", "RELOADING=", "STOPPING="}) {
+    if (begins_with(key)) return &state_;
+  }
+  return nullptr;
+}
+
+// The last state and the last status win. While an older one is unsaid, a new one takes its place.
 int SdNotify::send(std::string_view message, int fd) const noexcept {
+  if (!has_unsaid_) {
+    const int error = send_now(message, fd);
+    if (error != EAGAIN) return error;
+  }
+  Unsaid* const kept = fd == -1 ? kept_as(message) : nullptr;
+  if (kept == nullptr) return send_now(message, fd);
+  {
+    const std::lock_guard lock(unsaid_mutex_);
+    message = cut(message, kept->text.size());
+    std::copy(message.begin(), message.end(), kept->text.begin());
+    kept->size = message.size();
+    has_unsaid_ = true;
+  }
+  say_unsaid();
+  return 0;
+}
+
+void SdNotify::say_unsaid() const noexcept {
+  if (!has_unsaid_) return;
+  const std::lock_guard lock(unsaid_mutex_);
+  last_try_ = Clock::now().time_since_epoch();
+  for (Unsaid* const each : {&state_, &status_}) {
+    if (each->size == 0) continue;
+    if (send_now(*each, -1) == EAGAIN) return;
+    each->size = 0;
+  }
+  has_unsaid_ = false;
+}
+
+Clock::time_point SdNotify::next_retry() const noexcept {
+  return has_unsaid_ ? posix::later(Clock::time_point(last_try_), retry_slice) : Clock::time_point::max();
+}
+
+int SdNotify::send_now(std::string_view message, int fd) const noexcept {
   if (!socket_) return ENOTCONN;
   iovec text{const_cast<char*>(message.data()), message.size()};
   msghdr datagram{};

@@ -5,8 +5,10 @@
 #include <sys/types.h>
 #include <sys/un.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -17,8 +19,9 @@
 namespace daemonctx {
 
 /// Sends datagrams to the service manager's socket, $NOTIFY_SOCKET, as sd_notify(3) describes. Without that
-/// variable nothing happens. An unreachable manager is no error. Thread-safe
-/// once it is set up, by `open`, `adopt`, `never_wait` and `watch`.
+/// variable nothing happens. An unreachable manager is no error. Nothing waits for a manager that does not
+/// read, except `barrier`: the last state (ready, reloading, stopping) and the last status are kept, and said
+/// when there is room. Thread-safe once it is set up, by `open`, `adopt`, `never_wait` and `watch`.
 class SdNotify {
  public:
   /// Why `socket` can't be the address of a service manager; empty if it can.
@@ -33,7 +36,7 @@ class SdNotify {
   /// Whether there is a service manager, directly or behind a monitor.
   bool reaches_manager() const noexcept { return reaches_manager_; }
 
-  /// From now on drops a message that the peer does not take at once.
+  /// From now on does not wait for the peer of `adopt`.
   void never_wait() noexcept { flags_ |= MSG_DONTWAIT; }
 
   /// Sets the watchdog timeout. From now on `ping_if_due` sends pings.
@@ -69,27 +72,50 @@ class SdNotify {
   /// \return 0 or an errno: ETIMEDOUT after `longest`, ENOTCONN without a manager.
   int barrier(Timeout longest, std::string_view message = "BARRIER=1") const noexcept;
 
-  /// WATCHDOG=1.
+  /// WATCHDOG=1. `ping_if_due` also tries again to say what is unsaid.
   void ping() noexcept;
   void ping_if_due() noexcept;
 
-  /// Half of the timeout after the last ping; `time_point::max()` without a watchdog.
+  /// Tries again to say what there was no room for.
+  void say_unsaid() const noexcept;
+
+  /// When to call `ping_if_due`: half of the timeout after the last ping, or for what is unsaid.
+  /// `time_point::max()`: never.
   std::chrono::steady_clock::time_point next_ping() const noexcept;
+
+  /// When to call `say_unsaid`; `time_point::max()`: never.
+  std::chrono::steady_clock::time_point next_retry() const noexcept;
   Timeout watchdog_timeout() const noexcept { return timeout_; }
 
-  /// Sends one datagram, with `fd` unless that is -1. \return 0 or an errno.
+  /// Sends one datagram, with `fd` unless that is -1. \return 0 or an errno; 0 also for a message that is kept.
   int send(std::string_view message, int fd = -1) const noexcept;
 
  private:
+  // A message that there was no room for.
+  struct Unsaid {
+    std::array<char, 1024> text;
+    std::size_t size = 0;  // 0: there is none
+
+    operator std::string_view() const noexcept { return {text.data(), size}; }  // NOLINT(*-explicit-*)
+  };
+
   int send_text(std::string_view key, std::string_view text) const noexcept;
+  std::chrono::steady_clock::time_point next_watchdog_ping() const noexcept;
+  int send_now(std::string_view message, int fd) const noexcept;
+  Unsaid* kept_as(std::string_view message) const noexcept;
 
   sockaddr_un address_ = {};
   socklen_t size_ = 0;  // 0: there is no address
   bool reaches_manager_ = false;
-  int flags_ = MSG_NOSIGNAL;
+  int flags_ = MSG_NOSIGNAL | MSG_DONTWAIT;
   process::PrivateFd socket_;
   Timeout timeout_ = forever;
   std::atomic<std::chrono::steady_clock::duration> last_ping_ = {};
+  mutable std::mutex unsaid_mutex_;
+  mutable Unsaid state_;
+  mutable Unsaid status_;
+  mutable std::atomic<bool> has_unsaid_ = false;
+  mutable std::atomic<std::chrono::steady_clock::duration> last_try_ = {};
 };
 
 }  // namespace daemonctx

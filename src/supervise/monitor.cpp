@@ -48,7 +48,6 @@ std::optional<StartOutcome> Monitor::supervise(StatusReader* reports) {
   if (const int error = signals_.install(resources_.detaches)) {
     throw std::system_error(error, std::generic_category());
   }
-  resources_.manager.never_wait();
   // Keep no file system in use. A failed chdir() is no reason not to start.
   if (resources_.detaches) static_cast<void>(posix::chdir("/"));
   for (;;) {
@@ -182,7 +181,7 @@ void Monitor::wait_until(Clock::time_point deadline) {
 
 Monitor::Clock::time_point Monitor::next_deadline() {
   auto deadline = kill_at_;
-  if (!ready_) deadline = std::min(deadline, resources_.manager.next_ping());
+  deadline = std::min(deadline, ready_ ? resources_.manager.next_retry() : resources_.manager.next_ping());
   if (may_hang()) deadline = std::min(deadline, silence_.next_look(Clock::now()));
   return deadline;
 }
@@ -191,7 +190,8 @@ Monitor::Clock::time_point Monitor::next_deadline() {
 bool Monitor::may_hang() const noexcept { return ready_ && !hung_ && !stopping_ && !worker_is_stopping_; }
 
 void Monitor::enforce_deadlines() {
-  if (!ready_) resources_.manager.ping_if_due();
+  if (ready_) resources_.manager.say_unsaid();
+  else resources_.manager.ping_if_due();
   const auto now = Clock::now();
   if (now >= kill_at_) kill_worker();
   if (waits_for_log()) silence_.restart(now);

@@ -160,3 +160,56 @@ BOOST_AUTO_TEST_CASE(a_wrong_address_has_a_fault) {
   BOOST_TEST(SdNotify::fault_of('/' + std::string(106, 'x')) == "");
   BOOST_TEST(SdNotify::fault_of('/' + std::string(107, 'x')) == "the name is too long");
 }
+
+namespace {
+
+// Sends messages that need not be kept, until there is no room for another.
+void fill(const SdNotify& notify) {
+  int error = 0;
+  while (error == 0) error = notify.send("WATCHDOG=1");
+  BOOST_REQUIRE(error == EAGAIN);
+}
+
+scene::Words rest(const Listener& manager) {
+  scene::Words texts;
+  for (std::string text; (text = manager.next().text) != "nothing";) {
+    if (text != "WATCHDOG=1") texts.push_back(text);
+  }
+  return texts;
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_CASE(what_a_manager_had_no_room_for_is_said_later_and_the_latest_wins, Stage) {
+  fill(notify);
+  BOOST_TEST((notify.next_retry() == std::chrono::steady_clock::time_point::max()));
+  notify.reloading();
+  notify.status("first");
+  BOOST_TEST(notify.ready(0) == 0);
+  notify.status("second");
+  BOOST_TEST((notify.next_retry() <= std::chrono::steady_clock::now() + 100ms));
+  BOOST_TEST(rest(manager).empty());
+  notify.ping_if_due();
+  BOOST_TEST((rest(manager) == scene::Words{"READY=1", "STATUS=second"}));
+  BOOST_TEST((notify.next_retry() == std::chrono::steady_clock::time_point::max()));
+  notify.ping_if_due();
+  BOOST_TEST(rest(manager).empty());
+}
+
+BOOST_FIXTURE_TEST_CASE(an_unsaid_state_is_not_said_after_a_newer_one, Stage) {
+  fill(notify);
+  notify.ready(0);
+  rest(manager);  // there is room again
+  notify.stopping();
+  BOOST_TEST((rest(manager) == scene::Words{"STOPPING=1"}));
+}
+
+BOOST_FIXTURE_TEST_CASE(a_barrier_waits_for_room, Stage) {
+  fill(notify);
+  BOOST_TEST(notify.barrier(20ms) == ETIMEDOUT);
+  notify.status("before");
+  const std::jthread reads([&](const std::stop_token& over) {
+    while (!over.stop_requested()) manager.next();
+  });
+  BOOST_TEST(notify.barrier(10s) == 0);
+}

@@ -297,3 +297,27 @@ BOOST_AUTO_TEST_CASE(a_signal_can_be_mapped_later) {
   ::kill(daemon, SIGTERM);
   scene.expect("stop");
 }
+
+BOOST_AUTO_TEST_CASE(a_manager_that_does_not_read_holds_nothing_up) {
+  for (const std::string kind : {"umask=22", "respawn=first:1"}) {
+    Scene scene;
+    const scene::Listener manager(scene.path("manager"));
+    auto service = scene.start_probe(
+        {"daemon", "detach=never", kind, "pidfile=" + scene.path("pid"), "on_reload:say", "say:up", "wait"},
+        [&] { set("NOTIFY_SOCKET", manager.name().c_str()); });
+    scene.expect("up");
+    for (int reload = 0; reload < 20; ++reload) {
+      ::kill(service.pid(), SIGHUP);
+      scene.expect("reloaded");
+    }
+    std::string last;
+    const bool is_ready = scene::eventually([&] {
+      for (std::string text; (text = manager.next().text) != "nothing";) last = text;
+      return last == "READY=1";
+    });
+    BOOST_TEST(is_ready, last);
+    ::kill(service.pid(), SIGTERM);
+    scene.expect("stop");
+    BOOST_TEST(service.finish().end.exited(0));
+  }
+}

@@ -43,7 +43,7 @@ class Explanation {
   Explanation(const DaemonOptions& options, const Surroundings& surroundings)
       : options_(options),
         surroundings_(surroundings),
-        launch_(decide_launch(options.detach_process, surroundings)) {}
+        launch_(decide_launch(options.detach_process, surroundings, options.pidfile)) {}
 
   std::string text() {
     out_ = "mode: " + std::string(to_string(launch_.mode)) + ", because " + launch_.reason + '\n';

@@ -52,7 +52,7 @@ void preflight(DaemonOptions options) {
   validate(options);
   resolve_options(options);
   const Surroundings surroundings = look_around(options);
-  const LaunchDecision launch = decide_launch(options.detach_process, surroundings);
+  const LaunchDecision launch = decide_launch(options.detach_process, surroundings, options.pidfile);
   DaemonContext::Impl impl(std::move(options), launch);
   look_up_user(impl);
   check_threads(impl);

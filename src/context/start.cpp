@@ -276,7 +276,7 @@ std::unique_ptr<Impl> start(const void* context, DaemonOptions options) {
   process::ContextClaim claim;
   resolve_options(options);
   const Surroundings surroundings = look_around(options);
-  const LaunchDecision launch = decide_launch(options.detach_process, surroundings);
+  const LaunchDecision launch = decide_launch(options.detach_process, surroundings, options.pidfile);
   auto impl = std::make_unique<Impl>(std::move(options), launch, context);
   check_threads(*impl);
   fill_standard_descriptors();

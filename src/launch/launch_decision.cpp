@@ -17,15 +17,24 @@ std::string from_environment(const char* name) {
   return value != nullptr ? value : "";
 }
 
-LaunchDecision decide_by_surroundings(const Surroundings& surroundings) {
+// As systemd does for Type=forking with PIDFile=.
+bool manager_expects_fork(const Surroundings& surroundings, const Path& pidfile) {
+  return !pidfile.empty() && surroundings.pidfile == pidfile.native();
+}
+
+LaunchDecision decide_by_surroundings(const Surroundings& surroundings, const Path& pidfile) {
   const std::string pid = std::to_string(surroundings.pid);
   if (surroundings.pid == 1) return {LaunchMode::init, "this is process 1"};
   if (!surroundings.notify_socket.empty()) return {LaunchMode::managed, "NOTIFY_SOCKET is set"};
+  if (surroundings.systemd_exec_pid == pid && manager_expects_fork(surroundings, pidfile))
+    return {LaunchMode::detached, "the service manager expects a fork: PIDFILE names the pidfile"};
   if (surroundings.systemd_exec_pid == pid)
     return {LaunchMode::managed, "SYSTEMD_EXEC_PID names this process"};
   if (surroundings.listen_pid == pid) return {LaunchMode::managed, "LISTEN_PID names this process"};
   if (surroundings.is_notified) return {LaunchMode::managed, "start_options.notify_descriptor is given"};
   if (surroundings.stdin_is_socket) return {LaunchMode::inetd, "standard input is a socket"};
+  if (surroundings.is_ancestors)
+    return {LaunchMode::detached, "SYSTEMD_EXEC_PID names another process: NOTIFY_SOCKET is an ancestor's"};
   return {LaunchMode::detached, "no service manager started this process"};
 }
 
@@ -49,12 +58,19 @@ Surroundings Surroundings::look() {
                         .listen_fds = from_environment("LISTEN_FDS"),
                         .listen_fdnames = from_environment("LISTEN_FDNAMES"),
                         .watchdog_pid = from_environment("WATCHDOG_PID"),
-                        .watchdog_usec = from_environment("WATCHDOG_USEC")};
+                        .watchdog_usec = from_environment("WATCHDOG_USEC"),
+                        .pidfile = from_environment("PIDFILE")};
   const std::string fault = SdNotify::fault_of(found.notify_socket);
   if (!fault.empty())
     found.notify_fault =
         "cannot notify the service manager at \"" + std::exchange(found.notify_socket, {}) + "\": " + fault;
   return found;
+}
+
+void Surroundings::drop_ancestors_socket() {
+  is_ancestors =
+      !notify_socket.empty() && !systemd_exec_pid.empty() && systemd_exec_pid != std::to_string(pid);
+  if (is_ancestors) notify_socket.clear();
 }
 
 void Surroundings::clear_environment() noexcept {
@@ -70,8 +86,8 @@ Timeout Surroundings::watchdog_timeout() const noexcept {
   return timeout > 0 ? std::chrono::microseconds(timeout) : Timeout(forever);
 }
 
-LaunchDecision decide_launch(DetachProcess wish, const Surroundings& surroundings) {
-  LaunchDecision found = decide_by_surroundings(surroundings);
+LaunchDecision decide_launch(DetachProcess wish, const Surroundings& surroundings, const Path& pidfile) {
+  LaunchDecision found = decide_by_surroundings(surroundings, pidfile);
   const bool detaches = found.mode == LaunchMode::detached;
   if (wish == DetachProcess::never && detaches) return {LaunchMode::foreground, "detach_process is never"};
   if (wish != DetachProcess::always || detaches) return found;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "daemonctx/launch_mode.hpp"
+#include "daemonctx/path.hpp"
 #include "daemonctx/timeout.hpp"
 
 namespace daemonctx {
@@ -24,6 +25,12 @@ struct Surroundings {
   std::string listen_fdnames = {};
   std::string watchdog_pid = {};
   std::string watchdog_usec = {};
+  std::string pidfile = {};   ///< PIDFILE: where the manager expects that of a process that forks
+  bool is_ancestors = false;  ///< NOTIFY_SOCKET was an ancestor's, and counts as unset
+
+  /// Drops NOTIFY_SOCKET if SYSTEMD_EXEC_PID names another process: an ancestor is the manager's service, and
+  /// only a wrapper would hand its socket on on purpose.
+  void drop_ancestors_socket();
 
   /// `forever`: the manager has no watchdog, or it watches another process.
   Timeout watchdog_timeout() const noexcept;
@@ -42,7 +49,8 @@ struct LaunchDecision {
   std::string reason;
 };
 
+/// \param pidfile that of the daemon, absolute.
 /// \throws DaemonError (`choose_mode`) if process 1 is told to detach: its container ends with process 1.
-LaunchDecision decide_launch(DetachProcess wish, const Surroundings& surroundings);
+LaunchDecision decide_launch(DetachProcess wish, const Surroundings& surroundings, const Path& pidfile = {});
 
 }  // namespace daemonctx

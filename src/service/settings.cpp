@@ -30,6 +30,18 @@ Path default_pidfile(const std::string& name) {
 }
 
 // Lines on the terminal and in the log begin with the same name. The place "service" adds nothing to it.
+// Whether a service manager started this process that waits for no message of it.
+bool is_started_without_socket() {
+  const auto names_this_process = [](const char* variable) {
+    const char* value = std::getenv(variable);
+    return value != nullptr && value == std::to_string(::getpid());
+  };
+  const char* socket = std::getenv("NOTIFY_SOCKET");
+  const bool has_socket = socket != nullptr && *socket != '\0';
+  return !has_socket && ::getpid() != 1 &&
+         (names_this_process("SYSTEMD_EXEC_PID") || names_this_process("LISTEN_PID"));
+}
+
 void say(const std::string& name, const std::exception_ptr& error, std::string_view where) {
   const std::string place = where.empty() || where == "service" ? "" : std::string(where) + ": ";
   posix::NoWriteSignal scope;
@@ -157,6 +169,8 @@ DaemonOptions ServiceRun::daemon_options(bool in_foreground) const {
   if (in_foreground) {
     options.detach_process = DetachProcess::never;
     options.stdio = {};  // the terminal, unless `log` or `syslog` is given
+  } else if (options.detach_process == DetachProcess::automatic && is_started_without_socket()) {
+    options.detach_process = DetachProcess::always;  // `run` is the action that stays
   }
   if (const auto target = output()) options.stdio.out = options.stdio.err = *target;
   return options;

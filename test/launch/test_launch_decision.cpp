@@ -28,6 +28,31 @@ BOOST_AUTO_TEST_CASE(a_service_manager_names_this_process) {
   BOOST_TEST((automatic({.pid = 42, .listen_pid = "42"}) == LaunchMode::managed));
 }
 
+// Of an ancestor that the manager started. A wrapper that hands its socket on says `never`.
+BOOST_AUTO_TEST_CASE(a_socket_of_an_ancestor_is_not_meant_for_this_process) {
+  Surroundings inherited{.pid = 42, .notify_socket = "/run/notify", .systemd_exec_pid = "41"};
+  inherited.drop_ancestors_socket();
+  BOOST_TEST(inherited.notify_socket == "");
+  const auto decision = decide_launch(DetachProcess::automatic, inherited);
+  BOOST_TEST((decision.mode == LaunchMode::detached));
+  BOOST_TEST(decision.reason == "SYSTEMD_EXEC_PID names another process: NOTIFY_SOCKET is an ancestor's");
+  for (const std::string exec_pid : {"", "42"}) {
+    Surroundings own{.pid = 42, .notify_socket = "/run/notify", .systemd_exec_pid = exec_pid};
+    own.drop_ancestors_socket();
+    BOOST_TEST((automatic(own) == LaunchMode::managed));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_manager_that_names_the_pidfile_expects_a_fork) {
+  const Surroundings forking{.pid = 42, .systemd_exec_pid = "42", .pidfile = "/run/web.pid"};
+  const auto mode = [&](const Path& pidfile) {
+    return decide_launch(DetachProcess::automatic, forking, pidfile).mode;
+  };
+  BOOST_TEST((mode("/run/web.pid") == LaunchMode::detached));
+  BOOST_TEST((mode("/run/other.pid") == LaunchMode::managed));
+  BOOST_TEST((mode("") == LaunchMode::managed));
+}
+
 BOOST_AUTO_TEST_CASE(inetd_and_containers_are_recognized) {
   BOOST_TEST((automatic({.pid = 42, .stdin_is_socket = true}) == LaunchMode::inetd));
   BOOST_TEST((automatic({.pid = 1}) == LaunchMode::init));

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/filesystem/operations.hpp>
 #include <boost/test/unit_test.hpp>
@@ -366,6 +367,23 @@ BOOST_FIXTURE_TEST_CASE(explain_prints_the_steps_of_a_start_and_does_none, Probe
                  "  remove the pidfile, or empty it where that is not permitted\n");
   BOOST_TEST(!scene::exists(pidfile));
   BOOST_TEST(!scene::exists(log));
+}
+
+BOOST_FIXTURE_TEST_CASE(start_detaches_unless_the_manager_waits_for_its_message, Probe) {
+  const auto named = [](const char* socket) {
+    return [socket] {
+      ::setenv("SYSTEMD_EXEC_PID", std::to_string(::getpid()).c_str(), 1);
+      if (socket != nullptr) ::setenv("NOTIFY_SOCKET", socket, 1);
+    };
+  };
+  const auto mode = [&](const std::string& action, const char* socket) {
+    const std::string text = run({action, "--explain"}, named(socket)).out;
+    const auto begin = std::min(text.find("mode: "), text.size());
+    return text.substr(begin, text.find(',', begin) - begin);
+  };
+  BOOST_TEST(mode("start", nullptr) == "mode: detached");
+  BOOST_TEST(mode("run", nullptr) == "mode: managed");
+  BOOST_TEST(mode("start", "/run/notify") == "mode: managed");
 }
 
 BOOST_FIXTURE_TEST_CASE(explain_prints_the_steps_for_a_service_manager_too, Probe) {

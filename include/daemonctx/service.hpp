@@ -33,6 +33,7 @@ class DAEMONCTX_EXPORT Service {
   ///   default pidfile.
   /// \param body does the work in the daemon, and returns the exit code. An exception becomes one line and
   ///   exit code 1. Before the daemon is ready the line goes to the user's terminal, afterwards to the log.
+  /// \throws std::invalid_argument if `name` is empty or has a slash.
   Service(std::string name, DaemonOptions options, std::function<int(DaemonContext&)> body);
 
   /// The program's own options, for command line and file: add them here.

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "service/placeholders.hpp"
+
 namespace daemonctx {
 namespace {
 
@@ -13,6 +15,10 @@ namespace po = boost::program_options;
 
 // The message names only the word. The option's description says what the value must be.
 [[noreturn]] void refuse(const std::string& word) { throw po::invalid_option_value(word); }
+
+// Made absolute before any change of directory. An absolute path needs no working directory, which may be
+// gone.
+fs::path absolute(const fs::path& path) { return path.is_absolute() ? path : fs::absolute(path); }
 
 }  // namespace
 
@@ -84,6 +90,10 @@ Invocation parse_command_line(int argc, const char* const* argv, const po::optio
   constexpr int style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
   try {
     const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
+    for (const std::string& each : arguments) {
+      const std::string placeholder = placeholder_in(each);
+      if (!placeholder.empty()) throw UsageError('"' + placeholder + "\" is not allowed in an argument");
+    }
     po::parsed_options parsed =
         po::command_line_parser(arguments).options(all).positional(words).style(style).run();
     Invocation invocation{{}, {}, po::parsed_options(&options)};
@@ -96,8 +106,7 @@ Invocation parse_command_line(int argc, const char* const* argv, const po::optio
       if (option.string_key == "excess") throw UsageError("unexpected argument \"" + value + '"');
       if (option.string_key == "action") invocation.action = value;
       else invocation.command_line.options.push_back(option);
-      if (option.string_key == "config")
-        invocation.file = fs::absolute(value);  // before any change of directory
+      if (option.string_key == "config") invocation.file = absolute(value);
     }
     po::variables_map values;
     po::store(invocation.command_line, values);

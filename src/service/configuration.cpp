@@ -6,10 +6,13 @@
 #include <cerrno>
 #include <cstdint>
 #include <fstream>
+#include <map>
 #include <optional>
 #include <sstream>
 #include <system_error>
 #include <vector>
+
+#include "service/placeholders.hpp"
 
 namespace daemonctx {
 namespace {
@@ -40,7 +43,7 @@ class FileReader {
   po::parsed_options read() {
     parse();
     check();
-    return first(read_.size());
+    return parsed(read_.begin(), read_.end());
   }
 
  private:
@@ -50,11 +53,26 @@ class FileReader {
   };
 
   void check() {
-    while (auto reason = error_among(read_.size())) {
-      const std::size_t wrong = find_first_wrong(*reason);
-      refuse(read_[wrong].line, *reason);
-      read_.erase(read_.begin() + static_cast<std::ptrdiff_t>(wrong));
+    auto reason = error_among(read_.begin(), read_.end());
+    if (!reason) return;
+    if (reading_ == Reading::lenient) return drop_wrong();
+    const std::size_t wrong = find_first_wrong(*reason);
+    refuse(read_[wrong].line, *reason);
+  }
+
+  // Looks at each option alone, and at a second value beside the first: the time grows with the file's size,
+  // not with its square.
+  void drop_wrong() {
+    std::vector<Read> right;
+    std::map<std::string, std::size_t> first_of;  // name to place
+    for (const Read& each : read_) {
+      const auto [place, is_first] = first_of.insert({each.option.string_key, right.size()});
+      std::vector<Read> together = {each};
+      if (!is_first) together.insert(together.begin(), right[place->second]);
+      if (!error_among(together.begin(), together.end())) right.push_back(each);
+      else if (is_first) first_of.erase(place);
     }
+    read_ = std::move(right);
   }
 
   void parse() {
@@ -76,6 +94,9 @@ class FileReader {
   }
 
   void parse(const std::string& line, int number) {
+    const std::string placeholder = placeholder_in(line);
+    if (!placeholder.empty())
+      return refuse(number, '"' + placeholder + "\" is not allowed in a configuration file");
     try {
       std::istringstream text(section_ + '\n' + line);
       for (const auto& option : po::parse_config_file(text, options_).options)
@@ -91,16 +112,18 @@ class FileReader {
     throw ConfigurationError(file_.string() + ':' + std::to_string(line) + ": " + reason);
   }
 
-  po::parsed_options first(std::size_t count) const {
+  using Place = std::vector<Read>::const_iterator;
+
+  po::parsed_options parsed(Place begin, Place end) const {
     po::parsed_options options(&options_);
-    for (std::size_t at = 0; at < count; ++at) options.options.push_back(read_[at].option);
+    for (; begin != end; ++begin) options.options.push_back(begin->option);
     return options;
   }
 
-  std::optional<std::string> error_among(std::size_t count) const {
+  std::optional<std::string> error_among(Place begin, Place end) const {
     try {
       po::variables_map scratch;
-      po::store(first(count), scratch);
+      po::store(parsed(begin, end), scratch);
       return {};
     } catch (const po::error& error) {
       return error.what();
@@ -113,7 +136,7 @@ class FileReader {
     std::size_t bad = read_.size();
     while (bad - good > 1) {
       const std::size_t middle = good + (bad - good) / 2;
-      auto error = error_among(middle);
+      auto error = error_among(read_.begin(), read_.begin() + static_cast<std::ptrdiff_t>(middle));
       if (error) reason = std::move(*error);
       (error ? bad : good) = middle;
     }

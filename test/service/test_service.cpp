@@ -335,6 +335,41 @@ BOOST_FIXTURE_TEST_CASE(a_failure_to_print_is_no_success, Probe) {
   }
 }
 
+// Boost.Program_options never ended on these.
+BOOST_FIXTURE_TEST_CASE(placeholders_of_boost_are_refused, Probe) {
+  for (const std::string text :
+       {"%canonical_option% = 1", "number = %value%", "%original_token%", "%invalid_line%"}) {
+    scene::write_file(config, "\n" + text + "\n");
+    const auto started = run({"start", "--config", config});
+    BOOST_TEST(started.end.exited(6));
+    BOOST_TEST(started.err.find(config + ":2: \"%") != std::string::npos, started.err);
+    BOOST_TEST(run({"status", "--config", config}).end.exited(3));
+  }
+  fails({"start", "--number", "%value%"}, 2, "\"%value%\" is not allowed in an argument");
+}
+
+BOOST_FIXTURE_TEST_CASE(of_many_wrong_lines_the_first_is_named_and_status_skips_all, Probe) {
+  std::string text;
+  for (int line = 1; line <= 20000; ++line) text += line % 2 == 0 ? "number = many\n" : "number = 1\n";
+  scene::write_file(config, text + "pidfile = " + pidfile + "\n");
+  const auto started = run({"start", "--config", config});
+  BOOST_TEST(started.end.exited(6));
+  BOOST_TEST(started.err.find(config + ":2: ") != std::string::npos, started.err);
+  BOOST_TEST(Scene::run({scene::probe(), "status", "--config", config}).end.exited(3));
+}
+
+BOOST_FIXTURE_TEST_CASE(an_absolute_configuration_file_is_found_from_a_removed_directory, Probe) {
+  scene::write_file(config, "number = 2\n");
+  const std::string gone = scene.path("gone");
+  const auto in_removed_directory = [&] {
+    if (::mkdir(gone.c_str(), 0700) != 0 || ::chdir(gone.c_str()) != 0 || ::rmdir(gone.c_str()) != 0)
+      ::_exit(126);
+  };
+  BOOST_TEST(run({"status", "--config", config}, in_removed_directory).end.exited(3));
+  BOOST_TEST(run({"start", "--config", config}, in_removed_directory).end.exited(0));
+  BOOST_TEST(run({"stop", "--config", config}, in_removed_directory).end.exited(0));
+}
+
 BOOST_FIXTURE_TEST_CASE(explain_prints_the_steps_of_a_start_and_does_none, Probe) {
   const std::string log = scene.path("log");
   const auto detached = run({"start", "--explain", "--user", "nobody", "--chdir", "/", "--log", log});

@@ -87,7 +87,8 @@ class SdNotify {
   std::chrono::steady_clock::time_point next_retry() const noexcept;
   Timeout watchdog_timeout() const noexcept { return timeout_; }
 
-  /// Sends one datagram, with `fd` unless that is -1. \return 0 or an errno; 0 also for a message that is kept.
+  /// Sends one datagram, with `fd` unless that is -1. \return 0 or an errno; 0 also for a message that is
+  /// kept.
   int send(std::string_view message, int fd = -1) const noexcept;
 
  private:

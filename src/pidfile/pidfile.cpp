@@ -169,8 +169,8 @@ int wait_for_readers() noexcept {
 
 constexpr std::size_t longest_pidfile = 64;  // of a file that is taken for a pidfile
 
-// Writes the pid, and line ends over the rest of the first `former` bytes: no reader sees the file empty, or a
-// mixture of two numbers. \return 0 or an errno; `size` becomes that of the pid's line.
+// Writes the pid, and line ends over the rest of the first `former` bytes: no reader sees the file empty, or
+// a mixture of two numbers. \return 0 or an errno; `size` becomes that of the pid's line.
 int write_pid(int fd, std::size_t former, off_t& size) noexcept {
   std::array<char, longest_pidfile> text;
   text.fill('\n');

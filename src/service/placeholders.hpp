@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <string>
 #include <string_view>
@@ -13,10 +12,10 @@ namespace daemonctx {
 inline std::string placeholder_in(std::string_view text) {
   constexpr std::array<std::string_view, 6> all = {"%canonical_option%", "%value%",  "%option%",
                                                    "%original_token%",   "%prefix%", "%invalid_line%"};
-  const auto found = std::find_if(all.begin(), all.end(), [text](std::string_view each) {
-    return text.find(each) != std::string_view::npos;
-  });
-  return found == all.end() ? "" : std::string(*found);
+  for (const std::string_view each : all) {
+    if (text.find(each) != std::string_view::npos) return std::string(each);
+  }
+  return {};
 }
 
 }  // namespace daemonctx

@@ -249,7 +249,8 @@ BOOST_AUTO_TEST_CASE(an_address_that_can_not_be_one_is_reported_and_ignored) {
         {"relative", "it is neither an absolute path nor an abstract name"},
         {endless, "the name is too long"}}) {
     Scene scene;
-    const auto result = scene.run_probe({"daemon", "facts"}, [&] { set("NOTIFY_SOCKET", address.c_str()); });
+    const char* const name = address.c_str();  // clang 14 captures no structured binding
+    const auto result = scene.run_probe({"daemon", "facts"}, [name] { set("NOTIFY_SOCKET", name); });
     BOOST_TEST(result.end.exited(0));
     BOOST_TEST(result.err ==
                "daemon_probe: NOTIFY_SOCKET is ignored: cannot notify the service manager at \"" + address +

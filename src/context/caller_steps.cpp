@@ -117,7 +117,9 @@ void resolve_options(DaemonOptions& options) {
 
 Surroundings look_around(const DaemonOptions& options) {
   Surroundings surroundings = Surroundings::look();
-  if (options.detach_process != DetachProcess::never) surroundings.drop_ancestors_socket();
+  const bool takes_any =
+      options.detach_process == DetachProcess::never || options.start_options.notify_descriptor != -1;
+  if (!takes_any) surroundings.drop_ancestors_socket();
   surroundings.is_notified = options.start_options.notify_descriptor != -1;
   return surroundings;
 }

@@ -234,7 +234,10 @@ std::stop_token stop_token_of(const DaemonContext& context) noexcept {
 int DaemonContext::signal_fd() const noexcept { return process::is_open(this) ? SignalDispatcher::fd() : -1; }
 
 void DaemonContext::dispatch() {
-  if (const Call call(this); call) call->signals.dispatch();
+  const Call call(this);
+  if (!call) return;
+  call->resources.manager.say_unsaid();
+  call->signals.dispatch();
 }
 
 void DaemonContext::reopen_output() {

@@ -8,6 +8,7 @@
 #include "base/number.hpp"
 #include "daemonctx/error.hpp"
 #include "manager/sd_notify.hpp"
+#include "safe_path/made_directories.hpp"
 
 namespace daemonctx {
 namespace {
@@ -19,7 +20,8 @@ std::string from_environment(const char* name) {
 
 // As systemd does for Type=forking with PIDFile=.
 bool manager_expects_fork(const Surroundings& surroundings, const Path& pidfile) {
-  return !pidfile.empty() && surroundings.pidfile == pidfile.native();
+  return !pidfile.empty() && !surroundings.pidfile.empty() &&
+         real_path(surroundings.pidfile) == real_path(pidfile);  // systemd changes /var/run to /run
 }
 
 LaunchDecision decide_by_surroundings(const Surroundings& surroundings, const Path& pidfile) {

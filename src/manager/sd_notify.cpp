@@ -81,7 +81,8 @@ int SdNotify::open(const std::string& socket) noexcept {
 void SdNotify::adopt(UniqueFd connection) noexcept {
   size_ = 0;
   flags_ = MSG_NOSIGNAL;
-  state_.size = status_.size = 0;  // the monitor says what was unsaid
+  for (Unsaid* const each : {&ready_, &reload_, &end_, &status_, &extension_})
+    each->size = 0;  // the monitor says it
   has_unsaid_ = false;
   socket_.reset(std::move(connection));
 }
@@ -134,9 +135,7 @@ int SdNotify::barrier(Timeout longest, std::string_view message) const noexcept 
   int error = 0;
   while ((error = send(message, writer.get())) == EAGAIN) {
     if (Clock::now() >= deadline) return ETIMEDOUT;
-    pollfd room{socket_.get(), POLLOUT, 0};
-    posix::poll(&room, 1, posix::poll_timeout(std::min(deadline, posix::deadline_in(retry_slice))));
-    say_unsaid();
+    posix::poll(nullptr, 0, posix::poll_timeout(std::min(deadline, posix::deadline_in(retry_slice))));
   }
   if (error != 0) return error;
   writer.reset();  // the manager closes its copy when it has handled the message
@@ -150,8 +149,10 @@ int SdNotify::barrier(Timeout longest, std::string_view message) const noexcept 
 }
 
 void SdNotify::ping() noexcept {
-  last_ping_ = Clock::now().time_since_epoch();
-  send("WATCHDOG=1");
+  const auto now = Clock::now().time_since_epoch();
+  missed_ping_ = send("WATCHDOG=1") == EAGAIN;
+  last_try_ = now;
+  if (!missed_ping_) last_ping_ = now;
 }
 
 void SdNotify::ping_if_due() noexcept {
@@ -161,6 +162,7 @@ void SdNotify::ping_if_due() noexcept {
 
 Clock::time_point SdNotify::next_watchdog_ping() const noexcept {
   if (timeout_.is_forever()) return Clock::time_point::max();
+  if (missed_ping_) return posix::later(Clock::time_point(last_try_), retry_slice);
   return posix::later(Clock::time_point(last_ping_), timeout_.length() / 2);
 }
 
@@ -168,45 +170,64 @@ Clock::time_point SdNotify::next_ping() const noexcept {
   return std::min(next_watchdog_ping(), next_retry());
 }
 
-// Null if a later message does not replace this one.
-SdNotify::Unsaid* SdNotify::kept_as(std::string_view message) const noexcept {
-  const auto begins_with = [&](std::string_view key) { return message.substr(0, key.size()) == key; };
-  if (begins_with("STATUS=") || begins_with("ERRNO=")) return &status_;
-  for (const char* const key : {"READY=", "MAINPID=", "RELOADING=", "STOPPING="}) {
-    if (begins_with(key)) return &state_;
-  }
-  return nullptr;
+bool SdNotify::is_kept(std::string_view message) noexcept {
+  constexpr std::array<std::string_view, 7> keys = {
+      "READY=", "MAINPID=", "RELOADING=", "STOPPING=", "STATUS=", "ERRNO=", "EXTEND_TIMEOUT_USEC="};
+  return std::any_of(keys.begin(), keys.end(),
+                     [&](std::string_view key) { return message.starts_with(key); });
 }
 
-// The last state and the last status win. While an older one is unsaid, a new one takes its place.
+// The latest wins, but a manager must hear of the main pid, and of a reload before its end.
+void SdNotify::keep(std::string_view message) const noexcept {
+  if (message.starts_with("STATUS=") || message.starts_with("ERRNO=")) return status_.hold(message);
+  if (message.starts_with("EXTEND_TIMEOUT_USEC=")) return extension_.hold(message);
+  if (message.starts_with("STOPPING=")) {
+    reload_.size = 0;
+    return end_.hold(message);
+  }
+  if (message.starts_with("RELOADING=")) {
+    end_.size = 0;
+    return reload_.hold(message);
+  }
+  if (reload_.size != 0) return end_.hold(message);  // READY=1 after a reload
+  if (ready_.size == 0 || message.starts_with("MAINPID=")) ready_.hold(message);
+}
+
+// What must not overtake a kept message waits for it: a descriptor, as BARRIER=1 has one.
 int SdNotify::send(std::string_view message, int fd) const noexcept {
-  if (!has_unsaid_) {
-    const int error = send_now(message, fd);
-    if (error != EAGAIN) return error;
+  if (fd != -1 || (flags_ & MSG_DONTWAIT) == 0 || !is_kept(message)) {
+    say_unsaid();
+    return has_unsaid_ && fd != -1 ? EAGAIN : send_now(message, fd);
   }
-  Unsaid* const kept = fd == -1 ? kept_as(message) : nullptr;
-  if (kept == nullptr) return send_now(message, fd);
-  {
-    const std::lock_guard lock(unsaid_mutex_);
-    message = cut(message, kept->text.size());
-    std::copy(message.begin(), message.end(), kept->text.begin());
-    kept->size = message.size();
-    has_unsaid_ = true;
-  }
-  say_unsaid();
+  const std::lock_guard lock(unsaid_mutex_);
+  say_kept();
+  const int error = has_unsaid_ ? EAGAIN : send_now(message, -1);
+  if (error != EAGAIN) return error;
+  keep(message);
+  has_unsaid_ = true;
   return 0;
 }
 
 void SdNotify::say_unsaid() const noexcept {
   if (!has_unsaid_) return;
   const std::lock_guard lock(unsaid_mutex_);
+  say_kept();
+}
+
+void SdNotify::say_kept() const noexcept {
   last_try_ = Clock::now().time_since_epoch();
-  for (Unsaid* const each : {&state_, &status_}) {
+  for (Unsaid* const each : {&ready_, &reload_, &end_, &status_, &extension_}) {
     if (each->size == 0) continue;
-    if (send_now(*each, -1) == EAGAIN) return;
+    if (send_now({each->text.data(), each->size}, -1) == EAGAIN) return;
     each->size = 0;
   }
   has_unsaid_ = false;
+}
+
+void SdNotify::Unsaid::hold(std::string_view message) noexcept {
+  message = cut(message, text.size());
+  std::copy(message.begin(), message.end(), text.begin());
+  size = message.size();
 }
 
 Clock::time_point SdNotify::next_retry() const noexcept {

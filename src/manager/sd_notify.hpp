@@ -97,13 +97,15 @@ class SdNotify {
     std::array<char, 1024> text;
     std::size_t size = 0;  // 0: there is none
 
-    operator std::string_view() const noexcept { return {text.data(), size}; }  // NOLINT(*-explicit-*)
+    void hold(std::string_view message) noexcept;
   };
 
+  static bool is_kept(std::string_view message) noexcept;
+  void keep(std::string_view message) const noexcept;
+  void say_kept() const noexcept;
   int send_text(std::string_view key, std::string_view text) const noexcept;
   std::chrono::steady_clock::time_point next_watchdog_ping() const noexcept;
   int send_now(std::string_view message, int fd) const noexcept;
-  Unsaid* kept_as(std::string_view message) const noexcept;
 
   sockaddr_un address_ = {};
   socklen_t size_ = 0;  // 0: there is no address
@@ -113,9 +115,13 @@ class SdNotify {
   Timeout timeout_ = forever;
   std::atomic<std::chrono::steady_clock::duration> last_ping_ = {};
   mutable std::mutex unsaid_mutex_;
-  mutable Unsaid state_;
+  mutable Unsaid ready_;  // in the order in which they are said
+  mutable Unsaid reload_;
+  mutable Unsaid end_;  // of the reload, or of the service
   mutable Unsaid status_;
+  mutable Unsaid extension_;
   mutable std::atomic<bool> has_unsaid_ = false;
+  std::atomic<bool> missed_ping_ = false;
   mutable std::atomic<std::chrono::steady_clock::duration> last_try_ = {};
 };
 

@@ -25,10 +25,16 @@ ConfigurationError unreadable(const fs::path& file) {
   return ConfigurationError{"cannot read the configuration file \"" + file.string() + "\": " + reason};
 }
 
-bool is_section(const std::string& line) {
-  const std::string text = boost::algorithm::trim_copy(line.substr(0, line.find('#')));
+std::string without_comment(const std::string& line) {
+  return boost::algorithm::trim_copy(line.substr(0, line.find('#')));
+}
+
+bool is_section(const std::string& text) {
   return text.size() > 1 && text.front() == '[' && text.back() == ']';
 }
+
+// Each line is read together with its section.
+constexpr std::size_t longest_line = 4096;
 
 constexpr std::uintmax_t largest_file = 16U << 20U;
 
@@ -87,16 +93,24 @@ class FileReader {
     std::string line;
     for (int number = 1; std::getline(in, line); ++number) {
       if (number == 1 && line.rfind("\xef\xbb\xbf", 0) == 0) line.erase(0, 3);  // byte order mark
-      if (is_section(line)) section_ = line;
+      const std::string text = without_comment(line);
+      if (text.empty() || !is_allowed(text, number)) continue;
+      if (is_section(text)) section_ = text;
       else parse(line, number);
     }
     if (in.bad()) throw unreadable(file_);
   }
 
+  bool is_allowed(const std::string& text, int number) const {
+    const std::string placeholder = placeholder_in(text);
+    if (text.size() > longest_line) refuse(number, "the line is longer than 4096 bytes");
+    else if (!placeholder.empty())
+      refuse(number, '"' + placeholder + "\" is not allowed in a configuration file");
+    else return true;
+    return false;
+  }
+
   void parse(const std::string& line, int number) {
-    const std::string placeholder = placeholder_in(line);
-    if (!placeholder.empty())
-      return refuse(number, '"' + placeholder + "\" is not allowed in a configuration file");
     try {
       std::istringstream text(section_ + '\n' + line);
       for (const auto& option : po::parse_config_file(text, options_).options)

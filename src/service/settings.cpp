@@ -37,7 +37,7 @@ bool is_started_without_socket() {
     return value != nullptr && value == std::to_string(::getpid());
   };
   const char* socket = std::getenv("NOTIFY_SOCKET");
-  const bool has_socket = socket != nullptr && *socket != '\0';
+  const bool has_socket = socket != nullptr && (*socket == '/' || *socket == '@');
   return !has_socket && ::getpid() != 1 &&
          (names_this_process("SYSTEMD_EXEC_PID") || names_this_process("LISTEN_PID"));
 }

@@ -32,6 +32,9 @@ constexpr milliseconds caller_grace{5000};
 constexpr milliseconds last_words_patience{1000};
 constexpr milliseconds own_words_patience{500};
 
+// How often a service manager without room is tried again.
+constexpr milliseconds forward_slice{100};
+
 }  // namespace
 
 // ---- The loop.
@@ -182,6 +185,7 @@ void Monitor::wait_until(Clock::time_point deadline) {
 Monitor::Clock::time_point Monitor::next_deadline() {
   auto deadline = kill_at_;
   deadline = std::min(deadline, ready_ ? resources_.manager.next_retry() : resources_.manager.next_ping());
+  if (!unforwarded_.empty()) deadline = std::min(deadline, posix::deadline_in(forward_slice));
   if (may_hang()) deadline = std::min(deadline, silence_.next_look(Clock::now()));
   return deadline;
 }
@@ -192,6 +196,7 @@ bool Monitor::may_hang() const noexcept { return ready_ && !hung_ && !stopping_ 
 void Monitor::enforce_deadlines() {
   if (ready_) resources_.manager.say_unsaid();
   else resources_.manager.ping_if_due();
+  forward_rest();
   const auto now = Clock::now();
   if (now >= kill_at_) kill_worker();
   if (waits_for_log()) silence_.restart(now);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <deque>
 #include <optional>
 
 #include "base/hang_watch.hpp"
@@ -57,6 +58,8 @@ class Monitor {
   void handle(WorkerMessage message);
   void become_ready();
   void fail_start(int error);
+  void forward(WorkerMessage message);
+  void forward_rest();
   void reopen_output(UniqueFd asker) noexcept;
   void show_reload(ReloadNotice notice) noexcept;
   void end_reload();
@@ -80,7 +83,8 @@ class Monitor {
   bool missed_ready_deadline_ = false;  // not ready in time
   bool worker_is_stopping_ = false;     // without a request of the monitor
   bool offers_reload_ = false;
-  HangWatch silence_;  ///< of the worker
+  std::deque<WorkerMessage> unforwarded_;  // to the service manager, which has no room
+  HangWatch silence_;                      ///< of the worker
   Clock::time_point kill_at_ = Clock::time_point::max();
 
   bool was_ever_ready_ = false;

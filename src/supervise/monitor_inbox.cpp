@@ -48,7 +48,23 @@ void Monitor::handle(WorkerMessage message) {
   if (text == "WATCHDOG=1" && resources_.manager.watchdog_timeout().is_forever()) return;
   if (text == "WATCHDOG=1") return resources_.manager.ping();
   const std::string passed = for_manager(text);
-  if (!passed.empty()) resources_.manager.send(passed, message.descriptor.get());
+  if (!passed.empty()) forward({passed, std::move(message.descriptor)});
+}
+
+// A descriptor stays open until the manager has it: a worker takes its end for the manager's answer.
+void Monitor::forward(WorkerMessage message) {
+  constexpr std::size_t most_kept = 64;
+  unforwarded_.push_back(std::move(message));
+  forward_rest();
+  if (unforwarded_.size() > most_kept) unforwarded_.pop_front();
+}
+
+void Monitor::forward_rest() {
+  while (!unforwarded_.empty()) {
+    const WorkerMessage& next = unforwarded_.front();
+    if (resources_.manager.send(next.text, next.descriptor.get()) == EAGAIN) return;
+    unforwarded_.pop_front();
+  }
 }
 
 void Monitor::become_ready() {
@@ -68,7 +84,8 @@ void Monitor::become_ready() {
 // The worker waits until the monitor has read its message, so the caller has not heard of readiness yet.
 void Monitor::fail_start(int error) {
   resources_.status.send_failure(Step::write_pidfile, error);
-  posix::kill(worker_, SIGKILL);
+  if (posix::kill(worker_, SIGKILL) == -1 && errno == EPERM)
+    exit_with(EXIT_FAILURE);  // it dies with this process
 }
 
 void Monitor::reopen_output(UniqueFd asker) noexcept {

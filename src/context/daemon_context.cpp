@@ -26,6 +26,11 @@ std::exception_ptr service_error(std::string_view text) {
       Step::run_service, std::make_error_code(std::errc::operation_canceled), {}, std::string(text)));
 }
 
+void check_told(int error) {
+  if (error == 0 || error == ETIMEDOUT) return;
+  throw std::system_error(error, std::generic_category(), "cannot tell the monitor");
+}
+
 /// Keeps the context in memory during a call of a public member. Empty if the context has ended.
 class Call {
  public:
@@ -72,8 +77,14 @@ DaemonContext::Impl::Impl(DaemonOptions options, LaunchDecision launch, const vo
                                         }
                                       },
                                   .report = [this](const std::exception_ptr& error,
-                                                   std::string_view where) { report(error, where); }}),
+                                                   std::string_view where) { report(error, where); },
+                                  .before_sleep =
+                                      [this] {
+                                        resources.manager.say_unsaid();
+                                        return resources.manager.next_retry();
+                                      }}),
       ending({plan.options, cleanups, readiness, resources, signals}) {
+  resources.manager.on_kept([]() noexcept { SignalDispatcher::wake(); });
   resources.notify_descriptor = plan.options.start_options.notify_descriptor;
   cleanups.set_context(context, [](void* state, const std::exception_ptr& error) {
     static_cast<Impl*>(state)->report(error, "cleanup");
@@ -112,15 +123,13 @@ void DaemonContext::Impl::map_signal(int number, SignalAction action) {
 
 // Waits until the monitor has read the message. A monitor that takes longer reads it later.
 void DaemonContext::Impl::tell_monitor(std::string_view message) {
-  const int error = resources.manager.barrier(longest_barrier, message);
-  if (error != 0 && error != ETIMEDOUT)
-    throw std::system_error(error, std::generic_category(), "cannot tell the monitor");
+  check_told(resources.manager.barrier(longest_barrier, message));
 }
 
 void DaemonContext::Impl::offer_reload(std::function<void()> function) {
   reload.offer(std::move(function));
   map_signal(SIGHUP, Action::reload);
-  reload.show_offer();
+  check_told(reload.show_offer());
   // Wait until the monitor has shown the offer: the service may announce it as soon as this returns.
   // The monitor reads this message after the offer.
   if (resources.worker.is_worker()) {

@@ -46,12 +46,11 @@ void ReadinessState::redirect_output() {
 // Tell the manager before the caller ends: without MAINPID the manager takes that for the service's end.
 void ReadinessState::tell_manager() {
   const bool is_worker = resources_.worker.is_worker();
-  const int error = resources_.manager.ready(plan_.detaches() && !is_worker ? posix::getpid() : 0);
-  if (is_worker && error != 0) {
-    throw DaemonError(Step::become_ready, {error, std::generic_category()}, {},
-                      "cannot tell the monitor: " + std::generic_category().message(error));
-  }
-  if (plan_.detaches() || is_worker) static_cast<void>(resources_.manager.barrier(longest_barrier));
+  int error = resources_.manager.ready(plan_.detaches() && !is_worker ? posix::getpid() : 0);
+  if (error == 0 && (plan_.detaches() || is_worker)) error = resources_.manager.barrier(longest_barrier);
+  if (!is_worker || error == 0 || error == ETIMEDOUT) return;  // a manager that does not read is no error
+  throw DaemonError(Step::become_ready, {error, std::generic_category()}, {},
+                    "cannot tell the monitor: " + std::generic_category().message(error));
 }
 
 void ReadinessState::tell_caller() {

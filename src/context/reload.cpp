@@ -17,12 +17,12 @@ void ReloadState::offer(std::function<void()> reload) {
   std::swap(reload_, function);
 }
 
-void ReloadState::show_offer() noexcept {
+int ReloadState::show_offer() noexcept {
   {
     const std::lock_guard lock(mutex_);
-    if (notice_.running) return;
+    if (notice_.running) return 0;
   }
-  show(show_outcome);
+  return show(show_outcome);
 }
 
 void ReloadState::run() {
@@ -90,8 +90,8 @@ bool ReloadState::finish(bool is_refused, std::string text, bool may_repeat) noe
   return again;
 }
 
-void ReloadState::show(int (*show)(int, const ReloadNotice&) noexcept) noexcept {
-  resources_.show_reload(show, [this] {
+int ReloadState::show(int (*show)(int, const ReloadNotice&) noexcept) noexcept {
+  return resources_.show_reload(show, [this] {
     const std::lock_guard lock(mutex_);
     return notice_;
   });

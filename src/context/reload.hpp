@@ -26,9 +26,10 @@ class ReloadState {
         notice_(resources.reload_notice),
         report_(std::move(report)) {}
 
-  /// `offer` sets the function that a reload calls. `show_offer` lets others see that the daemon can reload.
+  /// `offer` sets the function that a reload calls. `show_offer` lets others see that the daemon can reload,
+  /// and returns 0, or the errno with which a worker fails to tell its monitor.
   void offer(std::function<void()> reload);
-  void show_offer() noexcept;
+  int show_offer() noexcept;
 
   /// Reloads; does nothing before `offer`. One reload runs at a time. A call meanwhile, in another thread or
   /// in a reload that dispatches signals, returns at once; one more reload then follows.
@@ -41,7 +42,7 @@ class ReloadState {
   bool run_once();
   void call(const Function& reload, bool tells_manager);
   bool finish(bool is_refused, std::string text, bool may_repeat = true) noexcept;
-  void show(int (*show)(int, const ReloadNotice&) noexcept) noexcept;
+  int show(int (*show)(int, const ReloadNotice&) noexcept) noexcept;
 
   ReadinessState& readiness_;
   Resources& resources_;

@@ -58,13 +58,14 @@ void Resources::remove_pidfile() noexcept {
 }
 
 // Ignore an error: a client that waits for the reload sees no outcome, and the service is not harmed.
-void Resources::show_reload_now(int (*show)(int, const ReloadNotice&) noexcept,
-                                const ReloadNotice& notice) noexcept {
-  if (worker.is_worker()) return static_cast<void>(manager.send(reload_message(notice)));
+int Resources::show_reload_now(int (*show)(int, const ReloadNotice&) noexcept,
+                               const ReloadNotice& notice) noexcept {
+  if (worker.is_worker()) return manager.send(reload_message(notice));
   const std::lock_guard lock(pidfile_mutex);
-  if (!pidfile) return;
+  if (!pidfile) return 0;
   static_cast<void>(show(pidfile.fd(), notice));
   pidfile.rewrite_pid();
+  return 0;
 }
 
 }  // namespace daemonctx

@@ -54,13 +54,14 @@ struct Resources {
 
   /// Shows a reload on the pidfile's lock board; a worker sends it to its monitor, which shows it. `latest`
   /// returns the notice. It is called when this thread has its turn, so the last call shows the last state.
+  /// \return 0, or the errno with which a worker fails to tell its monitor.
   template <class Latest>
-  void show_reload(int (*show)(int, const ReloadNotice&) noexcept, Latest&& latest) noexcept {
+  int show_reload(int (*show)(int, const ReloadNotice&) noexcept, Latest&& latest) noexcept {
     const posix::Turn::Scope turn(showing);
-    show_reload_now(show, latest());
+    return show_reload_now(show, latest());
   }
 
-  void show_reload_now(int (*show)(int, const ReloadNotice&) noexcept, const ReloadNotice& notice) noexcept;
+  int show_reload_now(int (*show)(int, const ReloadNotice&) noexcept, const ReloadNotice& notice) noexcept;
 };
 
 }  // namespace daemonctx

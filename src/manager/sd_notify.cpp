@@ -204,7 +204,7 @@ int SdNotify::send(std::string_view message, int fd) const noexcept {
   const int error = has_unsaid_ ? EAGAIN : send_now(message, -1);
   if (error != EAGAIN) return error;
   keep(message);
-  has_unsaid_ = true;
+  if (!has_unsaid_.exchange(true)) wake_();
   return 0;
 }
 

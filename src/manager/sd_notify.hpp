@@ -21,7 +21,8 @@ namespace daemonctx {
 /// Sends datagrams to the service manager's socket, $NOTIFY_SOCKET, as sd_notify(3) describes. Without that
 /// variable nothing happens. An unreachable manager is no error. Nothing waits for a manager that does not
 /// read, except `barrier`: the last state (ready, reloading, stopping) and the last status are kept, and said
-/// when there is room. Thread-safe once it is set up, by `open`, `adopt`, `never_wait` and `watch`.
+/// when there is room. Thread-safe once it is set up, by `open`, `adopt`,
+/// `never_wait`, `on_kept` and `watch`.
 class SdNotify {
  public:
   /// Why `socket` can't be the address of a service manager; empty if it can.
@@ -38,6 +39,9 @@ class SdNotify {
 
   /// From now on does not wait for the peer of `adopt`.
   void never_wait() noexcept { flags_ |= MSG_DONTWAIT; }
+
+  /// Calls `wake` when a message is kept: some thread must call `say_unsaid` at `next_retry`.
+  void on_kept(void (*wake)() noexcept) noexcept { wake_ = wake; }
 
   /// Sets the watchdog timeout. From now on `ping_if_due` sends pings.
   void watch(Timeout timeout) noexcept;
@@ -114,6 +118,7 @@ class SdNotify {
   process::PrivateFd socket_;
   Timeout timeout_ = forever;
   std::atomic<std::chrono::steady_clock::duration> last_ping_ = {};
+  void (*wake_)() noexcept = []() noexcept {};
   mutable std::mutex unsaid_mutex_;
   mutable Unsaid ready_;  // in the order in which they are said
   mutable Unsaid reload_;

@@ -4,6 +4,7 @@
 #include <cxxabi.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstdlib>
 #include <posix/syscalls.hpp>
@@ -210,11 +211,15 @@ bool SignalDispatcher::wait_and_dispatch(Clock::time_point deadline) {
   const Counted waits(waiting_);
   bool goes_on = run_pending();
   while (goes_on && signal_inbox.waits_end == 0 && Clock::now() < deadline) {
-    sleep_until(deadline);
+    sleep_until(std::min(deadline, longest_sleep()));
     goes_on = run_pending();
   }
   goes_on = goes_on && run_pending_stop();
   return !goes_on || signal_inbox.waits_end != 0;
+}
+
+Clock::time_point SignalDispatcher::longest_sleep() {
+  return hooks_.before_sleep ? hooks_.before_sleep() : Clock::time_point::max();
 }
 
 void SignalDispatcher::sleep_until(Clock::time_point deadline) {
@@ -297,6 +302,8 @@ void SignalDispatcher::request_stop() noexcept {
   signal_inbox.wake.notify();
   stop_source_.request_stop();
 }
+
+void SignalDispatcher::wake() noexcept { signal_inbox.wake.notify(); }
 
 void SignalDispatcher::end_waits() noexcept {
   end_all_waits();

@@ -33,10 +33,13 @@ namespace daemonctx {
 class SignalDispatcher {
  public:
   /// The functions for actions that the dispatcher does not know. `report` gets what an action threw.
+  /// `before_sleep` is called before each sleep of the threads that run actions, and returns when at the
+  /// latest to call it again.
   struct Hooks {
     std::function<void()> reload;
     std::function<void()> reopen_output;
     std::function<void(std::exception_ptr, std::string_view)> report;
+    std::function<std::chrono::steady_clock::time_point()> before_sleep = {};
   };
 
   SignalDispatcher(const SignalMap& map, Hooks hooks);
@@ -87,6 +90,9 @@ class SignalDispatcher {
 
   void request_stop() noexcept;
 
+  /// Wakes a thread that runs actions, so that it calls `before_sleep`. Thread-safe.
+  static void wake() noexcept;
+
   /// Ends all present and future waits, because the context ends. Requests no stop.
   void end_waits() noexcept;
 
@@ -113,6 +119,7 @@ class SignalDispatcher {
   Entry find(int number);
   bool wait_and_dispatch(std::chrono::steady_clock::time_point deadline);
   bool wait_for_stop(std::chrono::steady_clock::time_point deadline);
+  std::chrono::steady_clock::time_point longest_sleep();
   void sleep_until(std::chrono::steady_clock::time_point deadline);
   bool run_pending();
   bool run_pending_stop();

@@ -55,11 +55,13 @@ void SignalDispatcher::note_thread(ThreadState state) noexcept {
 void SignalDispatcher::deliver() {
   pollfd readable{fd(), POLLIN, 0};
   bool goes_on = true;
+  auto wake_up = Clock::time_point::max();
   while (goes_on && !quits_) {
-    posix::poll(&readable, 1, -1);
+    posix::poll(&readable, 1, posix::poll_timeout(wake_up));
     const process::Visit visit(process::any_context);
     signal_inbox.wake.drain();
     goes_on = run_pending();
+    if (goes_on) wake_up = longest_sleep();
   }
   if (goes_on) {
     const process::Visit visit(process::any_context);

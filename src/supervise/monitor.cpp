@@ -15,6 +15,7 @@
 #include "posix/signals.hpp"
 #include "process/fork_handlers.hpp"
 #include "process/pidfile_claim.hpp"
+#include "supervise/worker_signal.hpp"
 
 namespace daemonctx {
 namespace {
@@ -43,7 +44,9 @@ Monitor::Monitor(MonitorResources resources)
     : resources_(std::move(resources)),
       policy_(resources_.policy),
       backoff_(policy_),
-      signals_(resources_.signal_map, [this] { request_stop(); }),
+      signals_(
+          resources_.signal_map, [this] { request_stop(); },
+          [this](int number, int error) { refuse_signal(number, error); }),
       crash_note_(share_crash_note()),
       silence_(policy_.hang_timeout) {}
 
@@ -204,7 +207,7 @@ void Monitor::enforce_deadlines() {
   hung_ = true;
   report("aborting worker " + std::to_string(worker_) + ", which said nothing for " +
          to_text(policy_.hang_timeout));
-  posix::kill(worker_, SIGABRT);
+  static_cast<void>(send_signal(worker_, SIGABRT));  // `kill_worker` follows
   kill_at_ = std::min(kill_at_, posix::deadline_in(abort_grace));
 }
 
@@ -221,12 +224,14 @@ void Monitor::finish_lines(pid_t author, milliseconds patience) {
 void Monitor::kill_worker() {
   kill_at_ = Clock::time_point::max();
   missed_ready_deadline_ = !ready_ && !stopping_;
-  const char* const why = stopping_ ? "did not stop in time"
-                          : hung_   ? "hangs, and did not end on SIGABRT"
-                                    : "did not become ready in time";
+  const char* const why = deaf_       ? "can't be told to stop"
+                          : stopping_ ? "did not stop in time"
+                          : hung_     ? "hangs, and did not end on SIGABRT"
+                                      : "did not become ready in time";
   report("killing worker " + std::to_string(worker_) + ", which " + why);
-  if (posix::kill(worker_, SIGKILL) == 0 || errno == ESRCH) return;
-  report("cannot kill worker " + std::to_string(worker_) + ": " + posix::last_error().message());
+  const int error = send_signal(worker_, SIGKILL);
+  if (error == 0 || error == ESRCH) return;
+  report("cannot kill worker " + std::to_string(worker_) + ": " + std::generic_category().message(error));
   exit_with(EXIT_FAILURE);  // the worker dies with this process
 }
 

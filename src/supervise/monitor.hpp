@@ -66,6 +66,7 @@ class Monitor {
   void show() noexcept;
   void report(const std::string& text) const noexcept;
   void request_stop();
+  void refuse_signal(int number, int error);
 
   MonitorResources resources_;
   const RespawnPolicy& policy_;
@@ -80,6 +81,7 @@ class Monitor {
   std::chrono::milliseconds started_{};  ///< of the worker, since boot
   bool ready_ = false;
   bool hung_ = false;
+  bool deaf_ = false;                   // can't be told to stop
   bool missed_ready_deadline_ = false;  // not ready in time
   bool worker_is_stopping_ = false;     // without a request of the monitor
   bool offers_reload_ = false;

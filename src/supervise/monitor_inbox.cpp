@@ -5,10 +5,12 @@
 #include <posix/syscalls.hpp>
 #include <stdexcept>
 
+#include "base/signal_name.hpp"
 #include "pidfile/worker_status.hpp"
 #include "posix/child_trap.hpp"
 #include "process/pidfile_claim.hpp"
 #include "supervise/monitor.hpp"
+#include "supervise/worker_signal.hpp"
 
 namespace daemonctx {
 
@@ -84,8 +86,7 @@ void Monitor::become_ready() {
 // The worker waits until the monitor has read its message, so the caller has not heard of readiness yet.
 void Monitor::fail_start(int error) {
   resources_.status.send_failure(Step::write_pidfile, error);
-  if (posix::kill(worker_, SIGKILL) == -1 && errno == EPERM)
-    exit_with(EXIT_FAILURE);  // it dies with this process
+  if (send_signal(worker_, SIGKILL) == EPERM) exit_with(EXIT_FAILURE);  // it dies with this process
 }
 
 void Monitor::reopen_output(UniqueFd asker) noexcept {
@@ -132,6 +133,15 @@ void Monitor::request_stop() {
   kill_at_ = posix::deadline_in(policy_.stop_timeout);
   process::show_stop();
   resources_.manager.stopping();
+}
+
+// A worker that can't be told to stop gets no time for it.
+void Monitor::refuse_signal(int number, int error) {
+  report("cannot hand " + posix::signal_name(number) + " on to worker " + std::to_string(worker_) + ": " +
+         std::generic_category().message(error) + " (the monitor needs CAP_KILL or CAP_SETUID)");
+  if (!stopping_) return;
+  deaf_ = true;
+  kill_at_ = Clock::now();
 }
 
 }  // namespace daemonctx

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "supervise/signal_relay.hpp"
 
+#include <cerrno>
 #include <iterator>
-#include <posix/syscalls.hpp>
 #include <system_error>
 
 #include "signals/inbox.hpp"
+#include "supervise/worker_signal.hpp"
 
 namespace daemonctx {
 
-SignalRelay::SignalRelay(const SignalMap& map, std::function<void()> on_stop)
+SignalRelay::SignalRelay(const SignalMap& map, std::function<void()> on_stop,
+                         std::function<void(int number, int error)> on_refusal)
     : on_stop_(std::move(on_stop)),
+      on_refusal_(std::move(on_refusal)),
       // None of these actions throws.
       signals_(relayed(map), {.reload = [] {}, .reopen_output = [] {}, .report = [](const auto&, auto) {}}) {}
 
@@ -74,10 +77,10 @@ void SignalRelay::stop(const SignalInfo& info) {
 
 void SignalRelay::hand_on(const SignalInfo& info) {
   handed_on_[info.number] = info;
-  sigval value{};
-  value.sival_int = info.value;
-  if (info.value != 0) posix::sigqueue(worker_, info.number, value);
-  else posix::kill(worker_, info.number);
+  const int error = send_signal(worker_, info.number, info.value);
+  if (error == 0 || error == ESRCH) return;  // the next worker gets what an ended one has missed
+  handed_on_.erase(info.number);
+  on_refusal_(info.number, error);
 }
 
 void SignalRelay::hand_on_held() {

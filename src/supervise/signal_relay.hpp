@@ -19,7 +19,9 @@ class SignalRelay {
   /// \param map of the service, with the defaults.
   /// \param on_stop called for a signal that terminates, and for SIGTERM even if the service maps it to a
   ///   function, before the worker gets the signal.
-  SignalRelay(const SignalMap& map, std::function<void()> on_stop);
+  /// \param on_refusal called with a signal that the worker can't be sent, and an errno.
+  SignalRelay(const SignalMap& map, std::function<void()> on_stop,
+              std::function<void(int number, int error)> on_refusal);
 
   int install(bool detached) noexcept { return signals_.install(detached); }
 
@@ -50,6 +52,7 @@ class SignalRelay {
   void hand_on_held();
 
   std::function<void()> on_stop_;
+  std::function<void(int number, int error)> on_refusal_;
   std::uint64_t mapped_by_all_ = 0;  // by each worker, before it runs the user's code
   std::uint64_t stopping_ = 0;       // call on_stop
   std::uint64_t mapped_ = 0;         // by this worker

@@ -158,6 +158,25 @@ scene::Surroundings without_new_calls(int error) {
   };
 }
 
+void without_cap_kill() {
+  scene::forgo_leak_check();
+  must(::prctl(PR_CAPBSET_DROP, CAP_KILL) == 0);
+}
+
+// As if there were no CAP_SETUID either. The change to `user` changes the real user, too.
+void forbid_to_keep_the_real_user() {
+  std::array<sock_filter, 6> program{{
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_setresuid, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ~0U, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  }};
+  const sock_fprog filter{program.size(), program.data()};
+  must(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0);
+}
+
 // Raises the limit as high as the kernel permits; or, if even root may not, to the present hard limit.
 void with_highest_limit() {
   const rlim_t most = std::stoul(scene::contents("/proc/sys/fs/nr_open"));
@@ -759,20 +778,44 @@ class WatchedProcess {
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_CASE(a_monitor_that_may_not_kill_its_worker_ends_and_takes_it_along, Stage) {
-  const auto without_kill = [] {
-    scene::forgo_leak_check();
-    must(::prctl(PR_CAPBSET_DROP, CAP_KILL) == 0);
+// As in many containers.
+BOOST_FIXTURE_TEST_CASE(a_monitor_without_cap_kill_becomes_the_workers_user_to_signal_it, Stage) {
+  const auto facts = start({"user=nobody", "pidfile=" + pidfile, "err=" + log, "respawn=stop:60000",
+                            "cleanup:done", "on_reload:say"},
+                           without_cap_kill);
+  const pid_t monitor = std::stoi(facts.at("ppid"));
+  ::kill(monitor, SIGHUP);
+  scene.expect("reloaded");
+  ::kill(monitor, SIGTERM);
+  scene.expect("stop");
+  scene.expect("cleanup done");
+  BOOST_TEST(scene::await_end(monitor).exited(0));
+  BOOST_TEST(scene::contents(log) == "");
+}
+
+// A stop must not wait for what can not come.
+BOOST_FIXTURE_TEST_CASE(a_monitor_that_can_not_signal_its_worker_ends_and_takes_it_along, Stage) {
+  const auto without_signals = [] {
+    without_cap_kill();
+    forbid_to_keep_the_real_user();
   };
   const auto facts =
-      start({"user=nobody", "pidfile=" + pidfile, "err=" + log, "respawn=first:1,stop:300"}, without_kill);
+      start({"user=nobody", "pidfile=" + pidfile, "err=" + log, "respawn=stop:60000", "on_reload:say"},
+            without_signals);
   const pid_t monitor = std::stoi(facts.at("ppid"));
   const WatchedProcess worker(facts.at("pid"));
+  const std::string to_worker = " on to worker " + facts.at("pid") +
+                                ": Operation not permitted (the monitor needs CAP_KILL or CAP_SETUID)";
+  ::kill(monitor, SIGHUP);
+  BOOST_TEST(
+      scene::eventually([&] { return contains(scene::contents(log), "cannot hand SIGHUP" + to_worker); }));
   ::kill(monitor, SIGTERM);
   BOOST_TEST(scene::await_end(monitor).exited(1));
   BOOST_TEST(worker.ends());
-  BOOST_TEST(
-      contains(scene::contents(log), "cannot kill worker " + facts.at("pid") + ": Operation not permitted"));
+  const std::string lines = scene::contents(log);
+  BOOST_TEST(contains(lines, "cannot hand SIGTERM" + to_worker), lines);
+  BOOST_TEST(contains(lines, "killing worker " + facts.at("pid") + ", which can't be told to stop"), lines);
+  BOOST_TEST(contains(lines, "cannot kill worker " + facts.at("pid") + ": Operation not permitted"), lines);
   BOOST_TEST(!scene::exists(pidfile));
 }
 

@@ -300,7 +300,7 @@ BOOST_AUTO_TEST_CASE(a_signal_can_be_mapped_later) {
 }
 
 BOOST_AUTO_TEST_CASE(a_manager_that_does_not_read_holds_nothing_up) {
-  for (const std::string kind : {"umask=22", "respawn=first:1"}) {
+  for (const std::string kind : {"umask=22", "respawn=first:1", "delivery=own_thread"}) {
     Scene scene;
     const scene::Listener manager(scene.path("manager"));
     auto service = scene.start_probe(
@@ -321,4 +321,26 @@ BOOST_AUTO_TEST_CASE(a_manager_that_does_not_read_holds_nothing_up) {
     scene.expect("stop");
     BOOST_TEST(service.finish().end.exited(0));
   }
+}
+
+// The thread that waits sleeps already when another one's message has no room.
+BOOST_AUTO_TEST_CASE(a_thread_that_waits_says_what_another_thread_could_not) {
+  Scene scene;
+  const scene::Listener manager(scene.path("manager"));
+  auto service = scene.start_probe({"daemon", "detach=never", "block:10", "waiting_thread", "await_signal:10",
+                                    "statuses:300", "say:sent", "hang"},
+                                   [&] { set("NOTIFY_SOCKET", manager.name().c_str()); });
+  scene.expect("waits");
+  ::kill(service.pid(), SIGUSR1);
+  scene.expect("sent");
+  std::string last;
+  const bool is_said = scene::eventually([&] {
+    for (std::string text; (text = manager.next().text) != "nothing";) last = text;
+    return last == "STATUS=still 1";
+  });
+  BOOST_TEST(is_said, last);
+  ::kill(service.pid(), SIGTERM);
+  scene.expect("stop");
+  ::kill(service.pid(), SIGKILL);
+  BOOST_TEST(service.finish().end.killed_by(SIGKILL));
 }

@@ -426,6 +426,14 @@ const std::map<std::string, ServiceAction> service_actions = {
        sigaddset(&set, std::stoi(signal));
        ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
      }},
+    {"await_signal",
+     [](DaemonContext&, const std::string& signal) {
+       sigset_t set;
+       sigemptyset(&set);
+       sigaddset(&set, std::stoi(signal));
+       int received = 0;
+       ::sigwait(&set, &received);
+     }},
     {"end_main_thread", end_main_thread},
     {"raise_all_at_once", raise_all_at_once},
     {"hang",

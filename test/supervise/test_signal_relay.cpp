@@ -38,7 +38,8 @@ BOOST_AUTO_TEST_CASE(a_signal_is_kept_while_there_is_no_worker) {
     daemonctx::process::become_owner();
     const pid_t bystander = start_idler();
     const pid_t worker = start_idler();
-    SignalRelay relay({}, [] {});
+    SignalRelay relay(
+        {}, [] {}, [](int, int) {});
     bool good = relay.install(false) == 0;
     relay.set_worker(bystander);
     relay.worker_mapped(SIGUSR1);

@@ -10,6 +10,7 @@
 #include "posix/pidfd.hpp"
 #include "posix/proc_fs.hpp"
 #include "posix/retry.hpp"
+#include "posix/signal_child.hpp"
 
 namespace daemonctx {
 namespace {
@@ -70,7 +71,7 @@ void StartInProgress::take_down(StartOutcome& outcome) {
   if (!is_alone_ && daemon_ != 0) append_descendants(daemon_, below);
   if (!outcome.gone) {
     posix::kill(-group_, SIGTERM);
-    if (daemon_ != 0) posix::kill(daemon_, SIGTERM);  // it may have left the group
+    if (daemon_ != 0) posix::signal_child(daemon_, SIGTERM);  // it may have left the group
   }
   if (daemon_ != 0) await_end(outcome.gone ? end_of_file_grace : termination_grace);
   posix::kill(-group_, SIGKILL);
@@ -81,7 +82,7 @@ void StartInProgress::take_down(StartOutcome& outcome) {
 std::vector<pid_t> StartInProgress::kill_all(StartOutcome& outcome) const {
   const auto deadline = posix::deadline_in(kill_grace);
   for (;;) {
-    for (const pid_t pid : posix::children_of(posix::getpid())) posix::kill(pid, SIGKILL);
+    for (const pid_t pid : posix::children_of(posix::getpid())) posix::signal_child(pid, SIGKILL);
     pid_t ended = 0;
     while ((ended = reap(-1, outcome)) > 0) continue;
     if (ended == -1) return {};
@@ -94,7 +95,7 @@ std::vector<pid_t> StartInProgress::kill_descendants(StartOutcome& outcome,
                                                      std::vector<Descendant> known) const {
   if (daemon_ != 0 && reap(daemon_, outcome) == 0) {
     append_descendants(daemon_, known);
-    posix::kill(daemon_, SIGKILL);
+    posix::signal_child(daemon_, SIGKILL);
   }
   for (const Descendant& each : known) posix::send_signal(each.process, SIGKILL);
   const auto deadline = posix::deadline_in(kill_grace);

@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "service/configuration.hpp"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
 #include <boost/algorithm/string/trim.hpp>
-#include <boost/filesystem/operations.hpp>
+#include <boost/filesystem/path.hpp>
 #include <cerrno>
-#include <cstdint>
-#include <fstream>
 #include <map>
 #include <optional>
+#include <posix/syscalls.hpp>
 #include <sstream>
 #include <system_error>
 #include <vector>
 
+#include "posix/retry.hpp"
+#include "posix/unique_fd.hpp"
 #include "service/placeholders.hpp"
 
 namespace daemonctx {
@@ -36,7 +41,31 @@ bool is_section(const std::string& text) {
 // Each line is read together with its section.
 constexpr std::size_t longest_line = 4096;
 
-constexpr std::uintmax_t largest_file = 16U << 20U;
+constexpr std::size_t largest_file = 16U << 20U;
+
+// The file may be another one after any look at its name, also a FIFO, and it may grow: one descriptor is
+// looked at and read, and the bytes are counted.
+std::string contents_of(const fs::path& file) {
+  const UniqueFd in(posix::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  struct stat status {};
+  if (!in || posix::fstat(in.get(), &status) == -1) throw unreadable(file);
+  errno = S_ISREG(status.st_mode) ? 0 : S_ISDIR(status.st_mode) ? EISDIR : ENODEV;
+  if (errno != 0) throw unreadable(file);
+  constexpr std::size_t piece = 1U << 16U;
+  std::string text;
+  std::size_t size = 0;
+  while (size <= largest_file) {
+    text.resize(size + piece);
+    const auto count = posix::retry([&] { return posix::read(in.get(), &text[size], text.size() - size); });
+    if (count == -1) throw unreadable(file);
+    if (count == 0) break;
+    size += static_cast<std::size_t>(count);
+  }
+  errno = EFBIG;
+  if (size > largest_file) throw unreadable(file);
+  text.resize(size);
+  return text;
+}
 
 // Reads the file. Boost does not say in which line an error lies, so it gets the lines one by one. Some
 // errors show only when options are stored: a value of the wrong type, a second value for the same name.
@@ -82,14 +111,7 @@ class FileReader {
   }
 
   void parse() {
-    boost::system::error_code error;
-    if (fs::status(file_, error).type() == fs::directory_file) errno = EISDIR;
-    else if (!fs::is_regular_file(file_, error)) errno = error ? error.value() : ENODEV;
-    else if (fs::file_size(file_, error) > largest_file) errno = EFBIG;
-    else errno = 0;
-    if (errno != 0) throw unreadable(file_);
-    std::ifstream in(file_.string());
-    if (!in) throw unreadable(file_);
+    std::istringstream in(contents_of(file_));
     std::string line;
     for (int number = 1; std::getline(in, line); ++number) {
       if (number == 1 && line.rfind("\xef\xbb\xbf", 0) == 0) line.erase(0, 3);  // byte order mark
@@ -98,7 +120,6 @@ class FileReader {
       if (is_section(text)) section_ = text;
       else parse(line, number);
     }
-    if (in.bad()) throw unreadable(file_);
   }
 
   bool is_allowed(const std::string& text, int number) const {

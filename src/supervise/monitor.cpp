@@ -12,10 +12,10 @@
 #include "posix/die_with_parent.hpp"
 #include "posix/flush_streams.hpp"
 #include "posix/retry.hpp"
+#include "posix/signal_child.hpp"
 #include "posix/signals.hpp"
 #include "process/fork_handlers.hpp"
 #include "process/pidfile_claim.hpp"
-#include "supervise/worker_signal.hpp"
 
 namespace daemonctx {
 namespace {
@@ -207,7 +207,7 @@ void Monitor::enforce_deadlines() {
   hung_ = true;
   report("aborting worker " + std::to_string(worker_) + ", which said nothing for " +
          to_text(policy_.hang_timeout));
-  static_cast<void>(send_signal(worker_, SIGABRT));  // `kill_worker` follows
+  static_cast<void>(posix::signal_child(worker_, SIGABRT));  // `kill_worker` follows
   kill_at_ = std::min(kill_at_, posix::deadline_in(abort_grace));
 }
 
@@ -229,7 +229,7 @@ void Monitor::kill_worker() {
                           : hung_     ? "hangs, and did not end on SIGABRT"
                                       : "did not become ready in time";
   report("killing worker " + std::to_string(worker_) + ", which " + why);
-  const int error = send_signal(worker_, SIGKILL);
+  const int error = posix::signal_child(worker_, SIGKILL);
   if (error == 0 || error == ESRCH) return;
   report("cannot kill worker " + std::to_string(worker_) + ": " + std::generic_category().message(error));
   exit_with(EXIT_FAILURE);  // the worker dies with this process

@@ -8,9 +8,9 @@
 #include "base/signal_name.hpp"
 #include "pidfile/worker_status.hpp"
 #include "posix/child_trap.hpp"
+#include "posix/signal_child.hpp"
 #include "process/pidfile_claim.hpp"
 #include "supervise/monitor.hpp"
-#include "supervise/worker_signal.hpp"
 
 namespace daemonctx {
 
@@ -86,7 +86,7 @@ void Monitor::become_ready() {
 // The worker waits until the monitor has read its message, so the caller has not heard of readiness yet.
 void Monitor::fail_start(int error) {
   resources_.status.send_failure(Step::write_pidfile, error);
-  if (send_signal(worker_, SIGKILL) == EPERM) exit_with(EXIT_FAILURE);  // it dies with this process
+  if (posix::signal_child(worker_, SIGKILL) == EPERM) exit_with(EXIT_FAILURE);  // it dies with this process
 }
 
 void Monitor::reopen_output(UniqueFd asker) noexcept {

@@ -5,8 +5,8 @@
 #include <iterator>
 #include <system_error>
 
+#include "posix/signal_child.hpp"
 #include "signals/inbox.hpp"
-#include "supervise/worker_signal.hpp"
 
 namespace daemonctx {
 
@@ -77,7 +77,7 @@ void SignalRelay::stop(const SignalInfo& info) {
 
 void SignalRelay::hand_on(const SignalInfo& info) {
   handed_on_[info.number] = info;
-  const int error = send_signal(worker_, info.number, info.value);
+  const int error = posix::signal_child(worker_, info.number, info.value);
   if (error == 0 || error == ESRCH) return;  // the next worker gets what an ended one has missed
   handed_on_.erase(info.number);
   on_refusal_(info.number, error);

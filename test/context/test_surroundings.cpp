@@ -830,3 +830,22 @@ BOOST_FIXTURE_TEST_CASE(a_worker_that_has_become_another_user_by_itself_dies_wit
   BOOST_TEST(scene::await_end(monitor).killed_by(SIGKILL));
   BOOST_TEST(worker.ends());
 }
+
+BOOST_FIXTURE_TEST_CASE(without_cap_kill_a_failed_start_still_takes_its_daemon_down, Stage) {
+  rejects({"user=nobody", "readiness", "ready_timeout=300", "hang"}, "the daemon was not ready within 300 ms",
+          without_cap_kill);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_failed_start_names_the_process_that_it_can_not_kill, Stage) {
+  auto start = begin({"daemon", "user=nobody", "readiness", "ready_timeout=300", "facts", "hang"}, [] {
+    without_cap_kill();
+    forbid_to_keep_the_real_user();
+  });
+  const pid_t daemon = std::stoi(scene.facts().at("pid"));
+  siginfo_t ended{};
+  BOOST_TEST(::waitid(P_PID, static_cast<id_t>(start.pid()), &ended, WEXITED | WNOWAIT) == 0);
+  ::kill(daemon, SIGKILL);  // it keeps the output of the start open
+  const auto result = start.finish();
+  BOOST_TEST(result.end.exited(1));
+  BOOST_TEST(contains(result.err, "; cannot kill process " + std::to_string(daemon)), result.err);
+}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "supervise/worker_signal.hpp"
+#include "posix/signal_child.hpp"
 
 #include <sys/wait.h>
 
@@ -9,7 +9,7 @@
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
 
-namespace daemonctx {
+namespace daemonctx::posix {
 namespace {
 
 int send(pid_t child, int number, int value) noexcept {
@@ -18,7 +18,7 @@ int send(pid_t child, int number, int value) noexcept {
   return posix::error_of(value == 0 ? posix::kill(child, number) : posix::sigqueue(child, number, sent));
 }
 
-// The real user stays, or the worker's user could signal this process.
+// The real user stays, or the child's user could signal this process.
 int become_and_send(uid_t user, pid_t child, int number, int value) noexcept {
   if (posix::setresuid(static_cast<uid_t>(-1), user, static_cast<uid_t>(-1)) == -1) return EPERM;
   return send(child, number, value);
@@ -36,11 +36,11 @@ int send_as(uid_t user, pid_t child, int number, int value) noexcept {
 
 }  // namespace
 
-int send_signal(pid_t child, int number, int value) noexcept {
+int signal_child(pid_t child, int number, int value) noexcept {
   const int error = send(child, number, value);
   if (error != EPERM) return error;
   const auto user = posix::real_user_of(child);
   return user ? send_as(*user, child, number, value) : error;
 }
 
-}  // namespace daemonctx
+}  // namespace daemonctx::posix

@@ -29,7 +29,6 @@ Path default_pidfile(const std::string& name) {
   return directory != nullptr && *directory == '/' ? Path(directory) / (name + ".pid") : Path();
 }
 
-// Lines on the terminal and in the log begin with the same name. The place "service" adds nothing to it.
 // Whether a service manager started this process that waits for no message of it.
 bool is_started_without_socket() {
   const auto names_this_process = [](const char* variable) {
@@ -42,6 +41,7 @@ bool is_started_without_socket() {
          (names_this_process("SYSTEMD_EXEC_PID") || names_this_process("LISTEN_PID"));
 }
 
+// Lines on the terminal and in the log begin with the same name. The place "service" adds nothing to it.
 void say(const std::string& name, const std::exception_ptr& error, std::string_view where) {
   const std::string place = where.empty() || where == "service" ? "" : std::string(where) + ": ";
   posix::NoWriteSignal scope;

@@ -34,6 +34,7 @@ void tell_monitor(daemonctx::DaemonContext& context,
                   const std::string& text);  // "|" stands for the end of a line
 void send_descriptors(daemonctx::DaemonContext& context, const std::string& times);
 void ask_to_reopen(daemonctx::DaemonContext& context, const std::string&);
+void fill_shared_pages(daemonctx::DaemonContext& context, const std::string&);
 void seize_pidfile(daemonctx::DaemonContext& context, const std::string& path);
 
 /// The options by name, the word before the equals sign.

@@ -548,6 +548,7 @@ const std::map<std::string, ServiceAction> service_actions = {
        const auto comma = names.find(',');
        say_outcome("rename", ::rename(names.substr(0, comma).c_str(), names.substr(comma + 1).c_str()));
      }},
+    {"fill_shared_pages", fill_shared_pages},
     {"tell_monitor", tell_monitor},
     {"send_descriptors", send_descriptors},
     {"ask_to_reopen", ask_to_reopen},

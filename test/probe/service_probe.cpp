@@ -60,12 +60,10 @@ int serve(DaemonContext& context, const Behaviour& behaviour) {
   return 0;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run_service(const char* name, int argc, char** argv) {
   if (::getenv("GROUP_DIGITS") != nullptr) probe::group_digits();
   Behaviour behaviour;
-  daemonctx::Service service("probe", {.readiness = daemonctx::Readiness::when_notified},
+  daemonctx::Service service(name, {.readiness = daemonctx::Readiness::when_notified},
                              [&](DaemonContext& context) { return serve(context, behaviour); });
   service.options().add_options()("number", po::value<int>()->default_value(1), "what to print");
   service.options().add_options()("bound", po::value(&behaviour.bound), "bound to a variable of the service");
@@ -86,4 +84,16 @@ int main(int argc, char** argv) {
     std::cout << std::endl;
   });
   return service.main(argc, argv);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const char* const name = ::getenv("SERVICE_NAME");
+  try {
+    return run_service(name != nullptr ? name : "probe", argc, argv);
+  } catch (const std::invalid_argument& error) {
+    std::cerr << error.what() << std::endl;
+    return 1;
+  }
 }

@@ -144,6 +144,15 @@ BOOST_FIXTURE_TEST_CASE(an_error_in_the_file_is_named_with_its_line, Probe) {
         "cannot read the configuration file \"" + config + "\": File too large");
 }
 
+// The name becomes a part of paths.
+BOOST_FIXTURE_TEST_CASE(a_service_needs_a_name_without_a_slash, Probe) {
+  for (const std::string name : {"", "a/b"}) {
+    const auto result = run({"status"}, [&] { ::setenv("SERVICE_NAME", name.c_str(), 1); });
+    BOOST_TEST(result.end.exited(1));
+    BOOST_TEST(result.err.find("the name of the service") == 0U, result.err);
+  }
+}
+
 BOOST_FIXTURE_TEST_CASE(an_error_on_the_command_line_is_reported_in_one_line, Probe) {
   const std::string actions = " (start, stop, restart, reload, status, run, help, completion, manpage)";
   fails({"--verbose"}, 2, "an action is missing" + actions);

@@ -91,6 +91,30 @@ BOOST_FIXTURE_TEST_CASE(a_worker_that_says_that_its_start_was_cut_off_is_stopped
   BOOST_TEST(scene::await_end(monitor).exited(137));
 }
 
+BOOST_FIXTURE_TEST_CASE(a_worker_can_not_forge_how_it_ended, Stage) {
+  start({"fill_shared_pages", "facts"});
+  if (scene::sanitized) BOOST_TEST(scene.next().rfind("filled ", 0) == 0U);  // the sanitizer has pages too
+  else scene.expect("filled 1");
+  const std::string worker = scene.facts().at("pid");
+  ::kill(std::stoi(worker), SIGKILL);
+  const std::string end = "worker " + worker + " (number 1) was killed by SIGKILL after ";
+  BOOST_TEST(scene::eventually([&] { return scene::contents(log).find(end) != std::string::npos; }));
+  BOOST_TEST(scene.next().rfind("filled ", 0) == 0U);
+  scene.facts();
+  stop();
+}
+
+// A worker that is about to stop is not watched for a hang; it takes its time at a stop, and no longer.
+BOOST_FIXTURE_TEST_CASE(a_worker_that_says_that_it_stops_is_stopped_all_the_same, Stage) {
+  BOOST_REQUIRE(
+      run({"pidfile=" + pidfile, "respawn=stop:100,hang:100", "tell_monitor:STOPPING=1", "say:told", "hang"})
+          .end.exited(0));
+  scene.expect("told");
+  monitor = scene::pid_in(pidfile);
+  ::kill(monitor, SIGTERM);
+  BOOST_TEST(scene::await_end(monitor).exited(137));
+}
+
 BOOST_FIXTURE_TEST_CASE(descriptors_that_the_worker_sends_are_closed, Stage) {
   start({"say:before", "send_descriptors:500", "say:sent"});
   scene.expect("before");

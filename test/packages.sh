@@ -25,6 +25,7 @@ test_packages=(
   supervisor:supervisord
   logrotate:/usr/sbin/logrotate
   systemd:systemd-analyze
+  systemd-container:systemd-nspawn
   python3:python3
 )
 # Only test/run --ci and --exhaustive need these.

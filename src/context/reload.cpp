@@ -60,7 +60,9 @@ bool ReloadState::run_once() {
   if (error) {
     report_(error);
     if (!process::is_owner()) return false;  // a child that `on_error` forked
-    resources_.manager.status("reload failed: " + message_of(error));
+    resources_.manager.show_meanwhile("reload failed: " + message_of(error));
+  } else {
+    resources_.manager.resume_status();
   }
   if (tells_manager) resources_.manager.ready(0);
   return finish(error != nullptr, message_of(error));

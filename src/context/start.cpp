@@ -249,7 +249,7 @@ void supervise_in_foreground(Impl& impl, Monitor& monitor, posix::SignalBlock& b
 }
 
 // The manager's status text is the last that an operator sees of a failed start.
-void tell_manager(const SdNotify& manager, const std::exception_ptr& error) noexcept {
+void tell_manager(SdNotify& manager, const std::exception_ptr& error) noexcept {
   try {
     std::rethrow_exception(error);
   } catch (const std::system_error& failure) {

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <ctime>
 #include <posix/syscalls.hpp>
+#include <utility>
 
 #include "base/deadline.hpp"
 #include "base/one_line.hpp"
@@ -81,7 +82,7 @@ int SdNotify::open(const std::string& socket) noexcept {
 void SdNotify::adopt(UniqueFd connection) noexcept {
   size_ = 0;
   flags_ = MSG_NOSIGNAL;
-  for (Unsaid* const each : {&ready_, &reload_, &end_, &status_, &extension_})
+  for (Kept* const each : {&ready_, &reload_, &end_, &status_, &extension_})
     each->size = 0;  // the monitor says it
   has_unsaid_ = false;
   socket_.reset(std::move(connection));
@@ -105,6 +106,33 @@ void SdNotify::reloading() const noexcept {
 
 int SdNotify::send_text(std::string_view key, std::string_view text) const noexcept {
   return send(Message(key).add_line(text));
+}
+
+void SdNotify::status(std::string_view text) noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    service_status_.hold(text);
+    is_interrupted_ = false;
+  }
+  send_text("STATUS=", text);
+}
+
+void SdNotify::show_meanwhile(std::string_view text) noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    is_interrupted_ = true;
+  }
+  send_text("STATUS=", text);
+}
+
+void SdNotify::resume_status() noexcept {
+  Kept own;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!std::exchange(is_interrupted_, false)) return;
+    own = service_status_;
+  }
+  send_text("STATUS=", own.view());
 }
 
 void SdNotify::failure(int error, std::string_view text) const noexcept {
@@ -199,7 +227,7 @@ int SdNotify::send(std::string_view message, int fd) const noexcept {
     say_unsaid();
     return has_unsaid_ && fd != -1 ? EAGAIN : send_now(message, fd);
   }
-  const std::lock_guard lock(unsaid_mutex_);
+  const std::lock_guard lock(mutex_);
   say_kept();
   const int error = has_unsaid_ ? EAGAIN : send_now(message, -1);
   if (error != EAGAIN) return error;
@@ -210,21 +238,21 @@ int SdNotify::send(std::string_view message, int fd) const noexcept {
 
 void SdNotify::say_unsaid() const noexcept {
   if (!has_unsaid_) return;
-  const std::lock_guard lock(unsaid_mutex_);
+  const std::lock_guard lock(mutex_);
   say_kept();
 }
 
 void SdNotify::say_kept() const noexcept {
   last_try_ = Clock::now().time_since_epoch();
-  for (Unsaid* const each : {&ready_, &reload_, &end_, &status_, &extension_}) {
+  for (Kept* const each : {&ready_, &reload_, &end_, &status_, &extension_}) {
     if (each->size == 0) continue;
-    if (send_now({each->text.data(), each->size}, -1) == EAGAIN) return;
+    if (send_now(each->view(), -1) == EAGAIN) return;
     each->size = 0;
   }
   has_unsaid_ = false;
 }
 
-void SdNotify::Unsaid::hold(std::string_view message) noexcept {
+void SdNotify::Kept::hold(std::string_view message) noexcept {
   message = cut(message, text.size());
   std::copy(message.begin(), message.end(), text.begin());
   size = message.size();

@@ -60,7 +60,11 @@ class SdNotify {
   void stopping() const noexcept { send("STOPPING=1"); }
 
   /// STATUS=; line breaks become blanks, a long text is cut.
-  void status(std::string_view text) const noexcept { send_text("STATUS=", text); }
+  void status(std::string_view text) noexcept;
+
+  /// STATUS= in place of the text of `status`. `resume_status` shows that text again.
+  void show_meanwhile(std::string_view text) noexcept;
+  void resume_status() noexcept;
 
   /// ERRNO= with STATUS=.
   void failure(int error, std::string_view text) const noexcept;
@@ -96,10 +100,12 @@ class SdNotify {
   int send(std::string_view message, int fd = -1) const noexcept;
 
  private:
-  // A message that there was no room for.
-  struct Unsaid {
+  // A copy of a message; a long one is cut.
+  struct Kept {
     std::array<char, 1024> text;
     std::size_t size = 0;  // 0: there is none
+
+    std::string_view view() const noexcept { return {text.data(), size}; }
 
     void hold(std::string_view message) noexcept;
   };
@@ -119,12 +125,14 @@ class SdNotify {
   Timeout timeout_ = forever;
   std::atomic<std::chrono::steady_clock::duration> last_ping_ = {};
   void (*wake_)() noexcept = []() noexcept {};
-  mutable std::mutex unsaid_mutex_;
-  mutable Unsaid ready_;  // in the order in which they are said
-  mutable Unsaid reload_;
-  mutable Unsaid end_;  // of the reload, or of the service
-  mutable Unsaid status_;
-  mutable Unsaid extension_;
+  mutable std::mutex mutex_;
+  Kept service_status_;  // while another one is shown, or later
+  bool is_interrupted_ = false;
+  mutable Kept ready_;  // what there was no room for, in the order in which it is said
+  mutable Kept reload_;
+  mutable Kept end_;  // of the reload, or of the service
+  mutable Kept status_;
+  mutable Kept extension_;
   mutable std::atomic<bool> has_unsaid_ = false;
   std::atomic<bool> missed_ping_ = false;
   mutable std::atomic<std::chrono::steady_clock::duration> last_try_ = {};

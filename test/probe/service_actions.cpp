@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -321,6 +322,14 @@ const std::map<std::string, ServiceAction> service_actions = {
     {"execute", execute},
     {"listen", list_descriptors},
     {"manager", talk_to_manager},
+    {"store",
+     [](DaemonContext& context, const std::string& name) {
+       const int fd = ::memfd_create(name.c_str(), MFD_CLOEXEC);
+       context.manager().store(name, fd);
+       ::close(fd);
+       context.manager().barrier(std::chrono::seconds(10));
+       say("stored");
+     }},
     {"orphans", make_orphans},
     {"map",
      [](DaemonContext& context, const std::string& signal) {

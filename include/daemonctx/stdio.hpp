@@ -15,6 +15,9 @@ namespace daemonctx {
 struct FileOptions {
   bool truncate = false;  ///< true: emptied at the start; false: appended to. A reopen always appends.
   mode_t mode = 0640;     ///< of a new file, regardless of the umask
+  std::string user =
+      {};  ///< who owns a new file: name or number; empty: `DaemonOptions::user`, or the starter
+  std::string group = {};  ///< empty: the group of `user`, or else `DaemonOptions::group`
 };
 
 /// Where one of the descriptors 0 to 2 leads.

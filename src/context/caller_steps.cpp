@@ -212,9 +212,9 @@ void prepare_restrictions(const DaemonOptions& options) {
 
 void open_stdio(Impl& impl) {
   const DaemonOptions& options = impl.plan.options;
-  const bool loses_sight =
-      options.chroot_directory.empty() && (!options.user.empty() || !options.group.empty());
-  impl.resources.redirection.open(options.stdio, impl.plan.detaches(), impl.plan.uid(), loses_sight);
+  const bool loses_sight = options.chroot_directory.empty() && !impl.plan.is_supervised() &&
+                           (!options.user.empty() || !options.group.empty());
+  impl.resources.redirection.open(options.stdio, impl.plan.detaches(), impl.plan.user(), loses_sight);
   if (!impl.resources.pidfile || !impl.resources.redirection.leads_to(impl.resources.pidfile.fd())) return;
   // Refuse it under any name: closed after the redirection, it would take the daemon's locks along.
   throw DaemonError(

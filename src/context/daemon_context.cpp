@@ -10,6 +10,7 @@
 #include "base/deadline.hpp"
 #include "context/daemon_context_impl.hpp"
 #include "daemonctx/stop_token.hpp"
+#include "output/own_line.hpp"
 #include "process/end_of_process.hpp"
 #include "process/gate.hpp"
 #include "process/owner.hpp"
@@ -67,7 +68,7 @@ DaemonContext::Impl::Impl(DaemonOptions options, LaunchDecision launch, const vo
       reload(readiness, resources, [this](const std::exception_ptr& error) { report(error, "reload"); }),
       reopening(plan, readiness, resources),
       context(of),
-      signals(plan.signal_map(), {.reload = [this] { reload.run(); },
+      signals(plan.signal_map(), {.reload = [this] { run_reload(); },
                                   .reopen_output =
                                       [this] {
                                         try {
@@ -78,17 +79,29 @@ DaemonContext::Impl::Impl(DaemonOptions options, LaunchDecision launch, const vo
                                       },
                                   .report = [this](const std::exception_ptr& error,
                                                    std::string_view where) { report(error, where); },
-                                  .before_sleep =
-                                      [this] {
-                                        resources.manager.say_unsaid();
-                                        return resources.manager.next_retry();
-                                      }}),
+                                  .before_sleep = [this] { return look_after(); }}),
       ending({plan.options, cleanups, readiness, resources, signals}) {
   resources.manager.on_kept([]() noexcept { SignalDispatcher::wake(); });
   resources.notify_descriptor = plan.options.start_options.notify_descriptor;
   cleanups.set_context(context, [](void* state, const std::exception_ptr& error) {
     static_cast<Impl*>(state)->report(error, "cleanup");
   });
+}
+
+// Logs are rotated before a service is told to reload.
+void DaemonContext::Impl::run_reload() {
+  try {
+    reopening.before_reload();
+  } catch (...) {
+    report(std::current_exception(), "reopen output");
+  }
+  if (process::is_owner()) reload.run();  // not in a child that `on_error` forked
+}
+
+SignalDispatcher::Sleep DaemonContext::Impl::look_after() noexcept {
+  resources.manager.say_unsaid();
+  const auto next_repair = reopening.repair();
+  return {std::min(resources.manager.next_retry(), next_repair), reopening.watched()};
 }
 
 MonitorResources DaemonContext::Impl::monitor_resources() {
@@ -100,6 +113,7 @@ MonitorResources DaemonContext::Impl::monitor_resources() {
           .manager = resources.manager,
           .pidfile = resources.pidfile,
           .redirection = resources.redirection,
+          .output_repair = resources.output_repair,
           .status = resources.status,
           .notify_descriptor = resources.notify_descriptor,
           .worker = resources.worker,
@@ -245,12 +259,15 @@ int DaemonContext::signal_fd() const noexcept { return process::is_open(this) ? 
 void DaemonContext::dispatch() {
   const Call call(this);
   if (!call) return;
-  call->resources.manager.say_unsaid();
+  static_cast<void>(call->look_after());
   call->signals.dispatch();
 }
 
 void DaemonContext::reopen_output() {
-  if (const Call call(this); call) call->reopening.run();
+  const Call call(this);
+  if (!call) return;
+  call->reopening.run();
+  SignalDispatcher::wake();  // for `look_after`
 }
 
 LaunchMode DaemonContext::mode() const noexcept {
@@ -285,7 +302,7 @@ int run(DaemonOptions options, const std::function<int(DaemonContext&)>& body) {
     return detail::run_body(context, body);
   } catch (const std::exception& error) {
     const std::string line = error_line({}, error.what());
-    write_to_stderr(line);
+    static_cast<void>(write_line(STDERR_FILENO, line));
     return EXIT_FAILURE;
   }
 }

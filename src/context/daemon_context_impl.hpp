@@ -32,6 +32,11 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   void map_signal(int number, SignalAction action);
   void offer_reload(std::function<void()> function);
   void tell_monitor(std::string_view message);
+  void run_reload();
+
+  /// What a thread that dispatches does before it sleeps.
+  SignalDispatcher::Sleep look_after() noexcept;
+
   void fail(std::string_view text) noexcept;
   void report(const std::exception_ptr& error, std::string_view where) const noexcept {
     report_error(plan.options.on_error, error, where);

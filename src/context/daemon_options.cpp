@@ -57,7 +57,9 @@ void check_target(const StdioTarget& target, const std::string& member, const Da
   }
   if (target.kind() != StdioTarget::Kind::file) return;
   require(!target.path().empty(), member, "the file's path is empty");
-  check_text(target.path().native(), member);
+  for (const std::string* text : {&target.path().native(), &target.options().user, &target.options().group}) {
+    check_text(*text, member);
+  }
   require(target.options().mode <= 07777, member, "the file's mode has more than permission bits");
   require(target.path() != options.pidfile, member, "the file is the pidfile");
 }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <exception>
-#include <string>
 #include <string_view>
 
 #include "daemonctx/daemon_options.hpp"
@@ -14,11 +13,5 @@ namespace daemonctx {
 /// throws is dropped. Thread-safe.
 void report_error(const ErrorHandler& handler, const std::exception_ptr& error,
                   std::string_view where) noexcept;
-
-/// The line "PROGRAM: WHERE: TEXT". Control characters in the text or the program's name become blanks.
-std::string error_line(std::string_view where, const std::string& text);
-
-/// Writes to standard error. A closed pipe raises no SIGPIPE; an error is ignored.
-void write_to_stderr(const std::string& text) noexcept;
 
 }  // namespace daemonctx

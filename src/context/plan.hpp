@@ -6,6 +6,7 @@
 #include "daemonctx/daemon_options.hpp"
 #include "daemonctx/error.hpp"
 #include "launch/launch_decision.hpp"
+#include "output/open_target.hpp"
 #include "posix/identity.hpp"
 
 namespace daemonctx {
@@ -20,8 +21,10 @@ struct Plan {
   bool is_supervised() const noexcept { return options.respawn; }
   bool is_restricted() const noexcept { return options.no_new_privileges || !options.restrictions.empty(); }
 
-  /// The uid of the user that the daemon becomes. Empty: no change.
-  std::optional<uid_t> uid() const { return identity ? std::optional(identity->uid) : std::nullopt; }
+  /// The user that the daemon becomes. Empty: no change.
+  std::optional<FileOwner> user() const {
+    return identity ? std::optional(FileOwner{identity->uid, identity->gid}) : std::nullopt;
+  }
 
   /// The signal map in force: the defaults, overridden by `options.signal_map`.
   SignalMap signal_map() const;

@@ -43,7 +43,7 @@ class MissingDirectories {
 };
 
 void check_stream(const DaemonContext::Impl& impl, const Stdio& stream) {
-  Redirection::check(stream, impl.plan.detaches(), impl.plan.uid());
+  Redirection::check(stream, impl.plan.detaches(), impl.plan.user());
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <posix/syscalls.hpp>
 
+#include "base/deadline.hpp"
 #include "posix/flush_streams.hpp"
 #include "posix/retry.hpp"
 #include "supervise/worker_protocol.hpp"
@@ -32,6 +33,24 @@ void OutputReopening::run() {
   check_is_not_pidfile(plan_.options.stdio.err);
   if (resources_.worker.is_worker()) return ask_monitor();
   resources_.redirection.reopen(plan_.options.stdio, resources_.pidfile.fd());
+}
+
+void OutputReopening::before_reload() {
+  const Stdio& stdio = plan_.options.stdio;
+  const auto& redirection = resources_.redirection;
+  if (redirection.reopens(stdio, STDOUT_FILENO) || redirection.reopens(stdio, STDERR_FILENO)) run();
+}
+
+// One thread is enough, where several wait.
+std::chrono::steady_clock::time_point OutputReopening::repair() noexcept {
+  const std::unique_lock lock(repairing_, std::try_to_lock);
+  if (!lock || !readiness_.is_ready()) return posix::Clock::time_point::max();
+  return resources_.output_repair.repair(plan_.options.stdio);
+}
+
+std::array<int, 2> OutputReopening::watched() const noexcept {
+  const std::lock_guard lock(repairing_);
+  return resources_.output_repair.watched();
 }
 
 void OutputReopening::ask_monitor() {

@@ -17,6 +17,15 @@ class OutputReopening {
   /// \throws DaemonError (`open_stdio`, `redirect_stdio`); the old files stay in use.
   void run();
 
+  /// As `run`, with the paths that a rotation has just renamed, before a reload. Opens nothing where no stream
+  /// has a file of its own. \throws as `run`
+  void before_reload();
+
+  /// Repairs output that a full disk, a closed FIFO or journal has broken. Does nothing before the daemon is
+  /// ready. \return when to call it again at the latest
+  std::chrono::steady_clock::time_point repair() noexcept;
+  std::array<int, 2> watched() const noexcept;
+
  private:
   void ask_monitor();
 
@@ -24,6 +33,7 @@ class OutputReopening {
   ReadinessState& readiness_;
   Resources& resources_;
   posix::Turn reopening_;
+  mutable std::mutex repairing_;
 };
 
 }  // namespace daemonctx

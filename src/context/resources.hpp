@@ -8,6 +8,7 @@
 #include "daemonctx/service_manager.hpp"
 #include "launch/status_pipe.hpp"
 #include "manager/sd_notify.hpp"
+#include "output/output_repair.hpp"
 #include "output/redirection.hpp"
 #include "pidfile/pidfile.hpp"
 #include "pidfile/reload_status.hpp"
@@ -21,6 +22,7 @@ namespace daemonctx {
 /// for the start, which has one thread; the other functions are thread-safe.
 struct Resources {
   Redirection redirection;
+  OutputRepair output_repair;
   Pidfile pidfile;
   SdNotify manager;
   std::vector<ListenDescriptor> listen_descriptors;

@@ -14,10 +14,9 @@
 namespace daemonctx {
 
 // journald's stream protocol begins with seven lines about the lines that follow.
-UniqueFd open_journal(const std::string& identifier) {
-  constexpr std::string_view path = "/run/systemd/journal/stdout";
+UniqueFd open_journal(const std::string& identifier, const std::string& path) {
   UniqueFd fd = posix::connect_to(path, SOCK_STREAM);
-  if (!fd || ::shutdown(fd.get(), SHUT_RD) == -1) throw cannot_open(std::string(path));
+  if (!fd || ::shutdown(fd.get(), SHUT_RD) == -1) throw cannot_open(path);
   constexpr std::string_view unit;
   constexpr int info = 6;
   constexpr int reads_priorities = 1;
@@ -26,7 +25,7 @@ UniqueFd open_journal(const std::string& identifier) {
   posix::NoWriteSignal scope;
   const auto written = posix::retry([&] { return posix::write(fd.get(), text.data(), text.size()); });
   scope.failed(posix::error_of(written));
-  if (written == -1) throw cannot_open(std::string(path));
+  if (written == -1) throw cannot_open(path);
   return fd;
 }
 

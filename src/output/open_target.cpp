@@ -39,8 +39,15 @@ void check_origin(const posix::DirectoryEntry& found, const Path& path, const Un
   throw unsafe(path, "it has more than one link, and others could have made them");
 }
 
-// A new file gets exactly `mode`; an existing file keeps its own.
-UniqueFd open_or_create(const posix::DirectoryEntry& entry, int flags, mode_t mode, bool& is_new) {
+// In this order: a change of the owner may take bits from the mode.
+int give(int fd, std::optional<FileOwner> owner, mode_t mode) noexcept {
+  if (owner && posix::fchown(fd, owner->uid, owner->gid) == -1) return -1;
+  return posix::fchmod(fd, mode);
+}
+
+// A new file gets exactly `owner` and `mode`; an existing file keeps its own.
+UniqueFd open_or_create(const posix::DirectoryEntry& entry, int flags, std::optional<FileOwner> owner,
+                        mode_t mode, bool& is_new) {
   constexpr int most_attempts = 10;  // another process may create or remove the file in between
   const int directory = entry.directory.get();
   const char* const name = entry.name.data();
@@ -50,7 +57,7 @@ UniqueFd open_or_create(const posix::DirectoryEntry& entry, int flags, mode_t mo
     if (fd || errno != ENOENT) return fd;
     fd.reset(posix::retry([&] { return posix::openat(directory, name, flags | O_CREAT | O_EXCL, mode); }));
     is_new = bool(fd);
-    if (fd && posix::fchmod(fd.get(), mode) == -1) {
+    if (fd && give(fd.get(), owner, mode) == -1) {
       const int error = errno;
       posix::unlinkat(directory, name, 0);
       fd.reset();
@@ -104,15 +111,16 @@ void check_missing_file(const Path& path, const posix::DirectoryEntry& entry) {
 }
 
 UniqueFd open_file(const StdioTarget& target, int stream, const posix::DirectoryEntry& entry,
-                   std::optional<uid_t> user, bool& is_new) {
+                   std::optional<uid_t> user, std::optional<FileOwner> owner, bool& is_new) {
   // Set O_NONBLOCK only for the open: a FIFO that nobody reads is then refused instead of waited for.
   constexpr int common = O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW;
   const int flags = stream == STDIN_FILENO ? O_RDONLY : O_WRONLY | O_APPEND;
   const Path& path = target.path();
-  UniqueFd fd = stream == STDIN_FILENO ? UniqueFd(posix::retry([&] {
-    return posix::openat(entry.directory.get(), entry.name.data(), common | flags);
-  }))
-                                       : open_or_create(entry, common | flags, target.options().mode, is_new);
+  UniqueFd fd = stream == STDIN_FILENO
+                    ? UniqueFd(posix::retry([&] {
+                        return posix::openat(entry.directory.get(), entry.name.data(), common | flags);
+                      }))
+                    : open_or_create(entry, common | flags, owner, target.options().mode, is_new);
   if (!fd && errno == ENXIO) {
     throw DaemonError(
         Step::open_stdio, posix::last_error(), path.native(),
@@ -125,7 +133,8 @@ UniqueFd open_file(const StdioTarget& target, int stream, const posix::Directory
 
 // Refuses the pidfile: a worker that may rename both files could give the pidfile the log's name.
 UniqueFd open_beside(int pidfile, const StdioTarget& target, int stream, const posix::DirectoryEntry& entry,
-                     std::optional<uid_t> user) {
+                     std::optional<uid_t> user, std::optional<FileOwner> owner) {
+  if (posix::geteuid() != 0) owner.reset();
   const auto is_pidfile = [pidfile](const struct stat& found) {
     struct stat own {};
     return pidfile != -1 && posix::fstat(pidfile, &own) == 0 && own.st_ino == found.st_ino &&
@@ -136,7 +145,7 @@ UniqueFd open_beside(int pidfile, const StdioTarget& target, int stream, const p
       posix::fstatat(entry.directory.get(), entry.name.data(), &found, AT_SYMLINK_NOFOLLOW) == 0;
   if (exists && is_pidfile(found)) throw unsafe(target.path(), "it is the pidfile");
   bool is_new = false;  // ignored: a reopened log stays
-  UniqueFd fd = open_file(target, stream, entry, user, is_new);
+  UniqueFd fd = open_file(target, stream, entry, user, owner, is_new);
   if (posix::fstat(fd.get(), &found) == 0 && !is_pidfile(found)) return fd;
   static_cast<void>(fd.release());  // closing it would drop the pidfile's locks
   throw unsafe(target.path(), "it is the pidfile");

@@ -31,17 +31,24 @@ UniqueFd copy_of(int given);
 /// Walks a path name by name and returns its directory and last name.
 posix::DirectoryEntry find_target(const Path& path);
 
+struct FileOwner {
+  uid_t uid;
+  gid_t gid;
+};
+
 /// \param user the user that the daemon becomes. This user may own a log where others may write.
+/// \param owner who owns a new file; empty: this process.
 /// \param is_new becomes true if the call creates the file.
 UniqueFd open_file(const StdioTarget& target, int stream, const posix::DirectoryEntry& entry,
-                   std::optional<uid_t> user, bool& is_new);
+                   std::optional<uid_t> user, std::optional<FileOwner> owner, bool& is_new);
 
 /// Checks that `open_file` could create the file.
 void check_missing_file(const Path& path, const posix::DirectoryEntry& entry);
 
-/// As `open_file`, but refuses the process's own pidfile, and never closes it.
+/// As `open_file`, but refuses the process's own pidfile, and never closes it. Only root gives a new file to
+/// `owner`.
 /// \param pidfile the descriptor of the pidfile, or -1.
 UniqueFd open_beside(int pidfile, const StdioTarget& target, int stream, const posix::DirectoryEntry& entry,
-                     std::optional<uid_t> user);
+                     std::optional<uid_t> user, std::optional<FileOwner> owner);
 
 }  // namespace daemonctx

@@ -7,6 +7,7 @@
 #include "daemonctx/error.hpp"
 #include "output/journal.hpp"
 #include "output/open_target.hpp"
+#include "posix/identity.hpp"
 #include "posix/retry.hpp"
 #include "safe_path/trusted_path.hpp"
 
@@ -48,7 +49,7 @@ void fill_standard_descriptors() {
   }
 }
 
-void Redirection::open(const Stdio& stdio, bool detached, std::optional<uid_t> user, bool keeps_places) {
+void Redirection::open(const Stdio& stdio, bool detached, std::optional<FileOwner> user, bool keeps_places) {
   user_ = user;
   for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {
     auto kind = target_of(stdio, stream).kind();
@@ -60,10 +61,23 @@ void Redirection::open(const Stdio& stdio, bool detached, std::optional<uid_t> u
   }
 }
 
-void Redirection::check(const Stdio& stdio, bool detached, std::optional<uid_t> user) {
+void Redirection::check(const Stdio& stdio, bool detached, std::optional<FileOwner> user) {
   Redirection checked;
   checked.creates_ = false;
   checked.open(stdio, detached, user);
+}
+
+// The names are looked up once: in another root directory there may be no user database.
+std::optional<FileOwner> Redirection::owner_of(const StdioTarget& target) const {
+  const auto& [truncate, mode, user, group] = target.options();
+  if (user.empty() && group.empty()) return user_;
+  posix::Identity owner;
+  const std::string of = user.empty() ? std::to_string(uid().value_or(posix::geteuid())) : user;
+  const std::string wrong = posix::look_up(of, group, false, owner);
+  if (wrong.empty()) return FileOwner{owner.uid, owner.gid};
+  throw DaemonError(Step::open_stdio, std::make_error_code(std::errc::invalid_argument),
+                    target.path().native(),
+                    "cannot use the file \"" + target.path().native() + "\": " + wrong);
 }
 
 UniqueFd Redirection::open_or_check(const StdioTarget& target, int stream,
@@ -77,7 +91,7 @@ UniqueFd Redirection::open_or_check(const StdioTarget& target, int stream,
     return open_null_device();
   }
   bool is_new = false;
-  UniqueFd fd = open_file(target, stream, entry, user_, is_new);
+  UniqueFd fd = open_file(target, stream, entry, uid(), owners_.at(stream), is_new);
   if (is_new && posix::fstat(fd.get(), &found) == 0) created_.push_back({target.path(), found});
   return fd;
 }
@@ -122,6 +136,7 @@ int Redirection::share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind
   } else if (kind == StdioTarget::Kind::journal) {
     owned_.push_back(open_journal(target.identifier()));
   } else {
+    owners_.at(stream) = owner_of(target);
     const posix::DirectoryEntry entry = find_target(target.path());
     const auto number = posix::own_descriptor(entry);
     was_descriptor_.at(stream) = number.has_value();
@@ -192,6 +207,17 @@ bool Redirection::reopens(const Stdio& stdio, int stream) const noexcept {
   return target_of(stdio, stream).kind() == StdioTarget::Kind::file && !was_descriptor_.at(stream);
 }
 
+// The directory may be another one than at the start: replaced, or mounted over.
+posix::DirectoryEntry Redirection::find_again(const Path& path, int stream) const {
+  try {
+    return find_target(path);
+  } catch (const DaemonError& error) {
+    const auto& kept = entries_.at(stream);
+    if (!kept || error.code() != std::errc::permission_denied) throw;
+    return {UniqueFd(copy_of(kept->directory.get())), kept->name};
+  }
+}
+
 void Redirection::reopen(const Stdio& stdio, int pidfile) const {
   Redirection fresh;
   for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) {
@@ -201,9 +227,8 @@ void Redirection::reopen(const Stdio& stdio, int pidfile) const {
       fresh.sources_[STDERR_FILENO] = fresh.sources_[STDOUT_FILENO];
       continue;
     }
-    const auto& kept = entries_.at(stream);
-    fresh.owned_.push_back(kept ? open_beside(pidfile, target, stream, *kept, user_)
-                                : open_beside(pidfile, target, stream, find_target(target.path()), user_));
+    fresh.owned_.push_back(
+        open_beside(pidfile, target, stream, find_again(target.path(), stream), uid(), owners_.at(stream)));
     fresh.sources_.at(stream) = fresh.owned_.back().get();
   }
   if (const int error = fresh.redirect_output()) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "daemonctx/stdio.hpp"
+#include "output/open_target.hpp"
 #include "output/syslog_forwarder.hpp"
 #include "posix/unique_fd.hpp"
 #include "safe_path/trusted_path.hpp"
@@ -28,15 +29,15 @@ class Redirection {
 
   /// Opens the targets. Paths are absolute.
   /// \param detached true: `StdioTarget::Kind::automatic` means the null device; false: the stream as it is.
-  /// \param user the user that the daemon becomes. This user may own a log where others may write.
-  /// \param keeps_places true: keeps the directories of output and error open. `reopen` then finds the files
-  ///   even if the daemon's user cannot walk their paths. After chroot(2) these directories are a way out.
+  /// \param user who the daemon becomes. This user may own a log where others may write, and owns a new one.
+  /// \param keeps_places true: keeps the directories of output and error open. `reopen` looks there if the
+  ///   daemon's user may not walk their paths. After chroot(2) these directories are a way out.
   /// \throws DaemonError (`open_stdio`).
   /// \note Runs in the caller.
-  void open(const Stdio& stdio, bool detached, std::optional<uid_t> user = {}, bool keeps_places = false);
+  void open(const Stdio& stdio, bool detached, std::optional<FileOwner> user = {}, bool keeps_places = false);
 
   /// Checks that `open` would succeed, but creates no file. Throws the same errors.
-  static void check(const Stdio& stdio, bool detached, std::optional<uid_t> user);
+  static void check(const Stdio& stdio, bool detached, std::optional<FileOwner> user);
 
   /// Removes the files that `open` created and that are still empty. Does nothing once the output is
   /// redirected: the start has succeeded. Call it only while the pidfile is
@@ -67,7 +68,8 @@ class Redirection {
   /// Called in a worker that was just forked: closes the monitor's descriptors.
   void leave_to_worker() noexcept;
 
-  /// Opens the files of descriptors 1 and 2 anew, for appending, and replaces the old ones at once.
+  /// Opens the files of descriptors 1 and 2 anew, by their paths, for appending, and replaces the old ones at
+  /// once.
   /// \param pidfile this process's descriptor of the pidfile, or -1. A path that leads to the pidfile by now
   ///   is refused. The pidfile is never closed: closing would drop its locks.
   /// \throws DaemonError (`open_stdio`, `redirect_stdio`); the old files stay in use.
@@ -84,12 +86,16 @@ class Redirection {
   };
 
   int redirect(int stream) noexcept;
+  std::optional<uid_t> uid() const noexcept { return user_ ? std::optional(user_->uid) : std::nullopt; }
+  std::optional<FileOwner> owner_of(const StdioTarget& target) const;
   UniqueFd open_or_check(const StdioTarget& target, int stream, const posix::DirectoryEntry& entry);
   int share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind kind);
   void keep_place(const StdioTarget& target, int stream);
+  posix::DirectoryEntry find_again(const Path& path, int stream) const;
 
-  std::optional<uid_t> user_;
-  std::array<int, 3> sources_ = {-1, -1, -1};  // -1: leave the stream as it is
+  std::optional<FileOwner> user_;
+  std::array<std::optional<FileOwner>, 3> owners_;  // of new files
+  std::array<int, 3> sources_ = {-1, -1, -1};       // -1: leave the stream as it is
   std::array<bool, 3> truncates_ = {};
   std::array<bool, 3> was_descriptor_ = {};
   int null_device_ = -1;  // shared by all streams

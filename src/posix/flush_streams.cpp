@@ -28,4 +28,31 @@ void flush_streams() noexcept {
   scope.failed(errno);
 }
 
+namespace {
+
+bool revive(std::ostream& stream) noexcept {
+  if (!stream.bad() || stream.rdbuf() == nullptr) return false;
+  try {
+    stream.clear(stream.rdstate() & ~std::ios::badbit);
+  } catch (...) {  // a stream told to throw for another state that it has
+    return true;
+  }
+  return true;
+}
+
+bool revive(std::FILE* stream) noexcept {
+  if (::ferror_unlocked(stream) == 0) return false;
+  ::clearerr_unlocked(stream);
+  return true;
+}
+
+}  // namespace
+
+BrokenStreams revive_streams() noexcept {
+  const bool log = revive(std::clog);
+  const bool error = revive(std::cerr);
+  const bool output = revive(std::cout);
+  return {.output = revive(stdout) || output, .error = revive(stderr) || error || log};
+}
+
 }  // namespace daemonctx

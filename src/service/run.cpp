@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "base/one_line.hpp"
+#include "output/journal_stream.hpp"
 #include "service/configuration.hpp"
 #include "service/report.hpp"
 
@@ -192,7 +193,7 @@ int ServiceRun::launch(bool in_foreground) {
 // ---- Messages.
 
 int ServiceRun::fail(int code, const std::string& text) const {
-  std::cerr << one_line(line(text)) << std::endl;
+  std::cerr << error_prefix(STDERR_FILENO) << one_line(line(text)) << std::endl;
   return code;
 }
 

@@ -12,6 +12,7 @@
 #include <stdexcept>
 
 #include "base/one_line.hpp"
+#include "output/journal_stream.hpp"
 #include "posix/signals.hpp"
 #include "service/configuration.hpp"
 #include "service/report.hpp"
@@ -46,7 +47,7 @@ void say(const std::string& name, const std::exception_ptr& error, std::string_v
   const std::string place = where.empty() || where == "service" ? "" : std::string(where) + ": ";
   posix::NoWriteSignal scope;
   std::cerr.clear();  // standard error may be writable again
-  std::cerr << one_line(name + ": " + place + message_of(error)) << std::endl;
+  std::cerr << error_prefix(STDERR_FILENO) << one_line(name + ": " + place + message_of(error)) << std::endl;
   scope.failed(std::cerr ? 0 : EPIPE);
 }
 

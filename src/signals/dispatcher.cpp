@@ -211,23 +211,25 @@ bool SignalDispatcher::wait_and_dispatch(Clock::time_point deadline) {
   const Counted waits(waiting_);
   bool goes_on = run_pending();
   while (goes_on && signal_inbox.waits_end == 0 && Clock::now() < deadline) {
-    sleep_until(std::min(deadline, longest_sleep()));
+    Sleep next = next_sleep();
+    next.longest = std::min(next.longest, deadline);
+    sleep(next);
     goes_on = run_pending();
   }
   goes_on = goes_on && run_pending_stop();
   return !goes_on || signal_inbox.waits_end != 0;
 }
 
-Clock::time_point SignalDispatcher::longest_sleep() {
-  return hooks_.before_sleep ? hooks_.before_sleep() : Clock::time_point::max();
+SignalDispatcher::Sleep SignalDispatcher::next_sleep() {
+  return hooks_.before_sleep ? hooks_.before_sleep() : Sleep();
 }
 
-void SignalDispatcher::sleep_until(Clock::time_point deadline) {
-  pollfd readable{fd(), POLLIN, 0};
+void SignalDispatcher::sleep(const Sleep& sleep) {
+  std::array<pollfd, 3> events{{{fd(), POLLIN, 0}, {sleep.watched[0], 0, 0}, {sleep.watched[1], 0, 0}}};
   const WaiterScope scope;
   if (signal_inbox.pending != 0 || signal_inbox.waits_end != 0) return;
-  const timespec left = posix::time_left(deadline);
-  if (posix::ppoll(&readable, 1, &left, &scope.former()) > 0) signal_inbox.wake.drain();
+  const timespec left = posix::time_left(sleep.longest);
+  if (posix::ppoll(events.data(), events.size(), &left, &scope.former()) > 0) signal_inbox.wake.drain();
 }
 
 bool SignalDispatcher::wait_for_stop(Clock::time_point deadline) {

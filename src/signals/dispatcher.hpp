@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <exception>
@@ -32,14 +33,18 @@ namespace daemonctx {
 /// thread-safe.
 class SignalDispatcher {
  public:
+  struct Sleep {
+    std::chrono::steady_clock::time_point longest = std::chrono::steady_clock::time_point::max();
+    std::array<int, 2> watched = {-1, -1};  ///< an error or a hang-up of a descriptor ends the sleep
+  };
+
   /// The functions for actions that the dispatcher does not know. `report` gets what an action threw.
-  /// `before_sleep` is called before each sleep of the threads that run actions, and returns when at the
-  /// latest to call it again.
+  /// `before_sleep` is called before each sleep of the threads that run actions, and limits it.
   struct Hooks {
     std::function<void()> reload;
     std::function<void()> reopen_output;
     std::function<void(std::exception_ptr, std::string_view)> report;
-    std::function<std::chrono::steady_clock::time_point()> before_sleep = {};
+    std::function<Sleep()> before_sleep = {};
   };
 
   SignalDispatcher(const SignalMap& map, Hooks hooks);
@@ -119,8 +124,8 @@ class SignalDispatcher {
   Entry find(int number);
   bool wait_and_dispatch(std::chrono::steady_clock::time_point deadline);
   bool wait_for_stop(std::chrono::steady_clock::time_point deadline);
-  std::chrono::steady_clock::time_point longest_sleep();
-  void sleep_until(std::chrono::steady_clock::time_point deadline);
+  Sleep next_sleep();
+  void sleep(const Sleep& sleep);
   bool run_pending();
   bool run_pending_stop();
   void run(int number);

@@ -53,15 +53,15 @@ void SignalDispatcher::note_thread(ThreadState state) noexcept {
 
 // `visit` keeps this object alive while an action runs. It ends early if the action calls std::exit.
 void SignalDispatcher::deliver() {
-  pollfd readable{fd(), POLLIN, 0};
   bool goes_on = true;
-  auto wake_up = Clock::time_point::max();
+  Sleep sleep;
   while (goes_on && !quits_) {
-    posix::poll(&readable, 1, posix::poll_timeout(wake_up));
+    std::array<pollfd, 3> events{{{fd(), POLLIN, 0}, {sleep.watched[0], 0, 0}, {sleep.watched[1], 0, 0}}};
+    posix::poll(events.data(), events.size(), posix::poll_timeout(sleep.longest));
     const process::Visit visit(process::any_context);
     signal_inbox.wake.drain();
     goes_on = run_pending();
-    if (goes_on) wake_up = longest_sleep();
+    if (goes_on) sleep = next_sleep();
   }
   if (goes_on) {
     const process::Visit visit(process::any_context);

@@ -177,6 +177,10 @@ std::optional<WorkerEnd> Monitor::reap() {
 
 void Monitor::wait_until(Clock::time_point deadline) {
   std::vector<pollfd> events{{SignalRelay::fd(), POLLIN, 0}, {connection_.get(), POLLIN, 0}};
+  if (was_ever_ready_) {
+    deadline = std::min(deadline, resources_.output_repair.repair(resources_.stdio));
+    for (const int fd : resources_.output_repair.watched()) events.push_back({fd, 0, 0});
+  }
   for (const auto& pump : resources_.redirection.pumps()) {
     pump->pump(worker_);
     pump->append_events(events);

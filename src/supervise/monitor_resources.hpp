@@ -11,6 +11,7 @@
 #include "daemonctx/timeout.hpp"
 #include "launch/status_pipe.hpp"
 #include "manager/sd_notify.hpp"
+#include "output/output_repair.hpp"
 #include "output/redirection.hpp"
 #include "pidfile/pidfile.hpp"
 #include "pidfile/reload_status.hpp"
@@ -29,6 +30,7 @@ struct MonitorResources {
   SdNotify& manager;
   Pidfile& pidfile;
   Redirection& redirection;
+  OutputRepair& output_repair;
   StatusWriter& status;         ///< to the caller, until the first worker is ready
   int& notify_descriptor;       ///< to the supervisor, until the first worker is ready
   WorkerSelf& worker;           ///< filled in for the worker that is forked next

@@ -65,6 +65,12 @@ StdioTarget target(const std::string& text) {
   if (text.find_first_not_of("0123456789") == std::string::npos)
     return StdioTarget::descriptor(std::stoi(text));
   if (text.rfind("new:", 0) == 0) return StdioTarget::file(text.substr(4), {.truncate = true, .mode = 0600});
+  if (text.rfind("owned:", 0) == 0) {  // owned:USER:GROUP:PATH
+    const auto group = text.find(':', 6);
+    const auto path = text.find(':', group + 1);
+    return StdioTarget::file(text.substr(path + 1), {.user = text.substr(6, group - 6),
+                                                     .group = text.substr(group + 1, path - group - 1)});
+  }
   return StdioTarget::file(text);
 }
 

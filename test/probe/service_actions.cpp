@@ -380,6 +380,12 @@ const std::map<std::string, ServiceAction> service_actions = {
      }},
     {"say", [](DaemonContext&, const std::string& text) { say(text); }},
     {"print", [](DaemonContext&, const std::string& text) { std::cout << text << std::endl; }},
+    {"beat",  // prints the text again and again, until the stop
+     [](DaemonContext& context, const std::string& text) {
+       do std::cout << text << std::endl;
+       while (!context.wait_for(std::chrono::milliseconds(10)));
+       say("stop");
+     }},
     {"eprint", [](DaemonContext&, const std::string& text) { std::cerr << text << std::endl; }},
     {"buffer", [](DaemonContext&, const std::string& text) { std::printf("%s", text.c_str()); }},
     {"wait",

@@ -138,7 +138,8 @@ class DAEMONCTX_EXPORT DaemonContext {
   int signal_fd() const noexcept;
 
   /// Runs the actions of the signals that have arrived; never blocks.
-  void dispatch();
+  /// \return when to call it again at the latest, to repeat what a busy manager or a full disk did not take.
+  std::chrono::steady_clock::time_point dispatch();
 
   /// Reopens the files of standard output and error, for log rotation.
   /// \throws DaemonError (`open_stdio`, `redirect_stdio`); the old files stay in use.

@@ -20,7 +20,8 @@ struct StartOptions {
   /// `DetachProcess::automatic` stays in the foreground.
   int notify_descriptor = -1;
 
-  /// Called in the caller while it waits for a lock or for readiness.
+  /// Called in the caller while it waits for a lock or for readiness. A process that it starts may be ended
+  /// with those of a start that fails.
   Progress on_wait = {};
 
   /// Called in the caller with the daemon's pid when the daemon is ready, before the caller ends. All signals

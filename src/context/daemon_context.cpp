@@ -256,11 +256,11 @@ std::stop_token stop_token_of(const DaemonContext& context) noexcept {
 
 int DaemonContext::signal_fd() const noexcept { return process::is_open(this) ? SignalDispatcher::fd() : -1; }
 
-void DaemonContext::dispatch() {
+posix::Clock::time_point DaemonContext::dispatch() {
   const Call call(this);
-  if (!call) return;
-  static_cast<void>(call->look_after());
+  if (!call) return posix::Clock::time_point::max();
   call->signals.dispatch();
+  return process::is_owner() ? call->look_after().longest : posix::Clock::time_point::max();
 }
 
 void DaemonContext::reopen_output() {

@@ -55,7 +55,9 @@ std::array<int, 2> OutputReopening::watched() const noexcept {
 
 void OutputReopening::ask_monitor() {
   WorkerConnection connection = connect_worker();
-  resources_.manager.send(reopen_message, connection.monitor.get());
+  if (const int error = resources_.manager.send(reopen_message, connection.monitor.get()))
+    throw DaemonError(Step::open_stdio, {error, std::generic_category()}, {},
+                      "cannot tell the monitor: " + std::generic_category().message(error));
   connection.monitor.reset();
   const ReopenAnswer answer = await_reopen(connection.worker.get());
   if (!answer.refusal.empty()) {

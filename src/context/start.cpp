@@ -110,9 +110,9 @@ DaemonError error_of(const Plan& plan, const StartOutcome& outcome) {
 }
 
 // Whether every child that this process has after the fork comes from this start.
-bool is_childless(const StartOptions& options) noexcept {
+bool is_childless() noexcept {
   siginfo_t info{};
-  return !options.on_wait && posix::is_single_threaded() &&
+  return posix::is_single_threaded() &&
          posix::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == -1 && errno == ECHILD;
 }
 
@@ -133,7 +133,7 @@ void detach(Impl& impl, Ticker& ticker, posix::SignalBlock& blocked) {
   impl.kept_descriptors = impl.resources.kept_descriptors(impl.plan, pipe.writer.fd());
   flush_streams();
   ParentScope parent;
-  const bool is_alone = is_childless(impl.plan.options.start_options);
+  const bool is_alone = is_childless();
   pid_t daemon = 0;
   const pid_t intermediate = start_intermediate(pipe.writer, daemon);
   if (intermediate == 0) {

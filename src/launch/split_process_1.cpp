@@ -8,6 +8,7 @@
 #include "posix/close_fds.hpp"
 #include "posix/flush_streams.hpp"
 #include "posix/retry.hpp"
+#include "posix/signal_child.hpp"
 #include "posix/signals.hpp"
 #include "process/fork_handlers.hpp"
 
@@ -36,8 +37,8 @@ std::optional<int> reap(pid_t service) noexcept {
 void hand_on(const siginfo_t& signal, pid_t service) noexcept {
   const bool from_process = signal.si_code <= 0;
   if (!from_process) return;
-  if (signal.si_code == SI_QUEUE) posix::sigqueue(service, signal.si_signo, signal.si_value);
-  else posix::kill(service, signal.si_signo);
+  const int value = signal.si_code == SI_QUEUE ? signal.si_value.sival_int : 0;
+  posix::signal_child(service, signal.si_signo, value);
 }
 
 [[noreturn]] void be_process_1(pid_t service) noexcept {

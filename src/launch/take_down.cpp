@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <posix/syscalls.hpp>
+#include <set>
 
 #include "base/deadline.hpp"
 #include "launch/await_daemon.hpp"
@@ -26,6 +27,8 @@ constexpr milliseconds end_of_file_grace{1000};
 constexpr milliseconds kill_grace{2000};
 // How often this process looks for new children: a process becomes its child when the parents have ended.
 constexpr milliseconds look_slice{10};
+// How long to search for processes below the daemon.
+constexpr milliseconds search_limit{1000};
 
 // Waits for the end of a child. SIGCHLD is blocked, as all signals are.
 void await_child(Clock::time_point deadline) noexcept {
@@ -41,18 +44,41 @@ bool contains(const std::vector<pid_t>& pids, pid_t pid) {
 }
 
 // Adds the processes below `daemon`. A pid is looked at again once its pidfd is open: before that, another
-// process may have got the pid.
+// process may have got the pid. Without a pidfd a process is not killed, but named. A tree that grows without
+// end is followed for a while only.
 void append_descendants(pid_t daemon, std::vector<Descendant>& to) {
+  const auto deadline = posix::deadline_in(search_limit);
+  std::set<pid_t> known;
+  for (const Descendant& each : to) known.insert(each.pid);
   std::vector<pid_t> parents = {daemon};
-  for (std::size_t at = 0; at < parents.size(); ++at) {
+  for (std::size_t at = 0; at < parents.size() && Clock::now() < deadline; ++at) {
     const pid_t parent = parents[at];
     for (const pid_t pid : posix::children_of(parent)) {
       parents.push_back(pid);
-      const auto is_known = [pid](const Descendant& each) { return each.pid == pid; };
-      if (std::any_of(to.begin(), to.end(), is_known)) continue;
+      if (!known.insert(pid).second) continue;
       UniqueFd process = posix::open_pidfd(pid);
-      if (process && contains(posix::children_of(parent), pid)) to.push_back({pid, std::move(process)});
+      if (contains(posix::children_of(parent), pid)) to.push_back({pid, std::move(process)});
     }
+  }
+}
+
+bool lives(const Descendant& process) noexcept {
+  if (process.process) return posix::send_signal(process.process, 0) != ESRCH;
+  return posix::kill(process.pid, 0) == 0 || errno != ESRCH;
+}
+
+void kill(const Descendant& process) noexcept {
+  if (process.process && posix::send_signal(process.process, SIGKILL) == EPERM)
+    posix::signal_child(process.pid, SIGKILL);
+}
+
+// Without a pidfd only the pid of a child is sure to name the same process.
+void kill_own_children(const std::vector<Descendant>& known) noexcept {
+  std::vector<pid_t> children;
+  for (const Descendant& each : known) {
+    if (each.process) continue;
+    if (children.empty()) children = posix::children_of(posix::getpid());
+    if (contains(children, each.pid)) posix::signal_child(each.pid, SIGKILL);
   }
 }
 
@@ -81,14 +107,19 @@ void StartInProgress::take_down(StartOutcome& outcome) {
 // Returns the processes that still live.
 std::vector<pid_t> StartInProgress::kill_all(StartOutcome& outcome) const {
   const auto deadline = posix::deadline_in(kill_grace);
+  if (daemon_ != 0 && reap(daemon_, outcome) == 0)
+    posix::signal_child(daemon_, SIGKILL);  // without /proc too
   for (;;) {
     for (const pid_t pid : posix::children_of(posix::getpid())) posix::signal_child(pid, SIGKILL);
     pid_t ended = 0;
     while ((ended = reap(-1, outcome)) > 0) continue;
     if (ended == -1) return {};
-    if (Clock::now() >= deadline) return posix::children_of(posix::getpid());
+    if (Clock::now() >= deadline) break;
     await_child(std::min(deadline, posix::deadline_in(look_slice)));
   }
+  std::vector<pid_t> left = posix::children_of(posix::getpid());
+  if (left.empty()) left.push_back(daemon_);  // /proc does not tell
+  return left;
 }
 
 std::vector<pid_t> StartInProgress::kill_descendants(StartOutcome& outcome,
@@ -97,9 +128,10 @@ std::vector<pid_t> StartInProgress::kill_descendants(StartOutcome& outcome,
     append_descendants(daemon_, known);
     posix::signal_child(daemon_, SIGKILL);
   }
-  for (const Descendant& each : known) posix::send_signal(each.process, SIGKILL);
+  for (const Descendant& each : known) kill(each);
   const auto deadline = posix::deadline_in(kill_grace);
   for (;;) {
+    kill_own_children(known);
     std::vector<pid_t> living = reap_known(known, outcome);
     if (living.empty() || Clock::now() >= deadline) return living;
     await_child(std::min(deadline, posix::deadline_in(look_slice)));
@@ -116,7 +148,7 @@ std::vector<pid_t> StartInProgress::reap_known(const std::vector<Descendant>& kn
   }
   for (const Descendant& each : known) {
     reap(each.pid, outcome);
-    if (posix::send_signal(each.process, 0) != ESRCH) living.push_back(each.pid);
+    if (lives(each)) living.push_back(each.pid);
   }
   pid_t member = 0;
   while ((member = reap(-group_, outcome)) > 0) continue;

@@ -24,6 +24,8 @@ constexpr std::size_t longest_message = 1024;
 // How often a manager that does not read is tried again.
 constexpr std::chrono::milliseconds retry_slice{100};
 
+bool is_without_room(int error) noexcept { return error == EAGAIN || error == ENOBUFS || error == ENOMEM; }
+
 // A message without allocation. Text that does not fit is cut. `add_line` turns line breaks into blanks.
 class Message {
  public:
@@ -178,19 +180,19 @@ int SdNotify::barrier(Timeout longest, std::string_view message) const noexcept 
 
 void SdNotify::ping() noexcept {
   const auto now = Clock::now().time_since_epoch();
-  missed_ping_ = send("WATCHDOG=1") == EAGAIN;
+  missed_ping_ = is_without_room(send("WATCHDOG=1"));
   last_try_ = now;
   if (!missed_ping_) last_ping_ = now;
 }
 
 void SdNotify::ping_if_due() noexcept {
   say_unsaid();
-  if (Clock::now() >= next_watchdog_ping()) ping();
+  if (!missed_ping_ && Clock::now() >= next_watchdog_ping()) ping();
 }
 
 Clock::time_point SdNotify::next_watchdog_ping() const noexcept {
   if (timeout_.is_forever()) return Clock::time_point::max();
-  if (missed_ping_) return posix::later(Clock::time_point(last_try_), retry_slice);
+  if (missed_ping_) return next_retry();
   return posix::later(Clock::time_point(last_ping_), timeout_.length() / 2);
 }
 
@@ -213,6 +215,7 @@ void SdNotify::keep(std::string_view message) const noexcept {
     reload_.size = 0;
     return end_.hold(message);
   }
+  if (end_.view().starts_with("STOPPING=")) return;  // no state comes after it
   if (message.starts_with("RELOADING=")) {
     end_.size = 0;
     return reload_.hold(message);
@@ -224,19 +227,24 @@ void SdNotify::keep(std::string_view message) const noexcept {
 // What must not overtake a kept message waits for it: a descriptor, as BARRIER=1 has one.
 int SdNotify::send(std::string_view message, int fd) const noexcept {
   if (fd != -1 || (flags_ & MSG_DONTWAIT) == 0 || !is_kept(message)) {
-    say_unsaid();
+    retry_kept();
     return has_unsaid_ && fd != -1 ? EAGAIN : send_now(message, fd);
   }
   const std::lock_guard lock(mutex_);
   say_kept();
   const int error = has_unsaid_ ? EAGAIN : send_now(message, -1);
-  if (error != EAGAIN) return error;
+  if (!is_without_room(error)) return error;
   keep(message);
   if (!has_unsaid_.exchange(true)) wake_();
   return 0;
 }
 
-void SdNotify::say_unsaid() const noexcept {
+void SdNotify::say_unsaid() noexcept {
+  if (missed_ping_) ping();
+  retry_kept();
+}
+
+void SdNotify::retry_kept() const noexcept {
   if (!has_unsaid_) return;
   const std::lock_guard lock(mutex_);
   say_kept();
@@ -246,7 +254,7 @@ void SdNotify::say_kept() const noexcept {
   last_try_ = Clock::now().time_since_epoch();
   for (Kept* const each : {&ready_, &reload_, &end_, &status_, &extension_}) {
     if (each->size == 0) continue;
-    if (send_now(each->view(), -1) == EAGAIN) return;
+    if (is_without_room(send_now(each->view(), -1))) return;
     each->size = 0;
   }
   has_unsaid_ = false;
@@ -259,7 +267,8 @@ void SdNotify::Kept::hold(std::string_view message) noexcept {
 }
 
 Clock::time_point SdNotify::next_retry() const noexcept {
-  return has_unsaid_ ? posix::later(Clock::time_point(last_try_), retry_slice) : Clock::time_point::max();
+  return has_unsaid_ || missed_ping_ ? posix::later(Clock::time_point(last_try_), retry_slice)
+                                     : Clock::time_point::max();
 }
 
 int SdNotify::send_now(std::string_view message, int fd) const noexcept {

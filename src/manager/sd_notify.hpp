@@ -84,8 +84,8 @@ class SdNotify {
   void ping() noexcept;
   void ping_if_due() noexcept;
 
-  /// Tries again to say what there was no room for.
-  void say_unsaid() const noexcept;
+  /// Tries again to say what there was no room for, and a ping that was missed.
+  void say_unsaid() noexcept;
 
   /// When to call `ping_if_due`: half of the timeout after the last ping, or for what is unsaid.
   /// `time_point::max()`: never.
@@ -112,6 +112,7 @@ class SdNotify {
 
   static bool is_kept(std::string_view message) noexcept;
   void keep(std::string_view message) const noexcept;
+  void retry_kept() const noexcept;
   void say_kept() const noexcept;
   int send_text(std::string_view key, std::string_view text) const noexcept;
   std::chrono::steady_clock::time_point next_watchdog_ping() const noexcept;

@@ -9,6 +9,7 @@
 #include <optional>
 #include <system_error>
 
+#include "base/one_line.hpp"
 #include "posix/retry.hpp"
 #include "posix/unix_socket.hpp"
 
@@ -121,10 +122,11 @@ std::string SyslogForwarder::record(int priority, pid_t author, std::string_view
   std::string result = '<' + std::to_string(facility_ | priority) + '>' + time_stamp() + ' ' + identifier_;
   if (author != 0) result += '[' + std::to_string(author) + ']';
   result += ": ";
-  const auto begin = static_cast<std::ptrdiff_t>(result.size());
-  result += text;
-  std::replace(result.begin() + begin, result.end(), '\0', ' ');  // many syslog services end a record there
-  return result;
+  std::string line = one_line(std::string(text));  // many syslog services end a record at a NUL
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] == '\t') line[at] = '\t';
+  }
+  return result + line;
 }
 
 // Returns false if the record must be tried again, and true if nothing is pending any more.

@@ -36,6 +36,8 @@ int ask(int fd, off_t byte, struct flock& lock) noexcept {
   return error_of(posix::fcntl(fd, F_GETLK, &lock));
 }
 
+bool is_busy(int error) noexcept { return error == EAGAIN || error == EACCES; }
+
 bool is_locked(int fd, off_t byte) noexcept {
   struct flock lock {};
   return ask(fd, byte, lock) == 0 && lock.l_type != F_UNLCK;
@@ -55,7 +57,17 @@ int lock_exclusion(int fd) noexcept {
 
 int lock_identity(int fd) noexcept { return set(fd, identity_byte); }
 
-int lock_readiness(int fd) noexcept { return set(fd, readiness_byte); }
+// A user who may read the file can hold a read lock there. A short one is waited for.
+int lock_readiness(int fd) noexcept {
+  constexpr int most_attempts = 200;
+  constexpr int pause = 10;  // ms
+  int error = set(fd, readiness_byte);
+  for (int attempt = 0; is_busy(error) && attempt < most_attempts; ++attempt) {
+    posix::poll(nullptr, 0, pause);
+    error = set(fd, readiness_byte);
+  }
+  return error;
+}
 
 void show_leaving(int fd, bool leaves) noexcept {
   struct flock lock = lock_on(leaving_byte, leaves ? F_WRLCK : F_UNLCK);

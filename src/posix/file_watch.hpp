@@ -26,11 +26,11 @@ inline UniqueFd watch_writes(const char* path) noexcept {
 #endif
 }
 
-/// Makes `watch` unreadable until the next write.
+/// Makes `watch` unreadable until the next write. The system merges equal events: one call reads all, also
+/// while another process writes again and again.
 inline void drain_watch(const UniqueFd& watch) noexcept {
   std::array<char, 4096> events;
-  while (watch && posix::read(watch.get(), events.data(), events.size()) > 0) {
-  }
+  if (watch) static_cast<void>(posix::read(watch.get(), events.data(), events.size()));
 }
 
 }  // namespace daemonctx::posix

@@ -41,7 +41,7 @@ bool is_section(const std::string& text) {
 // Each line is read together with its section.
 constexpr std::size_t longest_line = 4096;
 
-constexpr std::size_t largest_file = 16U << 20U;
+constexpr std::size_t largest_file = 1U << 20U;
 
 // The file may be another one after any look at its name, also a FIFO, and it may grow: one descriptor is
 // looked at and read, and the bytes are counted.

@@ -2,11 +2,13 @@
 
 // The settings of a service, from its command line, its configuration file, and its defaults.
 
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <boost/filesystem/operations.hpp>
 #include <cstdlib>
+#include <cstring>
 #include <iostream>
 #include <set>
 #include <stdexcept>
@@ -37,7 +39,8 @@ bool is_started_without_socket() {
     return value != nullptr && value == std::to_string(::getpid());
   };
   const char* socket = std::getenv("NOTIFY_SOCKET");
-  const bool has_socket = socket != nullptr && (*socket == '/' || *socket == '@');
+  const bool has_socket = socket != nullptr && (*socket == '/' || *socket == '@') &&
+                          std::strlen(socket) < sizeof(sockaddr_un::sun_path);
   return !has_socket && ::getpid() != 1 &&
          (names_this_process("SYSTEMD_EXEC_PID") || names_this_process("LISTEN_PID"));
 }

@@ -86,6 +86,7 @@ class Monitor {
   bool worker_is_stopping_ = false;     // without a request of the monitor
   bool offers_reload_ = false;
   std::deque<WorkerMessage> unforwarded_;  // to the service manager, which has no room
+  bool drops_ = false;                     // the newest of them
   HangWatch silence_;                      ///< of the worker
   Clock::time_point kill_at_ = Clock::time_point::max();
 

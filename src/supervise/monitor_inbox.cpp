@@ -4,6 +4,7 @@
 
 #include <posix/syscalls.hpp>
 #include <stdexcept>
+#include <utility>
 
 #include "base/signal_name.hpp"
 #include "pidfile/worker_status.hpp"
@@ -27,7 +28,10 @@ void Monitor::receive_messages() {
 void Monitor::handle(WorkerMessage message) {
   const std::string& text = message.text;
   silence_.restart(Clock::now());
-  if (text == "READY=1" && !ready_) return become_ready();
+  if (!ready_ && says_ready(text)) {
+    become_ready();
+    if (text == "READY=1") return;
+  }
   if (text == reopen_message) return reopen_output(std::move(message.descriptor));
   if (text == cut_off_message) return request_stop();
   if (auto notice = told_reload(text)) {
@@ -56,9 +60,9 @@ void Monitor::handle(WorkerMessage message) {
 // A descriptor stays open until the manager has it: a worker takes its end for the manager's answer.
 void Monitor::forward(WorkerMessage message) {
   constexpr std::size_t most_kept = 64;
-  unforwarded_.push_back(std::move(message));
+  if (unforwarded_.size() < most_kept) unforwarded_.push_back(std::move(message));
+  else if (!std::exchange(drops_, true)) report("the service manager does not read: messages are lost");
   forward_rest();
-  if (unforwarded_.size() > most_kept) unforwarded_.pop_front();
 }
 
 void Monitor::forward_rest() {
@@ -66,6 +70,7 @@ void Monitor::forward_rest() {
     const WorkerMessage& next = unforwarded_.front();
     if (resources_.manager.send(next.text, next.descriptor.get()) == EAGAIN) return;
     unforwarded_.pop_front();
+    drops_ = false;
   }
 }
 

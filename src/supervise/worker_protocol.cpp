@@ -36,6 +36,15 @@ UniqueFd above_standard_descriptors(int fd) noexcept {
   return moved ? std::move(moved) : std::move(given);
 }
 
+// With SO_LINGER the close of a socket may block for hours, and this process's copy may be the last.
+void forbid_to_linger(int fd) noexcept {
+  linger found{};
+  socklen_t size = sizeof found;
+  if (::getsockopt(fd, SOL_SOCKET, SO_LINGER, &found, &size) == -1 || found.l_onoff == 0) return;
+  found = {};
+  ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &found, sizeof found);
+}
+
 void keep_first(UniqueFd& kept, const cmsghdr& header) noexcept {
   if (header.cmsg_level != SOL_SOCKET || header.cmsg_type != SCM_RIGHTS) return;
   const std::size_t count = (header.cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -43,6 +52,7 @@ void keep_first(UniqueFd& kept, const cmsghdr& header) noexcept {
     int fd = -1;
     std::memcpy(&fd, CMSG_DATA(&header) + at * sizeof fd, sizeof fd);
     UniqueFd received(fd);
+    forbid_to_linger(received.get());
     if (!kept) kept = std::move(received);
   }
 }
@@ -70,10 +80,18 @@ std::optional<WorkerMessage> receive_message(int fd) {
       posix::retry([&] { return posix::recvmsg(fd, &datagram, MSG_DONTWAIT | MSG_CMSG_CLOEXEC); });
   if (size == -1) return {};
   WorkerMessage message{{text.data(), static_cast<std::size_t>(size)}, {}};
+  if ((datagram.msg_flags & MSG_CTRUNC) != 0) message.text.clear();  // its descriptor is lost
   for (cmsghdr* each = CMSG_FIRSTHDR(&datagram); each != nullptr; each = CMSG_NXTHDR(&datagram, each)) {
     keep_first(message.descriptor, *each);
   }
   return message;
+}
+
+bool says_ready(std::string_view text) noexcept {
+  while (!text.empty()) {
+    if (take_word(text, '\n') == "READY=1") return true;
+  }
+  return false;
 }
 
 std::string for_manager(std::string_view text) {

@@ -300,11 +300,12 @@ BOOST_AUTO_TEST_CASE(a_signal_can_be_mapped_later) {
 }
 
 BOOST_AUTO_TEST_CASE(a_manager_that_does_not_read_holds_nothing_up) {
-  for (const std::string kind : {"umask=22", "respawn=first:1", "delivery=own_thread"}) {
+  for (const std::string kind : {"umask=22", "respawn=first:1", "delivery=own_thread", "poll"}) {
     Scene scene;
     const scene::Listener manager(scene.path("manager"));
     auto service = scene.start_probe(
-        {"daemon", "detach=never", kind, "pidfile=" + scene.path("pid"), "on_reload:say", "say:up", "wait"},
+        {"daemon", "detach=never", kind == "poll" ? "umask=22" : kind, "pidfile=" + scene.path("pid"),
+         "on_reload:say", "say:up", kind == "poll" ? kind : "wait"},
         [&] { set("NOTIFY_SOCKET", manager.name().c_str()); });
     scene.expect("up");
     for (int reload = 0; reload < 20; ++reload) {

@@ -407,8 +407,13 @@ const std::map<std::string, ServiceAction> service_actions = {
     {"poll",
      [](DaemonContext& context, const std::string&) {
        pollfd readable{context.signal_fd(), POLLIN, 0};
+       int timeout = -1;
        while (!daemonctx::stop_token_of(context).stop_requested()) {
-         if (::poll(&readable, 1, -1) > 0) context.dispatch();
+         ::poll(&readable, 1, timeout);
+         const auto next = context.dispatch();
+         const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - std::chrono::steady_clock::now());
+         const bool never = next == std::chrono::steady_clock::time_point::max();
+         timeout = never ? -1 : std::max(0, static_cast<int>(left.count()));
        }
        say(context.stop_requested() ? "stop" : "a token without a stop");
      }},

@@ -138,7 +138,7 @@ BOOST_FIXTURE_TEST_CASE(an_error_in_the_file_is_named_with_its_line, Probe) {
   fails({"start", "--config", "/none"}, 6,
         "cannot read the configuration file \"/none\": No such file or directory");
   fails({"start", "--config", "/"}, 6, "cannot read the configuration file \"/\": Is a directory");
-  constexpr std::size_t too_large = (16U << 20U) + 1;
+  constexpr std::size_t too_large = (1U << 20U) + 1;
   scene::write_file(config, std::string(too_large, '#'));
   fails({"start", "--config", config}, 6,
         "cannot read the configuration file \"" + config + "\": File too large");

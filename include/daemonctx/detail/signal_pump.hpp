@@ -29,7 +29,8 @@ struct SignalPump : std::enable_shared_from_this<SignalPump> {
       : context(daemon),
         readable(executor, ::fcntl(daemon.signal_fd(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1)),
         dispatched(executor, std::chrono::steady_clock::time_point::max()),
-        ping(executor) {}
+        ping(executor),
+        again(executor) {}
 
   void begin_operation() {
     if (waiting++ == 0) keep_alive();
@@ -39,6 +40,7 @@ struct SignalPump : std::enable_shared_from_this<SignalPump> {
     if (--waiting > 0) return;
     readable.cancel();
     ping.cancel();
+    again.cancel();
   }
   void end_all(boost::system::error_code error) {
     failure = error;
@@ -55,9 +57,17 @@ struct SignalPump : std::enable_shared_from_this<SignalPump> {
     pumps = false;
     if (error && error != boost::asio::error::operation_aborted) return end_all(error);
     if (waiting == 0) return;
-    context.dispatch();
-    dispatched.cancel();
+    dispatch();
     pump();
+  }
+  void dispatch() {
+    const auto next = context.dispatch();
+    dispatched.cancel();
+    if (next == std::chrono::steady_clock::time_point::max()) return;
+    again.expires_at(next);
+    again.async_wait([self = shared_from_this()](boost::system::error_code error) {
+      if (!error && self->waiting > 0) self->dispatch();
+    });
   }
   void keep_alive() {
     const auto timeout = context.manager().watchdog_timeout();
@@ -73,6 +83,7 @@ struct SignalPump : std::enable_shared_from_this<SignalPump> {
   boost::asio::posix::stream_descriptor readable;
   boost::asio::steady_timer dispatched;
   boost::asio::steady_timer ping;
+  boost::asio::steady_timer again;
   std::map<int, SignalInfo> arrived;  // number 0: not arrived since the last completion
   boost::system::error_code failure;
   unsigned ends = 0;  // how often `end_all` has run

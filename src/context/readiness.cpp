@@ -39,7 +39,7 @@ void ReadinessState::redirect_output() {
     throw DaemonError(Step::redirect_stdio, {error, std::generic_category()});
   }
   if (const int error = resources_.mark_ready()) {
-    throw DaemonError(Step::write_pidfile, {error, std::generic_category()}, plan_.options.pidfile.native());
+    throw plan_.error_of(Step::write_pidfile, error, resources_.pidfile.reason_of(error));
   }
 }
 

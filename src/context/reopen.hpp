@@ -17,8 +17,8 @@ class OutputReopening {
   /// \throws DaemonError (`open_stdio`, `redirect_stdio`); the old files stay in use.
   void run();
 
-  /// As `run`, with the paths that a rotation has just renamed, before a reload. Opens nothing where no stream
-  /// has a file of its own. \throws as `run`
+  /// As `run`, before a reload: a rotation may have renamed the files. Opens nothing where no stream has a
+  /// file of its own. \throws as `run`
   void before_reload();
 
   /// Repairs output that a full disk, a closed FIFO or journal has broken. Does nothing before the daemon is

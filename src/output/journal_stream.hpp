@@ -22,8 +22,8 @@ inline bool is_named_by_journal_stream(int fd) {
          named == std::to_string(file.st_dev) + ':' + std::to_string(file.st_ino);
 }
 
-/// The path of the journal's socket if `fd` is a stream to a systemd journal, also to that of a log namespace.
-/// Empty: it is none.
+/// The path of the journal's socket if `fd` is a stream to a systemd journal, also to that of a log
+/// namespace. Empty: it is none.
 inline std::string journal_of(int fd) {
   sockaddr_un peer{};
   socklen_t size = sizeof peer;

@@ -279,6 +279,11 @@ int Pidfile::mark_ready() noexcept {
   return 0;
 }
 
+std::string Pidfile::reason_of(int error) const {
+  const auto reader = error == EAGAIN ? posix::blocking_reader(fd_.get()) : std::nullopt;
+  return reader ? blocked(path_, *reader).what() : std::string();
+}
+
 void Pidfile::open_worker_handle() {
   const posix::DirectoryEntry entry = find_pidfile(path_);
   constexpr int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;

@@ -56,6 +56,9 @@ class Pidfile {
   /// Shows to others that the daemon is ready. \return 0 or an errno.
   int mark_ready() noexcept;
 
+  /// Names the process whose read lock made `mark_ready` fail; empty if that was another error.
+  std::string reason_of(int error) const;
+
   /// Writes the pid once more, to wake processes that watch the file for changes.
   void rewrite_pid() noexcept;
 

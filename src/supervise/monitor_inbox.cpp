@@ -90,7 +90,7 @@ void Monitor::become_ready() {
 
 // The worker waits until the monitor has read its message, so the caller has not heard of readiness yet.
 void Monitor::fail_start(int error) {
-  resources_.status.send_failure(Step::write_pidfile, error);
+  resources_.status.send_failure(Step::write_pidfile, error, resources_.pidfile.reason_of(error));
   if (posix::signal_child(worker_, SIGKILL) == EPERM) exit_with(EXIT_FAILURE);  // it dies with this process
 }
 

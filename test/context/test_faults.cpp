@@ -106,16 +106,19 @@ BOOST_DATA_TEST_CASE(a_start_with_one_failing_call_works_or_leaves_nothing,
 }
 
 BOOST_DATA_TEST_CASE(an_interrupted_call_does_not_fail_a_start,
-                     boost::unit_test::data::make({"dup2", "open", "openat", "ppoll", "pwrite", "read",
-                                                   "waitid", "waitpid", "write", "writev"}),
+                     boost::unit_test::data::make({"dup2", "ftruncate", "open", "openat", "ppoll", "pwrite",
+                                                   "read", "sendmsg", "waitid", "waitpid", "write",
+                                                   "writev"}),
                      call) {
   Scene scene;
   for (int n = 1;; ++n) {
     const Attempt attempt = start_with_fault(scene, call, n, EINTR);
     BOOST_TEST(attempt.result.end.exited(0), call << ' ' << n << ": " << attempt.result.err);
     if (attempt.result.end.exited(0)) expect_daemon(scene);
+    BOOST_TEST(scene::contents(scene.path("pid")).empty());  // also at the end, where it can't be removed
     BOOST_TEST(scene::children().empty());
-    if (!attempt.hit) break;
+    constexpr int most_at_end = 4;  // a call at the end is not made yet when `hit` is looked at
+    if (!attempt.hit && n > most_at_end) break;
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE start
 #include <fcntl.h>
+#include <poll.h>
 #include <pty.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -666,6 +667,36 @@ BOOST_AUTO_TEST_CASE(when_somebody_holds_a_read_lock_on_the_pidfile) {
     BOOST_TEST(contains(result.err, "cannot lock the pidfile \"" + file + "\": process " +
                                         std::to_string(::getpid()) + " holds a read lock on it\n"));
     ::close(fd);
+  }
+}
+
+// Every user who may read the file can lock it so.
+BOOST_AUTO_TEST_CASE(when_somebody_holds_a_read_lock_on_the_byte_of_readiness_for_too_long) {
+  for (const std::string kind : {"umask=22", "respawn=first:1"}) {
+    for (const bool for_long : {false, true}) {
+      Scene scene;
+      const std::string file = scene.path("pid");
+      auto caller = scene.start_probe({"daemon", "pidfile=" + file, kind, "readiness=notified", "block:10",
+                                       "facts", "await_signal:10", "ready", "wait"});
+      const pid_t daemon = std::stoi(scene.facts().at("pid"));
+      const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+      struct flock lock {};
+      lock.l_type = F_RDLCK;
+      lock.l_start = 2;
+      lock.l_len = 1;
+      BOOST_REQUIRE(::fcntl(fd, F_SETLK, &lock) == 0);
+      ::kill(daemon, SIGUSR1);
+      ::poll(nullptr, 0, 100);  // the daemon meets the lock
+      if (!for_long) ::close(fd);
+      const auto result = caller.finish();
+      BOOST_TEST(result.end.exited(for_long ? 1 : 0));
+      if (for_long) {
+        ::close(fd);
+        BOOST_TEST(contains(result.err, "cannot lock the pidfile \"" + file + "\": process " +
+                                            std::to_string(::getpid()) + " holds a read lock on it\n"),
+                   result.err);
+      }
+    }
   }
 }
 

@@ -832,15 +832,16 @@ BOOST_FIXTURE_TEST_CASE(a_worker_that_has_become_another_user_by_itself_dies_wit
 }
 
 BOOST_FIXTURE_TEST_CASE(without_cap_kill_a_failed_start_still_takes_its_daemon_down, Stage) {
-  rejects({"user=nobody", "readiness", "ready_timeout=300", "hang"}, "the daemon was not ready within 300 ms",
-          without_cap_kill);
+  rejects({"user=nobody", "readiness=notified", "ready_timeout=300", "hang"},
+          "the daemon was not ready within 300 ms", without_cap_kill);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_failed_start_names_the_process_that_it_can_not_kill, Stage) {
-  auto start = begin({"daemon", "user=nobody", "readiness", "ready_timeout=300", "facts", "hang"}, [] {
-    without_cap_kill();
-    forbid_to_keep_the_real_user();
-  });
+  auto start =
+      begin({"daemon", "user=nobody", "readiness=notified", "ready_timeout=300", "facts", "hang"}, [] {
+        without_cap_kill();
+        forbid_to_keep_the_real_user();
+      });
   const pid_t daemon = std::stoi(scene.facts().at("pid"));
   siginfo_t ended{};
   BOOST_TEST(::waitid(P_PID, static_cast<id_t>(start.pid()), &ended, WEXITED | WNOWAIT) == 0);
@@ -848,4 +849,16 @@ BOOST_FIXTURE_TEST_CASE(a_failed_start_names_the_process_that_it_can_not_kill, S
   const auto result = start.finish();
   BOOST_TEST(result.end.exited(1));
   BOOST_TEST(contains(result.err, "; cannot kill process " + std::to_string(daemon)), result.err);
+}
+
+// Without /proc the caller can't look for what its daemon has started, but it knows the daemon.
+BOOST_FIXTURE_TEST_CASE(without_proc_a_failed_start_takes_down_a_daemon_that_has_left_its_group, Stage) {
+  auto start = begin({"daemon", "readiness=notified", "ready_timeout=300", "leave"}, [] {
+    scene::forgo_leak_check();
+    must(::unshare(CLONE_NEWNS) == 0 && ::mount("tmpfs", "/proc", "tmpfs", 0, nullptr) == 0);
+  });
+  const auto result = start.finish();
+  BOOST_TEST(result.end.exited(1));
+  BOOST_TEST(contains(result.err, "the daemon was not ready within 300 ms\n"), result.err);
+  BOOST_TEST(scene::children().empty());
 }

@@ -516,3 +516,21 @@ BOOST_AUTO_TEST_CASE(thrown_errors_name_the_pidfile) {
       });
   BOOST_CHECK_THROW(Controller(scene.path("pid")).send_signal(SIGUSR1), std::system_error);
 }
+
+// The watch on the pidfile wakes the controller after each write of any process.
+BOOST_AUTO_TEST_CASE(writes_to_the_pidfile_do_not_hold_a_reload_up) {
+  Scene scene;
+  start(scene, {"configuration:" + scene.path("conf"), "say:offers", "wait"});
+  scene.expect("offers");
+  scene::write_file(scene.path("conf"), "hang");
+  const pid_t writer = ::fork();
+  if (writer == 0) {
+    const int file = ::open(scene.path("pid").c_str(), O_WRONLY | O_CLOEXEC);
+    for (;;) static_cast<void>(::pwrite(file, "\n", 1, 20));
+  }
+  std::error_code error;
+  Controller(scene.path("pid")).reload(200ms, error);
+  BOOST_TEST((error == std::errc::timed_out), error.message());
+  ::kill(writer, SIGKILL);
+  scene::await_end(writer);
+}

@@ -2,9 +2,11 @@
 #define BOOST_TEST_MODULE await_daemon
 #include "launch/await_daemon.hpp"
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 
 #include "launch/detach.hpp"
@@ -19,7 +21,8 @@ namespace {
 
 // Starts a daemon that does `work`, and waits for it as a caller does.
 template <class Work>
-StartOutcome launch(Work work, Timeout timeout = forever, const std::vector<pid_t>& others = {}) {
+StartOutcome launch(Work work, Timeout timeout = forever, const std::vector<pid_t>& others = {},
+                    bool may_leave = false) {
   const scene::Scene adopts_what_is_left;
   StatusPipe pipe = create_status_pipe();
   const posix::SignalBlock blocked;
@@ -37,7 +40,8 @@ StartOutcome launch(Work work, Timeout timeout = forever, const std::vector<pid_
   if (outcome.kind == StartOutcome::Kind::ready) launch.reap_intermediate();
   else launch.take_down(outcome);
   const bool finds_descendants = others.empty() || static_cast<bool>(posix::open_pidfd(::getpid()));
-  if (outcome.kind != StartOutcome::Kind::ready && finds_descendants) BOOST_TEST(scene::children() == others);
+  if (outcome.kind != StartOutcome::Kind::ready && finds_descendants && !may_leave)
+    BOOST_TEST(scene::children() == others);
   return outcome;
 }
 
@@ -229,4 +233,34 @@ BOOST_AUTO_TEST_CASE(what_a_daemon_that_has_ended_leaves_behind_is_taken_down_to
   });
   BOOST_TEST((outcome.kind == StartOutcome::Kind::ended));
   BOOST_TEST(outcome.status.value() == W_EXITCODE(3, 0));
+}
+
+// The caller has fewer descriptors than the daemon has processes: what it can't kill, it names.
+BOOST_AUTO_TEST_CASE(processes_for_which_there_is_no_descriptor_are_ended_or_named) {
+  const pid_t other = ::fork();
+  if (other == 0) {
+    for (;;) ::pause();
+  }
+  rlimit former{};
+  ::getrlimit(RLIMIT_NOFILE, &former);
+  const rlimit few{30, former.rlim_max};
+  ::setrlimit(RLIMIT_NOFILE, &few);
+  const HandledHangup handled;
+  const pid_t caller = ::getpid();
+  const auto leave = [caller](StatusWriter&) {
+    ::setsid();
+    ::signal(SIGTERM, SIG_IGN);
+    for (int n = 0; n < 60; ++n) fork_away([] {});
+    ::kill(caller, SIGHUP);
+    stay();
+  };
+  const scene::Scene adopts_what_is_left;
+  const StartOutcome outcome = launch(leave, forever, {other}, true);
+  ::setrlimit(RLIMIT_NOFILE, &former);
+  BOOST_TEST((outcome.kind == StartOutcome::Kind::interrupted));
+  const auto living = scene::children();
+  for (const pid_t each : living) {
+    const bool is_named = std::find(outcome.left.begin(), outcome.left.end(), each) != outcome.left.end();
+    BOOST_TEST((each == other || is_named));
+  }
 }

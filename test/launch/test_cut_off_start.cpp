@@ -250,3 +250,16 @@ BOOST_FIXTURE_TEST_CASE(a_caller_that_waits_for_a_lock_can_be_interrupted, Stage
   ::kill(first, SIGKILL);
   scene::await_end(first);
 }
+
+// A function that is called during the wait starts no process, so all processes are those of the start.
+BOOST_FIXTURE_TEST_CASE(a_start_that_shows_its_wait_ends_what_has_escaped_too, Stage) {
+  const auto result = run({"on_wait=yes", "readiness=notified", "ready_timeout=700", "escape", "hang"});
+  BOOST_TEST(result.end.exited(1));
+  pid_t escaped = 0;
+  for (std::string line; escaped == 0;) {
+    line = scene.next();
+    if (line.rfind("escaped ", 0) == 0) escaped = std::stoi(line.substr(8));
+  }
+  BOOST_TEST(::kill(escaped, 0) == -1);
+  BOOST_TEST(scene::children().empty());
+}

@@ -3,6 +3,8 @@
 
 // A service that is started as process 1 of a container. Without root the test exits with 77: skipped.
 
+#include <linux/capability.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "stage.hpp"
@@ -34,9 +36,9 @@ void as_process_1() {
 }
 
 struct Stage : scene::Stage {
-  scene::Running begin(scene::Words words) const {
+  scene::Running begin(scene::Words words, const scene::Surroundings& surroundings = as_process_1) const {
     words.insert(words.begin(), "daemon");
-    return scene::Stage::begin(std::move(words), as_process_1);
+    return scene::Stage::begin(std::move(words), surroundings);
   }
   // The pid outside of the namespace.
   static pid_t process_1_of(const scene::Running& container) {
@@ -112,4 +114,17 @@ BOOST_FIXTURE_TEST_CASE(a_process_1_with_threads_is_refused, Stage) {
   BOOST_TEST(result.end.exited(1));
   BOOST_TEST(result.err.find("cannot leave process 1: 2 threads run, and a fork keeps only one of them") !=
              std::string::npos);
+}
+
+// A container without CAP_KILL whose service becomes another user.
+BOOST_FIXTURE_TEST_CASE(without_cap_kill_signals_still_reach_the_service, Stage) {
+  auto container = begin({"user=nobody", "cleanup:done", "say:up", "wait"}, [] {
+    as_process_1();
+    must(::prctl(PR_CAPBSET_DROP, CAP_KILL) == 0);
+  });
+  scene.expect("up");
+  ::kill(process_1_of(container), SIGTERM);
+  scene.expect("stop");
+  scene.expect("cleanup done");
+  BOOST_TEST(container.finish().end.exited(0));
 }

@@ -111,6 +111,17 @@ BOOST_FIXTURE_TEST_CASE(a_long_status_is_cut, Stage) {
   BOOST_TEST(message.size() <= 4096U);
 }
 
+BOOST_FIXTURE_TEST_CASE(a_status_is_not_cut_within_a_character, Stage) {
+  for (const std::string before : {"", "x"}) {
+    std::string text = before;
+    while (text.size() < 5000) text += "\u20ac";  // three bytes
+    notify.status(text);
+    const std::string message = manager.next().text;
+    BOOST_TEST(message.size() >= 1000U);
+    BOOST_TEST((message.size() - std::string("STATUS=").size() - before.size()) % 3 == 0U);
+  }
+}
+
 BOOST_FIXTURE_TEST_CASE(a_restarted_manager_is_found_again, Stage) {
   notify.ready(0);
   BOOST_TEST(manager.next().text == "READY=1");
@@ -206,6 +217,29 @@ BOOST_FIXTURE_TEST_CASE(a_kept_state_is_said_before_a_newer_one, Stage) {
   rest(manager);  // there is room again
   notify.stopping();
   BOOST_TEST((rest(manager) == scene::Words{"READY=1", "STOPPING=1"}));
+}
+
+BOOST_FIXTURE_TEST_CASE(no_state_is_said_after_a_kept_stopping, Stage) {
+  fill(notify);
+  notify.stopping();
+  notify.reloading();
+  notify.ready(0);
+  rest(manager);
+  notify.say_unsaid();
+  BOOST_TEST((rest(manager) == scene::Words{"STOPPING=1"}));
+}
+
+// A monitor pings when its worker does, and not when it is due.
+BOOST_FIXTURE_TEST_CASE(a_ping_without_room_is_repeated, Stage) {
+  fill(notify);
+  notify.watch(10s);
+  notify.ping();
+  BOOST_TEST((notify.next_retry() <= std::chrono::steady_clock::now() + 100ms));
+  while (manager.next().text != "nothing") continue;
+  notify.say_unsaid();
+  BOOST_TEST(manager.next().text == "WATCHDOG=1");
+  BOOST_TEST(manager.next().text == "nothing");
+  BOOST_TEST((notify.next_retry() == std::chrono::steady_clock::time_point::max()));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_barrier_waits_for_room, Stage) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE systemd
 
-// Runs in a container whose process 1 is a real systemd (test/manager/under_systemd). The shipped units lie in
-// /etc/systemd/system, and heartbeat and the probes in /usr/sbin.
+// Runs in a container whose process 1 is a real systemd (test/manager/under_systemd). The shipped units lie
+// in /etc/systemd/system, and heartbeat and the probes in /usr/sbin.
 
 #include <fcntl.h>
 #include <netinet/in.h>

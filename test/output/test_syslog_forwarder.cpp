@@ -99,6 +99,12 @@ BOOST_FIXTURE_TEST_CASE(empty_lines_are_none_and_a_nul_does_not_end_one, Stage) 
   BOOST_TEST(next() == "nothing");
 }
 
+BOOST_FIXTURE_TEST_CASE(no_control_character_but_a_tab_is_passed_on, Stage) {
+  print(pump.worker_end(), "a\x1b[2J\rb\tc\n");
+  pump.pump(worker);
+  BOOST_TEST(next() == "<30> probe[4711]: a [2J b\tc");
+}
+
 BOOST_FIXTURE_TEST_CASE(the_facility_is_the_one_that_was_asked_for, Stage) {
   SyslogForwarder local("other", LOG_LOCAL7, scene.path("log"));
   print(local.worker_end(), "<0>fire\n");

@@ -3,6 +3,7 @@
 // Attacks on the monitor by a worker that an intruder has taken over.
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -87,6 +88,35 @@ void fill_shared_pages(daemonctx::DaemonContext&, const std::string&) {
   }
   say("filled " + std::to_string(filled));
 }
+
+// Sends a socket whose close would wait for an hour, since nobody reads what it has sent.
+void send_lingering(daemonctx::DaemonContext&, const std::string&) {
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  auto* const name = reinterpret_cast<sockaddr*>(&address);
+  socklen_t size = sizeof address;
+  const int full = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (::bind(listener, name, size) != 0 || ::listen(listener, 1) != 0 ||
+      ::getsockname(listener, name, &size) != 0 || ::connect(full, name, size) != 0)
+    throw std::runtime_error("cannot connect");
+  const std::string text(1U << 16U, 'x');
+  while (::send(full, text.data(), text.size(), MSG_DONTWAIT) > 0) continue;
+  const linger hour{1, 3600};
+  if (::setsockopt(full, SOL_SOCKET, SO_LINGER, &hour, sizeof hour) != 0)
+    throw std::runtime_error("SO_LINGER");
+  send("", {full});
+  ::close(full);
+  say("sent");
+}
+
+void flood_monitor(daemonctx::DaemonContext&, const std::string&) {
+  say("floods");
+  for (;;) send("STATUS=x", {});
+}
+
+void lose_monitor(daemonctx::DaemonContext&, const std::string&) { ::shutdown(monitor_socket(), SHUT_RDWR); }
 
 void ask_to_reopen(daemonctx::DaemonContext&, const std::string&) {
   std::array<int, 2> ends{};

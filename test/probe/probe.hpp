@@ -35,6 +35,9 @@ void tell_monitor(daemonctx::DaemonContext& context,
 void send_descriptors(daemonctx::DaemonContext& context, const std::string& times);
 void ask_to_reopen(daemonctx::DaemonContext& context, const std::string&);
 void fill_shared_pages(daemonctx::DaemonContext& context, const std::string&);
+void send_lingering(daemonctx::DaemonContext& context, const std::string&);
+void flood_monitor(daemonctx::DaemonContext& context, const std::string&);
+void lose_monitor(daemonctx::DaemonContext& context, const std::string&);
 void seize_pidfile(daemonctx::DaemonContext& context, const std::string& path);
 
 /// The options by name, the word before the equals sign.

@@ -411,8 +411,9 @@ const std::map<std::string, ServiceAction> service_actions = {
        while (!daemonctx::stop_token_of(context).stop_requested()) {
          ::poll(&readable, 1, timeout);
          const auto next = context.dispatch();
-         const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - std::chrono::steady_clock::now());
-         const bool never = next == std::chrono::steady_clock::time_point::max();
+         using Clock = std::chrono::steady_clock;
+         const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now());
+         const bool never = next == Clock::time_point::max();
          timeout = never ? -1 : std::max(0, static_cast<int>(left.count()));
        }
        say(context.stop_requested() ? "stop" : "a token without a stop");
@@ -445,6 +446,21 @@ const std::map<std::string, ServiceAction> service_actions = {
        sigemptyset(&set);
        sigaddset(&set, std::stoi(signal));
        ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+     }},
+    {"escape",  // starts a process that has a session and parents of its own, and ignores SIGTERM
+     [](DaemonContext&, const std::string&) {
+       if (::fork() != 0) return;
+       ::setsid();
+       if (::fork() != 0) ::_exit(0);
+       ::signal(SIGTERM, SIG_IGN);
+       say("escaped " + std::to_string(::getpid()));
+       for (;;) ::pause();
+     }},
+    {"leave",  // the process group; ignores SIGTERM
+     [](DaemonContext&, const std::string&) {
+       ::setsid();
+       ::signal(SIGTERM, SIG_IGN);
+       for (;;) ::pause();
      }},
     {"await_signal",
      [](DaemonContext&, const std::string& signal) {
@@ -569,6 +585,9 @@ const std::map<std::string, ServiceAction> service_actions = {
        say_outcome("rename", ::rename(names.substr(0, comma).c_str(), names.substr(comma + 1).c_str()));
      }},
     {"fill_shared_pages", fill_shared_pages},
+    {"send_lingering", send_lingering},
+    {"flood_monitor", flood_monitor},
+    {"lose_monitor", lose_monitor},
     {"tell_monitor", tell_monitor},
     {"send_descriptors", send_descriptors},
     {"ask_to_reopen", ask_to_reopen},

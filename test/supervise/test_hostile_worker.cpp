@@ -115,6 +115,46 @@ BOOST_FIXTURE_TEST_CASE(a_worker_that_says_that_it_stops_is_stopped_all_the_same
   BOOST_TEST(scene::await_end(monitor).exited(137));
 }
 
+// The monitor closes the last copy. A signal would end that wait, so none comes.
+BOOST_FIXTURE_TEST_CASE(a_socket_that_lingers_holds_no_monitor_up, Stage) {
+  const scene::Listener manager(scene.path("manager"));
+  start({"detach=always", "block:10", "facts", "await_signal:10", "send_lingering",
+         "tell_monitor:STATUS=after"},
+        [&] { ::setenv("NOTIFY_SOCKET", manager.name().c_str(), 1); });
+  const auto facts = scene.facts();
+  ::kill(monitor, SIGSTOP);
+  ::kill(std::stoi(facts.at("pid")), SIGUSR1);
+  scene.expect("sent");
+  ::kill(monitor, SIGCONT);
+  std::string text;
+  while (text != "STATUS=after" && text != "nothing") text = manager.await().text;
+  BOOST_TEST(text == "STATUS=after");
+  stop();
+}
+
+BOOST_FIXTURE_TEST_CASE(a_worker_that_never_stops_talking_is_stopped, Stage) {
+  for (const bool has_manager : {false, true}) {
+    const scene::Listener manager(scene.path(has_manager ? "manager" : "none"));  // reads nothing
+    BOOST_REQUIRE(
+        run({"user=nobody", "detach=always", "pidfile=" + pidfile, "respawn=stop:100", "flood_monitor"}, [&] {
+          if (has_manager) ::setenv("NOTIFY_SOCKET", manager.name().c_str(), 1);
+        }).end.exited(0));
+    scene.expect("floods");
+    monitor = scene::pid_in(pidfile);
+    ::kill(monitor, SIGTERM);
+    BOOST_TEST(scene::await_end(monitor).exited(137));
+  }
+}
+
+BOOST_FIXTURE_TEST_CASE(a_worker_that_can_not_tell_its_monitor_is_told, Stage) {
+  start({"lose_monitor", "on_reload:say"});
+  const std::string line = "cannot tell the monitor: Broken pipe";
+  BOOST_TEST(scene::eventually([&] { return scene::contents(log).find(line) != std::string::npos; }),
+             scene::contents(log));
+  ::kill(monitor, SIGTERM);
+  scene::await_end(monitor);
+}
+
 BOOST_FIXTURE_TEST_CASE(descriptors_that_the_worker_sends_are_closed, Stage) {
   start({"say:before", "send_descriptors:500", "say:sent"});
   scene.expect("before");

@@ -25,9 +25,15 @@ void ReadinessState::become_ready() {
     throw DaemonError(Step::become_ready, std::make_error_code(std::errc::operation_canceled), {},
                       "cannot become ready: the service has failed");
   }
-  redirect_output();
-  tell_manager();
-  tell_caller();
+  try {
+    redirect_output();
+    tell_manager();
+    tell_caller();
+  } catch (const DaemonError& error) {
+    const std::lock_guard lock(mutex_);
+    obstacle_ = error.what();
+    throw;
+  }
   tell_supervisor();
   const std::lock_guard lock(mutex_);
   ready_ = true;
@@ -88,7 +94,8 @@ bool ReadinessState::fail(std::string_view text) noexcept {
 
 void ReadinessState::end(std::string_view reason) noexcept {
   const std::lock_guard lock(mutex_);
-  if (!failed_ && resources_.status) resources_.status.send_failure(Step::run_service, ECANCELED, reason);
+  const std::string_view why = obstacle_.empty() ? reason : obstacle_;
+  if (!failed_ && resources_.status) resources_.status.send_failure(Step::run_service, ECANCELED, why);
   failed_ = true;
 }
 

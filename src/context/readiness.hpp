@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mutex>
+#include <string>
 #include <string_view>
 
 #include "context/plan.hpp"
@@ -24,7 +25,8 @@ class ReadinessState {
   /// Notes that the service can't do its work. \return whether a caller still waited and was told.
   bool fail(std::string_view text) noexcept;
 
-  /// Notes that the context ends. Tells a caller that still waits why, unless `fail` did.
+  /// Notes that the context ends. Tells a caller that still waits why, unless `fail` did: what kept the
+  /// daemon from becoming ready, or else `reason`.
   void end(std::string_view reason) noexcept;
 
  private:
@@ -40,6 +42,7 @@ class ReadinessState {
   mutable std::mutex mutex_;
   bool ready_ = false;
   bool failed_ = false;
+  std::string obstacle_;  // why the daemon could not become ready
 };
 
 }  // namespace daemonctx

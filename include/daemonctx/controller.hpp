@@ -115,6 +115,7 @@ class DAEMONCTX_EXPORT Controller {
   DaemonStatus status() const;
   DaemonStatus status(std::error_code& error) const noexcept;
 
+  /// Continues a suspended daemon and its worker (SIGCONT), as `stop` and `reload` do.
   void send_signal(int signal) const;
   void send_signal(int signal, std::error_code& error) const noexcept;
 

@@ -10,6 +10,7 @@
 #include "posix/pidfd.hpp"
 #include "posix/proc_fs.hpp"
 #include "posix/retry.hpp"
+#include "posix/signals.hpp"
 
 namespace daemonctx {
 namespace {
@@ -92,6 +93,12 @@ bool Target::has_ended() const noexcept {
 }
 
 int Target::send(int signal) const noexcept {
+  const int error = send_one(signal);
+  if (error == 0 && posix::needs_continuing(signal)) static_cast<void>(send_one(SIGCONT));
+  return error;
+}
+
+int Target::send_one(int signal) const noexcept {
   if (process_) return posix::send_signal(process_, signal);
   return is_self() || holds_lock() ? posix::error_of(posix::kill(pid_, signal)) : ESRCH;
 }

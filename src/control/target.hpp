@@ -56,7 +56,8 @@ class Target {
   int end_fd() const noexcept { return process_.get(); }
   bool has_ended() const noexcept;
 
-  /// Sends a signal. \return 0 or an errno; ESRCH if the daemon has ended.
+  /// Sends a signal, and SIGCONT after it where that is needed. \return 0 or an errno; ESRCH if the daemon has
+  /// ended.
   int send(int signal) const noexcept;
 
   /// Waits for the end of the daemon. \return whether it ended in time.
@@ -66,6 +67,7 @@ class Target {
   static Target find_once(const Path& pidfile, std::error_code& error) noexcept;
   void identify(std::error_code& error) noexcept;
   bool holds_lock() const noexcept;
+  int send_one(int signal) const noexcept;
 
   PidfileReader reader_;
   UniqueFd process_;

@@ -118,7 +118,7 @@ std::vector<pid_t> StartInProgress::kill_all(StartOutcome& outcome) const {
     await_child(std::min(deadline, posix::deadline_in(look_slice)));
   }
   std::vector<pid_t> left = posix::children_of(posix::getpid());
-  if (left.empty()) left.push_back(daemon_);  // /proc does not tell
+  if (left.empty()) left.push_back(daemon_ != 0 ? daemon_ : -group_);  // /proc does not tell
   return left;
 }
 

@@ -57,6 +57,22 @@ class NoWriteSignal final {
   bool raised_ = false;
 };
 
+/// Whether SIGCONT must follow a signal, so that a suspended process can act on it. SIGKILL needs none.
+inline bool needs_continuing(int signal) noexcept {
+  switch (signal) {
+    case 0:
+    case SIGKILL:
+    case SIGCONT:
+    case SIGSTOP:
+    case SIGTSTP:
+    case SIGTTIN:
+    case SIGTTOU:
+      return false;
+    default:
+      return true;
+  }
+}
+
 /// Sets every signal to its default. SIGKILL, SIGSTOP and the C library's own signals refuse that, and do not
 /// need it.
 /// \note Runs in the daemon before it may allocate.

@@ -853,6 +853,10 @@ BOOST_FIXTURE_TEST_CASE(a_failed_start_names_the_process_that_it_can_not_kill, S
 
 // Without /proc the caller can't look for what its daemon has started, but it knows the daemon.
 BOOST_FIXTURE_TEST_CASE(without_proc_a_failed_start_takes_down_a_daemon_that_has_left_its_group, Stage) {
+  if (sanitized) {
+    BOOST_TEST_MESSAGE("skipped: sanitizers need /proc");
+    return;
+  }
   auto start = begin({"daemon", "readiness=notified", "ready_timeout=300", "leave"}, [] {
     scene::forgo_leak_check();
     must(::unshare(CLONE_NEWNS) == 0 && ::mount("tmpfs", "/proc", "tmpfs", 0, nullptr) == 0);

@@ -534,3 +534,19 @@ BOOST_AUTO_TEST_CASE(writes_to_the_pidfile_do_not_hold_a_reload_up) {
   ::kill(writer, SIGKILL);
   scene::await_end(writer);
 }
+
+// kill(1) and process managers do the same, or the stop would wait its time out, and run no cleanup.
+BOOST_AUTO_TEST_CASE(a_suspended_daemon_is_stopped_in_order) {
+  for (const std::string kind : {"umask=22", "respawn=first:1"}) {
+    Scene scene;
+    scene.run_probe({"daemon", "pidfile=" + scene.path("pid"), kind, "cleanup:done", "facts", "wait"});
+    const pid_t service = std::stoi(scene.facts().at("pid"));
+    const pid_t holder = scene::pid_in(scene.path("pid"));
+    for (const pid_t each : {service, holder}) ::kill(each, SIGSTOP);
+    const auto result = Controller(scene.path("pid")).stop({{SIGTERM, scene::patience}});
+    BOOST_TEST(result.signal == SIGTERM);
+    scene.expect("stop");
+    scene.expect("cleanup done");
+    BOOST_TEST(scene::await_end(holder).exited(0));
+  }
+}

@@ -49,7 +49,7 @@ class StdioTarget {
   static StdioTarget file(Path path, FileOptions options = {}) {
     StdioTarget target(Kind::file);
     target.path_ = std::move(path);
-    target.options_ = options;
+    target.options_ = std::move(options);
     return target;
   }
 

@@ -56,8 +56,8 @@ class Target {
   int end_fd() const noexcept { return process_.get(); }
   bool has_ended() const noexcept;
 
-  /// Sends a signal, and SIGCONT after it where that is needed. \return 0 or an errno; ESRCH if the daemon has
-  /// ended.
+  /// Sends a signal, and SIGCONT after it where that is needed.
+  /// \return 0 or an errno; ESRCH if the daemon has ended.
   int send(int signal) const noexcept;
 
   /// Waits for the end of the daemon. \return whether it ended in time.

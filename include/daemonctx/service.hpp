@@ -11,16 +11,17 @@
 
 namespace daemonctx {
 
-/// The command line of a service: `start`, `stop`, `restart`, `reload`, `status`, `run`, `help`, `completion`
-/// and `manpage`, with the exit codes of the Linux Standard Base, the library's options, the program's own
-/// options, and a configuration file.
+/// The command line of a service: `start`, `stop`, `restart`, `reload`, `reopen`, `status`, `run`, `help`,
+/// `completion` and `manpage`, with the exit codes of the Linux Standard Base, the library's options, the
+/// program's own options, and a configuration file.
 ///
 /// Values come from the command line, then from the file that `--config` names, then from the defaults. In
 /// the file a line reads `name = value`, after a line `[section]` for `section.name`. `#` begins a comment
 /// anywhere in a line, and quotes are part of the value. An error in the file is reported with file and line.
 /// `stop`, `reload` and `status` use only the options, from file and command line, that name the daemon and,
 /// for `stop`, the time to wait. A broken file does not stop them. A reload applies the program's own
-/// options; the library's options stay those of the start.
+/// options; the library's options stay those of the start. A reload opens the log files again, and so does
+/// `reopen`: by the signal that is mapped to `Action::reopen_output`, or else by SIGUSR1.
 ///
 /// Not part of the core: link `daemonctx-service`, which needs Boost.Program_options. Reentrant.
 class DAEMONCTX_EXPORT Service {

@@ -2,6 +2,7 @@
 #include "service/run.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <iostream>
 
 #include "base/one_line.hpp"
@@ -26,6 +27,15 @@ enum ExitCode {
 };
 
 constexpr std::chrono::seconds longest_reload{30};
+
+// The signal that reopens the output: the program's own, or else SIGUSR1 if the program has no other use for
+// it.
+std::optional<int> reopen_signal(const SignalMap& map) {
+  for (const auto& [number, action] : map) {
+    if (action.action() != nullptr && *action.action() == daemonctx::Action::reopen_output) return number;
+  }
+  return map.contains(SIGUSR1) ? std::nullopt : std::optional(SIGUSR1);
+}
 
 bool is_refused(const std::error_code& code) {
   return code == std::errc::operation_not_permitted || code == std::errc::permission_denied;
@@ -57,6 +67,7 @@ const std::vector<ServiceRun::Action>& ServiceRun::actions() {
       {"stop", &ServiceRun::stop, "stop it, and wait until it has ended"},
       {"restart", &ServiceRun::restart, "stop it if it runs, and start it"},
       {"reload", &ServiceRun::reload, "let it read its configuration again, and say what came of it"},
+      {"reopen", &ServiceRun::reopen, "let it open its log files again, after a rotation"},
       {"status", &ServiceRun::status, "say whether it runs"},
       {"run", &ServiceRun::run, "do its work in the foreground"},
       {"help", &ServiceRun::help, "print this"},
@@ -140,6 +151,15 @@ int ServiceRun::reload() {
   }
 }
 
+int ServiceRun::reopen() {
+  look_up_pidfile();
+  const std::optional<int> signal = reopen_signal(service_.daemon_options_.signal_map);
+  if (!signal) throw UsageError("no signal of this service reopens its log; a reload does");
+  Controller(pidfile_).send_signal(*signal);
+  succeed("told to open its log files again");
+  return success;
+}
+
 int ServiceRun::status() {
   look_up_pidfile();
   DaemonStatus status;
@@ -174,6 +194,8 @@ int ServiceRun::launch(bool in_foreground) {
   DaemonOptions options = daemon_options(in_foreground);
   const bool ready_at_once = options.readiness == Readiness::when_constructed;
   options.readiness = Readiness::when_notified;  // ready only after `on_reload`
+  if (const auto signal = reopen_signal(options.signal_map))
+    options.signal_map[*signal] = daemonctx::Action::reopen_output;
   StartOptions& start = options.start_options;
   if (!start.on_wait) start.on_wait = display.progress();
   start.on_launched = [&, told = start.on_launched](pid_t daemon) {

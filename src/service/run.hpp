@@ -41,6 +41,7 @@ class ServiceRun {
   int stop();
   int restart();
   int reload();
+  int reopen();
   int status();
   int run();
   int help();

@@ -5,6 +5,7 @@
 
 #include <grp.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/filesystem/operations.hpp>
@@ -99,10 +100,10 @@ BOOST_DATA_TEST_CASE(a_whole_session_has_no_surprises, boost::unit_test::data::m
   BOOST_TEST(!scene::exists(session.pidfile));
   session.command({"stop"}, 7, "heartbeat: Not running\n");
   session.command({"stop", "--oknodo"}, 0, "heartbeat: Not running\n");
-  session.command({"reload"}, 7, "heartbeat: Not running\n");
   session.command({"status"}, 3, "heartbeat: not running\n");
 
-  const std::string actions = " (start, stop, restart, reload, status, run, help, completion, manpage)\n";
+  const std::string actions =
+      " (start, stop, restart, reload, reopen, status, run, help, completion, manpage)\n";
   session.command({"dance"}, 2, "heartbeat: unknown action \"dance\"" + actions);
   session.type({}, 2, "heartbeat: an action is missing" + actions);
   session.type({"start", "--pidfile"}, 2,
@@ -203,14 +204,52 @@ BOOST_AUTO_TEST_CASE(root_finds_the_files_where_administrators_look,
   BOOST_TEST(plan.out.find("/var/log/heartbeat.log") != std::string::npos, plan.out);
 }
 
+// The shipped configuration, with other paths. logrotate renames the log and makes a new one.
+BOOST_AUTO_TEST_CASE(logrotate_rotates_its_log) {
+  if (!scene::exists("/usr/sbin/logrotate")) {
+    BOOST_TEST_MESSAGE("skipped: logrotate is not installed");
+    return;
+  }
+  const Session session{false};
+  scene::write_file(session.config, "");
+  session.command(session.start("start"), 0, "started, pid PID\n");
+  BOOST_TEST(session.logs("beat\nbeat\n"));
+  std::string setup = scene::contents(scene::argument(2));
+  setup = std::regex_replace(setup, std::regex("/var/log/heartbeat.log"), session.log);
+  setup = std::regex_replace(setup, std::regex("/usr/sbin/heartbeat reopen"),
+                             heartbeat() + " reopen --pidfile " + session.pidfile);
+  const std::string file = session.scene.path("logrotate");
+  scene::write_file(file, setup);
+  ::chmod(file.c_str(), 0644);
+  for (int rotation = 0; rotation < 3; ++rotation) {
+    const auto result =
+        Scene::run({"/usr/sbin/logrotate", "--force", "--state", session.scene.path("state"), file});
+    BOOST_TEST(result.end.exited(0));
+    BOOST_TEST(result.err == "");
+    BOOST_TEST(session.logs("beat\nbeat\n"));
+  }
+  session.command({"stop"}, 0, "");
+  for (const std::string old : {".1", ".2.gz", ".3.gz"}) BOOST_TEST(scene::exists(session.log + old), old);
+  BOOST_TEST(scene::contents(session.log + ".1").find("beat\n") == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(what_does_not_run_can_neither_reload_nor_reopen) {
+  const Session session{false};
+  scene::write_file(session.config, "");
+  for (const std::string action : {"reload", "reopen"}) {
+    session.command({action}, 7, "heartbeat: Not running\n");
+    session.command({action, "--oknodo"}, 0, "heartbeat: Not running\n");
+  }
+}
+
 BOOST_AUTO_TEST_CASE(help_names_every_action_and_option) {
   const auto help = Scene::run({heartbeat(), "help"});
   BOOST_TEST(help.end.exited(0));
   for (const std::string word :
-       {"start",    "stop",      "restart",      "reload",          "status",         "run",
-        "help",     "--pidfile", "--chdir",      "--umask",         "--user",         "--group",
-        "--log",    "--config",  "--foreground", "--ready-timeout", "--stop-timeout", "--json",
-        "--oknodo", "--verbose", "--version",    "--help",          "--interval",     "--message"}) {
+       {"start",     "stop",         "restart",         "reload",         "status", "run",      "reopen",
+        "help",      "--pidfile",    "--chdir",         "--umask",        "--user", "--group",  "--log",
+        "--config",  "--foreground", "--ready-timeout", "--stop-timeout", "--json", "--oknodo", "--verbose",
+        "--version", "--help",       "--interval",      "--message"}) {
     BOOST_TEST(help.out.find("  " + word + ' ') != std::string::npos, word);
   }
   BOOST_TEST(help.out.find("\n\n\n") == std::string::npos);

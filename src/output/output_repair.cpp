@@ -38,6 +38,12 @@ bool is_same_file(int one, int other) noexcept {
          first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
 
+bool is_given(const StdioTarget& target) noexcept {
+  using Kind = StdioTarget::Kind;
+  return target.kind() == Kind::automatic || target.kind() == Kind::inherit ||
+         target.kind() == Kind::descriptor;
+}
+
 std::string identifier_of(const StdioTarget& target) {
   const bool is_named = target.kind() == StdioTarget::Kind::journal;
   return is_named ? target.identifier() : ::program_invocation_short_name;
@@ -46,11 +52,12 @@ std::string identifier_of(const StdioTarget& target) {
 }  // namespace
 
 void OutputRepair::begin(const Stdio& stdio) {
-  streams_[0].identifier = identifier_of(stdio.out);
-  streams_[1].identifier = identifier_of(stdio.err);
   for (std::size_t at = 0; at < streams_.size(); ++at) {
+    const StdioTarget& target = at == 0 ? stdio.out : stdio.err;
     Stream& stream = streams_.at(at);
+    stream.identifier = identifier_of(target);
     stream.journal = journal_of(stream.fd);
+    stream.is_log = !is_given(target) || !stream.journal.empty();
     if (!stream.journal.empty()) watched_.at(at) = stream.fd;
   }
   begun_ = true;
@@ -62,9 +69,8 @@ Clock::time_point OutputRepair::repair(const Stdio& stdio) noexcept {
   } catch (const std::bad_alloc&) {
     return posix::deadline_in(retry_slice);
   }
-  const BrokenStreams broken = revive_streams();
-  streams_[0].lost |= broken.output;
-  streams_[1].lost |= broken.error;
+  if (streams_[0].is_log) streams_[0].lost |= revive_output();
+  if (streams_[1].is_log) streams_[1].lost |= revive_error_output();
   bool is_whole = reconnect();
   // Where both lead to the same file one line is enough.
   if (streams_[0].lost && streams_[1].lost && is_same_file(STDOUT_FILENO, STDERR_FILENO))

@@ -12,7 +12,9 @@
 namespace daemonctx {
 
 /// Keeps the output of a service usable after a full disk, after a FIFO without a reader, and after a restart
-/// of the systemd journal. For one thread, the one that dispatches signals.
+/// of the systemd journal. A stream that the starter has given is left alone, unless it leads to a journal:
+/// it may carry a protocol, and the program may look at its state. For one thread, the one that dispatches
+/// signals.
 class OutputRepair {
  public:
   /// Clears the error states of std::cout, std::cerr, std::clog, stdout and stderr, and connects again to a
@@ -29,6 +31,7 @@ class OutputRepair {
     int fd;
     std::string journal = {};     ///< the path of its socket; empty: this is no journal
     std::string identifier = {};  ///< the name of the lines there
+    bool is_log = false;          ///< it leads where the options say, or to a journal
     bool lost = false;            ///< output was lost, and no line has said so
   };
 

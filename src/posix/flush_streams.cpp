@@ -48,11 +48,15 @@ bool revive(std::FILE* stream) noexcept {
 
 }  // namespace
 
-BrokenStreams revive_streams() noexcept {
+bool revive_output() noexcept {
+  const bool is_broken = revive(std::cout);
+  return revive(stdout) || is_broken;
+}
+
+bool revive_error_output() noexcept {
   const bool log = revive(std::clog);
   const bool error = revive(std::cerr);
-  const bool output = revive(std::cout);
-  return {.output = revive(stdout) || output, .error = revive(stderr) || error || log};
+  return revive(stderr) || error || log;
 }
 
 }  // namespace daemonctx

@@ -7,15 +7,11 @@ namespace daemonctx {
 /// text. With several threads it flushes only stdout and stderr of the C streams.
 void flush_streams() noexcept;
 
-struct BrokenStreams {
-  bool output;  ///< std::cout or stdout
-  bool error;   ///< std::cerr, std::clog or stderr
-};
-
-/// Clears the states in which a failed write has left the streams: they refuse all further output. A stream
-/// that the program has muted (failbit, or no buffer) stays mute. Takes no lock: another thread may hold that
-/// of a stream as long as its write blocks.
-/// \return which streams were broken
-BrokenStreams revive_streams() noexcept;
+/// Clears the states in which a failed write has left std::cout and stdout, or std::cerr, std::clog and
+/// stderr: they refuse all further output. A stream that the program has muted (failbit, or no buffer) stays
+/// mute. Takes no lock: another thread may hold that of a stream as long as its write blocks.
+/// \return whether one of them was broken
+bool revive_output() noexcept;
+bool revive_error_output() noexcept;
 
 }  // namespace daemonctx

@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 
 #include <sstream>
 
@@ -246,4 +247,32 @@ BOOST_FIXTURE_TEST_CASE(a_new_log_belongs_to_whom_the_options_say, Stage) {
     scene::Stage::stop(daemon);
     fs::remove(log);
   }
+}
+
+// It may carry a protocol: nothing but what the service prints may come there.
+BOOST_FIXTURE_TEST_CASE(a_stream_that_the_starter_has_given_is_left_alone, Stage) {
+  std::array<int, 2> ends{};
+  BOOST_REQUIRE(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) == 0);
+  const scene::Received reader(ends[0]);
+  auto service = begin({"daemon", "detach=never", "beat:" + std::string(500, 'x')},
+                       [&] { ::dup2(ends[1], STDOUT_FILENO); });
+  ::close(ends[1]);
+  const auto waiting = [&] {
+    int size = 0;
+    ::ioctl(reader.get(), FIONREAD, &size);
+    return size;
+  };
+  BOOST_TEST(scene::eventually([&] {  // until it is full, and a write fails
+    const int before = waiting();
+    ::poll(nullptr, 0, 100);
+    return before > 60000 && before == waiting();
+  }));
+  std::string text(1U << 17U, ' ');
+  const auto size = ::read(reader.get(), text.data(), text.size());
+  BOOST_TEST(size > 60000);
+  ::poll(nullptr, 0, 100);
+  BOOST_TEST(waiting() == 0);
+  ::kill(service.pid(), SIGTERM);
+  scene.expect("stop");
+  BOOST_TEST(service.finish().end.exited(0));
 }

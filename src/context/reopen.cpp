@@ -45,7 +45,7 @@ void OutputReopening::before_reload() {
 std::chrono::steady_clock::time_point OutputReopening::repair() noexcept {
   const std::unique_lock lock(repairing_, std::try_to_lock);
   if (!lock || !readiness_.is_ready()) return posix::Clock::time_point::max();
-  return resources_.output_repair.repair(plan_.options.stdio);
+  return resources_.output_repair.repair(plan_.options.stdio, plan_.options.restrictions.empty());
 }
 
 std::array<int, 2> OutputReopening::watched() const noexcept {

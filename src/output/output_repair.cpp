@@ -29,7 +29,7 @@ short events_of(int fd, short wanted) noexcept {
   return posix::poll(&found, 1, 0) == 1 ? found.revents : short{0};
 }
 
-bool is_closed_by_peer(int fd) noexcept { return (events_of(fd, 0) & (POLLHUP | POLLERR)) != 0; }
+bool is_broken(int fd) noexcept { return (events_of(fd, 0) & (POLLHUP | POLLERR | POLLNVAL)) != 0; }
 
 bool is_same_file(int one, int other) noexcept {
   struct stat first {};
@@ -51,21 +51,22 @@ std::string identifier_of(const StdioTarget& target) {
 
 }  // namespace
 
-void OutputRepair::begin(const Stdio& stdio) {
+void OutputRepair::begin(const Stdio& stdio, bool may_connect) {
   for (std::size_t at = 0; at < streams_.size(); ++at) {
     const StdioTarget& target = at == 0 ? stdio.out : stdio.err;
     Stream& stream = streams_.at(at);
     stream.identifier = identifier_of(target);
     stream.journal = journal_of(stream.fd);
     stream.is_log = !is_given(target) || !stream.journal.empty();
+    if (!may_connect) stream.journal.clear();
     if (!stream.journal.empty()) watched_.at(at) = stream.fd;
   }
   begun_ = true;
 }
 
-Clock::time_point OutputRepair::repair(const Stdio& stdio) noexcept {
+Clock::time_point OutputRepair::repair(const Stdio& stdio, bool may_connect) noexcept {
   try {
-    if (!begun_) begin(stdio);
+    if (!begun_) begin(stdio, may_connect);
   } catch (const std::bad_alloc&) {
     return posix::deadline_in(retry_slice);
   }
@@ -83,10 +84,14 @@ Clock::time_point OutputRepair::repair(const Stdio& stdio) noexcept {
 bool OutputRepair::reconnect() noexcept {
   bool all = true;
   for (std::size_t at = 0; at < streams_.size(); ++at) {
-    const Stream& stream = streams_.at(at);
-    if (stream.journal.empty() || (watched_.at(at) != -1 && !is_closed_by_peer(stream.fd))) continue;
+    Stream& stream = streams_.at(at);
+    if (stream.journal.empty() || (watched_.at(at) != -1 && !is_broken(stream.fd))) continue;
     watched_.at(at) = -1;
     try {
+      if (journal_of(stream.fd) != stream.journal) {
+        stream = {stream.fd};  // the program has closed it, or uses its number otherwise
+        continue;
+      }
       const UniqueFd fresh = open_journal(stream.identifier, stream.journal);
       if (posix::dup2(fresh.get(), stream.fd) != -1) watched_.at(at) = stream.fd;
     } catch (const std::exception&) {

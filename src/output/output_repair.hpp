@@ -20,8 +20,9 @@ class OutputRepair {
   /// Clears the error states of std::cout, std::cerr, std::clog, stdout and stderr, and connects again to a
   /// journal that has closed its stream. If output was lost, says so in one line as soon as there is room.
   /// \pre descriptors 1 and 2 are where `stdio` says.
+  /// \param may_connect false: a filter may forbid the system calls for that, or kill who makes them.
   /// \return when to call it again at the latest
-  std::chrono::steady_clock::time_point repair(const Stdio& stdio) noexcept;
+  std::chrono::steady_clock::time_point repair(const Stdio& stdio, bool may_connect) noexcept;
 
   /// Descriptors for poll(2), without an event; if one has an error or a hang-up, call `repair`. -1: none.
   const std::array<int, 2>& watched() const noexcept { return watched_; }
@@ -35,7 +36,7 @@ class OutputRepair {
     bool lost = false;            ///< output was lost, and no line has said so
   };
 
-  void begin(const Stdio& stdio);
+  void begin(const Stdio& stdio, bool may_connect);
   bool reconnect() noexcept;
   bool tell_loss(Stream& stream) noexcept;
 

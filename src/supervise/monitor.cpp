@@ -133,6 +133,7 @@ void Monitor::become_worker(UniqueFd connection) noexcept {
   resources_.manager.adopt(std::move(connection));
   resources_.pidfile.leave_to_monitor();
   resources_.redirection.leave_to_worker();
+  resources_.output_repair = OutputRepair();  // the worker may be restricted
   // The first worker prints to the terminal until it is ready.
   if (was_ever_ready_) static_cast<void>(resources_.redirection.redirect_output());
   note_crashes(crash_note_);
@@ -178,7 +179,7 @@ std::optional<WorkerEnd> Monitor::reap() {
 void Monitor::wait_until(Clock::time_point deadline) {
   std::vector<pollfd> events{{SignalRelay::fd(), POLLIN, 0}, {connection_.get(), POLLIN, 0}};
   if (was_ever_ready_) {
-    deadline = std::min(deadline, resources_.output_repair.repair(resources_.stdio));
+    deadline = std::min(deadline, resources_.output_repair.repair(resources_.stdio, true));
     for (const int fd : resources_.output_repair.watched()) events.push_back({fd, 0, 0});
   }
   for (const auto& pump : resources_.redirection.pumps()) {

@@ -546,6 +546,7 @@ const std::map<std::string, ServiceAction> service_actions = {
          for (int n = std::stoi(count); n > 0; --n) ::kill(::getpid(), SIGTERM);
        });
      }},
+    {"close", [](DaemonContext&, const std::string& fd) { ::close(std::stoi(fd)); }},
     {"close_connections",
      [](DaemonContext& context, const std::string&) {
        context.close_on_exit(lasting);

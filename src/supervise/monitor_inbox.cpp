@@ -130,6 +130,7 @@ void Monitor::show() noexcept {
 
 void Monitor::report(const std::string& text) const noexcept {
   const posix::ChildTrap trap;
+  if (was_ever_ready_) static_cast<void>(resources_.output_repair.repair(resources_.stdio, true));
   resources_.report(std::make_exception_ptr(std::runtime_error(text)), "monitor");
 }
 

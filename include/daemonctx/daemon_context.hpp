@@ -91,7 +91,7 @@ class DAEMONCTX_EXPORT DaemonContext {
 
   /// Maps SIGHUP to `reload`. A later call replaces `reload`, also from inside it. If `reload` throws, the
   /// text goes to `on_error` and to the service manager's status, and the service goes on as before.
-  /// \throws std::system_error in a worker that can't tell its monitor, which then does not hand SIGHUP on.
+  /// \throws std::system_error in a worker that can't reach its monitor. The monitor then keeps SIGHUP back.
   void on_reload(std::function<void()> reload);
 
   /// With `Readiness::when_notified`: redirects output and error, tells the service manager and releases the
@@ -111,8 +111,8 @@ class DAEMONCTX_EXPORT DaemonContext {
   /// Other messages to the service manager, and what the manager passed on.
   ServiceManager manager() noexcept;
 
-  /// Adds or replaces an entry of the signal map. \throws std::invalid_argument, std::system_error (also in
-  /// a worker that can't tell its monitor, which then does not hand the signal on)
+  /// Adds or replaces an entry of the signal map. \throws std::invalid_argument; std::system_error, also in a
+  /// worker that can't reach its monitor: the monitor then does not pass the signal on.
   void map_signal(int number, SignalAction action);
 
   /// Reports that the service can't do its work, and requests the stop. If a caller still
@@ -138,7 +138,7 @@ class DAEMONCTX_EXPORT DaemonContext {
   int signal_fd() const noexcept;
 
   /// Runs the actions of the signals that have arrived; never blocks.
-  /// \return when to call it again at the latest, to repeat what a busy manager or a full disk did not take.
+  /// \return when to call it again at the latest, to repeat what a busy manager or a full disk refused.
   std::chrono::steady_clock::time_point dispatch();
 
   /// Reopens the files of standard output and error, for log rotation.

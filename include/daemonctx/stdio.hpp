@@ -13,10 +13,9 @@ namespace daemonctx {
 
 /// How a file for a standard stream is opened.
 struct FileOptions {
-  bool truncate = false;  ///< true: emptied at the start; false: appended to. A reopen always appends.
-  mode_t mode = 0640;     ///< of a new file, regardless of the umask
-  std::string user =
-      {};  ///< who owns a new file: name or number; empty: `DaemonOptions::user`, or the starter
+  bool truncate = false;   ///< true: emptied at the start; false: appended to. A reopen always appends.
+  mode_t mode = 0640;      ///< of a new file, regardless of the umask
+  std::string user = {};   ///< owner of a new file; empty: `DaemonOptions::user`, or else the starter
   std::string group = {};  ///< empty: the group of `user`, or else `DaemonOptions::group`
 };
 

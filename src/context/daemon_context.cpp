@@ -79,7 +79,7 @@ DaemonContext::Impl::Impl(DaemonOptions options, LaunchDecision launch, const vo
                                       },
                                   .report = [this](const std::exception_ptr& error,
                                                    std::string_view where) { report(error, where); },
-                                  .before_sleep = [this] { return look_after(); }}),
+                                  .before_sleep = [this] { return before_sleep(); }}),
       ending({plan.options, cleanups, readiness, resources, signals}) {
   resources.manager.on_kept([]() noexcept { SignalDispatcher::wake(); });
   resources.notify_descriptor = plan.options.start_options.notify_descriptor;
@@ -88,17 +88,17 @@ DaemonContext::Impl::Impl(DaemonOptions options, LaunchDecision launch, const vo
   });
 }
 
-// Logs are rotated before a service is told to reload.
+// Whoever rotates logs renames them first, and then asks for the reload.
 void DaemonContext::Impl::run_reload() {
   try {
     reopening.before_reload();
   } catch (...) {
     report(std::current_exception(), "reopen output");
   }
-  if (process::is_owner()) reload.run();  // not in a child that `on_error` forked
+  if (process::is_owner()) reload.run();  // a child that `on_error` has forked must not reload
 }
 
-SignalDispatcher::Sleep DaemonContext::Impl::look_after() noexcept {
+SignalDispatcher::Sleep DaemonContext::Impl::before_sleep() noexcept {
   resources.manager.say_unsaid();
   const auto next_repair = reopening.repair();
   return {std::min(resources.manager.next_retry(), next_repair), reopening.watched()};
@@ -260,14 +260,14 @@ posix::Clock::time_point DaemonContext::dispatch() {
   const Call call(this);
   if (!call) return posix::Clock::time_point::max();
   call->signals.dispatch();
-  return process::is_owner() ? call->look_after().longest : posix::Clock::time_point::max();
+  return process::is_owner() ? call->before_sleep().longest : posix::Clock::time_point::max();
 }
 
 void DaemonContext::reopen_output() {
   const Call call(this);
   if (!call) return;
   call->reopening.run();
-  SignalDispatcher::wake();  // for `look_after`
+  SignalDispatcher::wake();  // a thread that waits then repairs the streams
 }
 
 LaunchMode DaemonContext::mode() const noexcept {

@@ -34,8 +34,8 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   void tell_monitor(std::string_view message);
   void run_reload();
 
-  /// What a thread that dispatches does before it sleeps.
-  SignalDispatcher::Sleep look_after() noexcept;
+  /// Sends what the manager had no room for, and repairs the output. Called by each thread that dispatches.
+  SignalDispatcher::Sleep before_sleep() noexcept;
 
   void fail(std::string_view text) noexcept;
   void report(const std::exception_ptr& error, std::string_view where) const noexcept {

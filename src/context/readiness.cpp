@@ -31,7 +31,7 @@ void ReadinessState::become_ready() {
     tell_caller();
   } catch (const DaemonError& error) {
     const std::lock_guard lock(mutex_);
-    obstacle_ = error.what();
+    error_ = error.what();
     throw;
   }
   tell_supervisor();
@@ -94,7 +94,7 @@ bool ReadinessState::fail(std::string_view text) noexcept {
 
 void ReadinessState::end(std::string_view reason) noexcept {
   const std::lock_guard lock(mutex_);
-  const std::string_view why = obstacle_.empty() ? reason : obstacle_;
+  const std::string_view why = error_.empty() ? reason : error_;
   if (!failed_ && resources_.status) resources_.status.send_failure(Step::run_service, ECANCELED, why);
   failed_ = true;
 }

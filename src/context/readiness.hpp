@@ -25,8 +25,8 @@ class ReadinessState {
   /// Notes that the service can't do its work. \return whether a caller still waited and was told.
   bool fail(std::string_view text) noexcept;
 
-  /// Notes that the context ends. Tells a caller that still waits why, unless `fail` did: what kept the
-  /// daemon from becoming ready, or else `reason`.
+  /// Notes that the context ends. If a caller still waits and `fail` was not called, the caller gets the
+  /// error of `become_ready`, or else `reason`.
   void end(std::string_view reason) noexcept;
 
  private:
@@ -42,7 +42,7 @@ class ReadinessState {
   mutable std::mutex mutex_;
   bool ready_ = false;
   bool failed_ = false;
-  std::string obstacle_;  // why the daemon could not become ready
+  std::string error_;  // why `become_ready` failed
 };
 
 }  // namespace daemonctx

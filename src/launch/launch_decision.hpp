@@ -25,11 +25,11 @@ struct Surroundings {
   std::string listen_fdnames = {};
   std::string watchdog_pid = {};
   std::string watchdog_usec = {};
-  std::string pidfile = {};   ///< PIDFILE: where the manager expects that of a process that forks
+  std::string pidfile = {};   ///< PIDFILE: the pidfile that the manager reads after a fork
   bool is_ancestors = false;  ///< NOTIFY_SOCKET was an ancestor's, and counts as unset
 
-  /// Drops NOTIFY_SOCKET if SYSTEMD_EXEC_PID names another process: an ancestor is the manager's service, and
-  /// only a wrapper would hand its socket on on purpose.
+  /// Drops NOTIFY_SOCKET if SYSTEMD_EXEC_PID names another process. An ancestor is then the manager's
+  /// service, and the socket is meant for that ancestor.
   void drop_ancestors_socket();
 
   /// `forever`: the manager has no watchdog, or it watches another process.

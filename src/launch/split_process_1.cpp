@@ -39,7 +39,6 @@ void hand_on(const siginfo_t& signal, pid_t service) noexcept {
   if (!from_process) return;
   const int value = signal.si_code == SI_QUEUE ? signal.si_value.sival_int : 0;
   posix::signal_child(service, signal.si_signo, value);
-  if (posix::needs_continuing(signal.si_signo)) posix::signal_child(service, SIGCONT);
 }
 
 [[noreturn]] void be_process_1(pid_t service) noexcept {

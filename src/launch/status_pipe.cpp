@@ -57,8 +57,8 @@ std::optional<StatusReport> StatusReader::next() {
   return StatusReport{record_.kind, static_cast<Step>(record_.step), record_.error, std::exchange(text_, {})};
 }
 
-// Reads a part of the record, or of its text. Returns false if there is nothing to read now. `is_over_` then
-// says whether anything can still come.
+// Reads a part of the record, or of its text. Returns false if there is nothing to read now. After the end of
+// file, `is_over_` is true.
 bool StatusReader::read_some() noexcept {
   const bool has_record = size_ >= sizeof record_;
   char* const begin = has_record ? text_.data() : reinterpret_cast<char*>(&record_);

@@ -31,7 +31,7 @@ class Redirection {
   /// \param detached true: `StdioTarget::Kind::automatic` means the null device; false: the stream as it is.
   /// \param user who the daemon becomes. This user may own a log where others may write, and owns a new one.
   /// \param keeps_places true: keeps the directories of output and error open. `reopen` looks there if the
-  ///   daemon's user may not walk their paths. After chroot(2) these directories are a way out.
+  ///   daemon's user may not walk their paths. A daemon could leave a new root directory through them.
   /// \throws DaemonError (`open_stdio`).
   /// \note Runs in the caller.
   void open(const Stdio& stdio, bool detached, std::optional<FileOwner> user = {}, bool keeps_places = false);

@@ -9,7 +9,7 @@ void flush_streams() noexcept;
 
 /// Clears the states in which a failed write has left std::cout and stdout, or std::cerr, std::clog and
 /// stderr: they refuse all further output. A stream that the program has muted (failbit, or no buffer) stays
-/// mute. Takes no lock: another thread may hold that of a stream as long as its write blocks.
+/// mute. Takes no lock of a stream: a thread whose write blocks holds that lock meanwhile.
 /// \return whether one of them was broken
 bool revive_output() noexcept;
 bool revive_error_output() noexcept;

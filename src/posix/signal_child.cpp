@@ -15,7 +15,10 @@ namespace {
 int send(pid_t child, int number, int value) noexcept {
   sigval sent{};
   sent.sival_int = value;
-  return posix::error_of(value == 0 ? posix::kill(child, number) : posix::sigqueue(child, number, sent));
+  const int error =
+      posix::error_of(value == 0 ? posix::kill(child, number) : posix::sigqueue(child, number, sent));
+  if (error == 0 && needs_continuing(number)) posix::kill(child, SIGCONT);
+  return error;
 }
 
 // The real user stays, or the child's user could signal this process.

@@ -28,8 +28,7 @@ enum ExitCode {
 
 constexpr std::chrono::seconds longest_reload{30};
 
-// The signal that reopens the output: the program's own, or else SIGUSR1 if the program has no other use for
-// it.
+// The signal that reopens the output: the one that the program maps to that, or else an unmapped SIGUSR1.
 std::optional<int> reopen_signal(const SignalMap& map) {
   for (const auto& [number, action] : map) {
     if (action.action() != nullptr && *action.action() == daemonctx::Action::reopen_output) return number;

@@ -229,10 +229,10 @@ void Monitor::finish_lines(pid_t author, milliseconds patience) {
 void Monitor::kill_worker() {
   kill_at_ = Clock::time_point::max();
   missed_ready_deadline_ = !ready_ && !stopping_;
-  const char* const why = deaf_       ? "can't be told to stop"
-                          : stopping_ ? "did not stop in time"
-                          : hung_     ? "hangs, and did not end on SIGABRT"
-                                      : "did not become ready in time";
+  const char* const why = unreachable_ ? "can't be told to stop"
+                          : stopping_  ? "did not stop in time"
+                          : hung_      ? "hangs, and did not end on SIGABRT"
+                                       : "did not become ready in time";
   report("killing worker " + std::to_string(worker_) + ", which " + why);
   const int error = posix::signal_child(worker_, SIGKILL);
   if (error == 0 || error == ESRCH) return;

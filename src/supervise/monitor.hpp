@@ -81,7 +81,7 @@ class Monitor {
   std::chrono::milliseconds started_{};  ///< of the worker, since boot
   bool ready_ = false;
   bool hung_ = false;
-  bool deaf_ = false;                   // can't be told to stop
+  bool unreachable_ = false;            // can't be told to stop
   bool missed_ready_deadline_ = false;  // not ready in time
   bool worker_is_stopping_ = false;     // without a request of the monitor
   bool offers_reload_ = false;

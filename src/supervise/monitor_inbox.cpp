@@ -146,7 +146,7 @@ void Monitor::refuse_signal(int number, int error) {
   report("cannot hand " + posix::signal_name(number) + " on to worker " + std::to_string(worker_) + ": " +
          std::generic_category().message(error) + " (the monitor needs CAP_KILL or CAP_SETUID)");
   if (!stopping_) return;
-  deaf_ = true;
+  unreachable_ = true;
   kill_at_ = Clock::now();
 }
 

@@ -6,7 +6,6 @@
 #include <system_error>
 
 #include "posix/signal_child.hpp"
-#include "posix/signals.hpp"
 #include "signals/inbox.hpp"
 
 namespace daemonctx {
@@ -79,7 +78,6 @@ void SignalRelay::stop(const SignalInfo& info) {
 void SignalRelay::hand_on(const SignalInfo& info) {
   handed_on_[info.number] = info;
   const int error = posix::signal_child(worker_, info.number, info.value);
-  if (error == 0 && posix::needs_continuing(info.number)) posix::signal_child(worker_, SIGCONT);
   if (error == 0 || error == ESRCH) return;  // the next worker gets what an ended one has missed
   handed_on_.erase(info.number);
   on_refusal_(info.number, error);

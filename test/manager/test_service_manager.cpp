@@ -299,6 +299,20 @@ BOOST_AUTO_TEST_CASE(a_signal_can_be_mapped_later) {
   scene.expect("stop");
 }
 
+namespace {
+
+// Reads all messages until the last one is `wanted`.
+void expect_last(const scene::Listener& manager, const std::string& wanted) {
+  std::string last;
+  const bool has_come = scene::eventually([&] {
+    for (std::string text; (text = manager.next().text) != "nothing";) last = text;
+    return last == wanted;
+  });
+  BOOST_TEST(has_come, last);
+}
+
+}  // namespace
+
 BOOST_AUTO_TEST_CASE(a_manager_that_does_not_read_holds_nothing_up) {
   for (const std::string kind : {"umask=22", "respawn=first:1", "delivery=own_thread", "poll"}) {
     Scene scene;
@@ -312,12 +326,7 @@ BOOST_AUTO_TEST_CASE(a_manager_that_does_not_read_holds_nothing_up) {
       ::kill(service.pid(), SIGHUP);
       scene.expect("reloaded");
     }
-    std::string last;
-    const bool is_ready = scene::eventually([&] {
-      for (std::string text; (text = manager.next().text) != "nothing";) last = text;
-      return last == "READY=1";
-    });
-    BOOST_TEST(is_ready, last);
+    expect_last(manager, "READY=1");
     ::kill(service.pid(), SIGTERM);
     scene.expect("stop");
     BOOST_TEST(service.finish().end.exited(0));
@@ -334,12 +343,7 @@ BOOST_AUTO_TEST_CASE(a_thread_that_waits_says_what_another_thread_could_not) {
   scene.expect("waits");
   ::kill(service.pid(), SIGUSR1);
   scene.expect("sent");
-  std::string last;
-  const bool is_said = scene::eventually([&] {
-    for (std::string text; (text = manager.next().text) != "nothing";) last = text;
-    return last == "STATUS=still 1";
-  });
-  BOOST_TEST(is_said, last);
+  expect_last(manager, "STATUS=still 1");
   ::kill(service.pid(), SIGTERM);
   scene.expect("stop");
   ::kill(service.pid(), SIGKILL);

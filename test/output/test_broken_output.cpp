@@ -29,19 +29,37 @@ const std::string loss = "daemon_probe: output: lines were lost here: they could
 const std::vector<scene::Words> kinds = {
     {}, {"user=nobody"}, {"respawn=first:1"}, {"user=nobody", "respawn=first:1"}};
 
+// How often the process has waited so far, as for the next line to print.
+unsigned long waits_of(pid_t process) {
+  std::istringstream status(scene::contents("/proc/" + std::to_string(process) + "/status"));
+  std::string word;
+  while (status >> word && word != "voluntary_ctxt_switches:") continue;
+  unsigned long count = 0;
+  status >> count;
+  return count;
+}
+
+// Returns when the process has printed several times.
+void let_it_print(pid_t process) {
+  constexpr unsigned long several = 10;
+  const unsigned long before = waits_of(process);
+  BOOST_TEST(scene::eventually([&] { return waits_of(process) >= before + several; }));
+}
+
 struct Stage : scene::Stage {
   pid_t daemon = 0;
+  pid_t service = 0;  // with a monitor its worker
   std::string line = "beat";
 
   // Starts a daemon that prints "beat" again and again.
   void start(const scene::Words& options, const std::string& reload = "quiet") {
     scene::Words all = {"pidfile=" + pidfile, "out=" + log, "err=" + log, "on_error=say"};
     all.insert(all.end(), options.begin(), options.end());
-    all.insert(all.end(), {"on_reload:" + reload, "say:up", "beat:" + line});
+    all.insert(all.end(), {"on_reload:" + reload, "facts", "beat:" + line});
     const auto result = run(all);
     BOOST_TEST(result.err == "");
     BOOST_REQUIRE(result.end.exited(0));
-    scene.expect("up");
+    service = std::stoi(scene.facts().at("pid"));
     daemon = scene::pid_in(pidfile);
   }
   void stop() {
@@ -82,12 +100,12 @@ struct SmallDisk {
   }
 };
 
-// The size that a file has when nothing more is written to it.
-std::size_t final_size(const std::string& file) {
+// The size that a file has when its writer can't write any more.
+std::size_t final_size(const std::string& file, pid_t writer) {
   std::size_t size = 0;
   BOOST_TEST(scene::eventually([&] {
     const std::size_t before = std::exchange(size, scene::contents(file).size());
-    ::poll(nullptr, 0, 100);
+    let_it_print(writer);
     return before != 0 && before == size;
   }));
   return size;
@@ -106,7 +124,7 @@ BOOST_FIXTURE_TEST_CASE(lines_flow_again_when_a_full_disk_has_room, Stage) {
     start(kind);
     expect_beats_in(log);
     disk.fill();
-    const std::size_t size = final_size(log);
+    const std::size_t size = final_size(log, service);
     BOOST_TEST(disk.is_full());
     disk.clear();
     BOOST_TEST(holds(log, loss), scene::contents(log).substr(size - 20));
@@ -140,7 +158,7 @@ BOOST_FIXTURE_TEST_CASE(the_next_reader_of_a_fifo_is_served, Stage) {
     start(kind);
     BOOST_TEST(reads(reader, "beat\nbeat\n"));
     reader = scene::Received();
-    ::poll(nullptr, 0, 100);  // some lines are lost
+    let_it_print(service);  // these lines are lost
     BOOST_TEST(::kill(daemon, 0) == 0);
     reader = open_reader();
     BOOST_TEST(reads(reader, loss + "beat\nbeat\n"));
@@ -254,7 +272,7 @@ BOOST_FIXTURE_TEST_CASE(a_stream_that_the_starter_has_given_is_left_alone, Stage
   std::array<int, 2> ends{};
   BOOST_REQUIRE(::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) == 0);
   const scene::Received reader(ends[0]);
-  auto service = begin({"daemon", "detach=never", "beat:" + std::string(500, 'x')},
+  auto running = begin({"daemon", "detach=never", "beat:" + std::string(500, 'x')},
                        [&] { ::dup2(ends[1], STDOUT_FILENO); });
   ::close(ends[1]);
   const auto waiting = [&] {
@@ -264,15 +282,15 @@ BOOST_FIXTURE_TEST_CASE(a_stream_that_the_starter_has_given_is_left_alone, Stage
   };
   BOOST_TEST(scene::eventually([&] {  // until it is full, and a write fails
     const int before = waiting();
-    ::poll(nullptr, 0, 100);
+    let_it_print(running.pid());
     return before > 60000 && before == waiting();
   }));
   std::string text(1U << 17U, ' ');
   const auto size = ::read(reader.get(), text.data(), text.size());
   BOOST_TEST(size > 60000);
-  ::poll(nullptr, 0, 100);
+  let_it_print(running.pid());
   BOOST_TEST(waiting() == 0);
-  ::kill(service.pid(), SIGTERM);
+  ::kill(running.pid(), SIGTERM);
   scene.expect("stop");
-  BOOST_TEST(service.finish().end.exited(0));
+  BOOST_TEST(running.finish().end.exited(0));
 }

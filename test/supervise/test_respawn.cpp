@@ -533,6 +533,14 @@ BOOST_FIXTURE_TEST_CASE(a_worker_and_its_monitor_understand_each_other_in_every_
 
 // ---- Hangs.
 
+// Without SIGCONT it would get SIGKILL two seconds later, and leave no core file.
+BOOST_FIXTURE_TEST_CASE(a_suspended_worker_that_hangs_is_aborted_too, Stage) {
+  start("first:1,hang:1000", {"tell_worker", "wait"});
+  ::kill(next_worker().pid, SIGSTOP);
+  BOOST_TEST(next_worker().last.find("hung, and was killed by SIGABRT after ") == 0U);
+  BOOST_TEST(stop().exited(0));
+}
+
 BOOST_FIXTURE_TEST_CASE(a_worker_that_hangs_is_aborted_and_replaced, Stage) {
   start("first:1,hang:1000", {"tell_worker", "until:2,hang", "wait_for:1500", "say:well", "wait"});
   next_worker();

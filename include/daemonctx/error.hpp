@@ -39,12 +39,12 @@ enum class Step {
   set_umask,
   write_pidfile,
   start_worker,  ///< with `DaemonOptions::respawn`; the worker runs the steps that follow
+  install_signal_map,
   run_before_drop,
   change_root,
   change_user,
   change_directory,
   rule_out_new_privileges,
-  install_signal_map,
   redirect_stdio,
   apply_restrictions,  ///< runs in three parts: before and after `change_user`, and last
   become_ready,

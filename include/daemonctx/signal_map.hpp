@@ -32,7 +32,8 @@ enum class Action {
   /// Requests the stop in the handler, without SA_RESTART: a blocked sleep, accept or read ends with EINTR,
   /// and `wait*()` returns true.
   terminate,
-  /// Runs the function given to `DaemonContext::on_reload`.
+  /// Runs the function given to `DaemonContext::on_reload`. But a service in the foreground stops when SIGHUP
+  /// says that its terminal has hung up, unless it began with SIGHUP ignored (nohup(1)).
   reload,
   /// Reopens the files of standard output and error, as `DaemonContext::reopen_output` does.
   reopen_output,
@@ -65,6 +66,12 @@ class SignalAction {
 };
 
 /// Signal number to action.
+///
+/// SIGHUP, SIGUSR1 and SIGUSR2 do not end a service before it can have mapped them. They are held until the
+/// service is ready and has first called `wait*()`, `dispatch()` or `signal_fd()`. A held signal runs its
+/// action as soon as one is mapped. At the end of the holding a signal without an action is dropped with one
+/// line, and from then on such a signal has its default action. A signal that the program has blocked in the
+/// foreground, ignores or handles itself is left alone.
 using SignalMap = std::map<int, SignalAction>;
 
 /// Which thread runs the actions.

@@ -14,6 +14,7 @@
 #include "process/end_of_process.hpp"
 #include "process/gate.hpp"
 #include "process/owner.hpp"
+#include "signals/inbox.hpp"
 #include "supervise/worker_protocol.hpp"
 
 namespace daemonctx {
@@ -79,7 +80,8 @@ DaemonContext::Impl::Impl(DaemonOptions options, LaunchDecision launch, const vo
                                       },
                                   .report = [this](const std::exception_ptr& error,
                                                    std::string_view where) { report(error, where); },
-                                  .before_sleep = [this] { return before_sleep(); }}),
+                                  .before_sleep = [this] { return before_sleep(); },
+                                  .released = [this](std::uint64_t dropped) { end_holding(dropped); }}),
       ending({plan.options, cleanups, readiness, resources, signals}) {
   resources.manager.on_kept([]() noexcept { SignalDispatcher::wake(); });
   resources.notify_descriptor = plan.options.start_options.notify_descriptor;
@@ -102,6 +104,17 @@ SignalDispatcher::Sleep DaemonContext::Impl::before_sleep() noexcept {
   resources.manager.say_unsaid();
   const auto next_repair = reopening.repair();
   return {std::min(resources.manager.next_retry(), next_repair), reopening.watched()};
+}
+
+void DaemonContext::Impl::become_ready() {
+  readiness.become_ready();
+  signals.note(SignalDispatcher::service_is_ready);
+}
+
+void DaemonContext::Impl::end_holding(std::uint64_t dropped) {
+  if (resources.worker.is_worker()) resources.manager.send(released_message);
+  for (const std::string& line : dropped_lines(dropped))
+    report(std::make_exception_ptr(std::runtime_error(line)), "signals");
 }
 
 MonitorResources DaemonContext::Impl::monitor_resources() {
@@ -199,7 +212,7 @@ void DaemonContext::map_signal(int number, SignalAction action) {
 }
 
 void DaemonContext::notify_ready() {
-  if (const Call call(this); call) call->readiness.become_ready();
+  if (const Call call(this); call) call->become_ready();
 }
 
 void DaemonContext::notify_status(std::string_view text) noexcept {
@@ -229,6 +242,7 @@ bool DaemonContext::wait_for(Timeout timeout) {
 bool DaemonContext::wait_until_since_epoch(Timeout since_epoch) {
   const posix::Clock::time_point time(since_epoch.length());
   const Call call(this);
+  if (call) call->signals.note(SignalDispatcher::service_waits);
   while (call && process::is_owner()) {
     SdNotify& manager = call->resources.manager;
     manager.ping_if_due();
@@ -254,11 +268,17 @@ std::stop_token stop_token_of(const DaemonContext& context) noexcept {
   return call ? call->signals.stop_token() : std::stop_token();
 }
 
-int DaemonContext::signal_fd() const noexcept { return process::is_open(this) ? SignalDispatcher::fd() : -1; }
+int DaemonContext::signal_fd() const noexcept {
+  const Call call(this);
+  if (!call) return -1;
+  call->signals.note(SignalDispatcher::service_waits);
+  return SignalDispatcher::fd();
+}
 
 posix::Clock::time_point DaemonContext::dispatch() {
   const Call call(this);
   if (!call) return posix::Clock::time_point::max();
+  call->signals.note(SignalDispatcher::service_waits);
   call->signals.dispatch();
   return process::is_owner() ? call->before_sleep().longest : posix::Clock::time_point::max();
 }

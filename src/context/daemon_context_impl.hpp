@@ -33,6 +33,8 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   void offer_reload(std::function<void()> function);
   void tell_monitor(std::string_view message);
   void run_reload();
+  void become_ready();
+  void end_holding(std::uint64_t dropped);
 
   /// Sends what the manager had no room for, and repairs the output. Called by each thread that dispatches.
   SignalDispatcher::Sleep before_sleep() noexcept;

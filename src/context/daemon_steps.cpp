@@ -167,6 +167,7 @@ constexpr auto detached_steps = std::to_array<DaemonStep>({
     {Step::set_umask, set_umask},
     {Step::write_pidfile, write_pidfile},
     {Step::start_worker, tie_to_monitor},
+    {Step::install_signal_map, install_signal_map},
     {Step::run_before_drop, run_before_drop},
     {Step::change_root, change_root},
     {Step::apply_restrictions, restrict_before_user_change},
@@ -177,7 +178,6 @@ constexpr auto detached_steps = std::to_array<DaemonStep>({
     {Step::limit_core, forbid_dumps},
     {Step::change_directory, change_directory},
     {Step::rule_out_new_privileges, rule_out_new_privileges},
-    {Step::install_signal_map, install_signal_map},
     {Step::redirect_stdio, redirect_input},
     {Step::apply_restrictions, apply_restrictions},
 });

@@ -54,7 +54,7 @@ void open_context(Impl& impl) {
   set_environment(impl);
   open_lifetime(impl);
   if (impl.plan.options.signal_delivery == SignalDelivery::on_own_thread) impl.signals.start_thread();
-  if (impl.plan.options.readiness == Readiness::when_constructed) impl.readiness.become_ready();
+  if (impl.plan.options.readiness == Readiness::when_constructed) impl.become_ready();
   Surroundings::clear_environment();
 }
 

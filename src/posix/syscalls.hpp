@@ -53,6 +53,7 @@ using ::getppid;
 using ::getresgid;
 using ::getresuid;
 using ::getrlimit;
+using ::getsid;
 using ::getuid;
 using ::ioctl;
 using ::kill;

@@ -33,6 +33,7 @@ void SignalSlot::clear() noexcept {
 void SignalInbox::clear() noexcept {
   pending = 0;
   terminating = 0;
+  held = 0;
   stop = false;
   waits_end = 0;
   waiter = pthread_t{};

@@ -44,12 +44,16 @@ struct SignalInbox {
   std::atomic<bool> receives = false;  ///< there is a dispatcher
   std::atomic<std::uint64_t> pending = 0;
   std::atomic<std::uint64_t> terminating = 0;
+  std::atomic<std::uint64_t> held = 0;  ///< stay pending: no action is mapped yet
   std::atomic<bool> stop = false;
   /// Not 0 after a stop or at the end of the context: no thread may wait any more.
   posix::FutexWord waits_end = 0;
   std::atomic<pthread_t> waiter = {};  ///< the thread inside ppoll(2); a signal to it ends that call
   posix::LastingWakeFd wake;           ///< closed only in a child: a handler may be about to write to it
   std::array<SignalSlot, NSIG> slots;
+
+  /// The pending signals that have an action.
+  std::uint64_t due() const noexcept { return pending & ~held; }
 
   /// Clears the data that a fork or an earlier dispatcher may have left, perhaps half written.
   void clear() noexcept;

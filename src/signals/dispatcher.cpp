@@ -93,7 +93,7 @@ class KeepsReadable {
  public:
   KeepsReadable() noexcept = default;
   ~KeepsReadable() {
-    if (signal_inbox.pending != 0) signal_inbox.wake.notify();
+    if (signal_inbox.due() != 0) signal_inbox.wake.notify();
   }
   KeepsReadable(const KeepsReadable&) = delete;
   KeepsReadable& operator=(const KeepsReadable&) = delete;
@@ -103,7 +103,8 @@ class KeepsReadable {
 
 SignalDispatcher::SignalDispatcher(const SignalMap& map, Hooks hooks) : hooks_(std::move(hooks)) {
   for (const auto& [number, action] : map) map_[number] = std::make_shared<const SignalAction>(action);
-  installed_.reserve(map_.size() + 1);
+  constexpr std::size_t held_signals = 3;  // `install` must not allocate
+  installed_.reserve(map_.size() + held_signals);
   sigemptyset(&mapped_);
   posix::pthread_sigmask(SIG_SETMASK, nullptr, &former_mask_);
 }
@@ -120,9 +121,11 @@ int SignalDispatcher::install(bool detached) noexcept {
   signal_inbox.owner = posix::getpid();
   signal_inbox.receives = true;
   forks_.emplace(process::ForkRank::signals, fork_hook());
+  ends_with_terminal_ = !detached && would_end_with_terminal();
   for (const auto& [number, action] : map_) {
     if (const int error = install_one(number, *action)) return error;
   }
+  if (const int error = hold_unmapped()) return error;
   if (detached) sigemptyset(&former_mask_);
   sigset_t mask = former_mask_;
   for (const Installed& one : installed_) sigdelset(&mask, one.number);
@@ -132,6 +135,12 @@ int SignalDispatcher::install(bool detached) noexcept {
 int SignalDispatcher::install_one(int number, const SignalAction& action) noexcept {
   if (is(action, Action::terminate)) signal_inbox.terminating |= signal_bit(number);
   else signal_inbox.terminating &= ~signal_bit(number);
+  const int error = install_handler(number, action);
+  signal_inbox.held &= ~signal_bit(number);
+  return error;
+}
+
+int SignalDispatcher::install_handler(int number, const SignalAction& action) noexcept {
   const struct sigaction wanted = disposition(number, action, detached_);
   struct sigaction former {};
   if (posix::sigaction(number, &wanted, &former) == -1) return errno;
@@ -153,6 +162,7 @@ void SignalDispatcher::map(int number, SignalAction action) {
     if (const int error = install_one(number, *place))
       throw std::system_error(error, std::generic_category());
   }
+  if ((signal_inbox.pending & signal_bit(number)) != 0) signal_inbox.wake.notify();  // it was held
   sigset_t one;
   sigemptyset(&one);
   sigaddset(&one, number);
@@ -191,6 +201,7 @@ void SignalDispatcher::leave_to_child() noexcept {
 // Destructors and unwritten output come after the context; a further signal, or a closed socket, must not
 // kill the daemon there.
 bool SignalDispatcher::stays_handled_after_stop(int number) noexcept {
+  if ((signal_inbox.held & signal_bit(number)) != 0) return detached_ && signal_inbox.stop;
   const auto found = map_.find(number);
   if (!detached_ || found == map_.end()) return false;
   if (number == SIGPIPE) return is(*found->second, Action::ignore);
@@ -227,7 +238,7 @@ SignalDispatcher::Sleep SignalDispatcher::next_sleep() {
 void SignalDispatcher::sleep(const Sleep& sleep) {
   std::array<pollfd, 3> events{{{fd(), POLLIN, 0}, {sleep.watched[0], 0, 0}, {sleep.watched[1], 0, 0}}};
   const WaiterScope scope;
-  if (signal_inbox.pending != 0 || signal_inbox.waits_end != 0) return;
+  if (signal_inbox.due() != 0 || signal_inbox.waits_end != 0) return;
   const timespec left = posix::time_left(sleep.longest);
   if (posix::ppoll(events.data(), events.size(), &left, &scope.former()) > 0) signal_inbox.wake.drain();
 }
@@ -249,7 +260,7 @@ void SignalDispatcher::dispatch() {
 // from its deadline or from a stop. Returns false in a child that an action forked and that returned from it.
 bool SignalDispatcher::run_pending() {
   const KeepsReadable rest;
-  for (std::uint64_t arrived = signal_inbox.pending; arrived != 0; arrived &= arrived - 1) {
+  for (std::uint64_t arrived = signal_inbox.due(); arrived != 0; arrived &= arrived - 1) {
     const int number = std::countr_zero(arrived) + 1;
     const std::uint64_t bit = signal_bit(number);
     if ((signal_inbox.pending.fetch_and(~bit) & bit) == 0) continue;  // another thread runs the action
@@ -269,8 +280,8 @@ void SignalDispatcher::run(int number) {
   const Entry entry = find(number);
   if (!entry) return;
   try {
-    if (const auto* standard = entry->action()) return act(*standard);
-    entry->function()(signal_inbox.slots[static_cast<std::size_t>(number)].load(number));
+    if (const auto* standard = entry->action()) return act(*standard, number);
+    entry->function()(info_of(number));
   } catch (const abi::__forced_unwind&) {  // the cancellation of the thread must go on
     throw;
   } catch (...) {
@@ -278,7 +289,7 @@ void SignalDispatcher::run(int number) {
   }
 }
 
-void SignalDispatcher::act(Action action) {
+void SignalDispatcher::act(Action action, int number) {
   switch (action) {
     case Action::ignore:
     case Action::restore_default:
@@ -287,7 +298,8 @@ void SignalDispatcher::act(Action action) {
       request_stop();
       break;
     case Action::reload:
-      hooks_.reload();
+      if (number == SIGHUP && is_hang_up(info_of(number))) hang_up();
+      else hooks_.reload();
       break;
     case Action::reopen_output:
       hooks_.reopen_output();

@@ -39,13 +39,20 @@ class SignalDispatcher {
   };
 
   /// The functions for actions that the dispatcher does not know. `report` gets what an action threw.
-  /// `before_sleep` is called before each sleep of the threads that run actions, and limits it.
+  /// `before_sleep` is called before each sleep of the threads that run actions, and limits it. `released` is
+  /// called once, with the bits of the held signals that are dropped (`note`). `hang_up` replaces the stop
+  /// when the terminal hangs up.
   struct Hooks {
     std::function<void()> reload;
     std::function<void()> reopen_output;
     std::function<void(std::exception_ptr, std::string_view)> report;
     std::function<Sleep()> before_sleep = {};
+    std::function<void(std::uint64_t dropped)> released = {};
+    std::function<void()> hang_up = {};
   };
+
+  /// What ends the holding of signals, when both have happened.
+  enum Progress : unsigned { service_is_ready = 1, service_waits = 2 };
 
   SignalDispatcher(const SignalMap& map, Hooks hooks);
   ~SignalDispatcher() { uninstall(); }
@@ -53,13 +60,26 @@ class SignalDispatcher {
   SignalDispatcher& operator=(const SignalDispatcher&) = delete;
 
   /// Installs the handlers and unblocks the mapped signals. If `detached`, unblocks all other signals too;
-  /// otherwise the mask of the others is that of this object's construction.
+  /// otherwise the mask of the others is that of this object's construction. An unmapped SIGHUP, SIGUSR1 or
+  /// SIGUSR2 is held if it would end the process: it stays pending until `map` or `note`.
   /// \return 0 or an errno. \note Runs in the daemon before it may allocate.
   int install(bool detached) noexcept;
 
   /// Adds or replaces one entry after `install`, also from within an action. Thread-safe.
   /// \throws std::system_error
   void map(int number, SignalAction action);
+
+  /// Ends the holding of signals after both kinds of progress. A held signal that has not been mapped gets
+  /// its default action. Thread-safe; costs a memory read after the first call.
+  void note(Progress progress);
+
+  /// Whether the process ends with its terminal: it is not detached, has a terminal, and did not inherit
+  /// SIGHUP ignored, as from nohup(1).
+  bool ends_with_terminal() const noexcept { return ends_with_terminal_; }
+
+  /// Whether this signal is the hang-up of the terminal that the process ends with. The kernel sends it, or
+  /// the shell, which is told first.
+  bool is_hang_up(const SignalInfo& info) const noexcept;
 
   /// Starts a thread, which runs all actions from now on. \throws std::system_error
   void start_thread();
@@ -121,6 +141,13 @@ class SignalDispatcher {
   bool stays_handled_after_stop(int number) noexcept;
   bool is_terminating(int number) noexcept;
   int install_one(int number, const SignalAction& action) noexcept;
+  int install_handler(int number, const SignalAction& action) noexcept;
+  bool is_mapped(int number) const noexcept { return sigismember(&mapped_, number) == 1; }
+  int hold_unmapped() noexcept;
+  void release();
+  std::uint64_t stop_holding();
+  void hang_up();
+  void forget(int number) noexcept;
   Entry find(int number);
   bool wait_and_dispatch(std::chrono::steady_clock::time_point deadline);
   bool wait_for_stop(std::chrono::steady_clock::time_point deadline);
@@ -129,7 +156,7 @@ class SignalDispatcher {
   bool run_pending();
   bool run_pending_stop();
   void run(int number);
-  void act(Action action);
+  void act(Action action, int number);
   void deliver();
   void note_thread(ThreadState state) noexcept;
   process::ForkHook fork_hook() noexcept;
@@ -140,6 +167,8 @@ class SignalDispatcher {
   Hooks hooks_;
   std::atomic<bool> installs_ = false;
   bool detached_ = false;
+  bool ends_with_terminal_ = false;
+  std::atomic<unsigned> progress_ = 0;
   bool has_thread_ = false;  // actions run on `thread_`
   std::stop_source stop_source_;
   std::vector<Installed> installed_;

@@ -4,6 +4,8 @@
 #include <signal.h>
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "process/signal_inbox.hpp"
 
@@ -12,6 +14,17 @@ namespace daemonctx {
 using process::signal_inbox;
 
 constexpr std::uint64_t signal_bit(int number) noexcept { return std::uint64_t{1} << (number - 1); }
+
+/// The last values that came with the signal.
+inline SignalInfo info_of(int number) noexcept {
+  return signal_inbox.slots[static_cast<std::size_t>(number)].load(number);
+}
+
+/// A line for each of the held signals that are dropped.
+std::vector<std::string> dropped_lines(std::uint64_t signals);
+
+/// Whether a process with this disposition of SIGHUP ends when its terminal hangs up.
+bool would_end_with_terminal() noexcept;
 
 /// Notes the stop and ends the waits. Async-signal-safe.
 void note_stop() noexcept;

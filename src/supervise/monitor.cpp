@@ -46,7 +46,8 @@ Monitor::Monitor(MonitorResources resources)
       backoff_(policy_),
       signals_(
           resources_.signal_map, [this] { request_stop(); },
-          [this](int number, int error) { refuse_signal(number, error); }),
+          [this](int number, int error) { refuse_signal(number, error); },
+          [this](std::uint64_t dropped) { report_dropped(dropped); }),
       crash_note_(share_crash_note()),
       silence_(policy_.hang_timeout) {}
 

@@ -67,6 +67,7 @@ class Monitor {
   void report(const std::string& text) const noexcept;
   void request_stop();
   void refuse_signal(int number, int error);
+  void report_dropped(std::uint64_t signals) const noexcept;
 
   MonitorResources resources_;
   const RespawnPolicy& policy_;

@@ -11,6 +11,7 @@
 #include "posix/child_trap.hpp"
 #include "posix/signal_child.hpp"
 #include "process/pidfile_claim.hpp"
+#include "signals/inbox.hpp"
 #include "supervise/monitor.hpp"
 
 namespace daemonctx {
@@ -34,6 +35,7 @@ void Monitor::handle(WorkerMessage message) {
   }
   if (text == reopen_message) return reopen_output(std::move(message.descriptor));
   if (text == cut_off_message) return request_stop();
+  if (text == released_message) return signals_.release();
   if (auto notice = told_reload(text)) {
     if (notice->finished - resources_.reload_notice.finished > 1) return;  // reloads are counted one by one
     offers_reload_ = true;
@@ -139,6 +141,10 @@ void Monitor::request_stop() {
   kill_at_ = posix::deadline_in(policy_.stop_timeout);
   process::show_stop();
   resources_.manager.stopping();
+}
+
+void Monitor::report_dropped(std::uint64_t signals) const noexcept {
+  for (const std::string& line : dropped_lines(signals)) report(line);
 }
 
 // A worker that can't be told to stop gets no time for it.

@@ -11,11 +11,16 @@
 namespace daemonctx {
 
 SignalRelay::SignalRelay(const SignalMap& map, std::function<void()> on_stop,
-                         std::function<void(int number, int error)> on_refusal)
+                         std::function<void(int number, int error)> on_refusal,
+                         std::function<void(std::uint64_t signals)> on_dropped)
     : on_stop_(std::move(on_stop)),
       on_refusal_(std::move(on_refusal)),
       // None of these actions throws.
-      signals_(relayed(map), {.reload = [] {}, .reopen_output = [] {}, .report = [](const auto&, auto) {}}) {}
+      signals_(relayed(map), {.reload = [] {},
+                              .reopen_output = [] {},
+                              .report = [](const auto&, auto) {},
+                              .released = std::move(on_dropped),
+                              .hang_up = [this] { stop({.number = SIGTERM}); }}) {}
 
 SignalMap SignalRelay::relayed(const SignalMap& map) {
   SignalMap result;
@@ -59,12 +64,22 @@ void SignalRelay::worker_mapped(int number) {
   hand_on_held();
 }
 
+void SignalRelay::release() {
+  signals_.note(SignalDispatcher::service_is_ready);
+  signals_.note(SignalDispatcher::service_waits);
+  const bool is_mapped = (mapped_ & signal_bit(SIGHUP)) != 0;
+  if (!is_mapped && signals_.ends_with_terminal())
+    signals_.map(SIGHUP, [this](const SignalInfo&) { stop({.number = SIGTERM}); });
+}
+
 void SignalRelay::requeue(int number) {
   if (auto node = handed_on_.extract(number)) held_.insert(std::move(node));
 }
 
-// The kernel sends a terminal's signals to monitor and worker alike.
+// The kernel sends a terminal's signals to monitor and worker alike, but a hang-up only to the leader of the
+// session, which may be the monitor.
 void SignalRelay::take(const SignalInfo& info) {
+  if (signals_.is_hang_up(info)) return stop({.number = SIGTERM});
   if (info.by_kernel && worker_ != 0) return;
   if (worker_ != 0 && (mapped_ & signal_bit(info.number)) != 0) hand_on(info);
   else held_[info.number] = info;

@@ -20,8 +20,10 @@ class SignalRelay {
   /// \param on_stop called for a signal that terminates, and for SIGTERM even if the service maps it to a
   ///   function, before the worker gets the signal.
   /// \param on_refusal called with a signal that the worker can't be sent, and an errno.
+  /// \param on_dropped called with the bits of the held signals that no worker will get.
   SignalRelay(const SignalMap& map, std::function<void()> on_stop,
-              std::function<void(int number, int error)> on_refusal);
+              std::function<void(int number, int error)> on_refusal,
+              std::function<void(std::uint64_t signals)> on_dropped);
 
   int install(bool detached) noexcept { return signals_.install(detached); }
 
@@ -33,6 +35,9 @@ class SignalRelay {
 
   /// The worker has mapped signal `number`, too. A signal that can't be mapped is left alone.
   void worker_mapped(int number);
+
+  /// The worker is ready and waits for signals: a held signal that it has not mapped gets its default action.
+  void release();
 
   /// The worker has acted upon a signal that was handed on to it.
   void acknowledge(int number) { handed_on_.erase(number); }

@@ -45,6 +45,9 @@ std::optional<ReloadNotice> told_reload(std::string_view text);
 /// The caller is gone and never heard that the service is ready: the monitor must start no other worker.
 inline constexpr std::string_view cut_off_message = "X_DAEMONCTX_CUT_OFF=1";
 
+/// The worker is ready and waits for signals: no unmapped signal is held any more.
+inline constexpr std::string_view released_message = "X_DAEMONCTX_RELEASED=1";
+
 /// Asks the monitor to reopen the output files. The monitor may open files that the worker may not open, or
 /// does not see behind another root directory. The answer goes to the descriptor that comes with the message.
 inline constexpr std::string_view reopen_message = "X_DAEMONCTX_REOPEN=1";

@@ -184,8 +184,8 @@ BOOST_AUTO_TEST_CASE(starts_with_an_empty_mask_and_default_dispositions) {
   const auto facts = scene.facts();
   BOOST_TEST(facts.at("blocked") == "0000000000000000");
   BOOST_TEST(facts.at("ignored") == "0000000000000000");
-  BOOST_TEST(facts.at("caught").substr(8) == "00385002",
-             facts.at("caught"));  // INT, PIPE, TERM, TSTP, TTIN, TTOU
+  BOOST_TEST(facts.at("caught").substr(8) == "00385a03",
+             facts.at("caught"));  // HUP, INT, USR1, USR2, PIPE, TERM, TSTP, TTIN, TTOU
   stop(facts);
   scene.expect("stop");
 }

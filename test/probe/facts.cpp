@@ -18,14 +18,6 @@ namespace {
 namespace fs = boost::filesystem;
 using daemonctx::DaemonContext;
 
-std::string status_field(const std::string& name) {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.rfind(name + ":\t", 0) == 0) return line.substr(name.size() + 2);
-  }
-  return {};
-}
-
 std::string current_umask() {
   const mode_t mask = ::umask(0);
   ::umask(mask);
@@ -75,6 +67,16 @@ std::string terminal() {
   if (fd != -1) ::close(fd);
   return fd == -1 ? "none" : "has one";
 }
+
+std::string status_field(const std::string& name) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind(name + ":\t", 0) == 0) return line.substr(name.size() + 2);
+  }
+  return {};
+}
+
+void await_writer(const std::string& fifo) { ::close(::open(fifo.c_str(), O_RDONLY | O_CLOEXEC)); }
 
 void tell_facts(const DaemonContext* context) {
   std::ostringstream text;

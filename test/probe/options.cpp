@@ -213,6 +213,11 @@ const std::map<std::string, OptionSetter> option_setters = {
                                ::setresuid(65534, 65534, 65534) != 0))
            throw std::runtime_error("cannot become nobody");
          if (v == "core") say("core " + core_limit());
+         if (v == "mask") say("blocked " + status_field("SigBlk"));
+         if (v.rfind("await ", 0) == 0) {
+           say("in before_drop");
+           await_writer(v.substr(6));
+         }
          say("before drop: uid " + std::to_string(::geteuid()));
        };
      }},

@@ -19,6 +19,10 @@ void tell_facts(const daemonctx::DaemonContext* context);
 std::string open_descriptors();
 std::string terminal();
 std::string core_limit();
+std::string status_field(const std::string& name);  ///< of /proc/self/status
+
+/// Waits until another process opens the FIFO for writing.
+void await_writer(const std::string& fifo);
 
 /// Reads "250" (milliseconds), "1ns", "max" (more than a clock can hold) or "forever".
 daemonctx::Timeout length(const std::string& text);

@@ -343,7 +343,7 @@ const std::map<std::string, ServiceAction> service_actions = {
      }},
     {"bind", bind_port},
     {"await",  // until another process opens the FIFO for writing
-     [](DaemonContext&, const std::string& fifo) { ::close(::open(fifo.c_str(), O_RDONLY | O_CLOEXEC)); }},
+     [](DaemonContext&, const std::string& fifo) { await_writer(fifo); }},
     {"tell_worker", tell_worker},
     {"lines", write_lines},
     {"count",

@@ -402,10 +402,10 @@ BOOST_FIXTURE_TEST_CASE(explain_prints_the_steps_of_a_start_and_does_none, Probe
                  "  close the inherited descriptors\n"
                  "  set the umask 022\n"
                  "  write the pidfile\n"
+                 "  install the signal map\n"
                  "  become the user \"nobody\", and make sure that there is no way back\n"
                  "  prevent core files\n"
                  "  change the working directory to \"/\"\n"
-                 "  install the signal map\n"
                  "  standard input: the null device\n"
                  "  become ready when the service says so\n"
                  "  standard output: \"" +

@@ -457,3 +457,100 @@ BOOST_FIXTURE_TEST_CASE(a_child_that_comes_back_from_an_action_ends_on_a_thread_
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
 }
+
+// ---- Held signals.
+
+namespace {
+
+struct Holding {
+  std::uint64_t dropped = 0;
+  SignalDispatcher dispatcher{
+      SignalMap{{SIGTERM, Action::terminate}},
+      SignalDispatcher::Hooks{.reload = [] {},
+                              .reopen_output = [] {},
+                              .report = [](const auto&, auto) {},
+                              .released = [this](std::uint64_t bits) { dropped = bits; }}};
+
+  Holding() {
+    process::become_owner();
+    BOOST_REQUIRE(dispatcher.install(false) == 0);
+  }
+  void release() {
+    dispatcher.note(SignalDispatcher::service_waits);
+    dispatcher.note(SignalDispatcher::service_is_ready);
+  }
+};
+
+void reset_dispositions() {
+  for (const int signal : {SIGHUP, SIGUSR1, SIGUSR2}) ::signal(signal, SIG_DFL);
+}
+
+void mine(int) {}
+
+bool is_mine(int signal) {
+  struct sigaction now {};
+  ::sigaction(signal, nullptr, &now);
+  return now.sa_handler == mine;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(a_held_signal_stays_pending_until_it_is_mapped) {
+  reset_dispositions();
+  Holding fixture;
+  int calls = 0;
+  ::raise(SIGUSR1);
+  fixture.dispatcher.dispatch();
+  BOOST_TEST(!is_readable(fixture.dispatcher.fd()));
+  fixture.dispatcher.map(SIGUSR1, [&](const SignalInfo&) { ++calls; });
+  BOOST_TEST(is_readable(fixture.dispatcher.fd()));
+  fixture.dispatcher.dispatch();
+  fixture.release();
+  BOOST_TEST(calls == 1);
+  BOOST_TEST(fixture.dropped == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_held_signal_without_an_action_is_dropped) {
+  reset_dispositions();
+  Holding fixture;
+  ::raise(SIGUSR1);
+  ::raise(SIGHUP);
+  fixture.dispatcher.note(SignalDispatcher::service_waits);
+  BOOST_TEST(fixture.dropped == 0);
+  fixture.dispatcher.note(SignalDispatcher::service_is_ready);
+  BOOST_TEST(fixture.dropped == (signal_bit(SIGUSR1) | signal_bit(SIGHUP)));
+  fixture.dispatcher.dispatch();
+  struct sigaction now {};
+  ::sigaction(SIGUSR1, nullptr, &now);
+  BOOST_TEST((now.sa_handler == SIG_DFL));
+}
+
+BOOST_AUTO_TEST_CASE(handlers_of_the_programs_own_are_left_alone) {
+  reset_dispositions();
+  ::signal(SIGUSR1, mine);
+  {
+    Holding fixture;
+    BOOST_TEST(is_mine(SIGUSR1));
+    ::signal(SIGUSR2, mine);  // replaces the handler that holds
+    fixture.release();
+    BOOST_TEST(is_mine(SIGUSR2));
+  }
+  BOOST_TEST(is_mine(SIGUSR1));
+  BOOST_TEST(is_mine(SIGUSR2));
+  reset_dispositions();
+}
+
+BOOST_AUTO_TEST_CASE(a_signal_that_the_program_has_blocked_stays_blocked) {
+  reset_dispositions();
+  sigset_t one;
+  sigset_t mask;
+  sigemptyset(&one);
+  sigaddset(&one, SIGUSR1);
+  ::pthread_sigmask(SIG_BLOCK, &one, nullptr);
+  {
+    Holding fixture;
+    ::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+    BOOST_TEST(sigismember(&mask, SIGUSR1) == 1);
+  }
+  ::pthread_sigmask(SIG_UNBLOCK, &one, nullptr);
+}

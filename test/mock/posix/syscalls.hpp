@@ -116,6 +116,7 @@ using ::geteuid;
 using ::getgid;
 using ::getpid;
 using ::getppid;
+using ::getsid;
 using ::getuid;
 using ::ioctl;
 using ::kill;

@@ -14,6 +14,7 @@ build_packages=(
   nlohmann-json3-dev:/usr/include/nlohmann/json.hpp
   libcap-dev:/usr/include/sys/capability.h
   libseccomp-dev:/usr/include/seccomp.h
+  libdw-dev:/usr/include/elfutils/libdwfl.h
 )
 test_packages=(
   "${build_packages[@]}"

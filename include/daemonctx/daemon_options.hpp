@@ -35,7 +35,7 @@ enum class ChangeUser {
 /// The groups, in order: everyday options; directories and environment; pidfile and descriptors; user and
 /// group; start; signals, errors and end; respawn; restrictions. Later versions add members only inside a
 /// group. Planned are a title (directories and environment), sockets and limits (pidfile and descriptors),
-/// upgrades (start) and crash reports (respawn).
+/// and upgrades (start).
 struct DaemonOptions {
   /// The daemon's working directory. A relative path is resolved in the caller's working directory.
   Path working_directory = "/";

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "daemonctx/crash_report.hpp"
 #include "daemonctx/export.hpp"
 #include "daemonctx/timeout.hpp"
 
@@ -93,6 +94,10 @@ struct RespawnPolicy {
   /// `DaemonOptions::user` is set. Signals and the next worker wait for it. An exception goes to
   /// `DaemonOptions::on_error`.
   std::function<void(const WorkerEnd& end)> on_worker_end = {};
+
+  /// Reports the stack of a worker that crashed, and the stacks of all threads of one that hangs:
+  /// `stack_resolver()` (`daemonctx/stack_resolver.hpp`). Empty: one line with signal and address.
+  CrashReport crash_report = {};
 };
 
 }  // namespace daemonctx

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <concepts>
 #include <cstdint>
-#include <functional>
-#include <utility>
 #include <vector>
 
+#include "daemonctx/detail/handle.hpp"
 #include "daemonctx/export.hpp"
 
 namespace daemonctx {
@@ -48,28 +46,7 @@ class DAEMONCTX_EXPORT Restriction {
   virtual int apply() noexcept { return 0; }
 };
 
-class RestrictionHandle;
-
-/// A pointer to a restriction, plain or smart.
-template <class T>
-concept RestrictionPointer =
-    !std::same_as<T, RestrictionHandle> && std::copy_constructible<T> && requires(const T& pointer) {
-  { *pointer } -> std::convertible_to<Restriction&>;
-};
-
-/// A `std::shared_ptr` to a restriction, or a plain pointer to one that outlives the start. Copies share the
-/// restriction. (`std::shared_ptr` itself would cost every program the time to compile `<memory>`.)
-class RestrictionHandle {
- public:
-  RestrictionHandle(RestrictionPointer auto pointer)  // NOLINT(*-explicit-*)
-      : get_([pointer = std::move(pointer)]() -> Restriction* { return pointer ? &*pointer : nullptr; }) {}
-
-  Restriction* get() const { return get_ ? get_() : nullptr; }
-  Restriction& operator*() const { return *get(); }
-  Restriction* operator->() const { return get(); }
-
- private:
-  std::function<Restriction*()> get_;
-};
+/// A `std::shared_ptr` to a restriction, or a plain pointer to one that outlives the start.
+using RestrictionHandle = detail::Handle<Restriction>;
 
 }  // namespace daemonctx

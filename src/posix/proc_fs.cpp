@@ -174,4 +174,17 @@ std::vector<pid_t> children_of(pid_t pid) noexcept {
   return found;
 }
 
+std::vector<NamedThread> threads_of(pid_t pid) {
+  std::vector<NamedThread> found;
+  if (!shows_this_namespace()) return found;
+  const Directory threads(::opendir(path_of(pid, "task").data()));
+  while (const dirent* thread = threads ? ::readdir(threads.get()) : nullptr) {
+    const long id = std::strtol(thread->d_name, nullptr, 10);
+    if (id <= 0) continue;
+    const std::string name = ProcText(path_of_thread(pid, id, "comm").data()).text();
+    found.push_back({static_cast<pid_t>(id), name.substr(0, name.rfind('\n'))});
+  }
+  return found;
+}
+
 }  // namespace daemonctx::posix

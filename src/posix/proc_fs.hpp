@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace daemonctx::posix {
@@ -25,5 +26,13 @@ bool is_ending(pid_t pid) noexcept;
 /// The children of a process, with those that have ended and were not waited for. Empty if the system does
 /// not tell. The pid of a child may name another process as soon as the child was waited for.
 std::vector<pid_t> children_of(pid_t pid) noexcept;
+
+struct NamedThread {
+  pid_t tid = 0;
+  std::string name = {};
+};
+
+/// The threads of a process. Empty if the system does not tell.
+std::vector<NamedThread> threads_of(pid_t pid);
 
 }  // namespace daemonctx::posix

@@ -16,6 +16,7 @@
 #include "posix/signals.hpp"
 #include "process/fork_handlers.hpp"
 #include "process/pidfile_claim.hpp"
+#include "supervise/thread_note.hpp"
 
 namespace daemonctx {
 namespace {
@@ -49,6 +50,7 @@ Monitor::Monitor(MonitorResources resources)
           [this](int number, int error) { refuse_signal(number, error); },
           [this](std::uint64_t dropped) { report_dropped(dropped); }),
       crash_note_(share_crash_note()),
+      thread_notes_(policy_.crash_report.get() == nullptr ? nullptr : share_thread_notes()),
       silence_(policy_.hang_timeout) {}
 
 std::optional<StartOutcome> Monitor::supervise(StatusReader* reports) {
@@ -88,6 +90,8 @@ bool Monitor::start_worker() {
   lifeline_.reset(std::move(lifeline.holder));
   resources_.worker.lifeline = std::move(lifeline.dependent);
   if (crash_note_ != nullptr) crash_note_->signal = 0;
+  if (thread_notes_ != nullptr) thread_notes_->clear();
+  asked_.clear();
   ready_ = false;
   hung_ = false;
   if (std::exchange(worker_is_stopping_, false) && !stopping_) process::show_stop(false);
@@ -137,7 +141,8 @@ void Monitor::become_worker(UniqueFd connection) noexcept {
   resources_.output_repair = OutputRepair();  // the worker may be restricted
   // The first worker prints to the terminal until it is ready.
   if (was_ever_ready_) static_cast<void>(resources_.redirection.redirect_output());
-  note_crashes(crash_note_);
+  crash_lines_.leave_to_monitor();
+  note_crashes(crash_note_, thread_notes_);
 }
 
 WorkerEnd Monitor::await_worker() {
@@ -188,7 +193,10 @@ void Monitor::wait_until(Clock::time_point deadline) {
     pump->append_events(events);
     deadline = std::min(deadline, pump->next_attempt());
   }
+  if (crash_lines_.is_running()) events.push_back(crash_lines_.event());
+  deadline = std::min(deadline, crash_lines_.deadline());
   posix::poll(events.data(), events.size(), posix::poll_timeout(deadline));
+  if (const auto lines = crash_lines_.take()) report_crash_lines(*lines);
 }
 
 Monitor::Clock::time_point Monitor::next_deadline() {
@@ -210,10 +218,16 @@ void Monitor::enforce_deadlines() {
   if (now >= kill_at_) kill_worker();
   if (waits_for_log()) silence_.restart(now);
   if (!may_hang() || !silence_.has_expired(now)) return;
+  abort_hung_worker();
+}
+
+// `kill_worker` follows if the worker survives.
+void Monitor::abort_hung_worker() {
   hung_ = true;
   report("aborting worker " + std::to_string(worker_) + ", which said nothing for " +
          to_text(policy_.hang_timeout));
-  static_cast<void>(posix::signal_child(worker_, SIGABRT));  // `kill_worker` follows
+  if (thread_notes_ != nullptr && thread_notes_->may_ask) asked_ = ask_threads(worker_, *thread_notes_);
+  static_cast<void>(posix::signal_child(worker_, SIGABRT));
   kill_at_ = std::min(kill_at_, posix::deadline_in(abort_grace));
 }
 
@@ -251,7 +265,18 @@ void Monitor::note_end(const WorkerEnd& end) {
     report("worker " + std::to_string(end.pid) + " (number " + std::to_string(end.worker_number) + ") " +
            to_string(end));
   }
+  explain(end);
   call_on_worker_end(end);
+}
+
+void Monitor::explain(const WorkerEnd& end) {
+  if (thread_notes_ == nullptr || end.signal == 0) return;
+  report_crash_lines(crash_lines_.finish());  // of the worker before
+  crash_lines_.begin(policy_.crash_report, end.pid, read_notes(*thread_notes_, std::move(asked_)));
+}
+
+void Monitor::report_crash_lines(const std::vector<std::string>& lines) const noexcept {
+  for (const std::string& line : lines) report(line);
 }
 
 void Monitor::call_on_worker_end(const WorkerEnd& end) noexcept {
@@ -296,6 +321,7 @@ std::optional<StartOutcome> Monitor::give_up_start(const WorkerEnd& end, StatusR
 
 void Monitor::exit_with(int status) noexcept {
   if (!stopping_) resources_.manager.stopping();
+  report_crash_lines(crash_lines_.finish());
   flush_streams();
   finish_lines(worker_, own_words_patience);
   resources_.remove_pidfile(was_ever_ready_);

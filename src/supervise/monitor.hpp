@@ -7,7 +7,8 @@
 #include "base/hang_watch.hpp"
 #include "launch/await_daemon.hpp"
 #include "process/private_fd.hpp"
-#include "supervise/crash_report.hpp"
+#include "supervise/crash_handler.hpp"
+#include "supervise/crash_lines.hpp"
 #include "supervise/monitor_resources.hpp"
 #include "supervise/restart_policy.hpp"
 #include "supervise/signal_relay.hpp"
@@ -41,6 +42,7 @@ class Monitor {
   Clock::time_point next_deadline();
   bool may_hang() const noexcept;
   void enforce_deadlines();
+  void abort_hung_worker();
   void kill_worker();
   Clock::time_point start_deadline() const noexcept;
   bool waits_for_log() const noexcept;
@@ -48,6 +50,8 @@ class Monitor {
 
   // Between two workers.
   void note_end(const WorkerEnd& end);
+  void explain(const WorkerEnd& end);
+  void report_crash_lines(const std::vector<std::string>& lines) const noexcept;
   bool pause(Timeout delay);
   void call_on_worker_end(const WorkerEnd& end) noexcept;
   std::optional<StartOutcome> give_up_start(const WorkerEnd& end, StatusReader* reports);
@@ -74,6 +78,9 @@ class Monitor {
   Backoff backoff_;
   SignalRelay signals_;
   process::CrashNote* crash_note_;
+  process::ThreadNotes* thread_notes_;  // nullptr: no stacks are wanted
+  std::vector<CrashedThread> asked_;    // threads of the worker that hangs
+  CrashLines crash_lines_;              // of an earlier worker
 
   pid_t worker_ = 0;
   int wait_status_ = 0;

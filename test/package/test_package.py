@@ -61,10 +61,17 @@ def check_run_confine(program, work, library_path=""):
     check(not pidfile.exists(), "the pidfile was left behind")
 
 
+def check_run_crash(program, work, library_path=""):
+    pidfile = work / "consumer.pid"
+    output = run(program, pidfile, LD_LIBRARY_PATH=str(library_path))
+    check(output.splitlines() == ["explained"], f"unexpected output: {output}")
+    check(not pidfile.exists(), "the pidfile was left behind")
+
+
 def install(source, kind, work):
     prefix = work / "prefix"
     run("meson", "setup", work / "build", source, f"--prefix={prefix}", f"-Ddefault_library={kind}",
-        "-Dtests=false", "-Dexamples=false", "-Dwerror=true", "-Dservice=enabled", *QUICK)
+        "-Dtests=false", "-Dexamples=false", "-Dwerror=true", "-Dservice=enabled", "-Dcrash=enabled", *QUICK)
     run("meson", "install", "-C", work / "build")
     return prefix
 
@@ -76,7 +83,7 @@ def check_files(source, prefix, kind):
     check(headers(source) == headers(prefix),
           f"headers not installed, or too many: {headers(source) ^ headers(prefix)}")
     libraries = {path.name for path in prefix.rglob("libdaemonctx*")}
-    for library in ["libdaemonctx", "libdaemonctx-confine", "libdaemonctx-service"]:
+    for library in ["libdaemonctx", "libdaemonctx-confine", "libdaemonctx-crash", "libdaemonctx-service"]:
         check((f"{library}.a" in libraries) == (kind == "static"), f"installed: {libraries}")
         check((f"{library}.so.0" in libraries) == (kind == "shared"), f"installed: {libraries}")
 
@@ -95,6 +102,7 @@ def use_pkg_config(prefix, kind, work):
     static = ["--static"] if kind == "static" else []
     consumers = [("consumer.cpp", "daemonctx >= 0.1", check_run),
                  ("consumer_confine.cpp", "daemonctx-confine >= 0.1", check_run_confine),
+                 ("consumer_crash.cpp", "daemonctx-crash >= 0.1", check_run_crash),
                  ("consumer_service.cpp", "daemonctx-service >= 0.1", check_run_service)]
     for source, package, check_it in consumers:
         flags = run("pkg-config", "--cflags", "--libs", *static, package,
@@ -111,6 +119,7 @@ def use_cmake(prefix, work):
     run("cmake", "--build", work / "cmake")
     check_run(work / "cmake/consumer", work)
     check_run_confine(work / "cmake/consumer_confine", work)
+    check_run_crash(work / "cmake/consumer_crash", work)
     check_run_service(work / "cmake/consumer_service", work)
     moved.rename(prefix)
 
@@ -121,6 +130,7 @@ def use_subproject(source, kind, work):
     library.mkdir(parents=True)
     shutil.copy(HERE / "consumer.cpp", consumer)
     shutil.copy(HERE / "consumer_confine.cpp", consumer)
+    shutil.copy(HERE / "consumer_crash.cpp", consumer)
     shutil.copy(HERE / "consumer_service.cpp", consumer)
     shutil.copy(HERE / "consumer.meson.build", consumer / "meson.build")
     for part in ["meson.build", "meson_options.txt"]:
@@ -129,10 +139,11 @@ def use_subproject(source, kind, work):
         shutil.copytree(source / part, library / part)
     build = work / "build-subproject"
     run("meson", "setup", build, consumer, f"-Ddefault_library={kind}", *QUICK,
-        "--force-fallback-for=daemonctx,daemonctx-confine,daemonctx-service")
+        "--force-fallback-for=daemonctx,daemonctx-confine,daemonctx-crash,daemonctx-service")
     run("meson", "compile", "-C", build)
     check_run(build / "consumer", work)
     check_run_confine(build / "consumer_confine", work)
+    check_run_crash(build / "consumer_crash", work)
     check_run_service(build / "consumer_service", work)
 
 
@@ -147,6 +158,7 @@ def main():
         if kind == "shared":
             check_exports(prefix, "libdaemonctx.so")
             check_exports(prefix, "libdaemonctx-confine.so")
+            check_exports(prefix, "libdaemonctx-crash.so")
             check_exports(prefix, "libdaemonctx-service.so")
         if "pkg-config" not in missing:
             use_pkg_config(prefix, kind, work)

@@ -36,7 +36,7 @@ EXEMPT_INLINE = {
     **{f"daemonctx::{name}": A_VALUE for name in (
         "Path::Path", "Path::c_str", "Path::empty", "Path::is_absolute", "Path::native",
         "Environment::variables", "SignalAction::SignalAction", "SignalAction::action",
-        "SignalAction::function", "RestrictionHandle::RestrictionHandle", "RestrictionHandle::get")},
+        "SignalAction::function")},
     "daemonctx::become_daemon": A_START,
     "daemonctx::Service::options": A_COMMAND_LINE,
     "daemonctx::Service::version": A_COMMAND_LINE,

@@ -11,11 +11,11 @@ import re
 from tree import ROOT, finish, sources
 
 FLOORS = ["base", "posix", "process", "safe_path", "signals", "cleanup", "output", "manager", "pidfile",
-          "launch", "supervise", "context", "control", "confine", "service"]
+          "launch", "supervise", "context", "control", "confine", "crash", "service"]
 
 # Which folder a public header belongs to.
 PUBLIC = {
-    "base": ["environment", "error", "export", "path", "progress", "respawn_policy", "signal_map",
+    "base": ["crash_report", "detail/handle", "environment", "error", "export", "path", "progress", "respawn_policy", "signal_map",
              "start_options", "timeout"],
     "safe_path": ["directory"],
     "cleanup": ["cleanup", "detail/cleanup_entry", "detail/cleanup_stack", "detail/cleanup_visit"],
@@ -27,6 +27,7 @@ PUBLIC = {
                 "stop_token"],
     "control": ["controller"],
     "confine": ["confine"],
+    "crash": ["stack_resolver"],
     "service": ["service"],
 }
 FOLDER_OF = {header: folder for folder, headers in PUBLIC.items() for header in headers}

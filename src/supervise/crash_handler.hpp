@@ -8,8 +8,13 @@ namespace daemonctx {
 /// Memory for one note, which forked children share. nullptr if there is no memory; then no crash is noted.
 process::CrashNote* share_crash_note() noexcept;
 
+/// Memory for the notes of threads. \copydetails share_crash_note
+process::ThreadNotes* share_thread_notes() noexcept;
+
 /// From now on this process notes its crash, and dies of it as before. A signal that has a handler already,
 /// or is ignored, stays as it is. In this thread a stack overflow is noted, too.
-void note_crashes(process::CrashNote* note) noexcept;
+/// \param threads where the stack goes; nullptr: no stack is noted, and no signal but SIGSEGV, SIGBUS, SIGFPE
+///   and SIGILL.
+void note_crashes(process::CrashNote* note, process::ThreadNotes* threads) noexcept;
 
 }  // namespace daemonctx

@@ -11,40 +11,13 @@
 #include <system_error>
 #include <vector>
 
+#include "daemonctx/daemon_status.hpp"
 #include "daemonctx/export.hpp"
 #include "daemonctx/path.hpp"
 #include "daemonctx/progress.hpp"
-#include "daemonctx/respawn_policy.hpp"
 #include "daemonctx/timeout.hpp"
 
 namespace daemonctx {
-
-/// The state of a daemon, from the locks on its pidfile. The text in the file is never trusted.
-enum class DaemonState {
-  running,
-  starting,  ///< a start is under way; there may be no pid yet
-  stopped,   ///< no pidfile, or an empty one: a daemon that may not remove its pidfile empties it
-  stale,     ///< the pidfile has content, and no process holds its lock: the daemon did not end cleanly
-  unknown,   ///< this user may not read the pidfile, or the pidfile can't be trusted
-};
-
-DAEMONCTX_EXPORT const char* to_string(DaemonState state) noexcept;
-
-struct DaemonStatus {
-  DaemonState state = DaemonState::stopped;
-  pid_t pid = 0;  ///< 0 if no daemon runs, or it has no number in this pid namespace
-  std::optional<std::chrono::system_clock::time_point> since = {};  ///< start time of `pid`, if /proc tells
-  std::optional<WorkerStatus> worker = {};  ///< with `DaemonOptions::respawn`; `pid` is then the monitor
-};
-
-/// The status as one line of text: "running, pid 4711, since 2026-11-21 09:00:00; worker 2 since
-/// ...", "not running". The times are local.
-/// \param pidfile named if the state is `stale` or `unknown`.
-DAEMONCTX_EXPORT std::string to_string(const DaemonStatus& status, const Path& pidfile);
-
-/// The exit code of `status` in the Linux Standard Base: 0 running or starting, 1 stale, 3 stopped,
-/// 4 unknown.
-DAEMONCTX_EXPORT int exit_code_of(DaemonState state) noexcept;
 
 /// One step of a stop: the signal to send, and how long to wait for the daemon's end.
 struct StopStep {
@@ -59,10 +32,22 @@ using StopPolicy = std::vector<StopStep>;
 /// `forever`: no SIGKILL.
 DAEMONCTX_EXPORT StopPolicy stop_policy(Timeout before_kill = std::chrono::seconds(10));
 
+/// How a daemon ended.
+struct DaemonEnd {
+  int exit_code = 0;  ///< if no signal ended it
+  int signal = 0;     ///< the signal that ended it, or 0
+  bool core_dumped = false;
+};
+
+/// "exited with code 3", "was killed by SIGSEGV (core dumped)".
+DAEMONCTX_EXPORT std::string to_string(const DaemonEnd& end);
+
 struct StopResult {
   pid_t pid = 0;
   int signal = 0;  ///< the last signal sent before the daemon ended
   std::chrono::milliseconds took = {};
+  /// How it ended, where the kernel tells of processes that are no children (Linux 6.15).
+  std::optional<DaemonEnd> end = {};
 };
 
 /// The function that `Controller::restart` calls to start the new daemon.
@@ -70,7 +55,7 @@ using Start = std::function<int(const StopResult& stopped)>;
 
 struct ReloadResult {
   pid_t pid = 0;
-  std::string refusal = {};  ///< if the daemon refused its new configuration: its text, up to about 400 bytes
+  std::string refusal = {};  ///< if the daemon refused its new configuration: its text, up to about 250 bytes
 };
 
 /// A failed operation of a `Controller`. `what()` is one line that names the file and the reason. If the

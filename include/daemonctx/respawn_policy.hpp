@@ -40,7 +40,9 @@ DAEMONCTX_EXPORT int exit_code_of(const WorkerEnd& end) noexcept;
 struct WorkerStatus {
   unsigned worker_number = 0;                                       ///< counts from 1
   std::optional<std::chrono::system_clock::time_point> since = {};  ///< empty between two workers
-  std::optional<WorkerEnd> last_worker_end = {};                    ///< without pid and address
+  /// Since its last sign of life, to a second. Only with `RespawnPolicy::hang_timeout`.
+  std::optional<std::chrono::milliseconds> silent_for = {};
+  std::optional<WorkerEnd> last_worker_end = {};  ///< without pid and address
 };
 
 /// When and how often a service that has ended is started again.

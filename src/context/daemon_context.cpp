@@ -216,7 +216,10 @@ void DaemonContext::notify_ready() {
 }
 
 void DaemonContext::notify_status(std::string_view text) noexcept {
-  if (const Call call(this); call) call->resources.manager.status(text);
+  const Call call(this);
+  if (!call) return;
+  call->resources.manager.status(text);
+  call->resources.show_status(text);
 }
 
 void DaemonContext::keep_alive() noexcept {

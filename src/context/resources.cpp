@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <posix/syscalls.hpp>
 
+#include "pidfile/lock_board.hpp"
 #include "signals/dispatcher.hpp"
 #include "supervise/worker_protocol.hpp"
 
@@ -66,6 +67,12 @@ int Resources::show_reload_now(int (*show)(int, const ReloadNotice&) noexcept,
   static_cast<void>(show(pidfile.fd(), notice));
   pidfile.rewrite_pid();
   return 0;
+}
+
+void Resources::show_status(std::string_view text) noexcept {
+  const posix::Turn::Scope turn(showing);
+  const std::lock_guard lock(pidfile_mutex);
+  if (!worker.is_worker() && pidfile) posix::show_text(pidfile.fd(), posix::BoardText::status, text);
 }
 
 }  // namespace daemonctx

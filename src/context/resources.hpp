@@ -63,6 +63,9 @@ struct Resources {
     return show_reload_now(show, latest());
   }
 
+  /// Shows a text for people on the pidfile's lock board. Does nothing in a worker: the monitor does it.
+  void show_status(std::string_view text) noexcept;
+
   int show_reload_now(int (*show)(int, const ReloadNotice&) noexcept, const ReloadNotice& notice) noexcept;
 };
 

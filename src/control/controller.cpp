@@ -9,6 +9,7 @@
 #include "base/one_line.hpp"
 #include "control/target.hpp"
 #include "daemonctx/error.hpp"
+#include "pidfile/lock_board.hpp"
 #include "pidfile/locks.hpp"
 #include "pidfile/pidfile_reader.hpp"
 #include "pidfile/reload_status.hpp"
@@ -41,10 +42,31 @@ bool is_empty(int fd) noexcept {
   return posix::fstat(fd, &file) == 0 && (file.st_size == 0 || file.st_nlink == 0);
 }
 
+// The daemon may be about to write another text: then both are mixed once, and the next reading is right.
+std::string read_status_text(int fd, pid_t author) noexcept {
+  constexpr int most_attempts = 3;
+  try {
+    std::string text = posix::shown_text(fd, posix::BoardText::status, author);
+    for (int attempt = 0; attempt < most_attempts; ++attempt) {
+      std::string again = posix::shown_text(fd, posix::BoardText::status, author);
+      if (again == text) break;
+      text = std::move(again);
+    }
+    return one_line(text);
+  } catch (const std::bad_alloc&) {
+    return {};
+  }
+}
+
+DaemonState state_of_holder(int fd) noexcept {
+  if (posix::shows_leaving(fd)) return DaemonState::stopping;
+  return posix::is_marked_ready(fd) ? DaemonState::running : DaemonState::starting;
+}
+
 // Empty: `holder` no longer holds the lock.
 std::optional<DaemonStatus> status_of_holder(int fd, const posix::IdentityHolder& holder,
                                              std::error_code& error) noexcept {
-  DaemonStatus status{posix::is_marked_ready(fd) ? DaemonState::running : DaemonState::starting, holder.pid};
+  DaemonStatus status{state_of_holder(fd), holder.pid};
   if (holder.pid == 0) return status;
   const HolderCheck verdict = check_holder(holder.pid, fd);
   if (verdict == HolderCheck::changed) return {};
@@ -54,6 +76,7 @@ std::optional<DaemonStatus> status_of_holder(int fd, const posix::IdentityHolder
   }
   status.since = posix::start_time(holder.pid);
   status.worker = read_worker_notice(fd, holder.pid);
+  status.text = read_status_text(fd, holder.pid);
   return status;
 }
 
@@ -191,7 +214,8 @@ StopResult Controller::stop(const StopPolicy& policy, std::error_code& error) co
       return {};
     }
     if (target.await_end(step.wait, ticker)) {
-      return {target.pid(), step.signal, std::chrono::duration_cast<milliseconds>(Clock::now() - begin)};
+      const auto took = std::chrono::duration_cast<milliseconds>(Clock::now() - begin);
+      return {target.pid(), step.signal, took, target.end()};
     }
   }
   error = std::make_error_code(std::errc::timed_out);
@@ -279,7 +303,7 @@ void Controller::send_signal(int signal) const {
 
 StopResult Controller::stop(const StopPolicy& policy) const {
   std::error_code error;
-  const StopResult result = stop(policy, error);
+  StopResult result = stop(policy, error);
   check(error, "stop", pidfile_);
   return result;
 }

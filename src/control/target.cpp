@@ -92,6 +92,13 @@ bool Target::has_ended() const noexcept {
   return posix::poll(&ended, 1, 0) == 1;
 }
 
+std::optional<DaemonEnd> Target::end() const noexcept {
+  const auto status = posix::wait_status_of(process_);
+  if (!status) return {};
+  if (!WIFSIGNALED(*status)) return DaemonEnd{.exit_code = WEXITSTATUS(*status)};
+  return DaemonEnd{.signal = WTERMSIG(*status), .core_dumped = WCOREDUMP(*status) != 0};
+}
+
 int Target::send(int signal) const noexcept {
   const int error = send_one(signal);
   if (error == 0 && posix::needs_continuing(signal)) static_cast<void>(send_one(SIGCONT));

@@ -4,8 +4,10 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <optional>
 #include <system_error>
 
+#include "daemonctx/controller.hpp"
 #include "daemonctx/path.hpp"
 #include "daemonctx/timeout.hpp"
 #include "pidfile/pidfile_reader.hpp"
@@ -55,6 +57,9 @@ class Target {
   /// A pidfd, readable once the daemon has ended. -1 where the system has none; then poll `has_ended`.
   int end_fd() const noexcept { return process_.get(); }
   bool has_ended() const noexcept;
+
+  /// How it ended; empty where the system does not tell. Call it after the end.
+  std::optional<DaemonEnd> end() const noexcept;
 
   /// Sends a signal, and SIGCONT after it where that is needed.
   /// \return 0 or an errno; ESRCH if the daemon has ended.

@@ -15,10 +15,24 @@ namespace {
 static_assert(sizeof(off_t) == 8, "a place is wider than a 32-bit offset");
 constexpr off_t place_size = off_t{1} << 57;
 constexpr off_t first_number_place = 1;
-constexpr off_t first_text_place = 6;
+constexpr off_t first_text_place = 7;
 constexpr off_t end_of_places = 63;
 constexpr std::size_t bytes_in_place = 7;
-static_assert((end_of_places - first_text_place) * bytes_in_place == longest_board_text);
+
+struct Places {
+  off_t begin;
+  off_t end;
+};
+
+constexpr off_t size_of(BoardText which) noexcept {
+  return static_cast<off_t>(longest(which) / bytes_in_place);
+}
+constexpr Places places_of(BoardText which) noexcept {
+  constexpr off_t between = first_text_place + size_of(BoardText::refusal);
+  return which == BoardText::refusal ? Places{first_text_place, between} : Places{between, end_of_places};
+}
+static_assert(places_of(BoardText::status).end - places_of(BoardText::status).begin ==
+              size_of(BoardText::status));
 
 off_t place_of(BoardNumber which) noexcept { return first_number_place + static_cast<off_t>(which); }
 
@@ -84,12 +98,13 @@ int show_number(int fd, BoardNumber which, std::uint64_t number) noexcept {
   return set(fd, F_UNLCK, wanted + 1, begin + place_size);
 }
 
-int show_text(int fd, std::string_view text) noexcept {
-  if (const int error = set(fd, F_UNLCK, first_text_place * place_size, end_of_places * place_size)) {
+int show_text(int fd, BoardText which, std::string_view text) noexcept {
+  const Places places = places_of(which);
+  if (const int error = set(fd, F_UNLCK, places.begin * place_size, places.end * place_size)) {
     return error;
   }
-  text = cut(text.substr(0, text.find('\0')), longest_board_text);
-  for (off_t place = first_text_place; !text.empty(); ++place) {
+  text = cut(text.substr(0, text.find('\0')), longest(which));
+  for (off_t place = places.begin; !text.empty(); ++place) {
     const auto bytes = text.substr(0, bytes_in_place);
     const off_t at = place * place_size + static_cast<off_t>(pack(bytes));
     if (const int error = set(fd, F_WRLCK, at, at + 1)) return error;
@@ -102,9 +117,10 @@ std::optional<std::uint64_t> shown_number(int fd, BoardNumber which, pid_t autho
   return value_at(fd, author, place_of(which));
 }
 
-std::string shown_text(int fd, pid_t author) {
+std::string shown_text(int fd, BoardText which, pid_t author) {
+  const Places places = places_of(which);
   std::string text;
-  for (off_t place = first_text_place; place < end_of_places; ++place) {
+  for (off_t place = places.begin; place < places.end; ++place) {
     const auto value = value_at(fd, author, place);
     if (!value) break;
     for (std::uint64_t rest = *value; rest != 0; rest >>= 8) text += static_cast<char>(rest & 0xff);

@@ -17,23 +17,25 @@ namespace daemonctx::posix {
 /// the file (fcntl(2)). Any process that may read the file can read the notice. Such a process can also keep
 /// the notice from being changed, by read locks.
 ///
-/// A board has some numbers and a text. Only one thread at a time may change a board.
+/// A board has some numbers and two texts. Only one thread at a time may change a board.
 
-inline constexpr std::size_t longest_board_text = 399;  ///< bytes
+enum class BoardNumber { reload, worker_number, began, end, uptime, sign_of_life };
+enum class BoardText { refusal, status };
 
-enum class BoardNumber { reload, worker_number, began, end, uptime };
+/// In bytes.
+constexpr std::size_t longest(BoardText which) noexcept { return which == BoardText::refusal ? 252 : 140; }
 
 /// \param number below 2^57.
 /// \return 0 or an errno.
 int show_number(int fd, BoardNumber which, std::uint64_t number) noexcept;
 
-/// The text is cut after `longest_board_text` bytes, and at a NUL. \return 0 or an errno.
-int show_text(int fd, std::string_view text) noexcept;
+/// The text is cut after `longest(which)` bytes, and at a NUL. \return 0 or an errno.
+int show_text(int fd, BoardText which, std::string_view text) noexcept;
 
 /// These functions read what the process `author` shows. `fd` may be read-only. While `author` changes a
 /// number, `shown_number` returns the old or the new one. While it changes the text, `shown_text` may return
 /// a mixture.
 std::optional<std::uint64_t> shown_number(int fd, BoardNumber which, pid_t author) noexcept;
-std::string shown_text(int fd, pid_t author);
+std::string shown_text(int fd, BoardText which, pid_t author);
 
 }  // namespace daemonctx::posix

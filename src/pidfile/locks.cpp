@@ -106,6 +106,8 @@ bool is_marked_leaving(int fd) noexcept {
   return posix::fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
+bool shows_leaving(int fd) noexcept { return is_locked(fd, leaving_byte); }
+
 bool has_worker(int fd) noexcept {
   struct flock lock = lock_on(worker_byte, F_WRLCK);
   return posix::fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;

@@ -47,6 +47,9 @@ bool is_marked_ready(int fd) noexcept;
 
 /// A read lock of another process counts, too: it may have kept the daemon from its leaving lock.
 bool is_marked_leaving(int fd) noexcept;
+
+/// Does not see read locks: whoever may read the file can't make a daemon look like one that leaves.
+bool shows_leaving(int fd) noexcept;
 bool has_worker(int fd) noexcept;
 
 /// The pid of a process with a read lock on byte 0, 1 or 2; 0 if the system does not tell the pid. Empty: no

@@ -34,7 +34,8 @@ ReloadNotice decode(std::uint64_t number) {
 bool continues_character(char byte) noexcept { return (static_cast<unsigned char>(byte) & 0xc0U) == 0x80U; }
 
 // Cuts between two UTF-8 characters, and makes the cut visible.
-std::string_view cut(std::string_view text, std::array<char, posix::longest_board_text>& room) noexcept {
+std::string_view cut(std::string_view text,
+                     std::array<char, posix::longest(posix::BoardText::refusal)>& room) noexcept {
   constexpr std::string_view mark = "...";
   if (text.size() <= room.size()) return text;
   std::size_t size = room.size() - mark.size();
@@ -52,10 +53,10 @@ int show_progress(int fd, const ReloadNotice& notice) noexcept {
 
 // A reader takes a text for whole if the numbers before and after it are equal, without `changing_bit`.
 int show_outcome(int fd, const ReloadNotice& notice) noexcept {
-  std::array<char, posix::longest_board_text> room;
+  std::array<char, posix::longest(posix::BoardText::refusal)> room;
   if (const int error = posix::show_number(fd, posix::BoardNumber::reload, encode(notice) | changing_bit))
     return error;
-  if (const int error = posix::show_text(fd, cut(notice.text, room))) return error;
+  if (const int error = posix::show_text(fd, posix::BoardText::refusal, cut(notice.text, room))) return error;
   return posix::show_number(fd, posix::BoardNumber::reload, encode(notice));
 }
 
@@ -65,7 +66,7 @@ std::optional<ReloadNotice> read_reload_notice(int fd, pid_t author, bool& settl
   for (int attempt = 0; number && attempt < most_attempts; ++attempt) {
     ReloadNotice notice = decode(*number);
     if ((*number & changing_bit) != 0) break;
-    if (notice.refused) notice.text = posix::shown_text(fd, author);
+    if (notice.refused) notice.text = posix::shown_text(fd, posix::BoardText::refusal, author);
     const auto again = posix::shown_number(fd, posix::BoardNumber::reload, author);
     settled = again == number;
     if (settled) return notice;

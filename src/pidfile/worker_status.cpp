@@ -72,6 +72,21 @@ int show_worker(int fd, const WorkerNotice& notice) noexcept {
   return posix::show_number(fd, BoardNumber::worker_number, worker_number);
 }
 
+int show_sign_of_life(int fd) noexcept {
+  return posix::show_number(fd, BoardNumber::sign_of_life,
+                            static_cast<std::uint64_t>(posix::since_boot().count()));
+}
+
+namespace {
+
+std::optional<milliseconds> silence_of(int fd, pid_t author, milliseconds began) noexcept {
+  const auto number = posix::shown_number(fd, BoardNumber::sign_of_life, author);
+  if (!number || to_time(number) < began) return {};  // the sign is of an earlier worker
+  return std::max(posix::since_boot() - to_time(number), milliseconds::zero());
+}
+
+}  // namespace
+
 std::optional<WorkerStatus> read_worker_notice(int fd, pid_t author) noexcept {
   constexpr int most_attempts = 10;
   WorkerStatus status;
@@ -89,6 +104,7 @@ std::optional<WorkerStatus> read_worker_notice(int fd, pid_t author) noexcept {
     }
     const bool runs = (*before & running_bit) != 0;
     if (runs) status.since = system_clock::now() - (posix::since_boot() - to_time(began));
+    if (runs) status.silent_for = silence_of(fd, author, to_time(began));
     // Between two workers, the number shown is that of the worker that ended.
     status.last_worker_end = decode(end.value_or(0), status.worker_number - (runs ? 1 : 0), to_time(uptime));
     return status;

@@ -22,6 +22,9 @@ struct WorkerNotice {
 /// errno.
 int show_worker(int fd, const WorkerNotice& notice) noexcept;
 
+/// Shows that the worker gave a sign of life just now. \return 0 or an errno.
+int show_sign_of_life(int fd) noexcept;
+
 /// Reads what the process `author` shows. Empty: `author` is no monitor.
 std::optional<WorkerStatus> read_worker_notice(int fd, pid_t author) noexcept;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <optional>
 #include <posix/syscalls.hpp>
 
 #include "features.hpp"
@@ -30,5 +31,10 @@ inline int send_signal(const UniqueFd& pidfd, int signal) noexcept {
   return ENOSYS;
 #endif
 }
+
+/// How a process ended that need not be a child: its wait status. Empty where the kernel does not tell
+/// (before Linux 6.15). Call it once the descriptor is readable: the kernel tells it of a process that was
+/// reaped, so this waits for that, at most a tenth of a second.
+std::optional<int> wait_status_of(const UniqueFd& pidfd) noexcept;
 
 }  // namespace daemonctx::posix

@@ -73,7 +73,8 @@ po::options_description command_options(bool has_version) {
       "notify-fd", po::value<int>()->value_name("FD"),
       "of start and run: where a line end tells that the service is ready, as s6 and OpenRC want it");
   options.add_options()("oknodo", "already running and not running are no errors");
-  options.add_options()("json", "of status: one JSON object");
+  options.add_options()("json", "of status and stop: one JSON object");
+  options.add_options()("ready", "of status: the exit code is 0 if it is ready, else 1, for health checks");
   options.add_options()("verbose", "say what was done");
   if (has_version) options.add_options()("version", "print the version");
   options.add_options()("help", "print this");

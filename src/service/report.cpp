@@ -39,8 +39,13 @@ nlohmann::ordered_json to_object(const WorkerStatus& worker) {
     object["since"] = utc(*worker.since);
     object["uptime"] = seconds_since(*worker.since);
   }
+  if (worker.silent_for) object["silent_for"] = static_cast<double>(worker.silent_for->count()) / 1000;
   if (worker.last_worker_end) object["last_worker_end"] = to_object(*worker.last_worker_end);
   return object;
+}
+
+std::string to_text(const nlohmann::ordered_json& object) {
+  return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace
@@ -54,7 +59,23 @@ std::string to_json(const DaemonStatus& status, const std::string& name, const P
     object["uptime"] = seconds_since(*status.since);
   }
   if (status.worker) object["worker"] = to_object(*status.worker);
-  return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  if (!status.text.empty()) object["status"] = status.text;
+  return to_text(object);
+}
+
+std::string to_json(const StopResult& stopped, const std::string& name, const Path& pidfile) {
+  nlohmann::ordered_json object = {{"name", name},
+                                   {"pidfile", pidfile.native()},
+                                   {"pid", stopped.pid},
+                                   {"sent_signal", stopped.signal},
+                                   {"took", static_cast<double>(stopped.took.count()) / 1000}};
+  if (!stopped.end) return to_text(object);
+  nlohmann::ordered_json end;
+  if (stopped.end->signal == 0) end["exit_code"] = stopped.end->exit_code;
+  else end["signal"] = stopped.end->signal;
+  end["core_dumped"] = stopped.end->core_dumped;
+  object["end"] = end;
+  return to_text(object);
 }
 
 }  // namespace daemonctx

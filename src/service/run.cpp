@@ -24,6 +24,7 @@ enum ExitCode {
   no_permission = 4,
   not_configured = 6,
   not_running = 7,
+  ended_by_signal = 150,  // the first one that it leaves to the program: it did not stop in order
 };
 
 constexpr std::chrono::seconds longest_reload{30};
@@ -50,6 +51,12 @@ bool lost_to_another(const std::exception& error) {
   const auto* refusal = dynamic_cast<const DaemonError*>(&error);
   return refusal != nullptr && refusal->step() == Step::lock_pidfile &&
          refusal->code() == std::errc::file_exists;
+}
+
+// SIGTERM ends a service in order that has left it its default action.
+bool ended_in_order(const StopResult& stopped) {
+  return stopped.signal != SIGKILL &&
+         (!stopped.end || stopped.end->signal == 0 || stopped.end->signal == stopped.signal);
 }
 
 }  // namespace
@@ -104,8 +111,9 @@ int ServiceRun::stop() {
   WaitingDisplay display(line("stopping"));
   const StopResult stopped = Controller(pidfile_, display.progress()).stop(stop_policy());
   display.clear();
-  tell(stopped);
-  return success;
+  if (has("json")) print(to_json(stopped, service_.name_, pidfile_));
+  else tell(stopped);
+  return ended_in_order(stopped) ? success : ended_by_signal;
 }
 
 int ServiceRun::restart() {
@@ -169,7 +177,9 @@ int ServiceRun::status() {
   }
   const int printed =
       print(has("json") ? to_json(status, service_.name_, pidfile_) : line(to_string(status, pidfile_)));
-  return printed == success ? exit_code_of(status.state) : printed;
+  if (printed != success) return printed;
+  if (has("ready")) return status.state == DaemonState::running ? success : failure;
+  return exit_code_of(status.state);
 }
 
 int ServiceRun::print_document(std::string (*document)(const ServiceTexts&)) const {
@@ -237,8 +247,13 @@ void ServiceRun::succeed(const std::string& text) const {
 void ServiceRun::tell(const StopResult& stopped) const {
   const std::string who = "pid " + std::to_string(stopped.pid);
   const std::string time = std::to_string(stopped.took.count()) + " ms";
-  if (stopped.signal == SIGKILL) fail(failure, who + " did not end on SIGTERM, and was killed after " + time);
-  else succeed("stopped, " + who + ", after " + time);
+  if (stopped.signal == SIGKILL) {
+    fail(failure, who + " did not end on SIGTERM, and was killed after " + time);
+  } else if (stopped.end && (stopped.end->signal != 0 || stopped.end->exit_code != success)) {
+    fail(failure, "stopped, " + who + ", after " + time + ": it " + to_string(*stopped.end));
+  } else {
+    succeed("stopped, " + who + ", after " + time);
+  }
 }
 
 std::string ServiceRun::unknown_action_text() const {

@@ -92,6 +92,7 @@ bool Monitor::start_worker() {
   if (crash_note_ != nullptr) crash_note_->signal = 0;
   if (thread_notes_ != nullptr) thread_notes_->clear();
   asked_.clear();
+  shown_sign_at_ = Clock::time_point::min();
   ready_ = false;
   hung_ = false;
   if (std::exchange(worker_is_stopping_, false) && !stopping_) process::show_stop(false);

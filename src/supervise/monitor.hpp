@@ -59,6 +59,7 @@ class Monitor {
 
   // Messages from the worker, reports to others.
   void receive_messages();
+  void note_sign_of_life();
   void handle(WorkerMessage message);
   void become_ready();
   void fail_start(int error);
@@ -96,6 +97,7 @@ class Monitor {
   std::deque<WorkerMessage> unforwarded_;  // to the service manager, which has no room
   bool drops_ = false;                     // the newest of them
   HangWatch silence_;                      ///< of the worker
+  Clock::time_point shown_sign_at_ = Clock::time_point::min();
   Clock::time_point kill_at_ = Clock::time_point::max();
 
   bool was_ever_ready_ = false;

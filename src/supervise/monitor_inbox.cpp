@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/signal_name.hpp"
+#include "pidfile/lock_board.hpp"
 #include "pidfile/worker_status.hpp"
 #include "posix/child_trap.hpp"
 #include "posix/signal_child.hpp"
@@ -28,7 +29,7 @@ void Monitor::receive_messages() {
 
 void Monitor::handle(WorkerMessage message) {
   const std::string& text = message.text;
-  silence_.restart(Clock::now());
+  note_sign_of_life();
   if (!ready_ && says_ready(text)) {
     become_ready();
     if (text == "READY=1") return;
@@ -55,8 +56,20 @@ void Monitor::handle(WorkerMessage message) {
   }
   if (text == "WATCHDOG=1" && resources_.manager.watchdog_timeout().is_forever()) return;
   if (text == "WATCHDOG=1") return resources_.manager.ping();
+  if (const auto status = told_status(text); status && resources_.pidfile)
+    posix::show_text(resources_.pidfile.fd(), posix::BoardText::status, *status);
   const std::string passed = for_manager(text);
   if (!passed.empty()) forward({passed, std::move(message.descriptor)});
+}
+
+// Readers of the status need no finer time than a second.
+void Monitor::note_sign_of_life() {
+  constexpr std::chrono::seconds resolution{1};
+  const auto now = Clock::now();
+  silence_.restart(now);
+  if (policy_.hang_timeout.is_forever() || !resources_.pidfile || now < shown_sign_at_ + resolution) return;
+  shown_sign_at_ = now;
+  show_sign_of_life(resources_.pidfile.fd());
 }
 
 // A descriptor stays open until the manager has it: a worker takes its end for the manager's answer.
@@ -127,6 +140,7 @@ void Monitor::show() noexcept {
   const bool runs =
       !resources_.worker.last_end || resources_.worker.last_end->worker_number != resources_.worker.number;
   if (runs) notice.began = started_;
+  else posix::show_text(resources_.pidfile.fd(), posix::BoardText::status, {});
   show_worker(resources_.pidfile.fd(), notice);
 }
 

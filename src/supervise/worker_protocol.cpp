@@ -94,6 +94,16 @@ bool says_ready(std::string_view text) noexcept {
   return false;
 }
 
+std::optional<std::string> told_status(std::string_view text) {
+  constexpr std::string_view key = "STATUS=";
+  std::optional<std::string> status;
+  while (!text.empty()) {
+    const std::string_view line = take_word(text, '\n');
+    if (line.substr(0, key.size()) == key) status = line.substr(key.size());
+  }
+  return status;
+}
+
 std::string for_manager(std::string_view text) {
   constexpr std::array<std::string_view, 11> keys = {
       "READY=",   "RELOADING=", "MONOTONIC_USEC=", "STATUS=",        "ERRNO=",  "EXTEND_TIMEOUT_USEC=",

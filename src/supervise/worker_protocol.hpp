@@ -31,6 +31,9 @@ std::optional<WorkerMessage> receive_message(int fd);
 /// Whether one of the lines says that the worker is ready.
 bool says_ready(std::string_view text) noexcept;
 
+/// The status for people in a worker's message, the value of STATUS=.
+std::optional<std::string> told_status(std::string_view text);
+
 /// The lines of a worker's message that the monitor may pass on to the manager. MAINPID is not one of them:
 /// the manager trusts the monitor, which may be root, and would watch and stop any process that it names.
 std::string for_manager(std::string_view text);

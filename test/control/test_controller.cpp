@@ -84,6 +84,42 @@ BOOST_AUTO_TEST_CASE(a_status_has_a_text_and_an_exit_code) {
   BOOST_TEST(exit_code_of(hidden.state) == 4);
 }
 
+BOOST_AUTO_TEST_CASE(a_status_shows_what_the_service_said_last) {
+  for (const std::string respawn : {"umask=022", "respawn=first:1"}) {
+    Scene scene;
+    const Controller controller(scene.path("pid"));
+    BOOST_REQUIRE(scene.run_probe({"daemon", "pidfile=" + scene.path("pid"), respawn, "statuses:2", "wait"})
+                      .end.exited(0));
+    BOOST_TEST(scene::eventually([&] { return controller.status().text == "still 1"; }));
+    const std::string text = to_string(controller.status(), scene.path("pid"));
+    BOOST_TEST(text.substr(text.rfind(';')) == "; still 1");
+    controller.stop();
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_status_shows_the_last_sign_of_life_of_a_worker_that_must_give_some) {
+  Scene scene;
+  const Controller controller(scene.path("pid"));
+  BOOST_REQUIRE(
+      scene.run_probe({"daemon", "pidfile=" + scene.path("pid"), "respawn=first:1,hang:20000", "wait"})
+          .end.exited(0));
+  BOOST_TEST(scene::eventually([&] { return controller.status().worker.value().silent_for.has_value(); }));
+  BOOST_TEST((controller.status().worker->silent_for.value() < scene::patience));
+  BOOST_TEST(to_string(controller.status(), {}).find(", last sign of life ") != std::string::npos);
+  controller.stop();
+}
+
+BOOST_AUTO_TEST_CASE(a_daemon_that_was_told_to_stop_is_stopping) {
+  Scene scene;
+  const std::string file = scene.path("pid");
+  const Controller controller(file);
+  const pid_t daemon = start(scene, {"cleanup_hang", "wait"});
+  ::kill(daemon, SIGTERM);
+  BOOST_TEST(scene::eventually([&] { return controller.status().state == DaemonState::stopping; }));
+  BOOST_TEST(to_string(controller.status(), file).rfind("stopping, pid " + std::to_string(daemon), 0) == 0U);
+  BOOST_TEST(exit_code_of(DaemonState::stopping) == 0);
+}
+
 BOOST_AUTO_TEST_CASE(a_stale_pidfile_can_be_removed_and_no_other) {
   Scene scene;
   const std::string file = scene.path("pid");
@@ -332,7 +368,7 @@ BOOST_AUTO_TEST_CASE(a_long_refusal_is_cut) {
   std::error_code error;
   const auto result = Controller(scene.path("pid")).reload(scene::patience, error);
   BOOST_TEST((error == std::errc::invalid_argument));
-  BOOST_TEST(result.refusal.size() > 390U);
+  BOOST_TEST(result.refusal.size() > 245U);
   BOOST_TEST(result.refusal == reason.substr(0, result.refusal.size() - 3) + "...");
 }
 
@@ -398,7 +434,7 @@ BOOST_AUTO_TEST_CASE(every_caller_reads_a_whole_refusal) {
   Scene scene;
   start(scene, {"configuration:" + scene.path("conf"), "say:offers", "wait"});
   scene.expect("offers");
-  const std::string reason(300, 'r');
+  const std::string reason(250, 'r');
   scene::write_file(scene.path("conf"), reason);
   std::atomic<int> whole = 0;
   std::vector<std::thread> all;

@@ -39,7 +39,8 @@ struct Board {
   }
   bool others_read(std::uint64_t number, const std::string& text) const {
     return others_see([&](int fd) {
-      return shown_number(fd, BoardNumber::reload, author) == number && shown_text(fd, author) == text;
+      return shown_number(fd, BoardNumber::reload, author) == number &&
+             shown_text(fd, BoardText::refusal, author) == text;
     });
   }
 };
@@ -48,12 +49,13 @@ struct Board {
 
 BOOST_FIXTURE_TEST_CASE(an_empty_board_shows_nothing, Board) {
   BOOST_TEST(others_see([&](int fd) {
-    return !shown_number(fd, BoardNumber::reload, author) && shown_text(fd, author).empty();
+    return !shown_number(fd, BoardNumber::reload, author) &&
+           shown_text(fd, BoardText::refusal, author).empty();
   }));
 }
 
 BOOST_FIXTURE_TEST_CASE(number_and_text_are_read_by_others, Board) {
-  BOOST_TEST(show_text(file.get(), "first") == 0);
+  BOOST_TEST(show_text(file.get(), BoardText::refusal, "first") == 0);
   BOOST_TEST(show_number(file.get(), BoardNumber::reload, 0) == 0);
   BOOST_TEST(others_read(0, "first"));
   const std::uint64_t largest = (std::uint64_t{1} << 56) - 1;
@@ -70,15 +72,20 @@ BOOST_FIXTURE_TEST_CASE(number_and_text_are_read_by_others, Board) {
 BOOST_FIXTURE_TEST_CASE(a_text_of_any_length_and_any_bytes, Board) {
   std::string all;
   for (int byte = 1; byte < 256; ++byte) all += static_cast<char>(byte);
+  all.resize(longest(BoardText::refusal), '\xff');
   BOOST_TEST(show_number(file.get(), BoardNumber::reload, 1) == 0);
+  BOOST_TEST(show_text(file.get(), BoardText::status, std::string(longest(BoardText::status), 's')) == 0);
   for (std::size_t size = 0; size <= all.size(); size += size < 20 ? 1 : 47) {
-    BOOST_TEST(show_text(file.get(), all.substr(0, size)) == 0);
+    BOOST_TEST(show_text(file.get(), BoardText::refusal, all.substr(0, size)) == 0);
     BOOST_TEST(others_read(1, all.substr(0, size)));
   }
-  const std::string long_text(longest_board_text + 1, '\xff');
-  BOOST_TEST(show_text(file.get(), long_text) == 0);
+  const std::string long_text(longest(BoardText::refusal) + 1, '\xff');
+  BOOST_TEST(show_text(file.get(), BoardText::refusal, long_text) == 0);
   BOOST_TEST(others_read(1, long_text.substr(1)));
-  BOOST_TEST(show_text(file.get(), std::string("a\0b", 3)) == 0);
+  BOOST_TEST(others_see([this](int fd) {
+    return shown_text(fd, BoardText::status, author) == std::string(longest(BoardText::status), 's');
+  }));
+  BOOST_TEST(show_text(file.get(), BoardText::refusal, std::string("a\0b", 3)) == 0);
   BOOST_TEST(others_read(1, "a"));
 }
 
@@ -102,9 +109,9 @@ BOOST_FIXTURE_TEST_CASE(the_board_leaves_the_pidfiles_own_locks_alone, Board) {
   BOOST_TEST(lock_exclusion(file.get()) == 0);
   BOOST_TEST(lock_identity(file.get()) == 0);
   BOOST_TEST(lock_readiness(file.get()) == 0);
-  BOOST_TEST(show_text(file.get(), "text") == 0);
+  BOOST_TEST(show_text(file.get(), BoardText::refusal, "text") == 0);
   BOOST_TEST(show_number(file.get(), BoardNumber::reload, 3) == 0);
-  BOOST_TEST(show_text(file.get(), "") == 0);
+  BOOST_TEST(show_text(file.get(), BoardText::refusal, "") == 0);
   BOOST_TEST(others_see([&](int fd) { return identity_holder(fd).pid == author && is_marked_ready(fd); }));
   BOOST_TEST(others_read(3, ""));
 }
@@ -142,13 +149,13 @@ BOOST_FIXTURE_TEST_CASE(a_reload_notice_travels_whole, Board) {
 
 BOOST_FIXTURE_TEST_CASE(a_refusal_that_is_too_long_is_cut_between_characters, Board) {
   std::string long_text;
-  while (long_text.size() <= longest_board_text) long_text += "\u00e4";
+  while (long_text.size() <= longest(BoardText::refusal)) long_text += "\u00e4";
   BOOST_TEST(show_outcome(file.get(), {1, false, true, long_text}) == 0);
   BOOST_TEST(others_see([&](int fd) {
     bool settled = false;
     const std::string text = daemonctx::read_reload_notice(fd, author, settled)->text;
     const std::string kept = text.substr(0, text.size() - 3);
-    return settled && text.size() > 390 && text.substr(kept.size()) == "..." && kept.size() % 2 == 0 &&
+    return settled && text.size() > 245 && text.substr(kept.size()) == "..." && kept.size() % 2 == 0 &&
            long_text.rfind(kept, 0) == 0;
   }));
 }

@@ -27,7 +27,7 @@ extern "C" void __stack_chk_fail();
 extern "C" void __cxa_pure_virtual();
 
 // Not in an anonymous namespace, and never inlined: the tests look for these names.
-#define NAMED [[gnu::noinline, gnu::noclone, gnu::visibility("default")]] void
+#define NAMED [[gnu::noinline, gnu::visibility("default")]] void
 
 // Written after each call, so that no function ends by jumping into the next one.
 volatile int always = 1;

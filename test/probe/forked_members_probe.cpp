@@ -522,6 +522,8 @@ const std::vector<Row> value_rows = {
      [] {
        return unless(daemonctx::message_of(std::make_exception_ptr(some_error())).size() > 1, "no text");
      }},
+    {"daemonctx::to_string[abi:cxx11](daemonctx::DaemonEnd const&)",
+     [] { return unless(to_string(daemonctx::DaemonEnd{}) == "exited with code 0", "wrong text"); }},
     {"daemonctx::to_string[abi:cxx11](daemonctx::WorkerEnd const&)",
      [] { return unless(!to_string(daemonctx::WorkerEnd{}).empty(), "no text"); }},
     {"daemonctx::exit_code_of(daemonctx::WorkerEnd const&)",

@@ -25,7 +25,7 @@ struct Behaviour {
   int number = 0;
   int bound = 0;
   std::string before_ready;  // throw:TEXT, sleep:MS
-  std::string afterwards;    // throw:TEXT, return:STATUS, deaf, slow:MS
+  std::string afterwards;    // throw:TEXT, return:STATUS, deaf, slow:MS; at the end exit:STATUS, crash
   std::string witness;       // a file to lock
 };
 
@@ -57,7 +57,9 @@ int serve(DaemonContext& context, const Behaviour& behaviour) {
   std::cout << "number " << behaviour.number << " in " << std::filesystem::current_path().string()
             << std::endl;
   context.wait();
-  return 0;
+  if (behaviour.afterwards == "crash") std::abort();
+  const char* exit_code = argument(behaviour.afterwards, "exit");
+  return exit_code != nullptr ? std::stoi(exit_code) : 0;
 }
 
 int run_service(const char* name, int argc, char** argv) {

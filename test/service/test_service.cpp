@@ -15,6 +15,7 @@
 #include <boost/test/unit_test.hpp>
 #include <regex>
 #include <sstream>
+#include <thread>
 
 #include "scene.hpp"
 
@@ -227,7 +228,7 @@ BOOST_FIXTURE_TEST_CASE(a_daemon_that_ignores_SIGTERM_is_killed_and_that_is_repo
   BOOST_TEST(start({"--afterwards", "deaf"}).end.exited(0));
   const pid_t pid = scene::pid_in(pidfile);
   const auto result = run({"stop", "--stop-timeout", "0.05"});
-  BOOST_TEST(result.end.exited(0));
+  BOOST_TEST(result.end.exited(150));
   BOOST_TEST(result.err.find("probe: pid " + std::to_string(pid) +
                              " did not end on SIGTERM, and was killed after ") == 0U);
   BOOST_TEST(scene::await_end(pid).killed_by(SIGKILL));
@@ -236,6 +237,38 @@ BOOST_FIXTURE_TEST_CASE(a_daemon_that_ignores_SIGTERM_is_killed_and_that_is_repo
   BOOST_TEST(status.out ==
              "probe: dead, and its pidfile \"" + pidfile + "\" is still there; a start takes it over\n");
   BOOST_TEST(start().end.exited(0));  // takes it over
+}
+
+BOOST_FIXTURE_TEST_CASE(a_stop_tells_how_the_daemon_ended, Probe) {
+  const auto stop = [&](const scene::Words& words) {
+    const pid_t pid = scene::pid_in(pidfile);
+    std::thread reaper([pid] { scene::await_end(pid); });  // the kernel tells it of a process that was reaped
+    auto result = run(words);
+    reaper.join();
+    return result;
+  };
+  const bool kernel_tells = scene::kernel_tells_ends() && scene::argument(3) == "pidfds";
+  BOOST_TEST(start().end.exited(0));
+  const auto object = stop({"stop", "--json"});
+  BOOST_TEST(object.end.exited(0));
+  BOOST_TEST(object.out.find("\"sent_signal\":15,\"took\":0.") != std::string::npos, object.out);
+  const std::string end = "\"end\":{\"exit_code\":0,\"core_dumped\":false}";
+  BOOST_TEST((object.out.find(end) != std::string::npos) == kernel_tells, object.out);
+  BOOST_TEST(start({"--afterwards", "exit:3"}).end.exited(0));
+  const auto failed = stop({"stop"});
+  BOOST_TEST(failed.end.exited(0));
+  BOOST_TEST((failed.err.find(" ms: it exited with code 3\n") != std::string::npos) == kernel_tells);
+  BOOST_TEST(start({"--afterwards", "crash"}).end.exited(0));
+  const auto crashed = stop({"stop"});
+  BOOST_TEST(crashed.end.exited(kernel_tells ? 150 : 0));
+  BOOST_TEST((crashed.err.find(" ms: it was killed by SIGABRT\n") != std::string::npos) == kernel_tells);
+}
+
+BOOST_FIXTURE_TEST_CASE(a_health_check_asks_whether_the_service_is_ready, Probe) {
+  BOOST_TEST(run({"status", "--ready"}).end.exited(1));
+  BOOST_TEST(start().end.exited(0));
+  BOOST_TEST(run({"status", "--ready"}).end.exited(0));
+  BOOST_TEST(run({"stop"}).end.exited(0));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_broken_configuration_file_does_not_prevent_a_stop, Probe) {
@@ -300,7 +333,7 @@ BOOST_FIXTURE_TEST_CASE(the_files_stop_timeout_counts_even_if_the_command_line_n
   scene::write_file(config, "stop-timeout = 0.05\n");
   BOOST_TEST(start({"--afterwards", "deaf"}).end.exited(0));
   const pid_t pid = scene::pid_in(pidfile);
-  BOOST_TEST(run({"stop", "--config", config}).end.exited(0));
+  BOOST_TEST(run({"stop", "--config", config}).end.exited(150));
   BOOST_TEST(scene::await_end(pid).killed_by(SIGKILL));
   BOOST_TEST(run({"stop", "--config", "/none"}).end.exited(7));  // the command line names the pidfile
 }

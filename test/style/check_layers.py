@@ -25,7 +25,7 @@ PUBLIC = {
     "launch": ["launch_mode"],
     "context": ["asio", "daemon_context", "daemon_options", "detail/signal_pump", "restriction", "run",
                 "stop_token"],
-    "control": ["controller"],
+    "control": ["controller", "daemon_status"],
     "confine": ["confine"],
     "crash": ["stack_resolver"],
     "service": ["service"],

@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include <array>
 #include <boost/filesystem/operations.hpp>
 #include <boost/test/unit_test.hpp>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
@@ -291,6 +293,14 @@ void forgo_leak_check() {
 int rounds(int by_default) {
   const char* wanted = std::getenv("DAEMONCTX_ROUNDS");
   return wanted == nullptr || *wanted == '\0' ? by_default : std::max(by_default, std::stoi(wanted));
+}
+
+bool kernel_tells_ends() {
+  utsname system{};
+  unsigned major = 0;
+  unsigned minor = 0;
+  const bool known = ::uname(&system) == 0 && std::sscanf(system.release, "%u.%u", &major, &minor) == 2;
+  return known && (major > 6 || (major == 6 && minor >= 15));
 }
 
 std::string argument(int n) {

@@ -126,6 +126,9 @@ void forgo_leak_check();
 /// The processes whose parent is this one, zombies included.
 std::vector<pid_t> children();
 
+/// Whether the kernel tells how a process ended that is no child (PIDFD_INFO_EXIT, Linux 6.15).
+bool kernel_tells_ends();
+
 /// How many rounds a test that provokes a race should do: `by_default`, or more if the environment variable
 /// DAEMONCTX_ROUNDS asks for more, as in test/run --ci. It never lowers the number.
 int rounds(int by_default);

@@ -7,11 +7,13 @@
 #include <string>
 #include <vector>
 
+#include "daemonctx/change_user.hpp"
 #include "daemonctx/directory.hpp"
 #include "daemonctx/environment.hpp"
 #include "daemonctx/error.hpp"
 #include "daemonctx/export.hpp"
 #include "daemonctx/launch_mode.hpp"
+#include "daemonctx/limits.hpp"
 #include "daemonctx/path.hpp"
 #include "daemonctx/pidfile_options.hpp"
 #include "daemonctx/respawn_policy.hpp"
@@ -23,19 +25,12 @@
 
 namespace daemonctx {
 
-/// Whether the daemon becomes `DaemonOptions::user` and `group`.
-enum class ChangeUser {
-  always,   ///< yes; a starter other than root can name only itself
-  if_root,  ///< only if root starts the daemon; otherwise `user` and `group` are ignored, also of `Directory`
-};
-
 /// The options of a `DaemonContext`. Every member has a default; name the members you change, in the order of
 /// this header. In every `Timeout` zero means "at once".
 ///
 /// The groups, in order: everyday options; directories and environment; pidfile and descriptors; user and
 /// group; start; signals, errors and end; respawn; restrictions. Later versions add members only inside a
-/// group. Planned are a title (directories and environment), sockets and limits (pidfile and descriptors),
-/// and upgrades (start).
+/// group. Planned are sockets (pidfile and descriptors) and upgrades (start).
 struct DaemonOptions {
   /// The daemon's working directory. A relative path is resolved in the caller's working directory.
   Path working_directory = "/";
@@ -77,12 +72,19 @@ struct DaemonOptions {
   /// `user`.
   Environment environment = {};
 
+  /// The process title in ps(1), with the role behind it: "TITLE: monitor", "TITLE: worker 3". It overwrites
+  /// the arguments of `main`, and is cut to their length. Empty: only the short name of monitor and worker
+  /// changes.
+  std::string title = {};
+
   // --- Pidfile and descriptors
 
   PidfileOptions pidfile_options = {};
 
   /// Whether a detaching daemon closes the descriptors it inherited.
   bool close_descriptors = true;
+
+  Limits limits = {};
 
   // --- User and group
 

@@ -40,6 +40,7 @@ enum class Step {
   write_pidfile,
   start_worker,  ///< with `DaemonOptions::respawn`; the worker runs the steps that follow
   install_signal_map,
+  set_limits,
   run_before_drop,
   change_root,
   change_user,

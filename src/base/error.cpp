@@ -29,6 +29,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Step::run_servic
     "write the pidfile",
     "start the worker",
     "install the signal map",
+    "set the limits",
     "run before_drop",
     "change the root directory to",
     "become the user",

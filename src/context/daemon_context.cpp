@@ -65,6 +65,7 @@ bool run_end(const DaemonContext* context) noexcept {
 
 DaemonContext::Impl::Impl(DaemonOptions options, LaunchDecision launch, const void* of)
     : plan{std::move(options), std::move(launch)},
+      title(plan.options.title),
       readiness(plan, resources),
       reload(readiness, resources, [this](const std::exception_ptr& error) { report(error, "reload"); }),
       reopening(plan, readiness, resources),
@@ -123,6 +124,7 @@ MonitorResources DaemonContext::Impl::monitor_resources() {
           .detaches = plan.detaches(),
           .ready_timeout = plan.options.ready_timeout,
           .stdio = plan.options.stdio,
+          .title = title,
           .manager = resources.manager,
           .pidfile = resources.pidfile,
           .redirection = resources.redirection,

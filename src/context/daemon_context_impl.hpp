@@ -16,6 +16,7 @@
 #include "context/resources.hpp"
 #include "daemonctx/daemon_context.hpp"
 #include "daemonctx/detail/cleanup_stack.hpp"
+#include "posix/process_title.hpp"
 #include "process/fork_handlers.hpp"
 #include "signals/dispatcher.hpp"
 #include "supervise/monitor.hpp"
@@ -45,6 +46,7 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   }
 
   Plan plan;
+  posix::ProcessTitle title;
   Resources resources;
   detail::CleanupStack cleanups;
   ReadinessState readiness;

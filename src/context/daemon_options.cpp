@@ -8,6 +8,7 @@
 
 #include "base/path.hpp"
 #include "base/timeout_text.hpp"
+#include "posix/limits.hpp"
 #include "supervise/restart_policy.hpp"
 
 namespace daemonctx {
@@ -92,6 +93,25 @@ void check_restrictions(const std::vector<RestrictionHandle>& restrictions) {
   }
 }
 
+void check_limits(const DaemonOptions& options) {
+  const auto is_within = [](std::optional<int> value, int least, int most) {
+    return !value || (*value >= least && *value <= most);
+  };
+  const Limits& limits = options.limits;
+  for (const ResourceLimit& each : limits.resources) {
+    const char* const name = posix::limit_name(each.resource);
+    require(name != nullptr, "limits.resources", std::to_string(each.resource) + " is no resource");
+    require(each.soft <= each.hard.value_or(each.soft), "limits.resources",
+            std::string(name) + ": the soft limit is above the hard limit");
+    require(each.resource != RLIMIT_CORE || !options.prevent_core, "limits.resources",
+            "RLIMIT_CORE contradicts prevent_core");
+  }
+  require(is_within(limits.nice, -20, 19), "limits.nice", "must be from -20 to 19");
+  require(is_within(limits.oom_score_adj, -1000, 1000), "limits.oom_score_adj", "must be from -1000 to 1000");
+  for (const int cpu : limits.cpus)
+    require(is_within(cpu, 0, CPU_SETSIZE - 1), "limits.cpus", std::to_string(cpu) + " is no processor");
+}
+
 void check_directory(const Directory& directory) {
   const std::string member = "create_directories";
   const std::string quoted = '"' + directory.path.native() + '"';
@@ -132,6 +152,8 @@ void validate(const DaemonOptions& options) {
   require((mode & ~mode_t{0644}) == 0 && (mode & 0600) == 0600, "pidfile_options.mode",
           "must let the owner read and write, and others do no more than read");
   for (const Directory& each : options.create_directories) check_directory(each);
+  check_text(options.title, "title");
+  check_limits(options);
   check_restrictions(options.restrictions);
   if (!options.environment.variables()) return;
   for (const auto& [name, value] : *options.environment.variables()) {

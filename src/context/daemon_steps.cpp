@@ -10,6 +10,7 @@
 #include "posix/child_trap.hpp"
 #include "posix/close_fds.hpp"
 #include "posix/die_with_parent.hpp"
+#include "posix/limits.hpp"
 #include "posix/resource_limits.hpp"
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
@@ -149,6 +150,14 @@ int rule_out_new_privileges(Impl& impl) noexcept {
 
 int install_signal_map(Impl& impl) noexcept { return impl.signals.install(impl.plan.detaches()); }
 
+int set_limits(Impl& impl) noexcept {
+  const auto [error, what] = posix::apply(impl.plan.options.limits);
+  if (error != 0)
+    impl.refusal =
+        std::string("cannot set the limits: ") + what + ": " + std::generic_category().message(error);
+  return error;
+}
+
 int redirect_input(Impl& impl) noexcept { return impl.resources.redirection.redirect_input(); }
 
 int apply_restrictions(Impl& impl) noexcept { return restrict(impl, &Restriction::apply); }
@@ -168,6 +177,7 @@ constexpr auto detached_steps = std::to_array<DaemonStep>({
     {Step::write_pidfile, write_pidfile},
     {Step::start_worker, tie_to_monitor},
     {Step::install_signal_map, install_signal_map},
+    {Step::set_limits, set_limits},
     {Step::run_before_drop, run_before_drop},
     {Step::change_root, change_root},
     {Step::apply_restrictions, restrict_before_user_change},
@@ -190,6 +200,7 @@ constexpr auto foreground_steps = std::to_array<DaemonStep>({
     {Step::start_worker, tie_to_monitor},
     {Step::install_signal_map, install_signal_map},
     {Step::redirect_stdio, redirect_input},
+    {Step::set_limits, set_limits},
     {Step::run_before_drop, run_before_drop},
     {Step::change_directory, probe_directory_where_needed},
     {Step::change_root, change_root},

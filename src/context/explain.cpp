@@ -10,6 +10,7 @@
 #include "context/caller_steps.hpp"
 #include "context/daemon_steps.hpp"
 #include "daemonctx/run.hpp"
+#include "posix/limits.hpp"
 
 namespace daemonctx {
 namespace {
@@ -108,6 +109,23 @@ class Explanation {
     return surroundings_.listen_fds + (names.empty() ? "" : ", named " + quoted(names));
   }
 
+  std::string limits() const {
+    const Limits& limits = options_.limits;
+    std::string text;
+    const auto add = [&](const std::string& name, const std::string& value) {
+      text += (text.empty() ? "" : ", ") + name + ' ' + value;
+    };
+    const auto number = [](rlim_t value) {
+      return value == RLIM_INFINITY ? std::string("unlimited") : std::to_string(value);
+    };
+    for (const ResourceLimit& each : limits.resources)
+      add(posix::limit_name(each.resource), number(each.soft) + (each.hard ? ':' + number(*each.hard) : ""));
+    if (limits.nice) add("nice", std::to_string(*limits.nice));
+    if (limits.oom_score_adj) add("oom_score_adj", std::to_string(*limits.oom_score_adj));
+    for (const int cpu : limits.cpus) add("cpu", std::to_string(cpu));
+    return text;
+  }
+
   std::string who() const {
     std::string text = options_.user.empty() ? "" : "the user " + quoted(options_.user);
     if (options_.group.empty()) return text;
@@ -128,6 +146,8 @@ class Explanation {
         return say_if(!options_.pidfile.empty(), what);
       case Step::start_worker:
         return say_if(options_.respawn, "become the monitor, and start the worker, which goes on");
+      case Step::set_limits:
+        return say_if(!limits().empty(), what + ": " + limits());
       case Step::run_before_drop:
         return say_if(bool(options_.before_drop), what);
       case Step::change_root:

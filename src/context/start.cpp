@@ -13,6 +13,7 @@
 #include "launch/detach.hpp"
 #include "launch/split_process_1.hpp"
 #include "posix/flush_streams.hpp"
+#include "posix/limits.hpp"
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
 #include "posix/threads.hpp"
@@ -52,6 +53,7 @@ void open_context(Impl& impl) {
   impl.owner_thread = std::this_thread::get_id();
   impl.exceptions_at_start = std::uncaught_exceptions();
   set_environment(impl);
+  if (!impl.plan.options.title.empty() && !impl.resources.worker.is_worker()) impl.title.set({});
   open_lifetime(impl);
   if (impl.plan.options.signal_delivery == SignalDelivery::on_own_thread) impl.signals.start_thread();
   if (impl.plan.options.readiness == Readiness::when_constructed) impl.become_ready();
@@ -184,6 +186,7 @@ class Rollback {
       : impl_(impl),
         environment_(impl.plan.options),
         directory_(posix::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC)),
+        limits_(impl.plan.options.limits),
         umask_(posix::umask(impl.plan.options.umask)),
         dumpable_(posix::prctl(PR_GET_DUMPABLE, 0UL, 0UL, 0UL, 0UL)) {
     posix::getrlimit(RLIMIT_CORE, &core_);
@@ -195,6 +198,7 @@ class Rollback {
     impl_.resources.close_status();
     impl_.resources.remove_pidfile();  // before `uninstall` lets a signal end the process
     impl_.signals.uninstall();
+    limits_.put_back();
     posix::umask(umask_);
     static_cast<void>(posix::setrlimit(RLIMIT_CORE, &core_));
     // A process that has changed its user stays undumpable: the new user must not read its memory.
@@ -212,6 +216,7 @@ class Rollback {
   Impl& impl_;
   FormerEnvironment environment_;
   UniqueFd directory_;
+  posix::LimitsBackup limits_;
   mode_t umask_;
   int dumpable_;
   rlimit core_{};

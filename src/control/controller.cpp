@@ -290,7 +290,7 @@ bool Controller::remove_stale_pidfile() const {
 
 DaemonStatus Controller::status() const {
   std::error_code error;
-  const DaemonStatus result = status(error);
+  DaemonStatus result = status(error);
   check(error, "ask for", pidfile_);
   return result;
 }

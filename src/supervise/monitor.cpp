@@ -57,6 +57,7 @@ std::optional<StartOutcome> Monitor::supervise(StatusReader* reports) {
   if (const int error = signals_.install(resources_.detaches)) {
     throw std::system_error(error, std::generic_category());
   }
+  resources_.title.set("monitor");
   // Keep no file system in use. A failed chdir() is no reason not to start.
   if (resources_.detaches) static_cast<void>(posix::chdir("/"));
   for (;;) {
@@ -142,6 +143,7 @@ void Monitor::become_worker(UniqueFd connection) noexcept {
   resources_.output_repair = OutputRepair();  // the worker may be restricted
   // The first worker prints to the terminal until it is ready.
   if (was_ever_ready_) static_cast<void>(resources_.redirection.redirect_output());
+  resources_.title.set("worker " + std::to_string(resources_.worker.number));
   crash_lines_.leave_to_monitor();
   note_crashes(crash_note_, thread_notes_);
 }

@@ -39,6 +39,23 @@ BOOST_AUTO_TEST_CASE(a_refusal_names_member_and_reason) {
   BOOST_TEST(refusal({.cleanup_timeout = -3s}) == "cleanup_timeout: must not be negative, is -3000 ms");
 }
 
+BOOST_AUTO_TEST_CASE(limits_are_checked) {
+  BOOST_TEST(refusal({.title = std::string("a\0b", 3)}) == "title: has a NUL character in it");
+  BOOST_TEST(refusal({.limits = {.resources = {{RLIMIT_NOFILE, 10, 10}},
+                                 .nice = 19,
+                                 .oom_score_adj = -1000,
+                                 .cpus = {0}}}) == "accepted");
+  BOOST_TEST(refusal({.limits = {.resources = {{99, 1}}}}) == "limits.resources: 99 is no resource");
+  BOOST_TEST(refusal({.limits = {.resources = {{RLIMIT_NOFILE, 2, 1}}}}) ==
+             "limits.resources: RLIMIT_NOFILE: the soft limit is above the hard limit");
+  BOOST_TEST(refusal({.limits = {.resources = {{RLIMIT_CORE, 1}}}}) ==
+             "limits.resources: RLIMIT_CORE contradicts prevent_core");
+  BOOST_TEST(refusal({.limits = {.nice = 20}}) == "limits.nice: must be from -20 to 19");
+  BOOST_TEST(refusal({.limits = {.oom_score_adj = 1001}}) ==
+             "limits.oom_score_adj: must be from -1000 to 1000");
+  BOOST_TEST(refusal({.limits = {.cpus = {-1}}}) == "limits.cpus: -1 is no processor");
+}
+
 struct OwnRestriction : Restriction {
   const char* name() const noexcept override { return "own restriction"; }
   void prepare(const DaemonOptions&) override {}

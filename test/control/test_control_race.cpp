@@ -374,6 +374,8 @@ const std::set<std::string> legitimate = {
     "status, status 0: probe: starting, pid N, since T;",
     "status, status 0: probe: starting, pid N;",
     "status, status 0: probe: starting, pid not known;",
+    "status, status 0: probe: stopping, pid N, since T;",
+    "status, status 0: probe: stopping, pid N;",
     "status, status 3: probe: not running;",
     "daemon: pid N ended, status 0, its number is taken",
     "daemon: pid N ended, status 0",
@@ -387,12 +389,15 @@ const std::set<std::string> legitimate = {
     "finally: reload, status 7: probe: Not running;",
     "held up: start, status 0: configured 1;probe: started, pid N;",
     "held up: stop, status 0: probe: stopped, pid N, after N ms;",
+    "held up: stop, status 150: probe: stopped, pid N, after N ms: it was killed by SIGKILL;",
     "held up: stop, status 7: probe: Not running;",
     "held up: reload, status 0: probe: reloaded, pid N;",
     "held up: reload, status 1: probe: cannot reload the daemon of \"FILE\": it ended meanwhile;",
     "held up: reload, status 7: probe: Not running;",
     "held up: restart, status 0: configured 1;probe: started, pid N;",
     "held up: restart, status 0: configured 1;probe: stopped, pid N, after N ms;probe: started, pid N;",
+    "held up: restart, status 0: configured 1;probe: started, pid N;"
+    "probe: stopped, pid N, after N ms: it was killed by SIGKILL;",  // on standard error
     "daemon: pid N ended, signal 9, its number is taken",
 };
 

@@ -41,6 +41,12 @@ std::string environment() {
 
 }  // namespace
 
+std::string open_files_limit() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  return std::to_string(limit.rlim_cur) + ':' + std::to_string(limit.rlim_max);
+}
+
 std::string core_limit() {
   rlimit limit{};
   ::getrlimit(RLIMIT_CORE, &limit);
@@ -84,12 +90,13 @@ void tell_facts(const DaemonContext* context) {
        << "\nsid=" << ::getsid(0) << "\ncwd=" << fs::current_path().string() << "\numask=" << current_umask()
        << "\nfds=" << open_descriptors() << "\nblocked=" << status_field("SigBlk")
        << "\nignored=" << status_field("SigIgn") << "\ncaught=" << status_field("SigCgt")
-       << "\ncore=" << core_limit() << "\ndumpable=" << ::prctl(PR_GET_DUMPABLE)
-       << "\nterminal=" << terminal() << "\nthreads=" << status_field("Threads")
-       << "\nuids=" << status_field("Uid") << "\ngids=" << status_field("Gid")
-       << "\ngroups=" << status_field("Groups") << "\nhome=" << variable("HOME")
-       << "\nuser=" << variable("USER") << "\nlogname=" << variable("LOGNAME")
-       << "\nenvironment=" << environment() << "\nno_new_privileges=" << status_field("NoNewPrivs");
+       << "\ncore=" << core_limit() << "\nopen_files=" << open_files_limit()
+       << "\ndumpable=" << ::prctl(PR_GET_DUMPABLE) << "\nterminal=" << terminal()
+       << "\nthreads=" << status_field("Threads") << "\nuids=" << status_field("Uid")
+       << "\ngids=" << status_field("Gid") << "\ngroups=" << status_field("Groups")
+       << "\nhome=" << variable("HOME") << "\nuser=" << variable("USER")
+       << "\nlogname=" << variable("LOGNAME") << "\nenvironment=" << environment()
+       << "\nno_new_privileges=" << status_field("NoNewPrivs");
   if (context != nullptr)
     text << "\nmode=" << to_string(context->mode()) << "\ncontext_pid=" << context->pid();
   text << "\nend of facts";

@@ -385,7 +385,8 @@ const std::vector<Row> manager_rows = {
 
 std::string sees_parent(const daemonctx::DaemonStatus& status) {
   using daemonctx::DaemonState;
-  const bool lives = status.state == DaemonState::running || status.state == DaemonState::starting;
+  const bool lives = status.state == DaemonState::running || status.state == DaemonState::starting ||
+                     status.state == DaemonState::stopping;
   return unless(lives, std::string("it is ") + to_string(status.state)) +
          unless(status.pid != ::getpid(), "the child is the daemon");
 }

@@ -271,6 +271,18 @@ const std::map<std::string, OptionSetter> option_setters = {
          throw 1;
        };
      }},
+    {"title", [](DaemonOptions& o, const std::string& v) { o.title = v; }},
+    {"limit",  // RESOURCE:SOFT:HARD
+     [](DaemonOptions& o, const std::string& v) {
+       const auto soft = v.find(':');
+       const auto hard = v.rfind(':');
+       o.limits.resources.push_back({.resource = std::stoi(v),
+                                     .soft = std::stoul(v.substr(soft + 1)),
+                                     .hard = std::stoul(v.substr(hard + 1))});
+     }},
+    {"nice", [](DaemonOptions& o, const std::string& v) { o.limits.nice = std::stoi(v); }},
+    {"oom", [](DaemonOptions& o, const std::string& v) { o.limits.oom_score_adj = std::stoi(v); }},
+    {"cpu", [](DaemonOptions& o, const std::string& v) { o.limits.cpus.push_back(std::stoi(v)); }},
     {"cleanup_timeout", [](DaemonOptions& o, const std::string& v) { o.cleanup_timeout = length(v); }},
 };
 

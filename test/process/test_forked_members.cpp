@@ -211,15 +211,17 @@ struct Daemon {
     BOOST_ERROR(row + " in a child (" + site + "): " + problem);
   }
 
-  bool is_ready() const { return site != "before_drop" && site != "starting"; }
+  DaemonState expected_state() const {
+    if (site == "before_drop" || site == "starting") return DaemonState::starting;
+    return site == "cleanup" ? DaemonState::stopping : DaemonState::running;
+  }
 
   // Checks after each row what another process sees.
   void check_pidfile(const std::string& row) {
     const auto status = Controller(pidfile).status();
-    const auto expected = is_ready() ? DaemonState::running : DaemonState::starting;
     if (site == "on_launched") pid = status.pid;  // the probe is the caller
     if (first_contents.empty()) first_contents = scene::contents(pidfile);
-    const bool holds = status.state == expected && status.pid == pid;
+    const bool holds = status.state == expected_state() && status.pid == pid;
     if (!holds) fail(row, std::string("afterwards the daemon is ") + to_string(status.state));
     if (scene::contents(pidfile) != first_contents) fail(row, "the pidfile has changed");
   }
@@ -239,7 +241,7 @@ struct Daemon {
       const std::string name = row == row_of.end() ? std::to_string(each.pid) : row->second;
       const bool harmless = each.pid == pid && each.text.find(mark) == std::string::npos;
       if (!harmless) fail(name, "the service manager is told \"" + each.text + '"');
-      if (!is_ready() && each.text.find("READY=1") != std::string::npos)
+      if (expected_state() == DaemonState::starting && each.text.find("READY=1") != std::string::npos)
         fail(name, "the service manager is told of readiness");
     }
   }

@@ -15,15 +15,15 @@ FLOORS = ["base", "posix", "process", "safe_path", "signals", "cleanup", "output
 
 # Which folder a public header belongs to.
 PUBLIC = {
-    "base": ["crash_report", "detail/handle", "environment", "error", "export", "path", "progress", "respawn_policy", "signal_map",
-             "start_options", "timeout"],
+    "base": ["crash_report", "detail/handle", "environment", "error", "export", "limits", "path", "progress",
+             "respawn_policy", "signal_map", "start_options", "timeout"],
     "safe_path": ["directory"],
     "cleanup": ["cleanup", "detail/cleanup_entry", "detail/cleanup_stack", "detail/cleanup_visit"],
     "output": ["stdio"],
     "manager": ["service_manager"],
     "pidfile": ["pidfile_options"],
     "launch": ["launch_mode"],
-    "context": ["asio", "daemon_context", "daemon_options", "detail/signal_pump", "restriction", "run",
+    "context": ["asio", "change_user", "daemon_context", "daemon_options", "detail/signal_pump", "restriction", "run",
                 "stop_token"],
     "control": ["controller", "daemon_status"],
     "confine": ["confine"],

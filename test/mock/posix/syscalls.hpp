@@ -84,6 +84,8 @@ DAEMONCTX_FALLIBLE(read)
 DAEMONCTX_FALLIBLE(send)
 DAEMONCTX_FALLIBLE(sendmsg)
 DAEMONCTX_FALLIBLE(setgroups)
+DAEMONCTX_FALLIBLE(sched_setaffinity)
+DAEMONCTX_FALLIBLE(setpriority)
 DAEMONCTX_FALLIBLE(setresgid)
 DAEMONCTX_FALLIBLE(setresuid)
 DAEMONCTX_FALLIBLE(setrlimit)
@@ -116,6 +118,7 @@ using ::geteuid;
 using ::getgid;
 using ::getpid;
 using ::getppid;
+using ::getpriority;
 using ::getsid;
 using ::getuid;
 using ::ioctl;
@@ -126,6 +129,7 @@ using ::pread;
 using ::pthread_sigmask;
 using ::readlinkat;
 using ::recvmsg;
+using ::sched_getaffinity;
 using ::setegid;
 using ::seteuid;
 using ::setgid;

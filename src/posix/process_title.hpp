@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace daemonctx::posix {
+
+/// The names of this process in the lists of ps(1) and top(1).
+class ProcessTitle {
+ public:
+  /// Finds the memory of the arguments, which a full title overwrites. Without /proc there is none, and only
+  /// the short name changes.
+  /// \param title empty: only the short name changes, and begins with the program's name.
+  explicit ProcessTitle(const std::string& title);
+
+  /// Sets "TITLE: role", or "TITLE" if `role` is empty. The kernel cuts the short name after 15 bytes
+  /// (PR_SET_NAME). The full title is cut to the length of the arguments.
+  /// \note Runs in the daemon before it may allocate.
+  void set(std::string_view role) const noexcept;
+
+ private:
+  std::string name_;
+  char* arguments_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace daemonctx::posix

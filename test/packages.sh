@@ -34,6 +34,7 @@ ci_packages=(
   clang:clang++
   clang-tidy:clang-tidy
   cmake:cmake
+  openrc:openrc-run
 )
 debian13_packages=(
   debootstrap:debootstrap

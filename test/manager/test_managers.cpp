@@ -63,6 +63,16 @@ struct Stage {
   bool logs(const std::string& text) const {
     return scene::eventually([&] { return scene::contents(log).find(text) != std::string::npos; });
   }
+  // Ends the service by a signal, and waits for the next one.
+  void crash() const {
+    const pid_t crashed = scene::pid_in(pidfile);
+    BOOST_REQUIRE(crashed > 0);
+    ::kill(crashed, SIGSEGV);
+    BOOST_TEST(scene::eventually([&] {
+      const pid_t next = scene::pid_in(pidfile);
+      return next > 0 && next != crashed;
+    }));
+  }
   void change_configuration() const { scene::write_file(config, "message = two\ninterval = 0.05\n"); }
   void expect_running() const { BOOST_TEST(logs("one\n")); }
   void expect_reloaded() const { BOOST_TEST(logs("two\n")); }
@@ -71,6 +81,18 @@ struct Stage {
     BOOST_TEST(scene::eventually([&] { return !scene::exists(pidfile); }));
   }
 };
+
+scene::Words in_namespaces(const scene::Words& command) {
+  scene::Words all = {find_program("unshare"), "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"};
+  all.insert(all.end(), command.begin(), command.end());
+  return all;
+}
+
+bool can_have_namespaces() {
+  const bool can = Scene::run(in_namespaces({find_program("true")})).end.exited(0);
+  if (!can) BOOST_TEST_MESSAGE("skipped: the system allows no namespaces");
+  return can;
+}
 
 scene::Result run(scene::Words words) {
   words[0] = find_program(words[0]);
@@ -94,10 +116,32 @@ BOOST_FIXTURE_TEST_CASE(s6, Stage) {
   change_configuration();
   run({"s6-svc", "-h", service});
   expect_reloaded();
+  crash();
+  run({"s6-svwait", "-U", "-t", "30000", service});
   run({"s6-svc", "-wD", "-T", "30000", "-d", service});
   expect_stopped();
   run({"s6-svc", "-x", service});
   BOOST_TEST(supervisor.finish().end.exited(0));
+}
+
+BOOST_FIXTURE_TEST_CASE(s6_svscan, Stage) {
+  if (!is_installed("s6-svscan")) return;
+  const std::string service = scene.path("scan/heartbeat");
+  fs::create_directories(service);
+  write_script(service + "/run", "exec " + command() + " --notify-fd 3\n");
+  scene::write_file(service + "/notification-fd", "3\n");
+  auto scanner = start({"s6-svscan", scene.path("scan")});
+  BOOST_TEST(scene::eventually([&] { return scene::exists(service + "/supervise/control"); }));
+  run({"s6-svwait", "-U", "-t", "30000", service});
+  expect_running();
+  change_configuration();
+  run({"s6-svc", "-h", service});
+  expect_reloaded();
+  crash();
+  run({"s6-svwait", "-U", "-t", "30000", service});
+  run({"s6-svscanctl", "-t", scene.path("scan")});
+  expect_stopped();
+  BOOST_TEST(scanner.finish().end.exited(0));
 }
 
 BOOST_FIXTURE_TEST_CASE(runit, Stage) {
@@ -110,6 +154,7 @@ BOOST_FIXTURE_TEST_CASE(runit, Stage) {
   change_configuration();
   run({"sv", "hup", service});
   expect_reloaded();
+  crash();
   run({"sv", "-w", "30", "stop", service});
   expect_stopped();
   run({"sv", "exit", service});
@@ -132,10 +177,83 @@ BOOST_FIXTURE_TEST_CASE(supervisord, Stage) {
   change_configuration();
   run({"supervisorctl", "-c", setup, "signal", "HUP", "heartbeat"});
   expect_reloaded();
+  crash();
   run({"supervisorctl", "-c", setup, "stop", "heartbeat"});
   expect_stopped();
   run({"supervisorctl", "-c", setup, "shutdown"});
   BOOST_TEST(supervisor.finish().end.exited(0));
+}
+
+// OpenRC is not process 1 here: it gets a /run and an /etc/init.d of its own, as after its boot.
+BOOST_FIXTURE_TEST_CASE(openrc, Stage) {
+  if (!is_installed("openrc-run") || !can_have_namespaces()) return;
+  write_script(scene.path("openrc"), R"(set -e
+mount -t tmpfs tmpfs /run
+for each in starting started stopping inactive wasinactive failed hotplugged daemons options exclusive \
+  scheduled init.d tmp; do mkdir -p "/run/openrc/$each"; done
+mkdir /run/lock
+touch /run/openrc/softlevel
+mount -t tmpfs tmpfs /etc/init.d
+sed "s,/usr/sbin/heartbeat,$HEARTBEAT,; s,/etc/heartbeat.conf,$CONFIG,; s,/var/log/heartbeat.log,$LOG," \
+  "$1" >/etc/init.d/heartbeat
+chmod 755 /etc/init.d/heartbeat
+cd /
+rc-service heartbeat start
+until grep -q one "$LOG"; do sleep 0.02; done
+rc-service heartbeat status
+printf 'message = two\ninterval = 0.05\n' >"$CONFIG"
+rc-service heartbeat reload
+until grep -q two "$LOG"; do sleep 0.02; done
+printf 'message = three\ninterval = -1\n' >"$CONFIG"
+! rc-service heartbeat reload
+printf 'message = three\ninterval = 0.05\n' >"$CONFIG"
+monitor=$(cat /run/heartbeat.pid)
+kill -SEGV $(cat "/proc/$monitor/task/$monitor/children")
+until grep -q "was killed by SIGSEGV" "$LOG"; do sleep 0.02; done
+until tail -n 1 "$LOG" | grep -qx "one\|three"; do sleep 0.02; done
+rc-service heartbeat status
+rc-service heartbeat stop
+grep -q stopped "$LOG"
+test ! -e /run/heartbeat.pid
+)");
+  const auto result = Scene::run(
+      in_namespaces({find_program("timeout"), "60", scene.path("openrc"), scene::argument(4)}), [&] {
+        ::setenv("HEARTBEAT", heartbeat.c_str(), 1);
+        ::setenv("CONFIG", config.c_str(), 1);
+        ::setenv("LOG", log.c_str(), 1);
+        ::setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin", 1);
+      });
+  BOOST_TEST(result.end.exited(0), result.out + result.err + scene::contents(log));
+}
+
+// As in a container, heartbeat is process 1 of its namespace.
+BOOST_FIXTURE_TEST_CASE(container, Stage) {
+  if (!can_have_namespaces()) return;
+  scene::Words words = {heartbeat, "run", "--respawn", "--pidfile", pidfile,
+                        "--log",   log,   "--config",  config};
+  auto container = Scene::start(in_namespaces(words));
+  const auto child_of = [](pid_t parent) {
+    const std::string name = std::to_string(parent);
+    pid_t child = 0;
+    BOOST_TEST(scene::eventually([&] {
+      child = std::atoi(scene::contents("/proc/" + name + "/task/" + name + "/children").c_str());
+      return child != 0;
+    }));
+    return child;
+  };
+  expect_running();
+  const pid_t process_1 = child_of(container.pid());
+  const pid_t monitor = child_of(process_1);
+  const pid_t worker = child_of(monitor);
+  change_configuration();
+  ::kill(process_1, SIGHUP);
+  expect_reloaded();
+  ::kill(worker, SIGSEGV);
+  BOOST_TEST(logs("was killed by SIGSEGV"));
+  BOOST_TEST(child_of(monitor) != worker);
+  ::kill(process_1, SIGTERM);
+  expect_stopped();
+  BOOST_TEST(container.finish().end.exited(0));
 }
 
 BOOST_FIXTURE_TEST_CASE(start_stop_daemon_waits_for_readiness, Stage) {

@@ -32,7 +32,7 @@ using StopPolicy = std::vector<StopStep>;
 /// `forever`: no SIGKILL.
 DAEMONCTX_EXPORT StopPolicy stop_policy(Timeout before_kill = std::chrono::seconds(10));
 
-/// How a daemon ended.
+/// How a daemon ended; with `DaemonOptions::respawn` its last worker.
 struct DaemonEnd {
   int exit_code = 0;  ///< if no signal ended it
   int signal = 0;     ///< the signal that ended it, or 0

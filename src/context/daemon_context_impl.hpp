@@ -16,8 +16,8 @@
 #include "context/resources.hpp"
 #include "daemonctx/daemon_context.hpp"
 #include "daemonctx/detail/cleanup_stack.hpp"
-#include "posix/process_title.hpp"
 #include "process/fork_handlers.hpp"
+#include "process/process_title.hpp"
 #include "signals/dispatcher.hpp"
 #include "supervise/monitor.hpp"
 
@@ -46,7 +46,7 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   }
 
   Plan plan;
-  posix::ProcessTitle title;
+  process::ProcessTitle title;
   Resources resources;
   detail::CleanupStack cleanups;
   ReadinessState readiness;

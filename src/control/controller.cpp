@@ -207,6 +207,7 @@ StopResult Controller::stop(const StopPolicy& policy, std::error_code& error) co
   if (!error && target.is_own_service())
     error = std::make_error_code(std::errc::resource_deadlock_would_occur);
   if (error) return {};
+  const bool is_supervised = read_worker_notice(target.file(), target.pid()).has_value();
   for (const StopStep& step : policy) {
     const int failure = target.send(step.signal);
     if (failure != 0 && failure != ESRCH) {
@@ -215,7 +216,7 @@ StopResult Controller::stop(const StopPolicy& policy, std::error_code& error) co
     }
     if (target.await_end(step.wait, ticker)) {
       const auto took = std::chrono::duration_cast<milliseconds>(Clock::now() - begin);
-      return {target.pid(), step.signal, took, target.end()};
+      return {target.pid(), step.signal, took, target.end(is_supervised)};
     }
   }
   error = std::make_error_code(std::errc::timed_out);

@@ -92,10 +92,14 @@ bool Target::has_ended() const noexcept {
   return posix::poll(&ended, 1, 0) == 1;
 }
 
-std::optional<DaemonEnd> Target::end() const noexcept {
+std::optional<DaemonEnd> Target::end(bool is_supervised) const noexcept {
+  constexpr int killed = 128;
   const auto status = posix::wait_status_of(process_);
   if (!status) return {};
-  if (!WIFSIGNALED(*status)) return DaemonEnd{.exit_code = WEXITSTATUS(*status)};
+  const int code = WEXITSTATUS(*status);
+  if (!WIFSIGNALED(*status) && is_supervised && code > killed && code < killed + NSIG)
+    return DaemonEnd{.signal = code - killed};
+  if (!WIFSIGNALED(*status)) return DaemonEnd{.exit_code = code};
   return DaemonEnd{.signal = WTERMSIG(*status), .core_dumped = WCOREDUMP(*status) != 0};
 }
 

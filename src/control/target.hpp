@@ -59,7 +59,8 @@ class Target {
   bool has_ended() const noexcept;
 
   /// How it ended; empty where the system does not tell. Call it after the end.
-  std::optional<DaemonEnd> end() const noexcept;
+  /// \param is_supervised it is a monitor, whose exit code is 128 + the signal that ended its worker.
+  std::optional<DaemonEnd> end(bool is_supervised) const noexcept;
 
   /// Sends a signal, and SIGCONT after it where that is needed.
   /// \return 0 or an errno; ESRCH if the daemon has ended.

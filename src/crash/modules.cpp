@@ -54,23 +54,25 @@ std::string contents(const char* path) {
   return text;
 }
 
-// A line of /proc/self/maps begins with the range: "7f54ebd6a000-7f54ebe2f000 r-xp ...".
-bool holds(std::string_view line, std::uintptr_t address) {
+// The link in /proc/self/map_files of a line in /proc/self/maps, which begins with the range:
+// "7f54ebd6a000-7f54ebe2f000 r-xp ...". Empty if the range does not hold the address.
+std::string link_of(std::string_view line, std::uintptr_t address) {
   constexpr int hexadecimal = 16;
   std::uintptr_t begin = 0;
   std::uintptr_t end = 0;
   const auto dash = std::from_chars(line.data(), line.data() + line.size(), begin, hexadecimal);
-  if (dash.ec != std::errc() || dash.ptr == line.data() + line.size()) return false;
+  if (dash.ec != std::errc() || dash.ptr == line.data() + line.size()) return {};
   const auto blank = std::from_chars(dash.ptr + 1, line.data() + line.size(), end, hexadecimal);
-  return blank.ec == std::errc() && begin <= address && address < end;
+  if (blank.ec != std::errc() || address < begin || address >= end) return {};
+  return "/proc/self/map_files/" + to_hex(begin) + '-' + to_hex(end);  // without leading zeros
 }
 
 // The kernel's link to the mapping; only root may follow it.
 UniqueFd open_mapping(const std::string& maps, std::uintptr_t address) {
   for (std::size_t at = 0; at < maps.size(); at = maps.find('\n', at) + 1) {
     const std::string_view line = std::string_view(maps).substr(at, maps.find('\n', at) - at);
-    if (!holds(line, address)) continue;
-    const std::string link = "/proc/self/map_files/" + std::string(line.substr(0, line.find(' ')));
+    const std::string link = link_of(line, address);
+    if (link.empty()) continue;
     return UniqueFd(posix::open(link.c_str(), O_RDONLY | O_CLOEXEC));
   }
   return {};
@@ -96,13 +98,20 @@ int add_module(dl_phdr_info* info, std::size_t, void* list) {
       module.build_id = build_id_in(memory_at(address), header.p_memsz);
   }
   module.file = open_mapping(modules.maps, code);
-  const bool is_file = module.path.front() == '/';  // the kernel's own module is none
+  const bool is_file = module.path.starts_with('/');  // the kernel's own module is none
   if (!module.file && is_file) module.file.reset(posix::open(module.path.c_str(), O_RDONLY | O_CLOEXEC));
   modules.found.push_back(std::move(module));
   return 0;
 }
 
 }  // namespace
+
+std::string to_hex(std::uint64_t number) {
+  constexpr int hexadecimal = 16;
+  std::array<char, 16> digits{};
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number, hexadecimal);
+  return {digits.data(), end.ptr};
+}
 
 std::string to_hex(const unsigned char* bytes, std::size_t size) {
   constexpr std::string_view digits = "0123456789abcdef";

@@ -22,6 +22,7 @@ struct Module {
 std::vector<Module> open_modules();
 
 /// "3f2a".
+std::string to_hex(std::uint64_t number);
 std::string to_hex(const unsigned char* bytes, std::size_t size);
 
 }  // namespace daemonctx

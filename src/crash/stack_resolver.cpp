@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstdlib>
 #include <memory>
 #include <posix/syscalls.hpp>
@@ -85,12 +84,7 @@ std::string demangled(const char* name) {
   return text ? text.get() : name;
 }
 
-std::string hex(Dwarf_Addr number) {
-  constexpr int hexadecimal = 16;
-  std::array<char, 16> digits{};
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number, hexadecimal);
-  return "0x" + std::string(digits.data(), end.ptr);
-}
+std::string hex(Dwarf_Addr number) { return "0x" + to_hex(number); }
 
 // No file that a module or the environment names is opened: no debug files, and no server for them.
 int find_no_elf(Dwfl_Module*, void**, const char*, Dwarf_Addr, char**, Elf**) { return -1; }

@@ -32,10 +32,23 @@ void raise_soft_limit(const ResourceLimit& wanted) noexcept {
   static_cast<void>(set_resource({wanted.resource, std::min(wanted.soft, now.rlim_max), now.rlim_max}));
 }
 
+// The files of a process that is not dumpable are root's.
+UniqueFd open_oom_file() noexcept {
+  UniqueFd file(posix::open(oom_file, O_WRONLY | O_CLOEXEC));
+  if (file || errno != EACCES) return file;
+  const int dumpable = posix::prctl(PR_GET_DUMPABLE, 0UL, 0UL, 0UL, 0UL);
+  posix::prctl(PR_SET_DUMPABLE, 1UL, 0UL, 0UL, 0UL);
+  file.reset(posix::open(oom_file, O_WRONLY | O_CLOEXEC));
+  const int error = errno;
+  posix::prctl(PR_SET_DUMPABLE, static_cast<unsigned long>(dumpable), 0UL, 0UL, 0UL);
+  errno = error;
+  return file;
+}
+
 int set_oom_score_adj(int value) noexcept {
   std::array<char, 8> text{};
   const auto end = std::to_chars(text.data(), text.data() + text.size(), value);
-  const UniqueFd file(posix::open(oom_file, O_WRONLY | O_CLOEXEC));
+  const UniqueFd file = open_oom_file();
   if (!file) return errno;
   return error_of(posix::write(file.get(), text.data(), static_cast<std::size_t>(end.ptr - text.data())));
 }

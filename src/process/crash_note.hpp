@@ -27,12 +27,12 @@ struct ThreadNote {
   static constexpr std::size_t max_words = 8192;
 
   std::atomic<bool> is_complete = false;
-  pid_t tid;
-  std::uintptr_t program_counter;
+  std::atomic<pid_t> tid;
+  std::atomic<std::uintptr_t> program_counter;
   std::array<std::uint64_t, 33> registers;  ///< by their DWARF numbers
-  std::size_t register_count;
-  std::uintptr_t stack_begin;
-  std::size_t stack_words;
+  std::atomic<std::size_t> register_count;
+  std::atomic<std::uintptr_t> stack_begin;
+  std::atomic<std::size_t> stack_words;
   std::array<std::uint64_t, max_words> stack;
 };
 

@@ -71,28 +71,26 @@ void SignalDispatcher::note(Progress progress) {
 }
 
 void SignalDispatcher::release() {
-  const bool hangs_up =
-      (signal_inbox.pending & signal_inbox.held & signal_bit(SIGHUP)) != 0 && is_hang_up(info_of(SIGHUP));
   const std::uint64_t dropped = stop_holding();
+  const bool hangs_up = (dropped & signal_bit(SIGHUP)) != 0 && is_hang_up(info_of(SIGHUP));
   if (hangs_up) hang_up();
   if (hooks_.released) hooks_.released(hangs_up ? dropped & ~signal_bit(SIGHUP) : dropped);
 }
 
-// Returns the held signals that had arrived.
+// Returns the held signals that had arrived. SIGHUP that comes meanwhile, and is mapped here, has its action.
 std::uint64_t SignalDispatcher::stop_holding() {
   const auto terminate = std::make_shared<const SignalAction>(Action::terminate);
   const std::lock_guard lock(map_mutex_);
   const std::uint64_t held = signal_inbox.held;
-  for (std::uint64_t rest = held; rest != 0; rest &= rest - 1) {
-    const int number = std::countr_zero(rest) + 1;
-    if (number == SIGHUP && ends_with_terminal_ && is_ours(disposition_of(number))) {
-      map_[number] = terminate;
-      install_one(number, *terminate);
-    } else {
-      forget(number);
-    }
+  std::uint64_t arrived = signal_inbox.pending.fetch_and(~held) & held;
+  std::uint64_t forgotten = held;
+  if ((held & signal_bit(SIGHUP)) != 0 && ends_with_terminal_ && is_ours(disposition_of(SIGHUP))) {
+    map_[SIGHUP] = terminate;
+    install_one(SIGHUP, *terminate);
+    forgotten &= ~signal_bit(SIGHUP);
   }
-  const std::uint64_t arrived = signal_inbox.pending.fetch_and(~held) & held;
+  for (std::uint64_t rest = forgotten; rest != 0; rest &= rest - 1) forget(std::countr_zero(rest) + 1);
+  arrived |= signal_inbox.pending.fetch_and(~forgotten) & forgotten;
   signal_inbox.held = 0;
   return arrived;
 }

@@ -42,12 +42,18 @@ void note_stack(process::ThreadNotes& threads, const ucontext_t& context) noexce
   note_thread(threads, context);
 }
 
-// An instruction that raised the signal raises it once more. A signal that a process sent must be sent again.
-void die_of(int number, bool is_sent) noexcept {
+// An instruction that has raised a fault raises it once more. After a trap, a refused system call, or damage
+// that was found elsewhere in memory the program would go on.
+bool repeats(int number, const siginfo_t& info) noexcept {
+  if (info.si_code <= 0 || number == SIGTRAP || number == SIGSYS) return false;
+  return number != SIGBUS || info.si_code != BUS_MCEERR_AO;
+}
+
+void die_of(int number, const siginfo_t& info) noexcept {
   struct sigaction standard {};
   standard.sa_handler = SIG_DFL;
   posix::sigaction(number, &standard, nullptr);
-  if (is_sent) posix::kill(posix::getpid(), number);
+  if (!repeats(number, info)) posix::kill(posix::getpid(), number);
 }
 
 void handle_crash(int number, siginfo_t* info, void* context) noexcept {
@@ -62,7 +68,7 @@ void handle_crash(int number, siginfo_t* info, void* context) noexcept {
   }
   if (notes_stacks && threads->answered == 0) note_stack(*threads, *static_cast<ucontext_t*>(context));
   if (!is_sent) note_cause(number, *info);
-  die_of(number, is_sent);
+  die_of(number, *info);
   errno = saved;
 }
 

@@ -2,8 +2,10 @@
 #include "supervise/crash_lines.hpp"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -16,6 +18,7 @@
 #include "posix/close_fds.hpp"
 #include "posix/flush_streams.hpp"
 #include "posix/retry.hpp"
+#include "posix/signal_child.hpp"
 #include "posix/unique_fd.hpp"
 
 namespace daemonctx {
@@ -32,16 +35,36 @@ void limit(int resource, rlim_t value) noexcept {
   static_cast<void>(posix::setrlimit(static_cast<__rlimit_resource_t>(resource), &both));
 }
 
-// As another user than root there is nothing to give up.
+// Whether one of the user ids is a way to root.
+bool can_be_root() noexcept {
+  uid_t real = 0;
+  uid_t effective = 0;
+  uid_t saved = 0;
+  return posix::getresuid(&real, &effective, &saved) == -1 || real == 0 || effective == 0 || saved == 0;
+}
+
+void give_up_root() {
+  posix::prctl(PR_SET_KEEPCAPS, 0UL, 0UL, 0UL, 0UL);
+  if (posix::seteuid(0) == -1 || posix::setgroups(0, nullptr) == -1 ||
+      posix::setresgid(nobody, nobody, nobody) == -1 || posix::setresuid(nobody, nobody, nobody) == -1)
+    throw std::system_error(posix::last_error(), "cannot give up root");
+}
+
+// A monitor of another user may have capabilities too.
+void give_up_capabilities() {
+  posix::prctl(PR_CAP_AMBIENT, static_cast<unsigned long>(PR_CAP_AMBIENT_CLEAR_ALL), 0UL, 0UL, 0UL);
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  const std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> none{};
+  if (posix::syscall(SYS_capset, &header, none.data()) == -1)
+    throw std::system_error(posix::last_error(), "cannot give up capabilities");
+}
+
 void give_up_privileges() {
-  posix::prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL);
   posix::prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL);
   limit(RLIMIT_CPU, time_limit.count());
   limit(RLIMIT_CORE, 0);
-  if (posix::geteuid() != 0) return;
-  if (posix::setgroups(0, nullptr) == -1 || posix::setresgid(nobody, nobody, nobody) == -1 ||
-      posix::setresuid(nobody, nobody, nobody) == -1)
-    throw std::system_error(posix::last_error(), "cannot give up root");
+  if (can_be_root()) give_up_root();
+  give_up_capabilities();
   posix::prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL);
 }
 
@@ -95,6 +118,14 @@ posix::Clock::time_point CrashLines::deadline() const noexcept {
   return is_running() ? deadline_ : posix::Clock::time_point::max();
 }
 
+// A child that can't be killed ends when it writes, and stays a zombie.
+void CrashLines::end_child() noexcept {
+  const int error = posix::signal_child(child_, SIGKILL);
+  const int options = error == 0 || error == ESRCH ? 0 : WNOHANG;
+  posix::retry([&] { return posix::waitpid(child_, nullptr, options); });
+  child_ = 0;
+}
+
 std::optional<std::vector<std::string>> CrashLines::take() {
   if (!is_running()) return std::nullopt;
   std::array<char, 4096> some{};
@@ -104,10 +135,8 @@ std::optional<std::vector<std::string>> CrashLines::take() {
     text_.append(some.data(), static_cast<std::size_t>(size));
   const bool is_late = posix::Clock::now() >= deadline_;
   if (size == -1 && errno == EAGAIN && !is_late) return std::nullopt;
-  posix::kill(child_, SIGKILL);
-  posix::retry([&] { return posix::waitpid(child_, nullptr, 0); });
-  child_ = 0;
   output_.reset();
+  end_child();
   if (text_.empty() || text_.back() != '\n')
     text_ += is_late ? "the stack took too long\n" : "the stack got lost\n";
   std::vector<std::string> lines;
@@ -119,7 +148,8 @@ std::optional<std::vector<std::string>> CrashLines::take() {
   return lines;
 }
 
-std::vector<std::string> CrashLines::finish() {
+std::vector<std::string> CrashLines::finish(std::chrono::milliseconds longest) {
+  deadline_ = std::min(deadline_, posix::deadline_in(longest));
   while (is_running()) {
     if (auto lines = take()) return *lines;
     pollfd readable = event();

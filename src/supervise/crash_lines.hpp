@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/types.h>
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,13 +36,15 @@ class CrashLines {
   /// The lines, as soon as the child has written all or is out of time. Never waits.
   std::optional<std::vector<std::string>> take();
 
-  /// Waits for the lines. Empty if there is no child.
-  std::vector<std::string> finish();
+  /// Waits for the lines, and gives up those that take longer. Empty if there is no child.
+  std::vector<std::string> finish(std::chrono::milliseconds longest);
 
   /// Call it in a worker that was just forked: the child is not its own.
   void leave_to_monitor() noexcept;
 
  private:
+  void end_child() noexcept;
+
   pid_t child_ = 0;
   pid_t worker_ = 0;
   process::PrivateFd output_;

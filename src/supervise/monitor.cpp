@@ -34,6 +34,9 @@ constexpr milliseconds caller_grace{5000};
 constexpr milliseconds last_words_patience{1000};
 constexpr milliseconds own_words_patience{500};
 
+// Time for the stack of the last worker, if nobody waits for the end.
+constexpr milliseconds last_stack_patience{5000};
+
 // How often a service manager without room is tried again.
 constexpr milliseconds forward_slice{100};
 
@@ -274,7 +277,7 @@ void Monitor::note_end(const WorkerEnd& end) {
 
 void Monitor::explain(const WorkerEnd& end) {
   if (thread_notes_ == nullptr || end.signal == 0) return;
-  report_crash_lines(crash_lines_.finish());  // of the worker before
+  report_crash_lines(crash_lines_.finish(milliseconds::zero()));  // of the worker before
   crash_lines_.begin(policy_.crash_report, end.pid, read_notes(*thread_notes_, std::move(asked_)));
 }
 
@@ -324,7 +327,7 @@ std::optional<StartOutcome> Monitor::give_up_start(const WorkerEnd& end, StatusR
 
 void Monitor::exit_with(int status) noexcept {
   if (!stopping_) resources_.manager.stopping();
-  report_crash_lines(crash_lines_.finish());
+  report_crash_lines(crash_lines_.finish(stopping_ ? own_words_patience : last_stack_patience));
   flush_streams();
   finish_lines(worker_, own_words_patience);
   resources_.remove_pidfile(was_ever_ready_);

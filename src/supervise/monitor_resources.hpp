@@ -15,7 +15,7 @@
 #include "output/redirection.hpp"
 #include "pidfile/pidfile.hpp"
 #include "pidfile/reload_status.hpp"
-#include "posix/process_title.hpp"
+#include "process/process_title.hpp"
 #include "supervise/worker_self.hpp"
 
 namespace daemonctx {
@@ -27,7 +27,7 @@ struct MonitorResources {
   bool detaches;
   Timeout ready_timeout;
   const Stdio& stdio;
-  const posix::ProcessTitle& title;
+  const process::ProcessTitle& title;
 
   SdNotify& manager;
   Pidfile& pidfile;

@@ -65,10 +65,10 @@ void SignalRelay::worker_mapped(int number) {
 }
 
 void SignalRelay::release() {
+  const bool was_held = (signal_inbox.held & signal_bit(SIGHUP)) != 0;
   signals_.note(SignalDispatcher::service_is_ready);
   signals_.note(SignalDispatcher::service_waits);
-  const bool is_mapped = (mapped_ & signal_bit(SIGHUP)) != 0;
-  if (!is_mapped && signals_.ends_with_terminal())
+  if (was_held && signals_.ends_with_terminal())
     signals_.map(SIGHUP, [this](const SignalInfo&) { stop({.number = SIGTERM}); });
 }
 

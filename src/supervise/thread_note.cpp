@@ -148,10 +148,11 @@ void wait_for_answer(const posix::FutexWord& answered, std::uint32_t seen,
   posix::syscall(SYS_futex, &answered, FUTEX_WAIT, seen, &left, nullptr, 0);
 }
 
+// Reads each number once: children of the worker can still change them.
 CrashedThread from(const ThreadNote& note) {
-  const auto registers =
-      std::span(note.registers).first(std::min(note.register_count, note.registers.size()));
-  const auto stack = std::span(note.stack).first(std::min(note.stack_words, note.stack.size()));
+  const auto at_most = [](std::size_t number, std::size_t most) { return std::min(number, most); };
+  const auto registers = std::span(note.registers).first(at_most(note.register_count, note.registers.size()));
+  const auto stack = std::span(note.stack).first(at_most(note.stack_words, note.stack.size()));
   return {.tid = note.tid,
           .program_counter = note.program_counter,
           .registers = {registers.begin(), registers.end()},
@@ -185,7 +186,7 @@ std::vector<CrashedThread> ask_threads(pid_t worker, ThreadNotes& threads) {
   std::vector<CrashedThread> asked;
   threads.asks = true;
   for (posix::NamedThread& each : posix::threads_of(worker)) {
-    posix::syscall(SYS_tgkill, worker, each.tid, SIGABRT);
+    if (posix::syscall(SYS_tgkill, worker, each.tid, SIGABRT) == -1) continue;  // it has ended, or we may not
     asked.push_back({.tid = each.tid, .name = std::move(each.name)});
   }
   const auto deadline = posix::deadline_in(patience);

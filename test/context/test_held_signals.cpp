@@ -22,7 +22,8 @@ namespace {
 
 constexpr auto dropped = " came during the start and is dropped: the service maps no action to it";
 
-/// A service that pauses where its words say `pause()`, until the test calls `go_on`.
+/// A service that pauses where its words say `pause()`, until the test calls `go_on`. Each service pauses
+/// once.
 struct Pausing : Stage {
   std::string gate = scene.path("gate");
   Pausing() { BOOST_REQUIRE(::mkfifo(gate.c_str(), 0666) == 0); }
@@ -172,15 +173,15 @@ BOOST_FIXTURE_TEST_CASE(a_worker_holds_them_like_its_monitor, Pausing) {
 }
 
 BOOST_FIXTURE_TEST_CASE(on_its_own_thread_a_held_signal_runs_as_soon_as_it_is_mapped, Pausing) {
-  BOOST_TEST(run({"pidfile=" + pidfile, "delivery=thread", "say:up", pause(), "on_reload", pause(), "wait"})
-                 .end.exited(0));
+  BOOST_TEST(
+      run({"pidfile=" + pidfile, "delivery=thread", "say:up", pause(), "on_reload", "hang"}).end.exited(0));
   scene.expect("up");
   const pid_t daemon = pid_in(pidfile);
   send_all(daemon);
   go_on();
   scene.expect("reloaded");
-  go_on();
-  stop(daemon);
+  ::kill(daemon, SIGKILL);
+  scene::await_end(daemon);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_wait_before_the_service_is_ready_ends_no_holding, Pausing) {

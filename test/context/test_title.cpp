@@ -66,6 +66,16 @@ BOOST_FIXTURE_TEST_CASE(a_service_without_monitor_has_just_the_title, Stage) {
   stop(pid_in(pidfile));
 }
 
+BOOST_FIXTURE_TEST_CASE(a_second_context_of_a_process_has_the_title_too, Stage) {
+  auto service = begin({"daemon", "detach=never", "title=beat", "wait_for:0", "again", "say:up", "wait"});
+  scene.expect("no stop");
+  scene.expect("up");
+  BOOST_TEST(full_title(service.pid()) == "beat");
+  ::kill(service.pid(), SIGTERM);
+  scene.expect("stop");
+  BOOST_TEST(service.finish().end.exited(0));
+}
+
 BOOST_FIXTURE_TEST_CASE(a_long_title_is_cut_and_the_environment_stays, Stage) {
   const std::string title(5000, 't');
   BOOST_TEST(run({"pidfile=" + pidfile, "title=" + title, "facts", "wait"}).end.exited(0));

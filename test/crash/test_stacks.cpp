@@ -61,6 +61,7 @@ BOOST_AUTO_TEST_CASE(each_kind_of_crash_shows_where_it_happened) {
       {"illegal", "SIGILL", "crash_by_illegal_instruction() + 0x"},
       {"division", "SIGFPE", "crash_by_division() + 0x"},
       {"bus", "SIGBUS at address 0x", "crash_by_bus_error() + 0x"},
+      {"trap", "SIGTRAP", "crash_by_trap() + 0x"},
       {"smashed", "SIGABRT", "crash_by_smashed_stack() + 0x"},
       {"pure_virtual", "SIGABRT", "crash_by_pure_virtual() + 0x"},
       {"free", "SIGABRT", "crash_in_free() + 0x"},

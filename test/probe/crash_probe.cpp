@@ -43,6 +43,15 @@ NAMED crash_by_division() {
   ::raise(SIGFPE);  // not every processor traps
   always = 2;
 }
+// The instruction behind it would be next.
+NAMED crash_by_trap() {
+#if defined(__x86_64__)
+  asm volatile("int3");
+#else
+  ::raise(SIGTRAP);
+#endif
+  always = 2;
+}
 NAMED crash_by_smashed_stack() {
   __stack_chk_fail();
   always = 2;
@@ -118,6 +127,7 @@ NAMED run_service(const std::string& kind) {
       {"illegal", crash_by_illegal_instruction},
       {"division", crash_by_division},
       {"bus", crash_by_bus_error},
+      {"trap", crash_by_trap},
       {"smashed", crash_by_smashed_stack},
       {"pure_virtual", crash_by_pure_virtual},
       {"free", crash_in_free},

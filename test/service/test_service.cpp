@@ -260,10 +260,12 @@ BOOST_FIXTURE_TEST_CASE(a_stop_tells_how_the_daemon_ended, Probe) {
   const auto failed = stop({"stop"});
   BOOST_TEST(failed.end.exited(0));
   BOOST_TEST((failed.err.find(" ms: it exited with code 3\n") != std::string::npos) == kernel_tells);
-  BOOST_TEST(start({"--afterwards", "crash"}).end.exited(0));
-  const auto crashed = stop({"stop"});
-  BOOST_TEST(crashed.end.exited(kernel_tells ? 150 : 0));
-  BOOST_TEST((crashed.err.find(" ms: it was killed by SIGABRT\n") != std::string::npos) == kernel_tells);
+  for (const std::string kind : {"--verbose", "--respawn"}) {
+    BOOST_TEST(start({"--afterwards", "crash", kind}).end.exited(0));
+    const auto crashed = stop({"stop"});
+    BOOST_TEST(crashed.end.exited(kernel_tells ? 150 : 0));
+    BOOST_TEST((crashed.err.find(" ms: it was killed by SIGABRT\n") != std::string::npos) == kernel_tells);
+  }
 }
 
 BOOST_FIXTURE_TEST_CASE(a_health_check_asks_whether_the_service_is_ready, Probe) {

@@ -139,7 +139,7 @@ struct Resolver : CrashResolver {
 std::vector<std::string> lines_of(Resolver& resolver) {
   CrashLines lines;
   lines.begin(&resolver, 7, {CrashedThread{.tid = 7}});
-  return lines.finish();
+  return lines.finish(std::chrono::hours(1));
 }
 
 }  // namespace
@@ -158,6 +158,24 @@ BOOST_AUTO_TEST_CASE(a_resolver_that_fails_or_crashes_says_so) {
   BOOST_TEST(lines_of(fails) == std::vector<std::string>{"worker 7: its stack is not known: no symbols"});
   Resolver dies([]() -> std::vector<std::string> { ::_exit(1); });
   BOOST_TEST(lines_of(dies) == std::vector<std::string>{"worker 7: the stack got lost"});
+}
+
+BOOST_AUTO_TEST_CASE(a_resolver_that_says_too_much_is_cut_off) {
+  Resolver talks([] { return std::vector(10000, std::string(100, 'x')); });
+  const auto lines = lines_of(talks);
+  BOOST_TEST(lines.size() > 1000U);
+  BOOST_TEST(lines.size() < 5000U);
+}
+
+BOOST_AUTO_TEST_CASE(a_resolver_is_given_up_when_the_monitor_can_not_wait) {
+  Resolver hangs([]() -> std::vector<std::string> {
+    for (;;) ::pause();
+  });
+  CrashLines lines;
+  lines.begin(&hangs, 7, {CrashedThread{.tid = 7}});
+  BOOST_TEST(lines.finish(std::chrono::milliseconds(0)) ==
+             std::vector<std::string>{"worker 7: the stack took too long"});
+  BOOST_TEST(!lines.is_running());
 }
 
 BOOST_AUTO_TEST_CASE(a_resolver_that_never_ends_is_killed) {

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace daemonctx::posix {
+namespace daemonctx::process {
 
 /// The names of this process in the lists of ps(1) and top(1).
 class ProcessTitle {
@@ -26,4 +26,4 @@ class ProcessTitle {
   std::size_t size_ = 0;
 };
 
-}  // namespace daemonctx::posix
+}  // namespace daemonctx::process

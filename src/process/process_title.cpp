@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "posix/process_title.hpp"
+#include "process/process_title.hpp"
 
 #include <fcntl.h>
 
@@ -14,8 +14,16 @@
 #include "base/one_line.hpp"
 #include "posix/unique_fd.hpp"
 
-namespace daemonctx::posix {
+namespace daemonctx::process {
 namespace {
+
+struct Arguments {
+  char* begin = nullptr;
+  std::size_t size = 0;
+};
+
+// Once a title has been set, the arguments can't be found by the name of the program any more.
+constinit Arguments arguments_of_process;
 
 // The name of the program lies in the arguments. Messages go on to begin with it.
 void keep_program_name() noexcept {
@@ -24,11 +32,6 @@ void keep_program_name() noexcept {
   ::program_invocation_short_name = copy + (::program_invocation_short_name - ::program_invocation_name);
   ::program_invocation_name = copy;
 }
-
-struct Arguments {
-  char* begin = nullptr;
-  std::size_t size = 0;
-};
 
 // Fields 48 and 49 of /proc/self/stat are the ends of the memory of the arguments (proc(5)).
 Arguments find_arguments() noexcept {
@@ -52,11 +55,12 @@ Arguments find_arguments() noexcept {
 ProcessTitle::ProcessTitle(const std::string& title)
     : name_(title.empty() ? ::program_invocation_short_name : title) {
   if (title.empty()) return;
-  const Arguments found = find_arguments();
-  if (found.size == 0) return;
-  keep_program_name();
-  arguments_ = found.begin;
-  size_ = found.size;
+  if (arguments_of_process.size == 0) {
+    arguments_of_process = find_arguments();
+    if (arguments_of_process.size != 0) keep_program_name();
+  }
+  arguments_ = arguments_of_process.begin;
+  size_ = arguments_of_process.size;
 }
 
 void ProcessTitle::set(std::string_view role) const noexcept {
@@ -71,4 +75,4 @@ void ProcessTitle::set(std::string_view role) const noexcept {
   std::fill_n(std::copy(kept.begin(), kept.end(), arguments_), size_ - kept.size(), '\0');
 }
 
-}  // namespace daemonctx::posix
+}  // namespace daemonctx::process

@@ -57,6 +57,12 @@ std::optional<WorkerEnd> decode(std::uint64_t number, unsigned worker_number, mi
   return end;
 }
 
+std::optional<milliseconds> silence_of(int fd, pid_t author, milliseconds began) noexcept {
+  const auto number = posix::shown_number(fd, BoardNumber::sign_of_life, author);
+  if (!number || to_time(number) < began) return {};  // the sign is of an earlier worker
+  return std::max(posix::since_boot() - to_time(number), milliseconds::zero());
+}
+
 }  // namespace
 
 int show_worker(int fd, const WorkerNotice& notice) noexcept {
@@ -76,16 +82,6 @@ int show_sign_of_life(int fd) noexcept {
   return posix::show_number(fd, BoardNumber::sign_of_life,
                             static_cast<std::uint64_t>(posix::since_boot().count()));
 }
-
-namespace {
-
-std::optional<milliseconds> silence_of(int fd, pid_t author, milliseconds began) noexcept {
-  const auto number = posix::shown_number(fd, BoardNumber::sign_of_life, author);
-  if (!number || to_time(number) < began) return {};  // the sign is of an earlier worker
-  return std::max(posix::since_boot() - to_time(number), milliseconds::zero());
-}
-
-}  // namespace
 
 std::optional<WorkerStatus> read_worker_notice(int fd, pid_t author) noexcept {
   constexpr int most_attempts = 10;

@@ -3,10 +3,12 @@
 
 #include <sys/types.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "posix/futex.hpp"
 
@@ -39,17 +41,22 @@ struct ThreadNote {
 /// The notes of a worker's threads, in memory that it shares with its monitor.
 struct ThreadNotes {
   std::atomic<bool> may_ask = false;  ///< the worker's handler of SIGABRT answers
-  std::atomic<bool> asks = false;     ///< the monitor sends SIGABRT only to have this thread's note
-  std::atomic<unsigned> taken = 0;    ///< notes; more than there are if more threads were asked
-  posix::FutexWord answered = 0;      ///< threads
+  std::atomic<bool> asks = false;     ///< while true, SIGABRT makes a thread write its note and go on
+  std::atomic<unsigned> taken = 0;    ///< number of threads that took a note, or found none left
+  posix::FutexWord answered = 0;      ///< number of threads that have finished their notes
   std::array<ThreadNote, 32> notes;
+
+  /// The notes that threads took. The others are never touched, so they use no memory.
+  std::span<ThreadNote> used() noexcept {
+    return std::span(notes).first(std::min<std::size_t>(taken, notes.size()));
+  }
 
   void clear() noexcept {
     may_ask = false;
     asks = false;
+    for (ThreadNote& note : used()) note.is_complete = false;
     taken = 0;
     answered = 0;
-    for (ThreadNote& note : notes) note.is_complete = false;
   }
 };
 

@@ -7,7 +7,7 @@
 
 namespace daemonctx::process {
 
-/// The names of this process in the lists of ps(1) and top(1).
+/// The name and the command line of this process, as ps(1) and top(1) list them.
 class ProcessTitle {
  public:
   /// Finds the memory of the arguments, which a full title overwrites. Without /proc there is none, and only

@@ -24,7 +24,7 @@ enum ExitCode {
   no_permission = 4,
   not_configured = 6,
   not_running = 7,
-  ended_by_signal = 150,  // the first one that it leaves to the program: it did not stop in order
+  ended_by_signal = 150,  // the Linux Standard Base leaves codes from 150 on to the program
 };
 
 constexpr std::chrono::seconds longest_reload{30};
@@ -53,7 +53,7 @@ bool lost_to_another(const std::exception& error) {
          refusal->code() == std::errc::file_exists;
 }
 
-// SIGTERM ends a service in order that has left it its default action.
+// A service may leave SIGTERM its default action: then that signal ends it in order.
 bool ended_in_order(const StopResult& stopped) {
   return stopped.signal != SIGKILL &&
          (!stopped.end || stopped.end->signal == 0 || stopped.end->signal == stopped.signal);
@@ -111,8 +111,9 @@ int ServiceRun::stop() {
   WaitingDisplay display(line("stopping"));
   const StopResult stopped = Controller(pidfile_, display.progress()).stop(stop_policy());
   display.clear();
-  if (has("json")) print(to_json(stopped, service_.name_, pidfile_));
-  else tell(stopped);
+  const int printed = has("json") ? print(to_json(stopped, service_.name_, pidfile_)) : success;
+  if (!has("json")) tell(stopped);
+  if (printed != success) return printed;
   return ended_in_order(stopped) ? success : ended_by_signal;
 }
 

@@ -92,10 +92,6 @@ void use_handler_stack() noexcept {
   posix::sigaltstack(&stack, nullptr);
 }
 
-}  // namespace
-
-namespace {
-
 void* shared_memory(std::size_t size) noexcept {
   void* const memory =
       posix::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

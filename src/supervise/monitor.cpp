@@ -60,7 +60,6 @@ std::optional<StartOutcome> Monitor::supervise(StatusReader* reports) {
   if (const int error = signals_.install(resources_.detaches)) {
     throw std::system_error(error, std::generic_category());
   }
-  resources_.title.set("monitor");
   // Keep no file system in use. A failed chdir() is no reason not to start.
   if (resources_.detaches) static_cast<void>(posix::chdir("/"));
   for (;;) {

@@ -57,8 +57,8 @@ std::uint64_t register_of(const ucontext_t&, std::size_t) noexcept { return 0; }
 
 #endif
 
-// The system call reads a mask there, and then refuses the first argument. A read of our own would be a
-// second crash.
+// Let the kernel try: a direct read could crash again. The call reads a mask at the address, and fails with
+// EINVAL because the first argument is wrong.
 bool is_readable(std::uintptr_t address) noexcept {
   return posix::syscall(SYS_rt_sigprocmask, ~0UL, address, nullptr, word_size) == 0 || errno != EFAULT;
 }
@@ -197,9 +197,9 @@ std::vector<CrashedThread> ask_threads(pid_t worker, ThreadNotes& threads) {
   return asked;
 }
 
-std::vector<CrashedThread> read_notes(const ThreadNotes& threads, std::vector<CrashedThread> asked) {
+std::vector<CrashedThread> read_notes(ThreadNotes& threads, std::vector<CrashedThread> asked) {
   std::vector<CrashedThread> found;
-  for (const ThreadNote& note : threads.notes) {
+  for (const ThreadNote& note : threads.used()) {
     if (note.is_complete) found.push_back(from(note));
   }
   for (CrashedThread& each : asked) {

@@ -20,13 +20,14 @@ void note_thread(process::ThreadNotes& threads, const ucontext_t& context) noexc
 /// the C library has `_dl_find_object` (glibc 2.35).
 void note_code_ranges() noexcept;
 
-/// Asks each thread of a hanging worker for its note, and waits until all have answered, at most half a
-/// second.
-/// \return the threads with their names, and nothing else.
+/// Makes each thread of a hanging worker write its note. Waits until all have written, at most half a second.
+/// \return the tids and names of these threads; the other members are empty.
 std::vector<CrashedThread> ask_threads(pid_t worker, process::ThreadNotes& threads);
 
-/// Reads complete notes, trusting nothing that a worker may have written there. A thread of `asked` without a
-/// note comes last, without a stack.
-std::vector<CrashedThread> read_notes(const process::ThreadNotes& threads, std::vector<CrashedThread> asked);
+/// Reads the complete notes. The worker may have written anything there, so every size is checked.
+/// \param asked the result of `ask_threads`. The threads among them that wrote no note come last; their
+/// stacks
+///   are empty.
+std::vector<CrashedThread> read_notes(process::ThreadNotes& threads, std::vector<CrashedThread> asked);
 
 }  // namespace daemonctx

@@ -49,6 +49,16 @@ BOOST_FIXTURE_TEST_CASE(monitor_and_worker_have_short_names_of_their_own, Superv
   stop(monitor);
 }
 
+BOOST_FIXTURE_TEST_CASE(a_start_in_the_foreground_that_fails_changes_no_name, Stage) {
+  const std::vector<scene::Words> failures = {{"cwd=/none"},
+                                              {"respawn=first:1", "readiness=notified", "_exit:3"}};
+  for (scene::Words words : failures) {
+    words.insert(words.begin(), {"detach=never", "title=beat", "report_failure"});
+    BOOST_TEST(run(words).end.exited(1));
+    BOOST_TEST(scene.facts().at("name") == "daemon_probe");
+  }
+}
+
 BOOST_FIXTURE_TEST_CASE(with_a_title_they_have_full_titles, Supervised) {
   start({"title=beat"});
   BOOST_TEST(full_title(monitor) == "beat: monitor");

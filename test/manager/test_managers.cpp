@@ -101,44 +101,45 @@ scene::Result run(scene::Words words) {
   return result;
 }
 
+// A service directory of s6.
+struct S6Stage : Stage {
+  std::string service = scene.path("scan/heartbeat");
+
+  S6Stage() {
+    fs::create_directories(service);
+    write_script(service + "/run", "exec " + command() + " --notify-fd 3\n");
+    scene::write_file(service + "/notification-fd", "3\n");
+  }
+  void await_readiness() const { run({"s6-svwait", "-U", "-t", "30000", service}); }  // a line end on 3
+
+  void use_service() const {
+    BOOST_TEST(scene::eventually([&] { return scene::exists(service + "/supervise/control"); }));
+    await_readiness();
+    expect_running();
+    change_configuration();
+    run({"s6-svc", "-h", service});
+    expect_reloaded();
+    crash();
+    await_readiness();
+  }
+};
+
 }  // namespace
 
-BOOST_FIXTURE_TEST_CASE(s6, Stage) {
+BOOST_FIXTURE_TEST_CASE(s6, S6Stage) {
   if (!is_installed("s6-supervise")) return;
-  const std::string service = scene.path("service");
-  fs::create_directory(service);
-  write_script(service + "/run", "exec " + command() + " --notify-fd 3\n");
-  scene::write_file(service + "/notification-fd", "3\n");
   auto supervisor = start({"s6-supervise", service});
-  BOOST_TEST(scene::eventually([&] { return scene::exists(service + "/supervise/control"); }));
-  run({"s6-svwait", "-U", "-t", "30000", service});  // ready, by the line end on descriptor 3
-  expect_running();
-  change_configuration();
-  run({"s6-svc", "-h", service});
-  expect_reloaded();
-  crash();
-  run({"s6-svwait", "-U", "-t", "30000", service});
+  use_service();
   run({"s6-svc", "-wD", "-T", "30000", "-d", service});
   expect_stopped();
   run({"s6-svc", "-x", service});
   BOOST_TEST(supervisor.finish().end.exited(0));
 }
 
-BOOST_FIXTURE_TEST_CASE(s6_svscan, Stage) {
+BOOST_FIXTURE_TEST_CASE(s6_svscan, S6Stage) {
   if (!is_installed("s6-svscan")) return;
-  const std::string service = scene.path("scan/heartbeat");
-  fs::create_directories(service);
-  write_script(service + "/run", "exec " + command() + " --notify-fd 3\n");
-  scene::write_file(service + "/notification-fd", "3\n");
   auto scanner = start({"s6-svscan", scene.path("scan")});
-  BOOST_TEST(scene::eventually([&] { return scene::exists(service + "/supervise/control"); }));
-  run({"s6-svwait", "-U", "-t", "30000", service});
-  expect_running();
-  change_configuration();
-  run({"s6-svc", "-h", service});
-  expect_reloaded();
-  crash();
-  run({"s6-svwait", "-U", "-t", "30000", service});
+  use_service();
   run({"s6-svscanctl", "-t", scene.path("scan")});
   expect_stopped();
   BOOST_TEST(scanner.finish().end.exited(0));

@@ -91,12 +91,12 @@ void tell_facts(const DaemonContext* context) {
        << "\nfds=" << open_descriptors() << "\nblocked=" << status_field("SigBlk")
        << "\nignored=" << status_field("SigIgn") << "\ncaught=" << status_field("SigCgt")
        << "\ncore=" << core_limit() << "\nopen_files=" << open_files_limit()
-       << "\ndumpable=" << ::prctl(PR_GET_DUMPABLE) << "\nterminal=" << terminal()
-       << "\nthreads=" << status_field("Threads") << "\nuids=" << status_field("Uid")
-       << "\ngids=" << status_field("Gid") << "\ngroups=" << status_field("Groups")
-       << "\nhome=" << variable("HOME") << "\nuser=" << variable("USER")
-       << "\nlogname=" << variable("LOGNAME") << "\nenvironment=" << environment()
-       << "\nno_new_privileges=" << status_field("NoNewPrivs");
+       << "\nname=" << status_field("Name") << "\ndumpable=" << ::prctl(PR_GET_DUMPABLE)
+       << "\nterminal=" << terminal() << "\nthreads=" << status_field("Threads")
+       << "\nuids=" << status_field("Uid") << "\ngids=" << status_field("Gid")
+       << "\ngroups=" << status_field("Groups") << "\nhome=" << variable("HOME")
+       << "\nuser=" << variable("USER") << "\nlogname=" << variable("LOGNAME")
+       << "\nenvironment=" << environment() << "\nno_new_privileges=" << status_field("NoNewPrivs");
   if (context != nullptr)
     text << "\nmode=" << to_string(context->mode()) << "\ncontext_pid=" << context->pid();
   text << "\nend of facts";

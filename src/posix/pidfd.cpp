@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdint>
 
 #include "base/deadline.hpp"
@@ -24,10 +25,15 @@ static_assert(sizeof(Info) == 64, "the first version of the kernel's structure")
 constexpr std::uint64_t with_exit = 8;
 constexpr unsigned long get_info = _IOWR(0xff, 11, Info);
 
-bool ask(const UniqueFd& pidfd, Info& info) noexcept {
+bool ask_once(const UniqueFd& pidfd, Info& info) noexcept {
   info = {};
   info.mask = with_exit;
   return posix::ioctl(pidfd.get(), get_info, &info) == 0;
+}
+
+// In the moment in which the process is reaped, the kernel has neither it (ESRCH) nor its end.
+bool ask(const UniqueFd& pidfd, Info& info) noexcept {
+  return ask_once(pidfd, info) || (errno == ESRCH && ask_once(pidfd, info));
 }
 
 }  // namespace

@@ -259,12 +259,14 @@ BOOST_FIXTURE_TEST_CASE(a_stop_tells_how_the_daemon_ended, Probe) {
   BOOST_TEST(start({"--afterwards", "exit:3"}).end.exited(0));
   const auto failed = stop({"stop"});
   BOOST_TEST(failed.end.exited(0));
-  BOOST_TEST((failed.err.find(" ms: it exited with code 3\n") != std::string::npos) == kernel_tells);
+  BOOST_TEST((failed.err.find(" ms: it exited with code 3\n") != std::string::npos) == kernel_tells,
+             failed.err);
   for (const std::string kind : {"--verbose", "--respawn"}) {
     BOOST_TEST(start({"--afterwards", "crash", kind}).end.exited(0));
     const auto crashed = stop({"stop"});
-    BOOST_TEST(crashed.end.exited(kernel_tells ? 150 : 0));
-    BOOST_TEST((crashed.err.find(" ms: it was killed by SIGABRT\n") != std::string::npos) == kernel_tells);
+    BOOST_TEST(crashed.end.exited(kernel_tells ? 150 : 0), crashed.err);
+    const std::string killed = " ms: it was killed by SIGABRT\n";
+    BOOST_TEST((crashed.err.find(killed) != std::string::npos) == kernel_tells, crashed.err);
   }
 }
 

@@ -19,6 +19,7 @@
 #include "daemonctx/respawn_policy.hpp"
 #include "daemonctx/restriction.hpp"
 #include "daemonctx/signal_map.hpp"
+#include "daemonctx/socket.hpp"
 #include "daemonctx/start_options.hpp"
 #include "daemonctx/stdio.hpp"
 #include "daemonctx/timeout.hpp"
@@ -30,13 +31,12 @@ namespace daemonctx {
 ///
 /// The groups, in order: everyday options; directories and environment; pidfile and descriptors; user and
 /// group; start; signals, errors and end; respawn; restrictions. Later versions add members only inside a
-/// group. Planned are sockets (pidfile and descriptors) and upgrades (start).
+/// group. Planned are upgrades (start).
 struct DaemonOptions {
   /// The daemon's working directory. A relative path is resolved in the caller's working directory.
   Path working_directory = "/";
 
-  /// File creation mask of the daemon, in every mode. python-daemon and daemon(7) take 0, under which a
-  /// `std::ofstream` makes files that anyone may write.
+  /// File creation mask of the daemon, in every mode. Under 0, as of daemon(7), anyone may write new files.
   mode_t umask = 022;
 
   /// The file that names the daemon, and whose lock admits only one daemon at a time. Empty: no pidfile. A
@@ -44,8 +44,7 @@ struct DaemonOptions {
   /// refused.
   Path pidfile = {};
 
-  /// Descriptors 0 to 2. Output and error are redirected when the daemon is ready. Until then the daemon
-  /// prints to the caller's terminal.
+  /// Descriptors 0 to 2. Until the daemon is ready, output and error stay the caller's terminal.
   Stdio stdio = {};
 
   /// Entries replace the defaults: SIGTERM and SIGINT terminate; SIGPIPE is ignored, except in
@@ -72,9 +71,8 @@ struct DaemonOptions {
   /// `user`.
   Environment environment = {};
 
-  /// The process title in ps(1), with the role behind it: "TITLE: monitor", "TITLE: worker 3". It overwrites
-  /// the arguments of `main`, and is cut to their length. Empty: only the short name of monitor and worker
-  /// changes.
+  /// The process title in ps(1), with the role: "TITLE: monitor", "TITLE: worker 3". It overwrites the
+  /// arguments of `main`, cut to their length. Empty: only the short name of monitor and worker changes.
   std::string title = {};
 
   // --- Pidfile and descriptors
@@ -83,6 +81,9 @@ struct DaemonOptions {
 
   /// Whether a detaching daemon closes the descriptors it inherited.
   bool close_descriptors = true;
+
+  /// Listening sockets, in the order in which the caller opens them; see `DaemonContext::socket`.
+  std::vector<ListenSocket> sockets = {};
 
   Limits limits = {};
 

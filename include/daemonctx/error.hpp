@@ -27,6 +27,7 @@ enum class Step {
   create_directories,  ///< runs in two parts: before and after `lock_pidfile`
   open_pidfile,
   lock_pidfile,
+  open_sockets,
   prepare_restrictions,
   open_stdio,
   create_status_pipe,

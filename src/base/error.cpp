@@ -16,6 +16,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Step::run_servic
     "create the directory",
     "open the pidfile",
     "lock the pidfile",
+    "open the sockets",
     "prepare the restrictions",
     "open the file",
     "create the status pipe",

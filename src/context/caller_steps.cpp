@@ -12,6 +12,7 @@
 #include "manager/listen_fds.hpp"
 #include "posix/retry.hpp"
 #include "posix/threads.hpp"
+#include "sockets/socket_address.hpp"
 
 namespace daemonctx {
 namespace {
@@ -72,6 +73,9 @@ void resolve_paths(DaemonOptions& options) {
     each.path = without_detours(resolve(each.path));
   }
   options.pidfile = resolve(options.pidfile);
+  for (ListenSocket& each : options.sockets) {
+    if (is_path(each.address)) each.address = resolve(Path(each.address)).native();
+  }
   options.stdio = {resolve(options.stdio.in), resolve(options.stdio.out), resolve(options.stdio.err)};
 }
 
@@ -88,6 +92,10 @@ void keep_user_unless_root(DaemonOptions& options) {
   options.user.clear();
   options.group.clear();
   for (Directory& each : options.create_directories) {
+    each.user.clear();
+    each.group.clear();
+  }
+  for (ListenSocket& each : options.sockets) {
     each.user.clear();
     each.group.clear();
   }
@@ -196,6 +204,11 @@ void create_directories_and_lock_pidfile(Impl& impl, Ticker& ticker, const sigse
     lock_pidfile(impl, ticker, waiting_mask);
   });
   unless_gone(options, [&] { directories.create(options.create_directories, options.user, options.group); });
+}
+
+void open_sockets(Impl& impl) {
+  if (impl.plan.options.sockets.empty()) return;
+  impl.resources.sockets.open(impl.plan.options.sockets, impl.resources.listen_descriptors, impl.plan.user());
 }
 
 void prepare_restrictions(const DaemonOptions& options) {

@@ -30,6 +30,7 @@ std::array<std::vector<Directory>, 2> split_by_pidfile(const DaemonOptions& opti
 void create_directories_and_lock_pidfile(DaemonContext::Impl& impl, Ticker& ticker,
                                          const sigset_t& waiting_mask);
 
+void open_sockets(DaemonContext::Impl& impl);
 void prepare_restrictions(const DaemonOptions& options);
 void open_stdio(DaemonContext::Impl& impl);
 

@@ -136,7 +136,7 @@ MonitorResources DaemonContext::Impl::monitor_resources() {
           .report = [this](const std::exception_ptr& error, std::string_view where) { report(error, where); },
           .remove_pidfile =
               [this](bool has_started) {
-                if (has_started) resources.directories.keep();
+                if (has_started) resources.keep();
                 if (!plan.detaches()) resources.close_status();  // its reader is this process
                 resources.remove_pidfile();
               }};
@@ -232,6 +232,13 @@ ServiceManager DaemonContext::manager() noexcept {
   const Call call(this);
   if (!call) return {nullptr, 0, nullptr, nullptr};
   return {this, process::life(), &call->resources.manager, &call->resources.listen_descriptors};
+}
+
+int DaemonContext::socket(std::string_view name) const {
+  const Call call(this);
+  if (!call) return -1;
+  if (const auto fd = call->resources.sockets.find(name)) return *fd;
+  throw std::out_of_range("no socket has the name \"" + std::string(name) + '"');
 }
 
 void DaemonContext::fail(std::string_view text) noexcept {

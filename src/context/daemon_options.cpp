@@ -9,6 +9,7 @@
 #include "base/path.hpp"
 #include "base/timeout_text.hpp"
 #include "posix/limits.hpp"
+#include "sockets/check_sockets.hpp"
 #include "supervise/restart_policy.hpp"
 
 namespace daemonctx {
@@ -153,6 +154,7 @@ void validate(const DaemonOptions& options) {
           "must let the owner read and write, and others do no more than read");
   for (const Directory& each : options.create_directories) check_directory(each);
   check_text(options.title, "title");
+  check_sockets(options.sockets);
   check_limits(options);
   check_restrictions(options.restrictions);
   if (!options.environment.variables()) return;

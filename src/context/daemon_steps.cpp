@@ -30,7 +30,7 @@ int reset_signals(Impl&) noexcept {
 }
 
 int close_descriptors(Impl& impl) noexcept {
-  impl.resources.directories.keep();  // closes its descriptors before their numbers can be reused
+  impl.resources.keep();  // closes its descriptors before their numbers can be reused
   return impl.plan.options.close_descriptors ? posix::close_fds_except(impl.kept_descriptors) : 0;
 }
 

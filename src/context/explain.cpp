@@ -10,7 +10,9 @@
 #include "context/caller_steps.hpp"
 #include "context/daemon_steps.hpp"
 #include "daemonctx/run.hpp"
+#include "manager/listen_fds.hpp"
 #include "posix/limits.hpp"
+#include "sockets/socket_address.hpp"
 
 namespace daemonctx {
 namespace {
@@ -74,12 +76,24 @@ class Explanation {
     for (const Directory& each : before_lock) explain_directory(each);
     say_if(!options_.pidfile.empty(), "lock the pidfile " + quoted(options_.pidfile.native()));
     for (const Directory& each : locked) explain_directory(each);
+    for (const ListenSocket& each : options_.sockets) explain_socket(each);
     for (const auto& each : options_.restrictions) say(std::string("prepare the ") + each->name());
     say_if(detaches(), "start the daemon in a session of its own, and end when it is ready");
   }
 
   void explain_directory(const Directory& each) {
     say("create the directory " + quoted(each.path.native()) + ", mode " + octal(each.mode));
+  }
+
+  bool is_passed(const ListenSocket& socket) const {
+    return surroundings_.passes_descriptors() && has_name(surroundings_.listen_fdnames, socket.name);
+  }
+
+  void explain_socket(const ListenSocket& socket) {
+    const std::string name = "the socket " + quoted(socket.name);
+    if (is_passed(socket)) return say("take " + name + " from the service manager");
+    const std::string mode = is_path(socket.address) ? ", mode " + octal(socket.mode) : "";
+    say("listen on " + quoted(socket.address) + " for " + name + mode);
   }
 
   void explain_daemon() {
@@ -99,6 +113,10 @@ class Explanation {
   void explain_end() {
     out_ += "at the end:\n";
     say("run the cleanups, last first");
+    for (const ListenSocket& each : options_.sockets) {
+      say_if(is_path(each.address) && !is_passed(each),
+             "remove the socket file " + quoted(each.address) + ", if that is permitted");
+    }
     if (options_.pidfile.empty()) return;
     say(options_.chroot_directory.empty() ? "remove the pidfile, or empty it where that is not permitted"
                                           : "empty the pidfile");

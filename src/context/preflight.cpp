@@ -9,6 +9,7 @@
 #include "context/caller_steps.hpp"
 #include "context/daemon_steps.hpp"
 #include "daemonctx/run.hpp"
+#include "manager/listen_fds.hpp"
 
 namespace daemonctx {
 namespace {
@@ -46,6 +47,13 @@ void check_stream(const DaemonContext::Impl& impl, const Stdio& stream) {
   Redirection::check(stream, impl.plan.detaches(), impl.plan.user());
 }
 
+// What the manager has passed is checked when the start takes it over.
+void check_socket(const DaemonContext::Impl& impl, const Surroundings& surroundings,
+                  const ListenSocket& socket) {
+  if (surroundings.passes_descriptors() && has_name(surroundings.listen_fdnames, socket.name)) return;
+  Sockets::check(socket, impl.plan.user());
+}
+
 }  // namespace
 
 void preflight(DaemonOptions options) {
@@ -58,6 +66,8 @@ void preflight(DaemonOptions options) {
   check_threads(impl);
   const DaemonOptions& checked = impl.plan.options;
   const MissingDirectories missing(checked);
+  for (const ListenSocket& each : checked.sockets)
+    missing.check(each.address, [&] { check_socket(impl, surroundings, each); });
   if (missing.none()) prepare_restrictions(checked);
   check_stream(impl, {.in = checked.stdio.in});
   missing.check(checked.stdio.out.path(), [&] { check_stream(impl, {.out = checked.stdio.out}); });

@@ -18,6 +18,7 @@ std::vector<int> Resources::kept_descriptors(const Plan& plan, int status_fd) co
     for (const int fd : each->descriptors()) kept.push_back(fd);
   }
   for (const ListenDescriptor& each : listen_descriptors) kept.push_back(each.fd);
+  sockets.append_descriptors(kept);
   pidfile.append_descriptors(kept);
   // `SignalDispatcher::fd` is open here after an earlier context.
   for (const int fd : {status_fd, manager.fd(), notify_descriptor, SignalDispatcher::fd()}) {
@@ -25,6 +26,11 @@ std::vector<int> Resources::kept_descriptors(const Plan& plan, int status_fd) co
   }
   std::sort(kept.begin(), kept.end());
   return kept;
+}
+
+void Resources::keep() noexcept {
+  directories.keep();
+  sockets.keep();
 }
 
 // PR_SET_PDEATHSIG takes effect when the thread that forked ends. The monitor has no other thread.
@@ -50,6 +56,7 @@ int Resources::mark_ready() noexcept {
 void Resources::remove_pidfile() noexcept {
   const std::lock_guard lock(pidfile_mutex);
   if (status.has_reader()) return;
+  if (!worker.is_worker()) sockets.remove_files();  // first: a directory must be empty to be removed
   const bool is_in_place = pidfile.is_in_place();
   if (!worker.is_worker() && is_in_place) redirection.undo();
   // If the pidfile was replaced, another daemon may use the directories. Behind a new root directory nothing

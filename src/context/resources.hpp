@@ -14,6 +14,7 @@
 #include "pidfile/reload_status.hpp"
 #include "posix/turn.hpp"
 #include "safe_path/made_directories.hpp"
+#include "sockets/sockets.hpp"
 #include "supervise/worker_self.hpp"
 
 namespace daemonctx {
@@ -27,6 +28,7 @@ struct Resources {
   SdNotify manager;
   std::vector<ListenDescriptor> listen_descriptors;
   Directories directories;
+  Sockets sockets;
   WorkerSelf worker;
   ReloadNotice reload_notice;  ///< a worker begins with the monitor's
   int notify_descriptor = -1;
@@ -37,6 +39,10 @@ struct Resources {
 
   /// The descriptors that a detaching daemon keeps open, sorted.
   std::vector<int> kept_descriptors(const Plan& plan, int status_fd) const;
+
+  /// Keeps what the start has made: closes the descriptors that only undo it.
+  /// \note Runs in the daemon before it may allocate.
+  void keep() noexcept;
 
   /// Makes this worker die with its monitor, until a change of user. Exits if the monitor is gone. Does
   /// nothing in other processes. \return 0 or an errno.
@@ -49,7 +55,8 @@ struct Resources {
   int mark_ready() noexcept;
 
   /// Removes the pidfile, or empties it where that is not permitted. Before that, while the lock excludes
-  /// other starts, removes the empty logs that a failed start created, and undoes what it did to directories.
+  /// other starts, removes the socket files, removes the empty logs that a failed start created, and undoes
+  /// what it did to directories. A worker leaves the socket files to its monitor.
   /// Further calls do nothing. Does nothing either while a caller waits: the caller does the same with the
   /// rights of the start, and still has the lock.
   void remove_pidfile() noexcept;

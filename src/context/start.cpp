@@ -296,6 +296,7 @@ std::unique_ptr<Impl> start(const void* context, DaemonOptions options) {
     Ticker ticker(impl->plan.options.start_options.on_wait);
     create_directories_and_lock_pidfile(*impl, ticker, blocked.former());
     impl->resources.directories.give_owner_and_mode();
+    open_sockets(*impl);
     prepare_restrictions(impl->plan.options);
     open_stdio(*impl);
     if (impl->plan.detaches()) detach(*impl, ticker, blocked);
@@ -308,7 +309,7 @@ std::unique_ptr<Impl> start(const void* context, DaemonOptions options) {
     throw;
   }
   if (impl->plan.detaches()) be_daemon(*impl, monitor);
-  else impl->resources.directories.keep();
+  else impl->resources.keep();
   if (monitor && !impl->plan.detaches()) be_service(*impl);
   claim.keep();
   return impl;

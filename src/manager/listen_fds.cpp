@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "manager/listen_fds.hpp"
 
+#include <algorithm>
 #include <posix/syscalls.hpp>
 #include <stdexcept>
 #include <string_view>
@@ -12,6 +13,7 @@ namespace {
 
 constexpr int first_descriptor = 3;
 constexpr int most_descriptors = 65536;
+constexpr std::size_t longest_name = 255;
 
 int to_count(const std::string& text) {
   const auto count = to_number<int>(text);
@@ -20,6 +22,19 @@ int to_count(const std::string& text) {
 }
 
 }  // namespace
+
+bool is_descriptor_name(std::string_view name) noexcept {
+  return !name.empty() && name.size() <= longest_name &&
+         std::all_of(name.begin(), name.end(),
+                     [](unsigned char letter) { return letter >= ' ' && letter < 0x7f && letter != ':'; });
+}
+
+bool has_name(std::string_view names, std::string_view name) noexcept {
+  while (!names.empty()) {
+    if (take_word(names, ':') == name) return true;
+  }
+  return false;
+}
 
 std::vector<ListenDescriptor> take_over_descriptors(const std::string& count, const std::string& names) {
   std::vector<ListenDescriptor> taken;

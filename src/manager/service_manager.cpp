@@ -1,24 +1,19 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "daemonctx/service_manager.hpp"
 
-#include <algorithm>
 #include <stdexcept>
 #include <system_error>
 
+#include "manager/listen_fds.hpp"
 #include "manager/sd_notify.hpp"
 #include "process/gate.hpp"
 
 namespace daemonctx {
 namespace {
 
-constexpr std::size_t longest_name = 255;
-
 void check_name(const std::string& name) {
-  const bool taken = !name.empty() && name.size() <= longest_name &&
-                     std::all_of(name.begin(), name.end(), [](unsigned char letter) {
-                       return letter >= ' ' && letter < 0x7f && letter != ':';
-                     });
-  if (!taken) throw std::invalid_argument("\"" + name + "\" can't be the name of a stored descriptor");
+  if (!is_descriptor_name(name))
+    throw std::invalid_argument("\"" + name + "\" can't be the name of a stored descriptor");
 }
 
 void check(int error, const std::string& what) {

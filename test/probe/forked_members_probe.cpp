@@ -255,6 +255,8 @@ const std::vector<Row> context_rows = {
        static_cast<void>(context().manager());
        return still_inert();
      }},
+    {"daemonctx::DaemonContext::socket(std::basic_string_view<char, std::char_traits<char> >) const",
+     [] { return unless(context().socket("none") == -1, "it has a socket"); }},
     {"daemonctx::DaemonContext::map_signal(int, daemonctx::SignalAction)",
      [] {
        context().map_signal(SIGUSR2, [](const daemonctx::SignalInfo&) { report_run_in_child("an action"); });

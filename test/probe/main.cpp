@@ -2,7 +2,7 @@
 
 // Becomes a daemon that a test observes. The command line says what the daemon does:
 //
-//   daemon_probe CHANNEL [action...] daemon|run|preflight [option=value...] [action...]
+//   daemon_probe CHANNEL [action...] daemon|run|preflight|explain [option=value...] [action...]
 //
 // Actions before "daemon" run in the caller, those after it in the daemon. Reports go to the FIFO CHANNEL,
 // one line each. The probe opens it by its path, so that the daemon need not inherit a descriptor.
@@ -58,17 +58,22 @@ struct Script {
   std::vector<std::string> body;
   bool tells_failure = false;  // report the caller's facts if the start fails
   bool preflights = false;     // call preflight() and start nothing
+  bool explains = false;       // print explain() and start nothing
   bool by_run = false;         // call daemonctx::run() instead of making a context in a try block
 };
 
 Script prepare(const std::vector<std::string>& words) {
   Script script;
   std::size_t at = 0;
-  for (; at < words.size() && words[at] != "daemon" && words[at] != "run" && words[at] != "preflight"; ++at) {
+  const auto ends_actions = [](const std::string& word) {
+    return word == "daemon" || word == "run" || word == "preflight" || word == "explain";
+  };
+  for (; at < words.size() && !ends_actions(words[at]); ++at) {
     const auto [name, value] = split(words[at], ':');
     probe::caller_actions.at(name)(value);
   }
   script.preflights = at < words.size() && words[at] == "preflight";
+  script.explains = at < words.size() && words[at] == "explain";
   script.by_run = at < words.size() && words[at] == "run";
   for (++at; at < words.size(); ++at) {
     const auto [name, value] = split(words[at], '=');
@@ -97,6 +102,7 @@ int act_in_contexts(const Script& script) {
 
 int guarded(const Script& script) {
   try {
+    if (script.explains) return std::cout << daemonctx::explain(script.options), 0;
     if (script.preflights) return daemonctx::preflight(script.options), 0;
     return act_in_contexts(script);
   } catch (const daemonctx::DaemonError& error) {

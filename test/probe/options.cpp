@@ -166,6 +166,25 @@ void set_respawn(DaemonOptions& options, const std::string& text) {
   options.respawn_policy = policy;
 }
 
+// NAME,ADDRESS, and then settings: datagram,mode:600
+void add_socket(DaemonOptions& options, const std::string& text) {
+  const auto words = list(text);
+  daemonctx::ListenSocket socket{.name = words.at(0), .address = words.at(1)};
+  for (std::size_t at = 2; at < words.size(); ++at) {
+    const std::string& each = words[at];
+    const std::string value = each.substr(each.find(':') + 1);
+    if (each == "datagram") socket.type = daemonctx::SocketType::datagram;
+    else if (each == "seqpacket") socket.type = daemonctx::SocketType::seqpacket;
+    else if (each == "v6only") socket.v6only = true;
+    else if (each == "reuse_port") socket.reuse_port = true;
+    else if (each.rfind("backlog:", 0) == 0) socket.backlog = std::stoi(value);
+    else if (each.rfind("mode:", 0) == 0) socket.mode = static_cast<mode_t>(std::stoi(value, nullptr, 8));
+    else if (each.rfind("user:", 0) == 0) socket.user = value;
+    else if (each.rfind("group:", 0) == 0) socket.group = value;
+  }
+  options.sockets.push_back(socket);
+}
+
 }  // namespace
 
 daemonctx::Timeout length(const std::string& text) {
@@ -237,6 +256,7 @@ const std::map<std::string, OptionSetter> option_setters = {
        if (!v.empty()) variables[v.substr(0, v.find('='))] = v.substr(v.find('=') + 1);
        o.environment = variables;
      }},
+    {"socket", add_socket},
     {"mkdir",
      [](DaemonOptions& o, const std::string& v) {
        const auto colon = v.find(':');

@@ -44,6 +44,12 @@ void flood_monitor(daemonctx::DaemonContext& context, const std::string&);
 void lose_monitor(daemonctx::DaemonContext& context, const std::string&);
 void seize_pidfile(daemonctx::DaemonContext& context, const std::string& path);
 
+/// What a service does with a named socket.
+void tell_socket(daemonctx::DaemonContext& context, const std::string& name);
+void serve_socket(daemonctx::DaemonContext& context, const std::string& name);
+void tell_child_socket(daemonctx::DaemonContext& context, const std::string& name);
+void use_socket_in_cleanup(daemonctx::DaemonContext& context, const std::string& name);
+
 /// The options by name, the word before the equals sign.
 using OptionSetter = void (*)(daemonctx::DaemonOptions&, const std::string&);
 extern const std::map<std::string, OptionSetter> option_setters;

@@ -321,6 +321,10 @@ const std::map<std::string, ServiceAction> service_actions = {
      }},
     {"execute", execute},
     {"listen", list_descriptors},
+    {"socket", tell_socket},
+    {"serve", serve_socket},
+    {"child_socket", tell_child_socket},
+    {"cleanup_socket", use_socket_in_cleanup},
     {"manager", talk_to_manager},
     {"store",
      [](DaemonContext& context, const std::string& name) {

@@ -10,8 +10,8 @@ import re
 
 from tree import ROOT, finish, sources
 
-FLOORS = ["base", "posix", "process", "safe_path", "signals", "cleanup", "output", "manager", "pidfile",
-          "launch", "supervise", "context", "control", "confine", "crash", "service"]
+FLOORS = ["base", "posix", "process", "safe_path", "signals", "cleanup", "output", "manager", "sockets",
+          "pidfile", "launch", "supervise", "context", "control", "confine", "crash", "service"]
 
 # Which folder a public header belongs to.
 PUBLIC = {
@@ -21,6 +21,7 @@ PUBLIC = {
     "cleanup": ["cleanup", "detail/cleanup_entry", "detail/cleanup_stack", "detail/cleanup_visit"],
     "output": ["stdio"],
     "manager": ["service_manager"],
+    "sockets": ["socket"],
     "pidfile": ["pidfile_options"],
     "launch": ["launch_mode"],
     "context": ["asio", "change_user", "daemon_context", "daemon_options", "detail/signal_pump", "restriction", "run",

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "sockets/socket_file.hpp"
+
+#include <posix/syscalls.hpp>
+#include <stdexcept>
+
+#include "posix/retry.hpp"
+#include "sockets/ip_socket.hpp"
+#include "sockets/socket_error.hpp"
+#include "sockets/socket_place.hpp"
+
+namespace daemonctx {
+namespace {
+
+// A descriptor's name in /proc, or a directory of its own with a long name, may be longer than the path.
+SocketAddress address_of(const ListenSocket& socket, const std::string& path) {
+  try {
+    return unix_address(path);
+  } catch (const std::invalid_argument& error) {
+    throw socket_error(socket, std::errc::filename_too_long, std::string("the path ") + error.what());
+  }
+}
+
+int bind_at(const ListenSocket& socket, const SocketPlace& place, const UniqueFd& fd) {
+  const SocketAddress address = address_of(socket, place.way());
+  return posix::bind(fd.get(), address.get(), address.size);
+}
+
+struct stat status_of(const ListenSocket& socket, const UniqueFd& entry) {
+  struct stat found {};
+  if (posix::fstat(entry.get(), &found) == -1) throw socket_error(socket);
+  if (S_ISSOCK(found.st_mode)) return found;
+  throw socket_error(socket, std::errc::file_exists, "something that is no socket is in its place");
+}
+
+// Only ECONNREFUSED says that no process has the socket. A full queue (EAGAIN) or another type (EPROTOTYPE)
+// says that one has it. Also refused: a socket that is bound and does not listen yet; PlaceLock keeps those
+// of this library apart.
+void check_that_nobody_listens(const ListenSocket& socket, const SocketPlace& place, const UniqueFd& entry) {
+  const UniqueFd fd = new_socket(socket, AF_UNIX);
+  const SocketAddress address = address_of(socket, place.way_to(entry));
+  if (posix::fcntl(fd.get(), F_SETFL, O_NONBLOCK) == -1) throw socket_error(socket);
+  const int result = posix::connect(fd.get(), address.get(), address.size);
+  if (result == -1 && errno == ECONNREFUSED) return;
+  const bool is_there = result == 0 || errno == EAGAIN || errno == EPROTOTYPE;
+  if (!is_there) throw socket_error(socket);
+  errno = EADDRINUSE;
+  throw socket_error(socket);
+}
+
+void remove_stale_file(const ListenSocket& socket, const SocketPlace& place) {
+  const UniqueFd entry = place.open_entry();
+  if (!entry && errno == ENOENT) return;
+  if (!entry) throw socket_error(socket);
+  static_cast<void>(status_of(socket, entry));
+  check_that_nobody_listens(socket, place, entry);
+  if (posix::unlinkat(place.directory(), place.name(), 0) == -1 && errno != ENOENT)
+    throw socket_error(socket);
+}
+
+// bind(2) takes the mode of the new file from that of the socket: with mode 0 nobody but root can connect
+// before the file has its owner and mode. The umask, which could do the same, belongs to all threads.
+UniqueFd bind_closed(const ListenSocket& socket, const SocketPlace& place) {
+  UniqueFd fd = new_socket(socket, AF_UNIX);
+  if (posix::fchmod(fd.get(), 0) == -1) throw socket_error(socket);
+  if (bind_at(socket, place, fd) == 0) return fd;
+  if (errno != EADDRINUSE) throw socket_error(socket);
+  remove_stale_file(socket, place);
+  if (bind_at(socket, place, fd) == 0) return fd;
+  throw socket_error(socket);
+}
+
+// Where others may change the directory, they can give its name to another socket meanwhile.
+UniqueFd open_bound(const ListenSocket& socket, const SocketPlace& place, SocketFile& file) {
+  UniqueFd entry = place.open_entry();
+  if (!entry) throw socket_error(socket);
+  const struct stat found = status_of(socket, entry);
+  const bool is_ours =
+      found.st_uid == posix::geteuid() && found.st_nlink == 1 && (found.st_mode & 07777) == 0;
+  if (!is_ours)
+    throw socket_error(socket, std::errc::operation_not_permitted, "others have replaced the file");
+  file.device = found.st_dev;
+  file.inode = found.st_ino;
+  return entry;
+}
+
+void give(const ListenSocket& socket, const SocketPlace& place, const UniqueFd& entry,
+          std::optional<FileOwner> owner) {
+  const auto failed = [&](const char* what) {
+    const auto code = posix::last_error();
+    return socket_error(socket, code, std::string("cannot change its ") + what + ": " + code.message());
+  };
+  if (owner && posix::fchownat(entry.get(), "", owner->uid, owner->gid, AT_EMPTY_PATH) == -1)
+    throw failed("owner");
+  if (posix::chmod(place.way_to(entry).c_str(), socket.mode) == -1) throw failed("mode");
+}
+
+SocketFile file_at(const ListenSocket& socket, const SocketPlace& place) {
+  SocketFile file{.path = socket.address, .name = place.name()};
+  file.directory.reset(posix::fcntl(place.directory(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  if (!file.directory) throw socket_error(socket);
+  return file;
+}
+
+}  // namespace
+
+void SocketFile::remove() const noexcept {
+  posix::DirectoryEntry entry;
+  if (!directory && posix::find_entry(path.c_str(), posix::LastComponent::keep, entry) != 0) return;
+  const int place = directory ? directory.get() : entry.directory.get();
+  struct stat found {};
+  const bool is_ours = posix::fstatat(place, name.c_str(), &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+                       found.st_ino == inode && found.st_dev == device;
+  if (is_ours) posix::unlinkat(place, name.c_str(), 0);
+}
+
+UniqueFd open_with_file(const ListenSocket& socket, std::optional<FileOwner> owner,
+                        std::vector<SocketFile>& files) {
+  const SocketPlace place(socket);
+  const PlaceLock lock(place, socket);
+  files.reserve(files.size() + 1);
+  SocketFile file = file_at(socket, place);
+  UniqueFd fd = bind_closed(socket, place);
+  UniqueFd entry;
+  try {
+    entry = open_bound(socket, place, file);
+  } catch (...) {
+    posix::unlinkat(place.directory(), place.name(), 0);
+    throw;
+  }
+  files.push_back(std::move(file));
+  start_listening(socket, fd);
+  give(socket, place, entry, owner);
+  return fd;
+}
+
+void check_with_file(const ListenSocket& socket) {
+  const SocketPlace place(socket);
+  const UniqueFd entry = place.open_entry();
+  if (entry) static_cast<void>(status_of(socket, entry));
+  else if (errno != ENOENT) throw socket_error(socket);
+  if (posix::faccessat(place.directory(), ".", W_OK | X_OK, AT_EACCESS) == -1) throw socket_error(socket);
+}
+
+}  // namespace daemonctx

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemonctx/socket.hpp"
+#include "output/open_target.hpp"
+#include "posix/unique_fd.hpp"
+
+namespace daemonctx {
+
+/// The file of a Unix socket that this start has bound.
+struct SocketFile {
+  std::string path;
+  std::string name;
+  dev_t device = 0;
+  ino_t inode = 0;
+  UniqueFd directory = {};  ///< during a start; later the path is walked again
+
+  /// Removes the file unless another one has taken its name. To be called while the socket is open: that
+  /// keeps the kernel from giving the inode's number to another file, and other starts from taking the place.
+  void remove() const noexcept;
+};
+
+/// Opens a socket whose address is a path. Replaces a socket file that nobody listens on. At no time can
+/// anybody connect who may not do so in the end.
+/// \param owner who gets the file; empty: this process.
+/// \param files gets the new file.
+/// \throws DaemonError (`open_sockets`).
+UniqueFd open_with_file(const ListenSocket& socket, std::optional<FileOwner> owner,
+                        std::vector<SocketFile>& files);
+
+/// Checks that `open_with_file` could succeed once nobody listens there. Creates nothing.
+/// \throws DaemonError (`open_sockets`).
+void check_with_file(const ListenSocket& socket);
+
+}  // namespace daemonctx

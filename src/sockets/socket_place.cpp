@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "sockets/socket_place.hpp"
+
+#include <posix/syscalls.hpp>
+
+#include "base/deadline.hpp"
+#include "posix/retry.hpp"
+#include "safe_path/directory_trust.hpp"
+#include "safe_path/made_directories.hpp"
+#include "sockets/socket_error.hpp"
+
+namespace daemonctx {
+namespace {
+
+constexpr std::chrono::seconds longest_wait{5};
+constexpr int wait_slice = 10;  // milliseconds
+
+bool is_same(const struct stat& one, const struct stat& other) noexcept {
+  return one.st_ino == other.st_ino && one.st_dev == other.st_dev;
+}
+
+// Whether only root and this user can change any directory from the root to `path`, which has no links.
+bool is_guarded_way(const Path& path) noexcept {
+  for (Path each = path;; each = each.parent_path()) {
+    struct stat found {};
+    if (posix::lstat(each.c_str(), &found) == -1 || !S_ISDIR(found.st_mode) || !posix::is_guarded(found))
+      return false;
+    if (each.native() == "/") return true;
+  }
+}
+
+// Empty if others can change a directory on the way.
+std::string guarded_path(const Path& path, const posix::DirectoryEntry& entry) {
+  const Path directory = real_path(path.parent_path());
+  struct stat walked {};
+  struct stat named {};
+  const bool is_it = posix::fstat(entry.directory.get(), &walked) == 0 &&
+                     posix::lstat(directory.c_str(), &named) == 0 && is_same(walked, named);
+  return is_it && is_guarded_way(directory) ? (directory / Path(entry.name.data())).native() : "";
+}
+
+std::string name_of(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
+
+}  // namespace
+
+SocketPlace::SocketPlace(const ListenSocket& socket) {
+  const int error = posix::find_entry(socket.address.c_str(), posix::LastComponent::keep, entry_);
+  if (error == ELOOP) {
+    throw socket_error(socket, std::errc::operation_not_permitted,
+                       "a symbolic link on the way to it could have been put there by others");
+  }
+  if (error != 0) {
+    const std::error_code code(error, std::generic_category());
+    throw socket_error(socket, code, code.message());
+  }
+  if (*name() == '\0' || socket.address.ends_with('/'))
+    throw socket_error(socket, std::errc::is_a_directory, "it is a directory");
+  guarded_path_ = guarded_path(Path(socket.address), entry_);
+  if (!guarded_path_.empty() || posix::access(name_of(directory()).c_str(), F_OK) == 0) return;
+  throw socket_error(socket, std::errc::operation_not_supported,
+                     "others can change a directory on the way to it, and /proc is not there");
+}
+
+std::string SocketPlace::way() const {
+  return guarded_path_.empty() ? name_of(directory()) + '/' + name() : guarded_path_;
+}
+
+std::string SocketPlace::way_to(const UniqueFd& entry) const {
+  return guarded_path_.empty() ? name_of(entry.get()) : guarded_path_;
+}
+
+UniqueFd SocketPlace::open_entry() const noexcept {
+  return UniqueFd(
+      posix::retry([&] { return posix::openat(directory(), name(), O_PATH | O_NOFOLLOW | O_CLOEXEC); }));
+}
+
+PlaceLock::PlaceLock(const SocketPlace& place, const ListenSocket& socket)
+    : place_(place), name_('.' + std::string(place.name()) + ".lock") {
+  const auto limit = posix::deadline_in(longest_wait);
+  while (!lock(socket)) {
+    if (posix::Clock::now() >= limit)
+      throw socket_error(socket, std::errc::resource_unavailable_try_again, "another start is busy with it");
+    posix::poll(nullptr, 0, wait_slice);
+  }
+}
+
+PlaceLock::~PlaceLock() { posix::unlinkat(place_.directory(), name_.c_str(), 0); }
+
+// False if another start holds the lock, or has removed the file.
+bool PlaceLock::lock(const ListenSocket& socket) {
+  constexpr int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+  file_.reset(
+      posix::retry([&] { return posix::openat(place_.directory(), name_.c_str(), flags, mode_t{0600}); }));
+  if (!file_) throw socket_error(socket);
+  if (posix::retry([&] { return posix::flock(file_.get(), LOCK_EX | LOCK_NB); }) == -1) {
+    if (errno == EWOULDBLOCK) return false;
+    const auto failure = socket_error(socket);
+    posix::unlinkat(place_.directory(), name_.c_str(), 0);
+    throw failure;
+  }
+  struct stat locked {};
+  struct stat named {};
+  return posix::fstat(file_.get(), &locked) == 0 &&
+         posix::fstatat(place_.directory(), name_.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+         is_same(locked, named);
+}
+
+}  // namespace daemonctx

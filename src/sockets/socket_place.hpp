@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <string>
+
+#include "daemonctx/socket.hpp"
+#include "posix/unique_fd.hpp"
+#include "safe_path/trusted_path.hpp"
+
+namespace daemonctx {
+
+/// Where a socket file lies or will lie: its open directory, and names that nobody can lead elsewhere.
+///
+/// bind(2), connect(2) and chmod(2) take no directory descriptor. If only root and this user can change the
+/// directories on the way, the names are plain paths, which tools such as ss(8) show. Otherwise the names
+/// lead through descriptors in /proc/self/fd.
+class SocketPlace {
+ public:
+  /// \throws DaemonError (`open_sockets`).
+  explicit SocketPlace(const ListenSocket& socket);
+
+  int directory() const noexcept { return entry_.directory.get(); }
+  const char* name() const noexcept { return entry_.name.data(); }
+
+  /// The path of the entry, whatever it is by then.
+  std::string way() const;
+
+  /// The path of the entry that `entry` has opened.
+  std::string way_to(const UniqueFd& entry) const;
+
+  /// Opens the entry itself with O_PATH. Empty, with errno, on failure.
+  UniqueFd open_entry() const noexcept;
+
+ private:
+  posix::DirectoryEntry entry_;
+  std::string guarded_path_;  // empty if others can change a directory on the way
+};
+
+/// Excludes other starts of this library from a place until its destructor. Without it, two starts could both
+/// find a stale file; the slower one would then remove the other's new socket.
+///
+/// A file beside the socket is locked, which only this user can open: a lock on the directory could be held
+/// by everybody.
+class PlaceLock {
+ public:
+  /// \throws DaemonError (`open_sockets`), also if another start holds the lock for five seconds.
+  PlaceLock(const SocketPlace& place, const ListenSocket& socket);
+  ~PlaceLock();
+  PlaceLock(const PlaceLock&) = delete;
+  PlaceLock& operator=(const PlaceLock&) = delete;
+
+ private:
+  bool lock(const ListenSocket& socket);
+
+  const SocketPlace& place_;
+  std::string name_;
+  UniqueFd file_;
+};
+
+}  // namespace daemonctx

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "sockets/sockets.hpp"
+
+#include <algorithm>
+#include <posix/syscalls.hpp>
+
+#include "posix/identity.hpp"
+#include "sockets/ip_socket.hpp"
+#include "sockets/socket_error.hpp"
+
+namespace daemonctx {
+namespace {
+
+std::optional<FileOwner> owner_of(const ListenSocket& socket, std::optional<FileOwner> by_default) {
+  if (socket.user.empty() && socket.group.empty()) return by_default;
+  const uid_t uid = by_default ? by_default->uid : posix::geteuid();
+  posix::Identity owner;
+  const std::string wrong =
+      posix::look_up(socket.user.empty() ? std::to_string(uid) : socket.user, socket.group, false, owner);
+  if (wrong.empty()) return FileOwner{owner.uid, owner.gid};
+  throw socket_error(socket, std::errc::invalid_argument, wrong);
+}
+
+UniqueFd open_socket(const ListenSocket& socket, std::optional<FileOwner> owner,
+                     std::vector<SocketFile>& files) {
+  return is_path(socket.address) ? open_with_file(socket, owner_of(socket, owner), files)
+                                 : open_without_file(socket);
+}
+
+const char* name_of(SocketType type) noexcept {
+  switch (type) {
+    case SocketType::datagram:
+      return "a datagram socket";
+    case SocketType::seqpacket:
+      return "a seqpacket socket";
+    case SocketType::stream:
+      break;
+  }
+  return "a stream socket";
+}
+
+std::optional<int> socket_option(int fd, int option) noexcept {
+  int value = 0;
+  socklen_t size = sizeof value;
+  if (posix::getsockopt(fd, SOL_SOCKET, option, &value, &size) == -1) return {};
+  return value;
+}
+
+// Empty, or what is wrong with a descriptor that the manager has passed.
+std::string fault_of(const ListenSocket& socket, int fd) {
+  const auto type = socket_option(fd, SO_TYPE);
+  if (!type) return "it is no socket";
+  if (*type != number_of(socket.type)) return std::string("it is not ") + name_of(socket.type);
+  const bool must_listen = socket.type != SocketType::datagram;
+  return must_listen && socket_option(fd, SO_ACCEPTCONN) != 1 ? "it does not listen" : "";
+}
+
+void check_passed(const ListenSocket& socket, int fd) {
+  const std::string fault = fault_of(socket, fd);
+  if (fault.empty()) return;
+  throw DaemonError(Step::open_sockets, std::make_error_code(std::errc::invalid_argument), socket.address,
+                    "cannot use the service manager's descriptor " + std::to_string(fd) +
+                        " for the socket \"" + socket.name + "\": " + fault);
+}
+
+}  // namespace
+
+// A caller whose start has failed may start anew, and take over the same descriptors.
+Sockets::~Sockets() {
+  for (Named& each : sockets_) {
+    if (each.is_passed) static_cast<void>(each.fd.release());
+  }
+}
+
+void Sockets::open(const std::vector<ListenSocket>& wanted, std::vector<ListenDescriptor>& passed,
+                   std::optional<FileOwner> owner) {
+  sockets_.reserve(wanted.size());
+  for (const ListenSocket& each : wanted) {
+    const auto found = std::find_if(passed.begin(), passed.end(),
+                                    [&](const ListenDescriptor& one) { return one.name == each.name; });
+    if (found == passed.end()) {
+      sockets_.push_back({.name = each.name, .fd = open_socket(each, owner, files_)});
+      continue;
+    }
+    check_passed(each, found->fd);
+    sockets_.push_back({.name = each.name, .fd = UniqueFd(found->fd), .is_passed = true});
+    passed.erase(found);
+  }
+}
+
+void Sockets::check(const ListenSocket& socket, std::optional<FileOwner> owner) {
+  if (!is_path(socket.address)) return check_without_file(socket);
+  static_cast<void>(owner_of(socket, owner));
+  check_with_file(socket);
+}
+
+std::optional<int> Sockets::find(std::string_view name) const noexcept {
+  const auto found =
+      std::find_if(sockets_.begin(), sockets_.end(), [&](const Named& each) { return each.name == name; });
+  return found == sockets_.end() ? std::nullopt : std::optional(found->fd.get());
+}
+
+void Sockets::append_descriptors(std::vector<int>& list) const {
+  for (const Named& each : sockets_) list.push_back(each.fd.get());
+}
+
+void Sockets::keep() noexcept {
+  for (Named& each : sockets_) each.is_passed = false;
+  for (SocketFile& each : files_) each.directory.reset();
+}
+
+void Sockets::remove_files() noexcept {
+  for (const SocketFile& each : files_) each.remove();
+  files_.clear();
+}
+
+}  // namespace daemonctx

@@ -27,7 +27,7 @@ namespace daemonctx {
 /// A start has three processes. The **caller** is the process that the user started. It leaves the
 /// constructor with `_exit(0)` once the daemon is ready; if the start fails, the constructor throws there.
 /// The **intermediate** lives for microseconds. The **daemon** is the process in which the constructor
-/// returns. In the other modes (see `LaunchMode`) the caller becomes the daemon, or with `respawn` its monitor.
+/// returns. In other modes (see `LaunchMode`) the caller becomes the daemon, or with `respawn` its monitor.
 ///
 /// Thread-safety: `on_exit`, `close_on_exit`, `notify_*`, `keep_alive`, `fail`, `stop_requested`,
 /// `request_stop`, `reopen_output`, `socket`, `mode` and `pid` are thread-safe; all other members are

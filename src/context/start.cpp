@@ -146,6 +146,7 @@ void detach(Impl& impl, Ticker& ticker, posix::SignalBlock& blocked) {
   }
   if (intermediate == -1) throw DaemonError(Step::start_intermediate, posix::last_error());
   pipe.writer.close();
+  impl.resources.sockets.leave_to_daemon();
   StartInProgress launch(intermediate, daemon, is_alone, std::move(pipe.reader));
   StartOutcome outcome = launch.await(impl.plan.options.ready_timeout, blocked.former(), ticker);
   if (outcome.kind == StartOutcome::Kind::ready) {

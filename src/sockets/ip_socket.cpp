@@ -91,10 +91,10 @@ void start_listening(const ListenSocket& socket, const UniqueFd& fd) {
 }
 
 UniqueFd open_without_file(const ListenSocket& socket) {
-  auto [fd, address] = prepare(socket);
-  if (bind(fd, address) == -1) throw bind_error(socket, address);
-  start_listening(socket, fd);
-  return std::move(fd);
+  Unbound made = prepare(socket);
+  if (bind(made.fd, made.address) == -1) throw bind_error(socket, made.address);
+  start_listening(socket, made.fd);
+  return std::move(made.fd);
 }
 
 // Binds only a TCP socket that does not listen: with SO_REUSEADDR it keeps no other from the port.

@@ -71,17 +71,16 @@ UniqueFd bind_closed(const ListenSocket& socket, const SocketPlace& place) {
 }
 
 // Where others may change the directory, they can give its name to another socket meanwhile.
-UniqueFd open_bound(const ListenSocket& socket, const SocketPlace& place, SocketFile& file) {
-  UniqueFd entry = place.open_entry();
-  if (!entry) throw socket_error(socket);
-  const struct stat found = status_of(socket, entry);
+void identify(const ListenSocket& socket, const SocketPlace& place, SocketFile& file) {
+  file.entry = place.open_entry();
+  if (!file.entry) throw socket_error(socket);
+  const struct stat found = status_of(socket, file.entry);
   const bool is_ours =
       found.st_uid == posix::geteuid() && found.st_nlink == 1 && (found.st_mode & 07777) == 0;
   if (!is_ours)
     throw socket_error(socket, std::errc::operation_not_permitted, "others have replaced the file");
   file.device = found.st_dev;
   file.inode = found.st_ino;
-  return entry;
 }
 
 void give(const ListenSocket& socket, const SocketPlace& place, const UniqueFd& entry,
@@ -95,6 +94,11 @@ void give(const ListenSocket& socket, const SocketPlace& place, const UniqueFd& 
   if (posix::chmod(place.way_to(entry).c_str(), socket.mode) == -1) throw failed("mode");
 }
 
+DaemonError lock_error(const ListenSocket& socket, int error) {
+  const std::error_code code(error, std::generic_category());
+  return socket_error(socket, code, error == EAGAIN ? "another start is busy with it" : code.message());
+}
+
 SocketFile file_at(const ListenSocket& socket, const SocketPlace& place) {
   SocketFile file{.path = socket.address, .name = place.name()};
   file.directory.reset(posix::fcntl(place.directory(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
@@ -104,10 +108,23 @@ SocketFile file_at(const ListenSocket& socket, const SocketPlace& place) {
 
 }  // namespace
 
+void SocketFile::keep() noexcept {
+  directory.reset();
+  entry.reset();
+}
+
 void SocketFile::remove() const noexcept {
-  posix::DirectoryEntry entry;
-  if (!directory && posix::find_entry(path.c_str(), posix::LastComponent::keep, entry) != 0) return;
-  const int place = directory ? directory.get() : entry.directory.get();
+  if (!directory) {
+    posix::DirectoryEntry found;
+    const int error = posix::find_entry(path.c_str(), posix::LastComponent::keep, found);
+    if (error == 0) remove_from(found.directory.get());
+    return;
+  }
+  PlaceLock lock(directory.get(), name);  // the sockets of a failed start may be closed already
+  if (lock.lock() != EAGAIN) remove_from(directory.get());
+}
+
+void SocketFile::remove_from(int place) const noexcept {
   struct stat found {};
   const bool is_ours = posix::fstatat(place, name.c_str(), &found, AT_SYMLINK_NOFOLLOW) == 0 &&
                        found.st_ino == inode && found.st_dev == device;
@@ -117,20 +134,20 @@ void SocketFile::remove() const noexcept {
 UniqueFd open_with_file(const ListenSocket& socket, std::optional<FileOwner> owner,
                         std::vector<SocketFile>& files) {
   const SocketPlace place(socket);
-  const PlaceLock lock(place, socket);
+  PlaceLock lock(place.directory(), place.name());
+  if (const int error = lock.lock()) throw lock_error(socket, error);
   files.reserve(files.size() + 1);
   SocketFile file = file_at(socket, place);
   UniqueFd fd = bind_closed(socket, place);
-  UniqueFd entry;
   try {
-    entry = open_bound(socket, place, file);
+    identify(socket, place, file);
   } catch (...) {
     posix::unlinkat(place.directory(), place.name(), 0);
     throw;
   }
   files.push_back(std::move(file));
   start_listening(socket, fd);
-  give(socket, place, entry, owner);
+  give(socket, place, files.back().entry, owner);
   return fd;
 }
 

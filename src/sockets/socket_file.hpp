@@ -17,11 +17,19 @@ struct SocketFile {
   std::string name;
   dev_t device = 0;
   ino_t inode = 0;
-  UniqueFd directory = {};  ///< during a start; later the path is walked again
+  // Held during a start. A failed start may have lost its way, and its sockets.
+  UniqueFd directory = {};
+  UniqueFd entry = {};  ///< opened with O_PATH: no other file can get the number of its inode
 
-  /// Removes the file unless another one has taken its name. To be called while the socket is open: that
-  /// keeps the kernel from giving the inode's number to another file, and other starts from taking the place.
+  /// After the start: closes both descriptors. From then on the open socket keeps the inode's number, and
+  /// keeps other starts from the place.
+  void keep() noexcept;
+
+  /// Removes the file unless another one has taken its name.
   void remove() const noexcept;
+
+ private:
+  void remove_from(int place) const noexcept;
 };
 
 /// Opens a socket whose address is a path. Replaces a socket file that nobody listens on. At no time can

@@ -74,35 +74,33 @@ UniqueFd SocketPlace::open_entry() const noexcept {
       posix::retry([&] { return posix::openat(directory(), name(), O_PATH | O_NOFOLLOW | O_CLOEXEC); }));
 }
 
-PlaceLock::PlaceLock(const SocketPlace& place, const ListenSocket& socket)
-    : place_(place), name_('.' + std::string(place.name()) + ".lock") {
-  const auto limit = posix::deadline_in(longest_wait);
-  while (!lock(socket)) {
-    if (posix::Clock::now() >= limit)
-      throw socket_error(socket, std::errc::resource_unavailable_try_again, "another start is busy with it");
-    posix::poll(nullptr, 0, wait_slice);
-  }
+PlaceLock::~PlaceLock() {
+  if (owns_file_) posix::unlinkat(directory_, name_.c_str(), 0);
 }
 
-PlaceLock::~PlaceLock() { posix::unlinkat(place_.directory(), name_.c_str(), 0); }
-
-// False if another start holds the lock, or has removed the file.
-bool PlaceLock::lock(const ListenSocket& socket) {
-  constexpr int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-  file_.reset(
-      posix::retry([&] { return posix::openat(place_.directory(), name_.c_str(), flags, mode_t{0600}); }));
-  if (!file_) throw socket_error(socket);
-  if (posix::retry([&] { return posix::flock(file_.get(), LOCK_EX | LOCK_NB); }) == -1) {
-    if (errno == EWOULDBLOCK) return false;
-    const auto failure = socket_error(socket);
-    posix::unlinkat(place_.directory(), name_.c_str(), 0);
-    throw failure;
+int PlaceLock::lock() noexcept {
+  const auto limit = posix::deadline_in(longest_wait);
+  int error = try_lock();
+  while (error == EAGAIN && posix::Clock::now() < limit) {
+    posix::poll(nullptr, 0, wait_slice);
+    error = try_lock();
   }
+  owns_file_ = file_ && error != EAGAIN;
+  return error;
+}
+
+// EAGAIN: another start holds the lock, or has removed the file meanwhile.
+int PlaceLock::try_lock() noexcept {
+  constexpr int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+  file_.reset(posix::retry([&] { return posix::openat(directory_, name_.c_str(), flags, mode_t{0600}); }));
+  if (!file_) return errno;
+  if (posix::retry([&] { return posix::flock(file_.get(), LOCK_EX | LOCK_NB); }) == -1) return errno;
   struct stat locked {};
   struct stat named {};
-  return posix::fstat(file_.get(), &locked) == 0 &&
-         posix::fstatat(place_.directory(), name_.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-         is_same(locked, named);
+  const bool is_named = posix::fstat(file_.get(), &locked) == 0 &&
+                        posix::fstatat(directory_, name_.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+                        is_same(locked, named);
+  return is_named ? 0 : EAGAIN;
 }
 
 }  // namespace daemonctx

@@ -36,25 +36,29 @@ class SocketPlace {
   std::string guarded_path_;  // empty if others can change a directory on the way
 };
 
-/// Excludes other starts of this library from a place until its destructor. Without it, two starts could both
-/// find a stale file; the slower one would then remove the other's new socket.
+/// Excludes other starts of this library from a place, until its destructor. Without it, two starts could
+/// both find a stale file; the slower one would then remove the other's new socket.
 ///
 /// A file beside the socket is locked, which only this user can open: a lock on the directory could be held
 /// by everybody.
 class PlaceLock {
  public:
-  /// \throws DaemonError (`open_sockets`), also if another start holds the lock for five seconds.
-  PlaceLock(const SocketPlace& place, const ListenSocket& socket);
+  /// \param directory must stay open.
+  PlaceLock(int directory, const std::string& name) : directory_(directory), name_('.' + name + ".lock") {}
   ~PlaceLock();
   PlaceLock(const PlaceLock&) = delete;
   PlaceLock& operator=(const PlaceLock&) = delete;
 
- private:
-  bool lock(const ListenSocket& socket);
+  /// Waits at most five seconds. \return 0 or an errno; EAGAIN if another start holds the lock.
+  int lock() noexcept;
 
-  const SocketPlace& place_;
+ private:
+  int try_lock() noexcept;
+
+  int directory_;
   std::string name_;
-  UniqueFd file_;
+  UniqueFd file_ = {};
+  bool owns_file_ = false;
 };
 
 }  // namespace daemonctx

@@ -104,9 +104,15 @@ void Sockets::append_descriptors(std::vector<int>& list) const {
   for (const Named& each : sockets_) list.push_back(each.fd.get());
 }
 
+void Sockets::leave_to_daemon() noexcept {
+  for (Named& each : sockets_) {
+    if (!each.is_passed) each.fd.reset();
+  }
+}
+
 void Sockets::keep() noexcept {
   for (Named& each : sockets_) each.is_passed = false;
-  for (SocketFile& each : files_) each.directory.reset();
+  for (SocketFile& each : files_) each.keep();
 }
 
 void Sockets::remove_files() noexcept {

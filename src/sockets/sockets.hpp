@@ -39,6 +39,10 @@ class Sockets {
 
   void append_descriptors(std::vector<int>& list) const;
 
+  /// Closes the sockets that were opened, and leaves their files to `remove_files`. To be called by a caller
+  /// after the fork: an address must be free as soon as the daemon has ended.
+  void leave_to_daemon() noexcept;
+
   /// Keeps the sockets after the start: closes the directories held for `remove_files`. From now on the
   /// destructor also closes the manager's descriptors. A caller whose start has failed may still use them.
   /// \note Runs in the daemon before it may allocate.

@@ -14,6 +14,7 @@
 #include <boost/test/unit_test.hpp>
 #include <cerrno>
 
+#include "client.hpp"
 #include "scene.hpp"
 
 using scene::Scene;
@@ -79,6 +80,11 @@ void expect_refusal(Scene& scene, const scene::Result& result) {
   while (scene.has_line()) scene.next();
   // A pidfile that can't be removed is emptied.
   BOOST_TEST(scene::contents(scene.path("pid")).empty());
+}
+
+// These calls also remove the socket files at the end, and the lock beside each at the start.
+bool is_used_at_the_end(const std::string& call) {
+  return call == "openat" || call == "fstatat" || call == "unlinkat";
 }
 
 }  // namespace
@@ -160,6 +166,53 @@ BOOST_DATA_TEST_CASE(a_failing_call_leaves_no_pidfile_that_the_start_has_created
       if (!attempt.hit) break;
     }
   }
+}
+
+// A socket with a port, and two with a file, of which one replaces a stale file. In the end no file is left,
+// and no lock beside it, unless it is the removal that fails.
+BOOST_DATA_TEST_CASE(a_start_with_sockets_and_one_failing_call_works_or_leaves_nothing,
+                     boost::unit_test::data::make({"bind", "chmod", "connect", "fchmod", "fchownat", "fcntl",
+                                                   "flock", "fstat", "fstatat", "getsockopt", "listen",
+                                                   "openat", "setsockopt", "socket", "unlinkat"}),
+                     call) {
+  Scene scene;
+  const std::string folder = scene.path("run");
+  ::mkdir(folder.c_str(), 0755);
+  const std::string stale = folder + "/stale.sock";
+  int hits = 0;
+  for (int n = 1;; ++n) {
+    BOOST_TEST_CONTEXT("call " << n) {
+      ::unlink(stale.c_str());
+      BOOST_REQUIRE(bool(scene::listen_at(stale)));
+      const Attempt attempt =
+          start_with_fault(scene, call, n, EIO,
+                           {"user=", "socket=tcp,127.0.0.1:0", "socket=file," + folder + "/new.sock",
+                            "socket=old," + stale + ",user:" + std::to_string(::geteuid())});
+      const bool has_started = attempt.result.end.exited(0);
+      if (has_started) {
+        const pid_t daemon = std::stoi(scene.facts().at("pid"));
+        BOOST_TEST(bool(scene::connect_to(stale)));
+        BOOST_TEST(bool(scene::connect_to(folder + "/new.sock")));
+        ::kill(daemon, SIGTERM);
+        scene.expect("stop");
+        BOOST_TEST(scene::await_end(daemon).exited(0));
+      } else {
+        expect_refusal(scene, attempt.result);
+      }
+      // A service goes on, and ends well, if it can't remove its files.
+      const bool hit = scene::exists(scene.path("marks/mark"));  // also at the end
+      if (!has_started || !hit || !is_used_at_the_end(call)) {
+        BOOST_TEST(!scene::exists(folder + "/new.sock"), attempt.result.err);
+        BOOST_TEST(!scene::exists(folder + "/.new.sock.lock"), attempt.result.err);
+      }
+      ::unlink((folder + "/new.sock").c_str());
+      ::unlink((folder + "/.new.sock.lock").c_str());
+      BOOST_TEST(scene::children().empty());
+      if (!hit) break;
+      ++hits;
+    }
+  }
+  BOOST_TEST((hits > 0 || call == std::string("getsockopt")));  // getsockopt: only of the manager's
 }
 
 // The failure comes late: the environment is already replaced when the redirection of the output fails.

@@ -200,10 +200,15 @@ BOOST_DATA_TEST_CASE_F(Stage, a_file_that_has_taken_the_sockets_name_is_not_remo
 
 BOOST_DATA_TEST_CASE_F(Stage, cleanups_may_use_the_socket_and_a_second_context_has_it_anew, scene::ways,
                        way) {
-  if (way.has_monitor) return;  // the end of a worker's context is the end of the service
+  if (way.has_monitor) return;                  // the end of a worker's context is the end of the service
+  const std::string fifo = scene.path("fifo");  // opened once the caller has ended
+  BOOST_REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
   const std::string address = "127.0.0.1:" + free_port();
-  SocketService service(scene, way, {"socket=web," + address, "socket=file," + path},
-                        {"cleanup_socket:web", "cleanup_socket:file", "again", "socket:web", "serve:web"});
+  SocketService service(
+      scene, way, {"socket=web," + address, "socket=file," + path},
+      {"cleanup_socket:web", "cleanup_socket:file", "await:" + fifo, "again", "socket:web", "serve:web"});
+  ::close(::open(fifo.c_str(), O_WRONLY | O_CLOEXEC));
+  BOOST_TEST(::unlink(fifo.c_str()) == 0);
   scene.expect("cleanup " + path);
   scene.expect("cleanup " + address);
   BOOST_TEST(service.begun() == address);
@@ -215,7 +220,7 @@ BOOST_DATA_TEST_CASE_F(Stage, cleanups_may_use_the_socket_and_a_second_context_h
 BOOST_DATA_TEST_CASE_F(Stage, a_forked_child_has_no_socket_by_name_and_its_end_removes_nothing, scene::ways,
                        way) {
   SocketService service(scene, way, {"socket=web," + path},
-                        {"child_socket:web", "worker:exit", "socket:web", "serve:web"});
+                        {"child_socket:web", "fork:exit", "socket:web", "serve:web"});
   scene.expect("child -1");
   for (std::string line = scene.next(); line != "worker ended 3"; line = scene.next()) {
     BOOST_REQUIRE(line.rfind("worker ", 0) == 0U);
@@ -229,10 +234,12 @@ BOOST_DATA_TEST_CASE_F(Stage, a_descriptor_of_the_manager_with_the_name_is_taken
   const auto first = listen_at("127.0.0.1:0");
   const auto second = listen_at("127.0.0.1:0");
   const auto file = listen_at(path);
+  const bool detaches = way.options.empty() || way.options[0] != "detach=never";
   SocketService service(scene, way,
-                        {"socket=web,127.0.0.1:0", "socket=file," + path, "socket=own,127.0.0.1:0"},
+                        {detaches ? "detach=always" : "detach=never", "socket=web,127.0.0.1:0",
+                         "socket=file," + path, "socket=own,127.0.0.1:0"},
                         {"listen:web", "socket:file", "socket:web", "serve:web"}, [&] {
-                          pass({STDERR_FILENO, first.get(), second.get(), file.get()}, "log:web:web:file");
+                          pass({STDIN_FILENO, first.get(), second.get(), file.get()}, "log:web:web:file");
                         });
   scene.expect("descriptors 3:log 5:web, 1 web");  // the first one with the name is taken, the next one left
   scene.expect("file " + path);
@@ -381,6 +388,7 @@ BOOST_FIXTURE_TEST_CASE(nothing_else_in_the_place_is_removed, Stage) {
   refuses({"socket=web," + scene.path("none/x.sock")},
           "cannot listen on \"" + scene.path("none/x.sock") +
               "\" for the socket \"web\": No such file or directory");
+  fs::create_directory(scene.path("sub"));
   refuses({"socket=web," + scene.path("sub/")},
           "cannot listen on \"" + scene.path("sub/") + "\" for the socket \"web\": it is a directory");
 }

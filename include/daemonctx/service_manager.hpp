@@ -30,8 +30,8 @@ class DAEMONCTX_EXPORT ServiceManager {
   /// True if there is a manager that can be notified.
   bool exists() const noexcept;
 
-  /// The descriptors from $LISTEN_FDS, in their order. They are close-on-exec and stay open when the process
-  /// detaches; the service has to close them. A datagram socket or a listening socket can be used as it is.
+  /// The descriptors from $LISTEN_FDS but those of `DaemonOptions::sockets`, in their order. They are
+  /// close-on-exec and stay open in a detached daemon, which has to close them. Sockets are ready for use.
   std::vector<ListenDescriptor> listen_descriptors() const;
 
   /// The descriptors with this name.

@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <sys/un.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -77,9 +76,9 @@ SocketAddress any_ip4(const SocketAddress& ip6) noexcept {
 SocketAddress unix_address(std::string_view name) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (name.size() >= sizeof address.sun_path) {
+  if (name.size() > longest_unix_name) {
     throw std::invalid_argument("has " + std::to_string(name.size()) + " characters, more than " +
-                                std::to_string(sizeof address.sun_path - 1));
+                                std::to_string(longest_unix_name));
   }
   name.copy(address.sun_path, name.size());
   const std::size_t end_of_text = name.starts_with('\0') ? 0 : 1;

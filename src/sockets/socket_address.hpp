@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <sys/un.h>
+
+#include <cstddef>
 #include <posix/syscalls.hpp>
 #include <string>
 #include <string_view>
@@ -15,6 +18,9 @@ struct SocketAddress {
   int family() const noexcept { return storage.ss_family; }
   const sockaddr* get() const noexcept { return reinterpret_cast<const sockaddr*>(&storage); }
 };
+
+/// The longest path or abstract name, without the NUL behind or before it.
+inline constexpr std::size_t longest_unix_name = sizeof(sockaddr_un::sun_path) - 1;
 
 /// Whether `ListenSocket::address` is the path of a socket file.
 inline bool is_path(std::string_view address) noexcept {

@@ -7,6 +7,7 @@
 #include "posix/retry.hpp"
 #include "safe_path/directory_trust.hpp"
 #include "safe_path/made_directories.hpp"
+#include "sockets/socket_address.hpp"
 #include "sockets/socket_error.hpp"
 
 namespace daemonctx {
@@ -55,7 +56,13 @@ SocketPlace::SocketPlace(const ListenSocket& socket) {
   }
   if (*name() == '\0' || socket.address.ends_with('/'))
     throw socket_error(socket, std::errc::is_a_directory, "it is a directory");
+  if (socket.address.size() > longest_unix_name) {
+    throw socket_error(socket, std::errc::filename_too_long,
+                       "a client could not connect to a path of more than " +
+                           std::to_string(longest_unix_name) + " characters");
+  }
   guarded_path_ = guarded_path(Path(socket.address), entry_);
+  if (guarded_path_.size() > longest_unix_name) guarded_path_.clear();
   if (!guarded_path_.empty() || posix::access(name_of(directory()).c_str(), F_OK) == 0) return;
   throw socket_error(socket, std::errc::operation_not_supported,
                      "others can change a directory on the way to it, and /proc is not there");

@@ -33,7 +33,7 @@ class SocketPlace {
 
  private:
   posix::DirectoryEntry entry_;
-  std::string guarded_path_;  // empty if others can change a directory on the way
+  std::string guarded_path_;  // empty if others can change a directory on the way, or if it is too long
 };
 
 /// Excludes other starts of this library from a place, until its destructor. Without it, two starts could

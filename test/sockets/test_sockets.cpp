@@ -345,6 +345,22 @@ BOOST_FIXTURE_TEST_CASE(a_relative_path_is_resolved_in_the_caller, Stage) {
   BOOST_TEST(scene::eventually([&] { return files().empty(); }));
 }
 
+BOOST_FIXTURE_TEST_CASE(a_path_must_be_short_enough_for_its_clients, Stage) {
+  const std::string deep = scene.path(std::string(60, 'd') + '/' + std::string(60, 'd'));
+  fs::create_directories(deep);
+  const auto result = scene.run_probe({"cd:" + deep, "run", "socket=web,./x.sock"});
+  BOOST_TEST(result.err ==
+             "daemon_probe: cannot listen on \"" + deep +
+                 "/x.sock\" for the socket \"web\": a client could not connect to a path of more "
+                 "than 107 characters\n");
+  fs::create_symlink(deep, scene.path("short"));
+  SocketService service(scene, scene::detached, {"socket=web," + scene.path("short/x.sock")});
+  service.begun();
+  BOOST_TEST(answers(scene.path("short/x.sock")));
+  service.stop();
+  BOOST_TEST(fs::is_empty(deep));
+}
+
 BOOST_FIXTURE_TEST_CASE(a_restart_takes_the_port_while_connections_of_the_former_daemon_linger, Stage) {
   const std::string address = "127.0.0.1:" + free_port();
   const Words options = {"socket=web," + address};

@@ -74,7 +74,7 @@ void resolve_paths(DaemonOptions& options) {
   }
   options.pidfile = resolve(options.pidfile);
   for (ListenSocket& each : options.sockets) {
-    if (is_path(each.address)) each.address = resolve(Path(each.address)).native();
+    if (is_path(each.address)) each.address = without_detours(resolve(Path(each.address))).native();
   }
   options.stdio = {resolve(options.stdio.in), resolve(options.stdio.out), resolve(options.stdio.err)};
 }

@@ -54,8 +54,7 @@ SocketPlace::SocketPlace(const ListenSocket& socket) {
     const std::error_code code(error, std::generic_category());
     throw socket_error(socket, code, code.message());
   }
-  if (*name() == '\0' || socket.address.ends_with('/'))
-    throw socket_error(socket, std::errc::is_a_directory, "it is a directory");
+  if (*name() == '\0') throw socket_error(socket, std::errc::is_a_directory, "it is a directory");
   if (socket.address.size() > longest_unix_name) {
     throw socket_error(socket, std::errc::filename_too_long,
                        "a client could not connect to a path of more than " +

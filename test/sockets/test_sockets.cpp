@@ -507,6 +507,16 @@ BOOST_DATA_TEST_CASE_F(Stage, a_crash_closes_no_socket_and_loses_no_waiting_conn
   }
 }
 
+// The worker's context comes to its end, and the service does not.
+BOOST_FIXTURE_TEST_CASE(a_worker_that_exits_leaves_the_file_to_the_monitor, Stage) {
+  SocketService service(scene, scene::monitored, {"socket=web," + path},
+                        {"until:2,exit:1", "socket:web", "serve:web"});
+  BOOST_TEST(service.begun() == path);
+  BOOST_TEST(answers(path));
+  service.stop();
+  BOOST_TEST(files() == "");
+}
+
 BOOST_FIXTURE_TEST_CASE(datagrams_that_wait_outlive_a_crash, Stage) {
   SocketService service(scene, scene::monitored, {"socket=web,127.0.0.1:0,datagram"});
   const std::string bound = service.begun();

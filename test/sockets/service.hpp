@@ -28,6 +28,7 @@ inline const Way foreground{"in the foreground", {"detach=never"}, false};
 inline const Way monitored_foreground{
     "in the foreground, with a monitor", {"detach=never", "respawn=first:0"}, true};
 inline const std::vector<Way> ways = {detached, monitored, foreground, monitored_foreground};
+inline const std::vector<Way> ways_without_monitor = {detached, foreground};
 
 /// A service that serves the socket "web" until the end of the test, or until `stop`.
 class SocketService {

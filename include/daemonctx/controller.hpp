@@ -55,7 +55,7 @@ using Start = std::function<int(const StopResult& stopped)>;
 
 struct ReloadResult {
   pid_t pid = 0;
-  std::string refusal = {};  ///< if the daemon refused its new configuration: its text, up to about 250 bytes
+  std::string refusal = {};  ///< if the daemon refused its new configuration: its text, up to about 240 bytes
 };
 
 /// A failed operation of a `Controller`. `what()` is one line that names the file and the reason. If the

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -116,6 +117,13 @@ class DAEMONCTX_EXPORT DaemonContext {
   /// Requests the stop, because the service can't do its work. A caller that still waits throws the text
   /// (`DaemonError`, step `run_service`); otherwise the text goes to `on_error`.
   void fail(std::string_view text) noexcept;
+
+  /// Keeps up to 4 MiB for the next worker, in place of what was kept before, such as what a reload has
+  /// accepted. \throws std::length_error; std::system_error
+  void remember(std::string_view bytes);
+  std::optional<std::string> remembered() const;  ///< what an earlier worker kept last
+  /// Opens a file for reading, or lets the monitor do it (`monitor_opens`). \throws std::system_error
+  int open_file(const Path& file);
 
   /// Runs signal actions until a stop is requested. With a limit: true if a stop is requested.
   void wait();

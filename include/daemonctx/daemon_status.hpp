@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -31,6 +32,7 @@ struct DaemonStatus {
   pid_t pid = 0;  ///< 0 if no daemon runs, or it has no number in this pid namespace
   std::optional<std::chrono::system_clock::time_point> since = {};  ///< start time of `pid`, if /proc tells
   std::optional<WorkerStatus> worker = {};  ///< with `DaemonOptions::respawn`; `pid` is then the monitor
+  std::uint64_t tag = 0;                    ///< `PidfileOptions::tag`
   std::string text = {};  ///< what the service said last (`notify_status`), up to about 140 bytes
 };
 

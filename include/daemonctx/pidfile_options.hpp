@@ -3,6 +3,8 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
+
 #include "daemonctx/timeout.hpp"
 
 namespace daemonctx {
@@ -17,6 +19,10 @@ struct PidfileOptions {
   /// How long a start waits for a daemon that is starting or stopping, before it fails with "already
   /// running". For a daemon that stays the start waits at most two seconds: a stop request may be on its way.
   Timeout lock_timeout = {};
+
+  /// A number of the program's own, below 2^57, that the daemon shows to every process that may read the
+  /// pidfile (`DaemonStatus::tag`). 0: none. `Service` shows which configuration file the daemon reads.
+  std::uint64_t tag = 0;
 };
 
 }  // namespace daemonctx

@@ -12,6 +12,7 @@
 
 #include "daemonctx/crash_report.hpp"
 #include "daemonctx/export.hpp"
+#include "daemonctx/path.hpp"
 #include "daemonctx/timeout.hpp"
 
 namespace daemonctx {
@@ -60,8 +61,8 @@ struct WorkerStatus {
 ///
 /// A detached monitor's working directory is `/`, and `DaemonOptions::before_drop` runs there, too.
 ///
-/// Open listening sockets, and all else that should outlive a worker, before the context, and name them in
-/// `DaemonOptions::files_preserve`.
+/// Sockets of `DaemonOptions::sockets` outlive a worker. Open all else that should do so before the context,
+/// and name it in `DaemonOptions::files_preserve`. `DaemonContext::remember` keeps bytes for the next worker.
 struct RespawnPolicy {
   /// The delay before the first restart. Each later delay is longer by `factor`, up to `longest_delay`.
   Timeout first_delay = std::chrono::milliseconds(100);
@@ -91,6 +92,11 @@ struct RespawnPolicy {
   /// `wait*()` and `AsioSignals` give signs of life by themselves; a service with its own event loop calls
   /// `keep_alive()`. A pause of the monitor, by SIGSTOP or of the whole machine, does not count.
   Timeout hang_timeout = forever;
+
+  /// Files that the monitor opens, with the rights of the start, for a worker that calls
+  /// `DaemonContext::open_file` with the same path and may not open it itself: a configuration or a key that
+  /// only root may read. Absolute paths; nobody but root and the starter may be able to replace the file.
+  std::vector<Path> monitor_opens = {};
 
   /// Called in the monitor after each worker's end, as the user that started the daemon, even if
   /// `DaemonOptions::user` is set. Signals and the next worker wait for it. An exception goes to

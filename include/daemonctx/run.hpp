@@ -2,7 +2,9 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "daemonctx/daemon_options.hpp"
 #include "daemonctx/export.hpp"
@@ -32,6 +34,10 @@ DAEMONCTX_EXPORT int run(DaemonOptions options, const std::function<int(DaemonCo
 namespace detail {
 /// Calls `body`. An exception goes to `DaemonContext::fail`, and the exit code is 1.
 DAEMONCTX_EXPORT int run_body(DaemonContext& context, const std::function<int(DaemonContext&)>& body);
+
+/// As `DaemonContext::remember` and `remembered`, for `Service`: a program's own bytes must not replace these.
+DAEMONCTX_EXPORT void remember_for_service(const DaemonContext& context, std::string_view bytes);
+DAEMONCTX_EXPORT std::optional<std::string> remembered_for_service(const DaemonContext& context);
 }  // namespace detail
 
 }  // namespace daemonctx

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "daemonctx/daemon_context.hpp"
 
-#include <cxxabi.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <posix/syscalls.hpp>
@@ -10,7 +8,7 @@
 #include "base/deadline.hpp"
 #include "context/daemon_context_impl.hpp"
 #include "daemonctx/stop_token.hpp"
-#include "output/own_line.hpp"
+#include "posix/retry.hpp"
 #include "process/end_of_process.hpp"
 #include "process/gate.hpp"
 #include "process/owner.hpp"
@@ -245,6 +243,32 @@ void DaemonContext::fail(std::string_view text) noexcept {
   if (const Call call(this); call) call->fail(text);
 }
 
+void DaemonContext::remember(std::string_view bytes) {
+  if (const Call call(this); call) call->remember(Memory::program, bytes);
+}
+
+std::optional<std::string> DaemonContext::remembered() const {
+  const Call call(this);
+  return call ? call->remembered(Memory::program) : std::nullopt;
+}
+
+void detail::remember_for_service(const DaemonContext& context, std::string_view bytes) {
+  if (const Call call(&context); call) call->remember(Memory::service, bytes);
+}
+
+std::optional<std::string> detail::remembered_for_service(const DaemonContext& context) {
+  const Call call(&context);
+  return call ? call->remembered(Memory::service) : std::nullopt;
+}
+
+int DaemonContext::open_file(const Path& file) {
+  const Call call(this);
+  if (!call) return -1;
+  UniqueFd opened = call->open_file(file);
+  if (!opened) throw std::system_error(posix::last_error(), "cannot open \"" + file.native() + '"');
+  return opened.release();
+}
+
 void DaemonContext::wait() { wait_until_since_epoch(forever); }
 
 bool DaemonContext::wait_for(Timeout timeout) {
@@ -315,28 +339,6 @@ pid_t DaemonContext::pid() const noexcept { return process::facts_of(this).pid; 
 std::optional<WorkerEnd> DaemonContext::last_worker_end() const noexcept {
   const Call call(this);
   return call ? call->resources.worker.last_end : std::nullopt;
-}
-
-int detail::run_body(DaemonContext& context, const std::function<int(DaemonContext&)>& body) {
-  try {
-    return body(context);
-  } catch (const abi::__forced_unwind&) {  // pthread_cancel(3) requires that this is rethrown
-    throw;
-  } catch (...) {
-    context.fail(message_of(std::current_exception()));
-    return EXIT_FAILURE;
-  }
-}
-
-int run(DaemonOptions options, const std::function<int(DaemonContext&)>& body) {
-  try {
-    DaemonContext context(std::move(options));
-    return detail::run_body(context, body);
-  } catch (const std::exception& error) {
-    const std::string line = error_line({}, error.what());
-    static_cast<void>(write_line(STDERR_FILENO, line));
-    return EXIT_FAILURE;
-  }
 }
 
 }  // namespace daemonctx

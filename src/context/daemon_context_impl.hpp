@@ -33,6 +33,9 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   void map_signal(int number, SignalAction action);
   void offer_reload(std::function<void()> function);
   void tell_monitor(std::string_view message);
+  void remember(Memory which, std::string_view bytes) const;
+  std::optional<std::string> remembered(Memory which) const;
+  UniqueFd open_file(const Path& file) const;
   void run_reload();
   void become_ready();
   void end_holding(std::uint64_t dropped);

@@ -152,6 +152,7 @@ void validate(const DaemonOptions& options) {
   const mode_t mode = options.pidfile_options.mode;
   require((mode & ~mode_t{0644}) == 0 && (mode & 0600) == 0600, "pidfile_options.mode",
           "must let the owner read and write, and others do no more than read");
+  require(options.pidfile_options.tag < std::uint64_t{1} << 57U, "pidfile_options.tag", "must be below 2^57");
   for (const Directory& each : options.create_directories) check_directory(each);
   check_text(options.title, "title");
   check_sockets(options.sockets);

@@ -7,6 +7,7 @@
 #include <posix/syscalls.hpp>
 #include <span>
 
+#include "pidfile/lock_board.hpp"
 #include "posix/child_trap.hpp"
 #include "posix/close_fds.hpp"
 #include "posix/die_with_parent.hpp"
@@ -52,7 +53,13 @@ int set_umask(Impl& impl) noexcept {
   return 0;
 }
 
-int write_pidfile(Impl& impl) noexcept { return impl.resources.pidfile ? impl.resources.pidfile.claim() : 0; }
+int write_pidfile(Impl& impl) noexcept {
+  Pidfile& pidfile = impl.resources.pidfile;
+  const int error = pidfile ? pidfile.claim() : 0;
+  const std::uint64_t tag = impl.plan.options.pidfile_options.tag;
+  if (error != 0 || !pidfile || tag == 0) return error;
+  return posix::show_number(pidfile.fd(), posix::BoardNumber::tag, tag);
+}
 
 // Only start steps touch the lifeline: a running service may have closed it and reused its number.
 int tie_to_monitor(Impl& impl) noexcept {

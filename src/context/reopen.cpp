@@ -54,12 +54,12 @@ std::array<int, 2> OutputReopening::watched() const noexcept {
 }
 
 void OutputReopening::ask_monitor() {
-  WorkerConnection connection = connect_worker();
+  WorkerConnection connection = connect_for_answer();
   if (const int error = resources_.manager.send(reopen_message, connection.monitor.get()))
     throw DaemonError(Step::open_stdio, {error, std::generic_category()}, {},
                       "cannot tell the monitor: " + std::generic_category().message(error));
   connection.monitor.reset();
-  const ReopenAnswer answer = await_reopen(connection.worker.get());
+  const ReopenAnswer answer = await_reopen(connection.worker);
   if (!answer.refusal.empty()) {
     throw DaemonError(Step::open_stdio, std::make_error_code(std::errc::io_error), {}, answer.refusal);
   }

@@ -76,6 +76,7 @@ std::optional<DaemonStatus> status_of_holder(int fd, const posix::IdentityHolder
   }
   status.since = posix::start_time(holder.pid);
   status.worker = read_worker_notice(fd, holder.pid);
+  status.tag = posix::shown_number(fd, posix::BoardNumber::tag, holder.pid).value_or(0);
   status.text = read_status_text(fd, holder.pid);
   return status;
 }

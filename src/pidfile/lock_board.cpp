@@ -15,7 +15,7 @@ namespace {
 static_assert(sizeof(off_t) == 8, "a place is wider than a 32-bit offset");
 constexpr off_t place_size = off_t{1} << 57;
 constexpr off_t first_number_place = 1;
-constexpr off_t first_text_place = 7;
+constexpr off_t first_text_place = 8;
 constexpr off_t end_of_places = 63;
 constexpr std::size_t bytes_in_place = 7;
 

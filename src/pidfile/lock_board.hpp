@@ -19,11 +19,11 @@ namespace daemonctx::posix {
 ///
 /// A board has some numbers and two texts. Only one thread at a time may change a board.
 
-enum class BoardNumber { reload, worker_number, began, end, uptime, sign_of_life };
+enum class BoardNumber { reload, worker_number, began, end, uptime, sign_of_life, tag };
 enum class BoardText { refusal, status };
 
 /// In bytes.
-constexpr std::size_t longest(BoardText which) noexcept { return which == BoardText::refusal ? 252 : 140; }
+constexpr std::size_t longest(BoardText which) noexcept { return which == BoardText::refusal ? 245 : 140; }
 
 /// \param number below 2^57.
 /// \return 0 or an errno.

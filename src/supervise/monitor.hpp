@@ -66,6 +66,8 @@ class Monitor {
   void forward(WorkerMessage message);
   void forward_rest();
   void reopen_output(UniqueFd asker) noexcept;
+  void remember(Memory which, UniqueFd asker) noexcept;
+  void open_for_worker(std::size_t place, UniqueFd asker) noexcept;
   void show_reload(ReloadNotice notice) noexcept;
   void end_reload();
   void show() noexcept;

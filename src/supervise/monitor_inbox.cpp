@@ -12,6 +12,7 @@
 #include "posix/child_trap.hpp"
 #include "posix/signal_child.hpp"
 #include "process/pidfile_claim.hpp"
+#include "safe_path/trusted_file.hpp"
 #include "signals/inbox.hpp"
 #include "supervise/monitor.hpp"
 
@@ -35,6 +36,8 @@ void Monitor::handle(WorkerMessage message) {
     if (text == "READY=1") return;
   }
   if (text == reopen_message) return reopen_output(std::move(message.descriptor));
+  if (const auto which = memory_to_keep(text)) return remember(*which, std::move(message.descriptor));
+  if (const auto place = file_to_open(text)) return open_for_worker(*place, std::move(message.descriptor));
   if (text == cut_off_message) return request_stop();
   if (text == released_message) return signals_.release();
   if (auto notice = told_reload(text)) {
@@ -119,6 +122,20 @@ void Monitor::reopen_output(UniqueFd asker) noexcept {
   }
   const auto passes = [this](int stream) { return resources_.redirection.reopens(resources_.stdio, stream); };
   answer_reopen(std::move(asker), refusal, passes(STDOUT_FILENO), passes(STDERR_FILENO));
+}
+
+void Monitor::remember(Memory which, UniqueFd asker) noexcept {
+  UniqueFd memory = answer_keep(std::move(asker));
+  if (memory) resources_.worker.remembered.at(static_cast<std::size_t>(which)) = std::move(memory);
+}
+
+// Only what the program has named before the start: the worker may be in the hands of an attacker.
+void Monitor::open_for_worker(std::size_t place, UniqueFd asker) noexcept {
+  UniqueFd file;
+  errno = EPERM;
+  if (place < policy_.monitor_opens.size()) file = posix::open_trusted_file(policy_.monitor_opens[place]);
+  const int error = errno;
+  answer_open(std::move(asker), file, error);
 }
 
 void Monitor::show_reload(ReloadNotice notice) noexcept {

@@ -56,6 +56,8 @@ void check_durations(const RespawnPolicy& policy) {
   require(policy.stable_after > none,
           "stable_after must be longer than zero: each run would reset the count");
   require(policy.stop_timeout >= none, "stop_timeout must not be negative");
+  for (const Path& each : policy.monitor_opens)
+    require(each.is_absolute(), "monitor_opens: \"" + each.native() + "\" is no absolute path");
   require(policy.hang_timeout > none,
           "hang_timeout must be longer than zero: each worker would hang at once");
 }

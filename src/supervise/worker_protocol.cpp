@@ -10,16 +10,23 @@
 #include "base/deadline.hpp"
 #include "base/number.hpp"
 #include "base/one_line.hpp"
-#include "manager/sd_notify.hpp"
 #include "posix/retry.hpp"
+#include "supervise/sealed_memory.hpp"
 
 namespace daemonctx {
 namespace {
 
 constexpr std::string_view mapped_key = "X_DAEMONCTX_MAPPED=";
+constexpr std::string_view remember_key = "X_DAEMONCTX_REMEMBER=";
+constexpr std::string_view program_text = "program";
+constexpr std::string_view service_text = "service";
+constexpr std::string_view open_key = "X_DAEMONCTX_OPEN=";
+constexpr std::string_view memory_text = "memory";
+constexpr std::string_view file_text = "file";
 constexpr std::string_view output_text = "output";
 constexpr std::string_view error_text = "error";
 constexpr std::string_view done_text = "done";
+constexpr const char* no_descriptor_text = "there is no descriptor left";
 constexpr std::chrono::seconds longest_answer{10};
 constexpr std::size_t longest_reload_text = 512;
 constexpr std::string_view reload_key = "X_DAEMONCTX_RELOAD=";
@@ -57,15 +64,31 @@ void keep_first(UniqueFd& kept, const cmsghdr& header) noexcept {
   }
 }
 
-}  // namespace
-
-WorkerConnection connect_worker() {
+WorkerConnection connect(int type) {
   std::array<int, 2> ends{};
-  if (posix::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends.data()) == -1) {
+  if (posix::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends.data()) == -1) {
     throw std::system_error(posix::last_error());
   }
   return {above_standard_descriptors(ends[0]), above_standard_descriptors(ends[1])};
 }
+
+// Empty if the monitor gives no answer in time. An empty text: the other end, or the descriptor of the
+// answer, was lost, since a process had no descriptor left for it.
+std::optional<WorkerMessage> await_answer(const UniqueFd& socket) {
+  const auto deadline = posix::deadline_in(longest_answer);
+  for (;;) {
+    pollfd readable{socket.get(), POLLIN, 0};
+    posix::poll(&readable, 1, posix::poll_timeout(deadline));
+    if (auto message = receive_message(socket.get())) return message;
+    if (posix::Clock::now() >= deadline) return {};
+  }
+}
+
+}  // namespace
+
+WorkerConnection connect_worker() { return connect(SOCK_DGRAM); }
+
+WorkerConnection connect_for_answer() { return connect(SOCK_SEQPACKET); }
 
 std::optional<WorkerMessage> receive_message(int fd) {
   std::array<char, 4096> text;
@@ -129,24 +152,81 @@ void answer_reopen(UniqueFd asker, const std::string& refusal, bool output, bool
   answer.send(done_text);
 }
 
-ReopenAnswer await_reopen(int fd) {
+ReopenAnswer await_reopen(const UniqueFd& socket) {
   ReopenAnswer answer;
-  const auto deadline = posix::deadline_in(longest_answer);
   while (answer.refusal.empty()) {
-    pollfd readable{fd, POLLIN, 0};
-    posix::poll(&readable, 1, posix::poll_timeout(deadline));
-    auto message = receive_message(fd);
-    if (!message) {
-      if (posix::Clock::now() >= deadline) answer.refusal = "the monitor does not answer";
-      continue;
-    }
+    auto message = await_answer(socket);
+    if (!message) message.emplace(WorkerMessage{"the monitor does not answer", {}});
+    if (message->text.empty()) message->text = no_descriptor_text;
     if (message->text == done_text) return answer;
     const bool is_error = message->text == error_text;
     if (!is_error && message->text != output_text) answer.refusal = message->text;
-    else if (!message->descriptor) answer.refusal = "there is no descriptor left";
+    else if (!message->descriptor) answer.refusal = no_descriptor_text;
     else (is_error ? answer.err : answer.out) = std::move(message->descriptor);
   }
   return answer;
+}
+
+std::string ask_to_keep(const SdNotify& monitor, Memory which, const UniqueFd& memory) {
+  WorkerConnection connection = connect_for_answer();
+  SdNotify own_end;
+  own_end.adopt(UniqueFd(posix::fcntl(connection.worker.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1)));
+  int error = own_end.send(memory_text, memory.get());
+  if (error == 0) error = monitor.send(remember_message(which), connection.monitor.get());
+  if (error != 0) throw std::system_error(error, std::generic_category(), "cannot tell the monitor");
+  connection.monitor.reset();
+  const auto answer = await_answer(connection.worker);
+  if (!answer) return "the monitor does not answer";
+  if (answer->text == done_text) return "";
+  return answer->text.empty() ? no_descriptor_text : answer->text;
+}
+
+std::string remember_message(Memory which) {
+  return std::string(remember_key).append(which == Memory::program ? program_text : service_text);
+}
+
+std::optional<Memory> memory_to_keep(std::string_view text) {
+  const auto value = value_of(text, remember_key);
+  if (value == program_text) return Memory::program;
+  return value == service_text ? std::optional(Memory::service) : std::nullopt;
+}
+
+UniqueFd answer_keep(UniqueFd asker) noexcept {
+  UniqueFd memory;
+  if (auto given = receive_message(asker.get())) memory = std::move(given->descriptor);
+  const bool is_sealed = is_sealed_memory(memory);
+  const char* const refusal = memory ? "the memory is not sealed" : no_descriptor_text;
+  SdNotify answer;
+  answer.adopt(std::move(asker));
+  answer.never_wait();
+  answer.send(is_sealed ? done_text : std::string_view(refusal));
+  return is_sealed ? std::move(memory) : UniqueFd();
+}
+
+std::string open_message(std::size_t place) { return std::string(open_key) + std::to_string(place); }
+
+std::optional<std::size_t> file_to_open(std::string_view text) {
+  const auto value = value_of(text, open_key);
+  return value ? to_number<std::size_t>(*value) : std::nullopt;
+}
+
+UniqueFd ask_to_open(const SdNotify& monitor, std::size_t place) {
+  WorkerConnection connection = connect_for_answer();
+  errno = monitor.send(open_message(place), connection.monitor.get());
+  if (errno != 0) return {};
+  connection.monitor.reset();
+  auto answer = await_answer(connection.worker);
+  if (answer && answer->descriptor) return std::move(answer->descriptor);
+  errno = !answer ? ETIMEDOUT : answer->text.empty() ? EMFILE : to_number<int>(answer->text).value_or(EIO);
+  return {};
+}
+
+void answer_open(UniqueFd asker, const UniqueFd& file, int error) noexcept {
+  SdNotify answer;
+  answer.adopt(std::move(asker));
+  answer.never_wait();
+  if (file) answer.send(file_text, file.get());
+  else answer.send(std::to_string(error));
 }
 
 std::string mapped_message(int signal) { return std::string(mapped_key) + std::to_string(signal); }

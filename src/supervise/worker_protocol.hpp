@@ -5,8 +5,10 @@
 #include <string>
 #include <string_view>
 
+#include "manager/sd_notify.hpp"
 #include "pidfile/reload_status.hpp"
 #include "posix/unique_fd.hpp"
+#include "supervise/worker_self.hpp"
 
 namespace daemonctx {
 
@@ -19,6 +21,9 @@ struct WorkerConnection {
   UniqueFd worker;
 };
 WorkerConnection connect_worker();
+
+/// A connection for one answer. It ends if the monitor had no descriptor left for it. \throws the same
+WorkerConnection connect_for_answer();
 
 struct WorkerMessage {
   std::string text;
@@ -51,6 +56,25 @@ inline constexpr std::string_view cut_off_message = "X_DAEMONCTX_CUT_OFF=1";
 /// The worker is ready and waits for signals: no unmapped signal is held any more.
 inline constexpr std::string_view released_message = "X_DAEMONCTX_RELEASED=1";
 
+/// Asks the monitor to keep what waits in the socket that comes with the message: sealed memory for the next
+/// worker.
+std::string remember_message(Memory which);
+std::optional<Memory> memory_to_keep(std::string_view text);
+
+/// \return the monitor's refusal, or empty. \throws std::system_error if the monitor can't be reached.
+std::string ask_to_keep(const SdNotify& monitor, Memory which, const UniqueFd& memory);
+/// \return the memory, unless it is not sealed or there was no descriptor left for it.
+UniqueFd answer_keep(UniqueFd asker) noexcept;
+
+/// Asks the monitor to open a file of `RespawnPolicy::monitor_opens`, by its place in that list.
+std::string open_message(std::size_t place);
+std::optional<std::size_t> file_to_open(std::string_view text);
+
+/// \return the file. Empty, with errno, if the monitor can't open it or be reached.
+UniqueFd ask_to_open(const SdNotify& monitor, std::size_t place);
+/// \param error if there is no file, why.
+void answer_open(UniqueFd asker, const UniqueFd& file, int error) noexcept;
+
 /// Asks the monitor to reopen the output files. The monitor may open files that the worker may not open, or
 /// does not see behind another root directory. The answer goes to the descriptor that comes with the message.
 inline constexpr std::string_view reopen_message = "X_DAEMONCTX_REOPEN=1";
@@ -64,6 +88,6 @@ struct ReopenAnswer {
 /// \param output, error whether descriptors 1 and 2 are files. Files are passed on; anything else is the
 ///   monitor's own.
 void answer_reopen(UniqueFd asker, const std::string& refusal, bool output, bool error) noexcept;
-ReopenAnswer await_reopen(int fd);
+ReopenAnswer await_reopen(const UniqueFd& socket);
 
 }  // namespace daemonctx

@@ -311,6 +311,15 @@ const std::vector<Row> context_rows = {
      }},
     {"daemonctx::DaemonContext::last_worker_end() const",
      [] { return unless(!context().last_worker_end(), "another worker ended"); }},
+    {"daemonctx::DaemonContext::remember(std::basic_string_view<char, std::char_traits<char> >)",
+     [] {
+       context().remember(mark);
+       return still_inert();
+     }},
+    {"daemonctx::DaemonContext::remembered[abi:cxx11]() const",
+     [] { return unless(!context().remembered(), "it remembers"); }},
+    {"daemonctx::DaemonContext::open_file(daemonctx::Path const&)",
+     [] { return unless(context().open_file("/dev/null") == -1, "it is open"); }},
     {"daemonctx::detail::run_body(daemonctx::DaemonContext&, std::function<int (daemonctx::DaemonContext&)> "
      "const&)",
      [] {

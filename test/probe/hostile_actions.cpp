@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -39,7 +40,7 @@ int monitor_socket() {
   throw std::runtime_error("no connection to a monitor");
 }
 
-void send(const std::string& text, const std::vector<int>& fds) {
+void send_on(int socket, const std::string& text, const std::vector<int>& fds) {
   iovec part{const_cast<char*>(text.data()), text.size()};
   std::array<char, 256> control{};
   msghdr message{};
@@ -55,7 +56,23 @@ void send(const std::string& text, const std::vector<int>& fds) {
     header->cmsg_len = CMSG_LEN(size);
     std::memcpy(CMSG_DATA(header), fds.data(), size);
   }
-  if (::sendmsg(monitor_socket(), &message, 0) == -1) throw std::runtime_error("cannot send");
+  if (::sendmsg(socket, &message, 0) == -1) throw std::runtime_error("cannot send");
+}
+
+void send(const std::string& text, const std::vector<int>& fds) { send_on(monitor_socket(), text, fds); }
+
+// Sends a message with a socket for the answer, in which `given` waits already, and reports the answer.
+void ask(const std::string& message, const std::vector<int>& given) {
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0)
+    throw std::runtime_error("socketpair");
+  if (!given.empty()) send_on(ends[1], "given", given);
+  send(message, {ends[0]});
+  ::close(ends[0]);
+  std::array<char, 256> text{};
+  const auto size = ::recv(ends[1], text.data(), text.size(), 0);
+  say("answer: " + std::string(text.data(), size > 0 ? static_cast<std::size_t>(size) : 0));
+  ::close(ends[1]);
 }
 
 bool is_same_file(int fd, const struct stat& file) {
@@ -132,6 +149,18 @@ void ask_to_reopen(daemonctx::DaemonContext&, const std::string&) {
     said += ' ' + part;
   }
   say(said);
+}
+
+// Memory that can still change, and then none.
+void ask_to_remember(daemonctx::DaemonContext&, const std::string&) {
+  const int memory = ::memfd_create("mine", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  ask("X_DAEMONCTX_REMEMBER=program", {memory});
+  ask("X_DAEMONCTX_REMEMBER=service", {});
+  ::close(memory);
+}
+
+void ask_to_open(daemonctx::DaemonContext&, const std::string& place) {
+  ask("X_DAEMONCTX_OPEN=" + place, {});
 }
 
 void seize_pidfile(daemonctx::DaemonContext&, const std::string& path) {

@@ -151,6 +151,7 @@ void set_respawn(DaemonOptions& options, const std::string& text) {
     else if (name == "hang") policy.hang_timeout = length(value);
     else if (name == "final") policy.no_restart_exit_codes = {std::stoi(value)};
     else if (name == "immediate") policy.immediate_restart_exit_codes = {std::stoi(value)};
+    else if (name == "opens") policy.monitor_opens.emplace_back(value);
     else if (name == "fork")
       policy.on_worker_end = [](const daemonctx::WorkerEnd&) { static_cast<void>(::fork()); };
     else if (name == "print")

@@ -38,6 +38,8 @@ void tell_monitor(daemonctx::DaemonContext& context,
                   const std::string& text);  // "|" stands for the end of a line
 void send_descriptors(daemonctx::DaemonContext& context, const std::string& times);
 void ask_to_reopen(daemonctx::DaemonContext& context, const std::string&);
+void ask_to_remember(daemonctx::DaemonContext& context, const std::string&);
+void ask_to_open(daemonctx::DaemonContext& context, const std::string& place);
 void fill_shared_pages(daemonctx::DaemonContext& context, const std::string&);
 void send_lingering(daemonctx::DaemonContext& context, const std::string&);
 void flood_monitor(daemonctx::DaemonContext& context, const std::string&);

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cstring>
 #include <daemonctx/controller.hpp>
@@ -349,6 +350,30 @@ const std::map<std::string, ServiceAction> service_actions = {
     {"await",  // until another process opens the FIFO for writing
      [](DaemonContext&, const std::string& fifo) { await_writer(fifo); }},
     {"tell_worker", tell_worker},
+    {"remember",  // TEXT, or SIZE bytes
+     [](DaemonContext& context, const std::string& text) {
+       const bool is_size = text.find_first_not_of("0123456789") == std::string::npos;
+       context.remember(is_size ? std::string(std::stoul(text), 'x') : text);
+     }},
+    {"remembered",
+     [](DaemonContext& context, const std::string&) {
+       const auto bytes = context.remembered();
+       if (!bytes) return say("remembers nothing");
+       say("remembers " + (bytes->size() < 100 ? *bytes : std::to_string(bytes->size()) + " bytes"));
+     }},
+    {"open_file",
+     [](DaemonContext& context, const std::string& path) {
+       try {
+         const int fd = context.open_file(path);
+         std::array<char, 100> text{};
+         const auto size = ::read(fd, text.data(), text.size());
+         say("opened: " + std::string(text.data(), static_cast<std::size_t>(size)) +
+             (::fcntl(fd, F_GETFD) == FD_CLOEXEC ? "" : ", inheritable"));
+         ::close(fd);
+       } catch (const std::system_error& error) {
+         say("not opened: " + error.code().message());
+       }
+     }},
     {"lines", write_lines},
     {"count",
      [](DaemonContext&, const std::string&) {
@@ -596,6 +621,8 @@ const std::map<std::string, ServiceAction> service_actions = {
     {"tell_monitor", tell_monitor},
     {"send_descriptors", send_descriptors},
     {"ask_to_reopen", ask_to_reopen},
+    {"ask_to_remember", ask_to_remember},
+    {"ask_to_open", ask_to_open},
     {"seize_pidfile", seize_pidfile},
     {"reopen", [](DaemonContext& context, const std::string&) { context.reopen_output(); }},
     {"fork", fork_worker},

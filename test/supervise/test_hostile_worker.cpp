@@ -65,6 +65,18 @@ BOOST_FIXTURE_TEST_CASE(the_manager_gets_only_messages_that_a_service_may_send, 
   BOOST_TEST(manager.next().text == "nothing");
 }
 
+BOOST_FIXTURE_TEST_CASE(the_monitor_keeps_no_memory_that_can_change_and_opens_no_file_of_the_workers_choice,
+                        Stage) {
+  start({"ask_to_remember", "tell_monitor:X_DAEMONCTX_REMEMBER=service",
+         "tell_monitor:X_DAEMONCTX_REMEMBER=7", "tell_monitor:X_DAEMONCTX_OPEN=0",
+         "tell_monitor:X_DAEMONCTX_OPEN=18446744073709551615", "tell_monitor:X_DAEMONCTX_OPEN=/etc/shadow",
+         "ask_to_open:0"});
+  scene.expect("answer: the memory is not sealed");
+  scene.expect("answer: there is no descriptor left");
+  scene.expect("answer: 1");  // EPERM
+  stop();
+}
+
 BOOST_FIXTURE_TEST_CASE(the_monitor_keeps_the_locks_that_identify_it, Stage) {
   // The locks for these numbers would lie on the monitor's own locks.
   start({"tell_monitor:X_DAEMONCTX_RELOAD=2287828610704211968 0 0 x",

@@ -183,6 +183,86 @@ BOOST_FIXTURE_TEST_CASE(each_worker_begins_with_the_memory_of_before_the_context
   BOOST_TEST(stop().exited(0));
 }
 
+BOOST_FIXTURE_TEST_CASE(the_next_worker_gets_what_an_earlier_one_has_kept_last, Stage) {
+  start("first:10,most:9",
+        {"remembered", "until:2,remember:one", "until:3,remember:two", "until:4,raise:9", "wait"});
+  scene.expect("remembers nothing");
+  for (int worker = 2; worker <= 4; ++worker) scene.expect("remembers two");
+  BOOST_TEST(stop().exited(0));
+}
+
+BOOST_FIXTURE_TEST_CASE(four_mebibytes_can_be_kept_and_no_more, Stage) {
+  start("first:10", {"remembered", "until:2,remember:4194304", "until:2,remember:4194305", "wait"});
+  scene.expect("remembers nothing");
+  BOOST_TEST(logs("the bytes to keep are more than 4 MiB"), scene::contents(log));
+  scene.expect("remembers 4194304 bytes");
+  BOOST_TEST(stop().exited(0));
+}
+
+// The worker must not wait for an answer that can't come.
+BOOST_FIXTURE_TEST_CASE(a_monitor_without_descriptors_says_so, Stage) {
+  BOOST_REQUIRE(::mkfifo(scene.path("fifo").c_str(), 0600) == 0);
+  start("first:10", {"tell_worker", "await:" + scene.path("fifo"), "until:2,remember:one", "wait"});
+  next_worker();
+  rlimit limit{};
+  ::prlimit(monitor, RLIMIT_NOFILE, nullptr, &limit);
+  const rlimit none{3, limit.rlim_max};
+  ::prlimit(monitor, RLIMIT_NOFILE, &none, nullptr);
+  ::close(::open(scene.path("fifo").c_str(), O_WRONLY | O_CLOEXEC));
+  BOOST_TEST(logs("there is no descriptor left"), scene::contents(log));
+  ::prlimit(monitor, RLIMIT_NOFILE, &limit, nullptr);
+  BOOST_TEST(next_worker().worker_number == 2U);
+  ::close(::open(scene.path("fifo").c_str(), O_WRONLY | O_CLOEXEC));
+  BOOST_TEST(stop().exited(0));
+}
+
+BOOST_FIXTURE_TEST_CASE(without_a_monitor_nothing_is_kept, Stage) {
+  const auto result = scene.run_probe({"daemon", "detach=never", "remember:one", "remembered"});
+  BOOST_TEST(result.end.exited(0));
+  scene.expect("remembers nothing");
+}
+
+BOOST_FIXTURE_TEST_CASE(the_monitor_opens_the_files_that_the_program_has_named, Stage) {
+  if (::geteuid() != 0) return;
+  const auto [secret, other] = std::pair(scene.path("secret"), scene.path("other"));
+  for (const std::string& each : {secret, other}) {
+    scene::write_file(each, "the key");
+    ::chmod(each.c_str(), 0600);
+  }
+  const auto run = [&](const std::string& policy, const std::string& file, const std::string& said) {
+    const auto result =
+        scene.run_probe({"daemon", "detach=never", "user=nobody", "respawn=" + policy, "open_file:" + file});
+    BOOST_TEST(result.end.exited(0), result.err);
+    scene.expect(said);
+  };
+  const std::string opens = "first:10,opens:" + secret;
+  ::chmod(scene.folder().c_str(), 0755);
+  ::chmod(scene.path("channel").c_str(), 0666);
+  run(opens, secret, "opened: the key");
+  run(opens, other, "not opened: Permission denied");
+  run("first:10", secret, "not opened: Permission denied");
+  run("first:10,opens:" + scene.path("none"), scene.path("none"), "not opened: No such file or directory");
+  ::mkdir(scene.path("closed").c_str(), 0700);
+  run("first:10,opens:" + scene.path("closed"), scene.path("closed"), "not opened: Is a directory");
+  ::unlink(other.c_str());
+  ::chmod(scene.folder().c_str(), 0777);  // others could put a link to a secret there
+  run(opens, secret, "not opened: Operation not permitted");
+  ::chmod(scene.folder().c_str(), 0755);
+  ::mkdir(scene.path("open").c_str(), 0777);
+  ::chmod(scene.path("open").c_str(), 0777);  // others could put another directory in place of "mine"
+  ::mkdir(scene.path("open/mine").c_str(), 0755);
+  scene::write_file(scene.path("open/mine/secret"), "the key");
+  ::chmod(scene.path("open/mine/secret").c_str(), 0600);
+  run("first:10,opens:" + scene.path("open/mine/secret"), scene.path("open/mine/secret"),
+      "not opened: Operation not permitted");
+  BOOST_REQUIRE(::symlink(secret.c_str(), other.c_str()) == 0);
+  BOOST_REQUIRE(::lchown(other.c_str(), 65534, 65534) == 0);
+  run("first:10,opens:" + other, other, "not opened: Too many levels of symbolic links");
+  const auto relative = scene.run_probe({"daemon", "respawn=opens:secret"});
+  BOOST_TEST(relative.end.exited(2));
+  BOOST_TEST(relative.err == "respawn_policy: monitor_opens: \"secret\" is no absolute path\n");
+}
+
 BOOST_FIXTURE_TEST_CASE(the_end_of_a_worker_is_told_to_the_next_and_logged, Stage) {
   const auto ends = [&](const std::string& how, const std::string& told) {
     start("first:10,window:100000", {"tell_worker", "until:2," + how, "wait"});

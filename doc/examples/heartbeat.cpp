@@ -52,6 +52,7 @@ fs::path directory_in(const char* variable) {
 }
 
 struct Places {
+  fs::path config = "/etc/heartbeat.conf";
   fs::path pidfile = "/run/heartbeat.pid";
   fs::path log = "/var/log/heartbeat.log";
   std::vector<daemonctx::Directory> directories = {};  // to be created
@@ -68,7 +69,10 @@ Places default_places() {
   if (state.empty()) state = home / ".local/state";
   state /= "heartbeat";
   const fs::path runtime = directory_in("XDG_RUNTIME_DIR");
-  Places places{(runtime.empty() ? state : runtime) / "heartbeat.pid", state / "heartbeat.log"};
+  fs::path config = directory_in("XDG_CONFIG_HOME");
+  if (config.empty()) config = "/" / home / ".config";
+  Places places{config / "heartbeat.conf", (runtime.empty() ? state : runtime) / "heartbeat.pid",
+                state / "heartbeat.log"};
   if (may_create) places.directories = {{.path = state, .mode = 0700}};
   return places;
 }
@@ -91,6 +95,8 @@ int main(int argc, char** argv) {
   service.options().add_options()("message", po::value<std::string>()->default_value("beat"),
                                   "what a beat says");
   service.on_configure([&](const auto& values) { settings = read(values); });  // throws: the old ones stay
+  service.config_file(places.config, daemonctx::MissingFile::means_defaults);
+  service.description("Writes a line to its log every so often.");
   service.version("1.0");
   return service.main(argc, argv);
 }

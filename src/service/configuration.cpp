@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "service/configuration.hpp"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <boost/algorithm/string/trim.hpp>
-#include <boost/filesystem/path.hpp>
 #include <cerrno>
 #include <map>
 #include <optional>
@@ -16,19 +14,13 @@
 #include <vector>
 
 #include "posix/retry.hpp"
-#include "posix/unique_fd.hpp"
 #include "service/placeholders.hpp"
+#include "service/suggestion.hpp"
 
 namespace daemonctx {
 namespace {
 
-namespace fs = boost::filesystem;
 namespace po = boost::program_options;
-
-ConfigurationError unreadable(const fs::path& file) {
-  const std::string reason = std::generic_category().message(errno);
-  return ConfigurationError{"cannot read the configuration file \"" + file.string() + "\": " + reason};
-}
 
 std::string without_comment(const std::string& line) {
   return boost::algorithm::trim_copy(line.substr(0, line.find('#')));
@@ -43,42 +35,24 @@ constexpr std::size_t longest_line = 4096;
 
 constexpr std::size_t largest_file = 1U << 20U;
 
-// The file may be another one after any look at its name, also a FIFO, and it may grow: one descriptor is
-// looked at and read, and the bytes are counted.
-std::string contents_of(const fs::path& file) {
-  const UniqueFd in(posix::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  struct stat status {};
-  if (!in || posix::fstat(in.get(), &status) == -1) throw unreadable(file);
-  errno = S_ISREG(status.st_mode) ? 0 : S_ISDIR(status.st_mode) ? EISDIR : ENODEV;
-  if (errno != 0) throw unreadable(file);
-  constexpr std::size_t piece = 1U << 16U;
-  std::string text;
-  std::size_t size = 0;
-  while (size <= largest_file) {
-    text.resize(size + piece);
-    const auto count = posix::retry([&] { return posix::read(in.get(), &text[size], text.size() - size); });
-    if (count == -1) throw unreadable(file);
-    if (count == 0) break;
-    size += static_cast<std::size_t>(count);
-  }
-  errno = EFBIG;
-  if (size > largest_file) throw unreadable(file);
-  text.resize(size);
-  return text;
-}
-
 // Reads the file. Boost does not say in which line an error lies, so it gets the lines one by one. Some
 // errors show only when options are stored: a value of the wrong type, a second value for the same name.
 // `find_first_wrong` searches for these: an error among the first n options shows with more options, too.
 class FileReader {
  public:
-  FileReader(const fs::path& file, const po::options_description& options, Reading reading)
+  FileReader(const ConfigurationFile& file, const po::options_description& options, Reading reading)
       : file_(file), options_(options), reading_(reading) {}
 
   po::parsed_options read() {
     parse();
     check();
     return parsed(read_.begin(), read_.end());
+  }
+
+  std::map<std::string, std::string> origins() const {
+    std::map<std::string, std::string> origins;
+    for (const Read& each : read_) origins[each.option.string_key] = place(each.line);
+    return origins;
   }
 
  private:
@@ -111,7 +85,7 @@ class FileReader {
   }
 
   void parse() {
-    std::istringstream in(contents_of(file_));
+    std::istringstream in(file_.text);
     std::string line;
     for (int number = 1; std::getline(in, line); ++number) {
       if (number == 1 && line.rfind("\xef\xbb\xbf", 0) == 0) line.erase(0, 3);  // byte order mark
@@ -137,14 +111,17 @@ class FileReader {
       for (const auto& option : po::parse_config_file(text, options_).options)
         read_.push_back({option, number});
     } catch (const po::error& error) {
-      if (reading_ == Reading::strict) check();  // an error further up comes first
-      refuse(number, error.what());
+      if (reading_ == Reading::lenient) return;
+      check();  // an error further up comes first
+      refuse(number, text_of(error, options_));
     }
   }
 
+  std::string place(int line) const { return file_.name + ':' + std::to_string(line); }
+
   void refuse(int line, const std::string& reason) const {
     if (reading_ == Reading::lenient) return;
-    throw ConfigurationError(file_.string() + ':' + std::to_string(line) + ": " + reason);
+    throw ConfigurationError(place(line) + ": " + reason, 0);
   }
 
   using Place = std::vector<Read>::const_iterator;
@@ -178,12 +155,26 @@ class FileReader {
     return good;
   }
 
-  const fs::path& file_;
+  const ConfigurationFile& file_;
   const po::options_description& options_;
   Reading reading_;
   std::string section_;
   std::vector<Read> read_;
 };
+
+// Refuse an empty path or name here: a message of `validate` would name a member instead of the option.
+void check_not_empty(const Configuration& configuration) {
+  for (const char* name : {"pidfile", "chdir", "user", "group", "log"}) {
+    const auto& values = configuration.values;
+    if (values.count(name) == 0 || !values[name].as<std::string>().empty()) continue;
+    const auto origin = configuration.origins.find(name);
+    if (origin == configuration.origins.end())
+      throw UsageError(std::string("the argument for option '--") + name + "' is empty");
+    throw ConfigurationError(origin->second + ": the argument for option '" + name + "' is empty", 0);
+  }
+}
+
+}  // namespace
 
 void check_required(const po::variables_map& values, const po::options_description& options) {
   for (const auto& option : options.options()) {
@@ -193,28 +184,49 @@ void check_required(const po::variables_map& values, const po::options_descripti
   }
 }
 
-// Refuse an empty path or name here: a message of `validate` would name a member instead of the option.
-void check_not_empty(const po::variables_map& values) {
-  for (const char* name : {"pidfile", "chdir", "user", "group", "log"}) {
-    if (values.count(name) != 0 && values[name].as<std::string>().empty()) {
-      throw UsageError(std::string("the argument for option '--") + name + "' is empty");
-    }
-  }
+ConfigurationError unreadable(const std::string& name, int error) {
+  return {"cannot read the configuration file \"" + name + "\": " + std::generic_category().message(error),
+          error};
 }
 
-}  // namespace
+// The file may be another one after any look at its name, also a FIFO, and it may grow: one descriptor is
+// looked at and read, and the bytes are counted.
+std::string configuration_text(const UniqueFd& file, const std::string& name) {
+  struct stat status {};
+  if (!file || posix::fstat(file.get(), &status) == -1) throw unreadable(name, errno);
+  if (S_ISDIR(status.st_mode)) throw unreadable(name, EISDIR);
+  if (!S_ISREG(status.st_mode))
+    throw ConfigurationError("the configuration file \"" + name + "\" is no regular file", ENODEV);
+  constexpr std::size_t piece = 1U << 16U;
+  std::string text;
+  std::size_t size = 0;
+  while (size <= largest_file) {
+    text.resize(size + piece);
+    const auto count = posix::retry([&] { return posix::read(file.get(), &text[size], text.size() - size); });
+    if (count == -1) throw unreadable(name, errno);
+    if (count == 0) break;
+    size += static_cast<std::size_t>(count);
+  }
+  if (size > largest_file) throw unreadable(name, EFBIG);
+  text.resize(size);
+  return text;
+}
 
-po::variables_map read_values(const Invocation& invocation, const po::options_description& file_options,
-                              Reading reading) {
-  po::variables_map values;
+Configuration read_values(const Invocation& invocation, const std::optional<ConfigurationFile>& file,
+                          const po::options_description& file_options, Reading reading) {
+  Configuration result;
+  po::variables_map& values = result.values;
   try {
     po::store(invocation.command_line, values);
-    if (!invocation.file.empty()) {
-      po::store(FileReader(invocation.file, file_options, reading).read(), values);
+    if (file) {
+      FileReader reader(*file, file_options, reading);
+      po::store(reader.read(), values);
+      result.origins = reader.origins();
     }
-    check_not_empty(values);
+    for (const auto& option : invocation.command_line.options) result.origins.erase(option.string_key);
+    check_not_empty(result);
     if (reading == Reading::strict) check_required(values, file_options);
-    return values;
+    return result;
   } catch (const po::error& error) {
     throw UsageError(error.what());
   }

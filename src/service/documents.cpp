@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "service/documents.hpp"
 
+#include <algorithm>
 #include <boost/algorithm/string/replace.hpp>
 #include <boost/program_options/value_semantic.hpp>
-#include <cctype>
 #include <sstream>
 
 namespace daemonctx {
@@ -23,19 +23,24 @@ Failed, or already running. Of \fBstatus\fR: dead, and its pidfile is still ther
 Wrong arguments, or values that the program refuses.
 .TP
 .B 3
-It does not reload. Of \fBstatus\fR: not running.
+The daemon does not support reload. Of \fBstatus\fR: not running.
 .TP
 .B 4
 No permission. Of \fBstatus\fR: unknown.
 .TP
 .B 6
-The configuration file is wrong or not there.
+The configuration file is wrong or missing.
 .TP
 .B 7
 Not running.
+.TP
+.B 150
+Of \fBstop\fR: a signal killed it.
+.PP
+An action that the program adds has its own codes. These are the codes of the Linux Standard Base, with one
+difference: there, \fBstart\fR of a running and \fBstop\fR of a stopped service are successes.
+\fB\-\-oknodo\fR makes them so.
 )";
-
-bool takes_value(const po::option_description& option) { return option.semantic()->max_tokens() > 0; }
 
 // roff prints a plain hyphen as a dash, and takes a dot or an apostrophe that begins a line for a request.
 std::string roff(std::string text) {
@@ -52,71 +57,46 @@ void add_entry(std::ostream& page, const std::string& term, const std::string& v
   page << '\n' << roff(text) << '\n';
 }
 
-// The arguments of bash's compgen for an option's value; the placeholder of the value decides.
-std::string completer(const po::option_description& option) {
-  const std::string value = option.semantic()->name();
-  if (value.rfind("FILE", 0) == 0) return "-f";
-  if (value.rfind("DIRECTORY", 0) == 0) return "-d";
-  if (value.rfind("USER", 0) == 0) return "-u";
-  if (value.rfind("GROUP", 0) == 0) return "-g";
-  return "-W ''";
+void add_section(std::ostream& page, const std::string& title, const std::vector<Entry>& entries) {
+  if (!entries.empty()) page << ".SH " << title << '\n';
+  for (const Entry& entry : entries) add_entry(page, entry.name, "", entry.text);
 }
 
 }  // namespace
 
 std::string usage(const ServiceTexts& texts) {
   std::ostringstream text;
-  text << "usage: " << texts.name << " ACTION [option...]\n\nActions:\n";
-  for (const ActionText& action : texts.actions) {
-    text << "  " << action.name << std::string(12 - action.name.size(), ' ') << action.help << '\n';
+  text << "usage: " << texts.name << " ACTION [option...]\n";
+  if (!texts.description.empty()) text << '\n' << texts.description << '\n';
+  text << "\nActions:\n";
+  std::size_t width = 0;
+  for (const Entry& action : texts.actions) width = std::max(width, action.name.size());
+  for (const Entry& action : texts.actions) {
+    text << "  " << action.name << std::string(width + 2 - action.name.size(), ' ') << action.text << '\n';
   }
-  for (const auto& group : texts.groups) text << '\n' << group;
+  for (const auto& group : texts.groups) text << '\n' << group.caption << ":\n" << group.options;
   return text.str();
 }
 
 std::string man_page(const ServiceTexts& texts) {
   const std::string name = roff(texts.name);
   std::ostringstream page;
-  page << ".TH \"" << name << "\" 8\n.SH NAME\n" << name << " \\- a service, and its control\n";
-  page << ".SH SYNOPSIS\n.B " << name << "\n\\fIACTION\\fR [\\fIoption\\fR...]\n.SH ACTIONS\n";
-  for (const ActionText& action : texts.actions) add_entry(page, action.name, "", action.help);
+  page << ".TH \"" << boost::replace_all_copy(name, "\"", "\\(dq") << "\" 8\n.SH NAME\n"
+       << name << " \\- a service, and its control\n";
+  page << ".SH SYNOPSIS\n.B " << name << "\n\\fIACTION\\fR [\\fIoption\\fR...]\n";
+  if (!texts.description.empty()) page << ".SH DESCRIPTION\n" << roff(texts.description) << '\n';
+  add_section(page, "ACTIONS", texts.actions);
   page << ".SH OPTIONS\n";
-  for (const auto& group : texts.groups) {
-    std::ostringstream caption;  // Boost has no accessor for it
-    caption << po::options_description(group);
-    page << ".SS " << roff(caption.str().substr(0, caption.str().find(":\n"))) << '\n';
-    for (const auto& option : group.options()) {
+  for (const auto& [caption, options] : texts.groups) {
+    page << ".SS " << roff(caption) << '\n';
+    for (const auto& option : options.options()) {
       add_entry(page, option->format_name(), option->format_parameter(), option->description());
     }
   }
+  add_section(page, "FILES", texts.files);
+  add_section(page, "SIGNALS", texts.signals);
   page << exit_status;
   return page.str();
-}
-
-std::string bash_completion(const ServiceTexts& texts) {
-  std::string function = "_" + texts.name;
-  for (char& letter : function) letter = std::isalnum(static_cast<unsigned char>(letter)) != 0 ? letter : '_';
-  std::string actions;
-  for (const ActionText& action : texts.actions) actions += ' ' + action.name;
-  std::string options;
-  std::ostringstream values;
-  for (const auto& group : texts.groups) {
-    for (const auto& option : group.options()) {
-      if (option->long_name().empty()) continue;
-      options += " --" + option->long_name();
-      if (takes_value(*option))
-        values << "    --" << option->long_name() << ") kind=\"" << completer(*option) << "\" ;;\n";
-    }
-  }
-  std::ostringstream text;
-  text << function << "() {\n  local word=${COMP_WORDS[COMP_CWORD]} kind=\"-W '" << actions.substr(1)
-       << "'\"\n"
-       << "  [[ $word != -* ]] || kind=\"-W '" << options.substr(1) << "'\"\n"
-       << "  case ${COMP_WORDS[COMP_CWORD-1]} in\n"
-       << values.str() << "  esac\n"
-       << "  mapfile -t COMPREPLY < <(eval \"compgen $kind\" -- '\"$word\"')\n}\n"
-       << "complete -o filenames -F " << function << ' ' << texts.name << '\n';
-  return text.str();
 }
 
 }  // namespace daemonctx

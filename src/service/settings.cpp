@@ -2,22 +2,23 @@
 
 // The settings of a service, from its command line, its configuration file, and its defaults.
 
+#include <fcntl.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <boost/filesystem/operations.hpp>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
+#include <posix/syscalls.hpp>
 #include <set>
+#include <sstream>
 #include <stdexcept>
 
 #include "base/one_line.hpp"
 #include "output/journal_stream.hpp"
 #include "posix/signals.hpp"
-#include "service/configuration.hpp"
-#include "service/report.hpp"
 #include "service/run.hpp"
 
 namespace daemonctx {
@@ -54,15 +55,23 @@ void say(const std::string& name, const std::exception_ptr& error, std::string_v
   scope.failed(std::cerr ? 0 : EPIPE);
 }
 
-// Refuse a name that occurs twice: Boost would call it ambiguous only when it is used.
-void check_names(const std::vector<po::options_description>& groups) {
-  std::set<std::string> names = {"action", "excess"};
-  for (const auto& group : groups) {
-    for (const auto& option : group.options()) {
-      if (names.insert(option->long_name()).second) continue;
-      throw std::logic_error("the option \"" + option->long_name() + "\" is the library's own");
-    }
+// In seconds; empty if the daemon is never killed.
+std::string time_before_kill(const StopPolicy& policy) {
+  std::chrono::duration<double> sum{};
+  for (const StopStep& step : policy) {
+    if (step.signal == SIGKILL) return (std::ostringstream() << sum.count()).str();
+    if (step.wait.is_forever()) break;
+    sum += step.wait.length();
   }
+  return "";
+}
+
+ConfigurationError with_way_out(const std::string& name, int error, bool has_monitor) {
+  std::string text = unreadable(name, error).what();
+  if (error == EACCES && !has_monitor)
+    text += "; let the service's user read it, or set respawn: its monitor opens the file";
+  if (error == EPERM || error == ELOOP) text += "; others than root and the starter can replace it";
+  return {text, error};
 }
 
 }  // namespace
@@ -75,82 +84,198 @@ void ServiceRun::prepare() {
   if (service.daemon_options_.pidfile.empty()) {
     service.daemon_options_.pidfile = default_pidfile(service.name_);
   }
-  groups_.push_back(command_options(!service.version_.empty()));
-  groups_.push_back(setting_options(service.daemon_options_.pidfile));
-  if (!service.own_options_.options().empty()) groups_.push_back(service.own_options_);
-  check_names(groups_);
-  for (const auto& group : groups_) all_options_.add(group);
-  for (std::size_t group = 1; group < groups_.size(); ++group) file_options_.add(groups_[group]);
+  if (service.stop_policy_.empty()) service.stop_policy_ = daemonctx::stop_policy();
+  take_options("Options", command_options(service.config_file_, !service.version_.empty()));
+  take_options("Settings, also in the configuration file",
+               setting_options(service.daemon_options_.pidfile, time_before_kill(service.stop_policy_)));
+  if (!service.own_options_.options().empty())
+    take_options("Options of " + service.name_, service.own_options_);
+  for (std::size_t group = 1; group < groups_.size(); ++group) file_options_.add(groups_[group].options);
+  for (const ServiceAction& action : service.actions_) check_names(action.options, all_options_);
 }
 
-void ServiceRun::configure() {
-  values_ = read_values(invocation_, file_options_, Reading::strict);
-  adopt_pidfile();
-  try {
-    accept(values_);
-  } catch (const std::exception& error) {  // the source of the value is not known here
-    throw UsageError(error.what());
+// Refuse a name that occurs twice: Boost would call it ambiguous only when it is used.
+void ServiceRun::take_options(const std::string& caption, const po::options_description& options) {
+  check_names(options, all_options_);
+  groups_.push_back({caption, options});
+  all_options_.add(options);
+}
+
+void ServiceRun::check_names(const po::options_description& group, const po::options_description& others) {
+  std::set<std::string> names = {"action", "excess"};
+  for (const auto& option : others.options()) names.insert(option->long_name());
+  for (const auto& option : group.options()) {
+    if (names.insert(option->long_name()).second) continue;
+    throw std::logic_error("the option \"" + option->long_name() + "\" is there twice");
   }
+}
+
+// Made absolute before any change of directory. An absolute path needs no working directory, which may be
+// gone.
+void ServiceRun::choose_file() {
+  file_name_ = service_.config_file_.native();
+  if (!invocation_.gives("config")) return;
+  po::variables_map values;
+  po::store(invocation_.command_line, values);
+  const fs::path path = values["config"].as<std::string>();
+  file_name_ = (path.is_absolute() ? path : fs::absolute(path)).string();
+}
+
+// FNV-1a of the file's name, in the bits that a tag has. 1: there is no file. Links on the way are followed;
+// the file itself may be a link that is about to change.
+std::uint64_t ServiceRun::file_tag() const {
+  if (file_name_.empty()) return 1;
+  const fs::path file = file_name_;
+  boost::system::error_code error;
+  fs::path directory = fs::weakly_canonical(file.parent_path(), error);
+  if (error) directory = file.parent_path();
+  const std::string name = (directory / file.filename()).string();
+  std::uint64_t hash = 0xcbf29ce484222325U;
+  for (const char letter : name) hash = (hash ^ static_cast<unsigned char>(letter)) * 0x100000001b3U;
+  return (hash >> 7U) | 2U;
+}
+
+bool ServiceRun::may_miss_file() const {
+  return !invocation_.gives("config") && service_.missing_file_ == MissingFile::means_defaults;
+}
+
+std::optional<ConfigurationFile> ServiceRun::read_file() const {
+  if (file_name_.empty()) return {};
+  constexpr int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+  const UniqueFd file(posix::open(file_name_.c_str(), flags));
+  if (!file && errno == ENOENT && may_miss_file()) return {};
+  if (!file && errno == ENOENT && !invocation_.gives("config"))
+    throw ConfigurationError(
+        unreadable(file_name_, ENOENT).what() + std::string("; create it, or name another with --config"),
+        ENOENT);
+  return ConfigurationFile{file_name_, configuration_text(file, file_name_)};
+}
+
+void ServiceRun::configure(bool in_foreground) {
+  file_ = read_file();
+  configuration_ = read_values(invocation_, file_, file_options_, Reading::strict);
+  adopt_pidfile();
+  accept(configuration_);
+  options_ = daemon_options(in_foreground);
 }
 
 // Call `configure_` before `po::notify`: if it refuses, no variable that an option is bound to has changed.
-void ServiceRun::accept(po::variables_map& values) const {
-  if (service_.configure_) service_.configure_(values);
-  po::notify(values);
-}
-
-// Runs in the daemon.
-void ServiceRun::reconfigure() const {
-  auto values = read_values(invocation_, file_options_, Reading::strict);
-  if (pidfile_in(values) != pidfile_) {
-    throw std::runtime_error("pidfile: is \"" + pidfile_.native() + "\" as long as the daemon runs");
+void ServiceRun::accept(Configuration& next) const {
+  try {
+    if (service_.configure_) service_.configure_(next.values);
+    po::notify(next.values);
+  } catch (const std::exception& error) {
+    throw UsageError(with_origin(next, error.what()));
   }
-  accept(values);
 }
 
-// A wrong line in the file must not keep the operator from the running daemon. With `--pidfile` the file may
-// even be missing.
+// This function, and those up to `look_up_pidfile`, run in the daemon.
+void ServiceRun::reconfigure(DaemonContext& context) {
+  auto file = read_again(context);
+  apply(file);
+  file_ = std::move(file);
+  remember(context);
+}
+
+void ServiceRun::apply(const std::optional<ConfigurationFile>& file) {
+  Configuration next = read_values(invocation_, file, file_options_, Reading::strict);
+  if (pidfile_in(next.values) != pidfile_) {
+    throw UsageError(
+        with_origin(next, "pidfile: is \"" + pidfile_.native() + "\" as long as the daemon runs"));
+  }
+  accept(next);
+  configuration_ = std::move(next);
+}
+
+// The user of the daemon, or its root directory, may not let this process read the file.
+std::optional<ConfigurationFile> ServiceRun::read_again(DaemonContext& context) const {
+  if (file_name_.empty()) return {};
+  try {
+    const UniqueFd file(context.open_file(file_name_));
+    return ConfigurationFile{file_name_, configuration_text(file, file_name_)};
+  } catch (const std::system_error& refusal) {
+    const int error = refusal.code().value();
+    if (error == ENOENT && !file_ && may_miss_file()) return {};
+    throw with_way_out(file_name_, error, has_monitor_);
+  }
+}
+
+// A worker that was started after a reload begins with what that reload has accepted. If that is refused now,
+// the worker has what the start has accepted.
+void ServiceRun::recall(const DaemonContext& context) {
+  try {
+    auto text = detail::remembered_for_service(context);
+    if (!text) return;
+    const std::optional<ConfigurationFile> file({file_name_, std::move(*text)});
+    apply(file);
+    file_ = file;
+  } catch (...) {
+    report_in_daemon("the configuration accepted last is refused now");
+  }
+}
+
+// The values are in force already: an error is reported, and refuses nothing.
+void ServiceRun::remember(const DaemonContext& context) const noexcept {
+  try {
+    if (file_) detail::remember_for_service(context, file_->text);
+  } catch (...) {
+    report_in_daemon("the next worker begins with the earlier configuration");
+  }
+}
+
+// Call it while an exception is handled.
+void ServiceRun::report_in_daemon(std::string_view where) const noexcept {
+  try {
+    on_error_(std::current_exception(), where);
+  } catch (...) {  // the handler's own
+    static_cast<void>(0);
+  }
+}
+
+// A wrong line in the file must not keep the operator from the running daemon. With `--pidfile`, and where it
+// is no more than a default, the file may even be missing.
 void ServiceRun::look_up_pidfile() {
   try {
-    values_ = read_values(invocation_, file_options_, Reading::lenient);
-  } catch (const ConfigurationError&) {
-    if (!has("pidfile")) throw;
+    file_ = read_file();
+  } catch (const ConfigurationError& error) {
+    const bool is_missing = !invocation_.gives("config") && error.reason() == ENOENT;
+    if (!is_missing && !invocation_.gives("pidfile")) throw;
   }
+  configuration_ = read_values(invocation_, file_, file_options_, Reading::lenient);
   adopt_pidfile();
 }
 
 void ServiceRun::adopt_pidfile() {
-  pidfile_ = pidfile_in(values_);
+  pidfile_ = pidfile_in(values());
   if (pidfile_.empty())
     throw UsageError("there is no default pidfile for this user: name one with --pidfile");
   boost::system::error_code ignored;
-  if (invocation_.file.empty() || !fs::equivalent(invocation_.file, pidfile_.native(), ignored)) return;
+  if (file_name_.empty() || !fs::equivalent(file_name_, pidfile_.native(), ignored)) return;
   // Refuse it: a daemon that reads and closes its own pidfile loses its locks.
   throw UsageError("the configuration file is the pidfile");
 }
 
-Path ServiceRun::pidfile_in(const po::variables_map& values) const {
+Path ServiceRun::pidfile_in(const Values& values) const {
   return values.count("pidfile") == 0 ? service_.daemon_options_.pidfile
                                       : Path(values["pidfile"].as<std::string>());
 }
 
+// A stop has another limit than the program's, and begins with the same signal.
 StopPolicy ServiceRun::stop_policy() const {
-  if (!has("stop-timeout")) return daemonctx::stop_policy();
-  return daemonctx::stop_policy(values_["stop-timeout"].as<Seconds>().value);
-}
-
-bool ServiceRun::is_on_command_line(const std::string& option) const {
-  const auto& given = invocation_.command_line.options;
-  return std::any_of(given.begin(), given.end(), [&](const auto& each) { return each.string_key == option; });
+  if (!has("stop-timeout")) return service_.stop_policy_;
+  StopPolicy policy = daemonctx::stop_policy(values()["stop-timeout"].as<Seconds>().value);
+  policy.front().signal = service_.stop_policy_.front().signal;
+  return policy;
 }
 
 std::optional<StdioTarget> ServiceRun::output() const {
   const bool to_file = has("log");
   const bool to_syslog = is_on("syslog");
   if (!to_file && !to_syslog) return {};
-  const bool prefers_file = is_on_command_line("log");
-  if (to_file && to_syslog && prefers_file == is_on_command_line("syslog")) {
-    throw UsageError("the output can go to a log or to syslog, not to both");
+  const bool prefers_file = invocation_.gives("log");
+  if (to_file && to_syslog && prefers_file == invocation_.gives("syslog")) {
+    throw UsageError(
+        with_origin(configuration_, "log: the output can go to a log or to syslog, not to both"));
   }
   if (to_file && (prefers_file || !to_syslog)) return StdioTarget::file(text("log"));
   return StdioTarget::syslog(service_.name_);
@@ -162,14 +287,14 @@ DaemonOptions ServiceRun::daemon_options(bool in_foreground) const {
   if (has("chdir")) options.working_directory = text("chdir");
   if (has("user")) options.user = text("user");
   if (has("group")) options.group = text("group");
-  if (has("umask")) options.umask = values_["umask"].as<Mode>().value;
-  if (has("ready-timeout")) options.ready_timeout = values_["ready-timeout"].as<Seconds>().value;
+  if (has("umask")) options.umask = values()["umask"].as<Mode>().value;
+  if (has("ready-timeout")) options.ready_timeout = values()["ready-timeout"].as<Seconds>().value;
   if (!options.on_error)
     options.on_error = [name = service_.name_](const auto& error, std::string_view where) {
       say(name, error, where);
     };
   if (is_on("respawn")) options.respawn = true;
-  if (has("notify-fd")) options.start_options.notify_descriptor = values_["notify-fd"].as<int>();
+  if (has("notify-fd")) options.start_options.notify_descriptor = values()["notify-fd"].as<int>();
   if (in_foreground) {
     options.detach_process = DetachProcess::never;
     options.stdio = {};  // the terminal, unless `log` or `syslog` is given
@@ -177,7 +302,41 @@ DaemonOptions ServiceRun::daemon_options(bool in_foreground) const {
     options.detach_process = DetachProcess::always;  // `run` is the action that stays
   }
   if (const auto target = output()) options.stdio.out = options.stdio.err = *target;
+  set_options(options);
+  options.pidfile_options.tag = file_tag();
+  if (!file_name_.empty()) options.respawn_policy.monitor_opens.emplace_back(file_name_);
   return options;
+}
+
+void ServiceRun::set_options(DaemonOptions& options) const {
+  if (!service_.set_options_) return;
+  try {
+    service_.set_options_(values(), options);
+  } catch (const std::exception& error) {
+    throw UsageError(with_origin(configuration_, error.what()));
+  }
+  // Other actions have to find the daemon without this function.
+  if (options.pidfile != pidfile_) throw std::logic_error("on_options must not change the pidfile");
+}
+
+// ---- Where a value came from.
+
+std::string ServiceRun::with_origin(const Configuration& configuration, const std::string& text) {
+  const auto origin = configuration.origins.find(text.substr(0, text.find(':')));
+  return origin == configuration.origins.end() ? text : origin->second + ": " + text;
+}
+
+// A message of the library names the value, not the option.
+std::string ServiceRun::with_origin(const std::exception& error) const {
+  const std::string text = error.what();
+  for (const auto& [option, origin] : configuration_.origins) {
+    const auto* value = boost::any_cast<std::string>(&values()[option].value());
+    if (value == nullptr || value->empty()) continue;
+    const bool is_named = text.find('"' + *value + '"') != std::string::npos ||
+                          text.find('/' + *value + '"') != std::string::npos;  // a path made absolute
+    if (is_named) return origin + ": " + text;
+  }
+  return text;
 }
 
 }  // namespace daemonctx

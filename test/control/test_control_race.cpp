@@ -90,8 +90,10 @@ class ServiceUnderTest {
   std::string pidfile() const { return (folder_ / "pid").string(); }
 
   scene::Words command(const std::string& action, const scene::Words& options = {}) const {
-    scene::Words words = {
-        program_, action, "--verbose", "--pidfile", pidfile(), "--witness", (folder_ / "witness").string()};
+    scene::Words words = {program_, action, "--pidfile", pidfile()};
+    if (action != "status") words.emplace_back("--verbose");
+    if (action == "start" || action == "restart")
+      words.insert(words.end(), {"--witness", (folder_ / "witness").string()});
     words.insert(words.end(), options.begin(), options.end());
     return words;
   }
@@ -144,7 +146,10 @@ void operate(const ServiceUnderTest& service, Random random, int cycles) {
   for (; cycles > 0; --cycles) {
     std::shuffle(actions.begin(), actions.end(), random);
     for (const std::string& action : actions) {
-      service.run(action, {}, {"--before-ready", up_to("sleep:"), "--afterwards", up_to("slow:")});
+      const bool starts = action == "start" || action == "restart";
+      service.run(action, {},
+                  starts ? scene::Words{"--before-ready", up_to("sleep:"), "--afterwards", up_to("slow:")}
+                         : scene::Words());
     }
   }
 }

@@ -3,6 +3,7 @@
 // A service that a test observes. Its own options say what it does.
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -51,15 +52,70 @@ int serve(DaemonContext& context, const Behaviour& behaviour) {
   if (const char* text = argument(behaviour.afterwards, "throw")) throw std::runtime_error(text);
   if (const char* status = argument(behaviour.afterwards, "return")) return std::stoi(status);
   if (const char* ms = argument(behaviour.afterwards, "slow")) context.on_exit([ms] { sleep(ms); });
+  if (behaviour.afterwards == "remember") context.remember("no configuration");
   if (behaviour.afterwards == "deaf") {
     for (;;) ::pause();
   }
+  if (behaviour.afterwards == "deaf to SIGQUIT") context.map_signal(SIGQUIT, daemonctx::Action::ignore);
   std::cout << "number " << behaviour.number << " in " << std::filesystem::current_path().string()
             << std::endl;
   context.wait();
   if (behaviour.afterwards == "crash") std::abort();
   const char* exit_code = argument(behaviour.afterwards, "exit");
   return exit_code != nullptr ? std::stoi(exit_code) : 0;
+}
+
+// An absolute home becomes the working directory, and is made.
+void set_home(const daemonctx::Service::Values& values, daemonctx::DaemonOptions& options) {
+  if (::getenv("SERVICE_COUNTS") != nullptr) std::cout << "sets options" << std::endl;
+  options.respawn_policy = {};
+  if (values.count("home") == 0) return;
+  const auto& home = values["home"].as<std::string>();
+  if (home == "pidfile") options.pidfile = "/run/another";
+  else if (home[0] != '/') throw std::runtime_error("home: must be absolute");
+  options.create_directories.push_back({.path = home});
+  options.working_directory = home;
+}
+
+daemonctx::ServiceAction submit() {
+  daemonctx::ServiceAction action{.name = "submit", .text = "queue jobs", .run = [](const auto& values) {
+                                    const auto& jobs = values["job"].template as<std::vector<std::string>>();
+                                    for (const auto& job : jobs) std::cout << job << std::endl;
+                                    std::cout << "number " << values["number"].template as<int>();
+                                    if (jobs.front() == "none") throw std::runtime_error("no such job");
+                                    std::cout << ", priority " << values["priority"].template as<int>()
+                                              << std::endl;
+                                    return static_cast<int>(jobs.size());
+                                  }};
+  action.options.add_options()("job", po::value<std::vector<std::string>>()->required(), "what to do");
+  action.options.add_options()("priority", po::value<int>()->default_value(0), "which comes first");
+  action.words.add("job", -1);
+  return action;
+}
+
+// What a test chooses by variables of the environment.
+void set_up(daemonctx::Service& service) {
+  const char* const file = ::getenv("SERVICE_FILE");
+  const bool may_miss = ::getenv("SERVICE_FILE_MAY_MISS") != nullptr;
+  if (file != nullptr)
+    service.config_file(
+        file, may_miss ? daemonctx::MissingFile::means_defaults : daemonctx::MissingFile::is_refused);
+  if (::getenv("SERVICE_DRAINS") != nullptr)
+    service.stop_policy({{SIGQUIT, std::chrono::milliseconds(50)}, {SIGKILL, std::chrono::seconds(5)}});
+  service.description("Does nothing, and tells what it was told.");
+  service.on_options(set_home);
+  service.add_action(submit());
+  service.add_action({.name = "bare", .text = "a daemon that does not reload", .run = [](const auto& values) {
+                        DaemonContext context({.pidfile = values["pidfile"].template as<std::string>()});
+                        context.wait();
+                        return 0;
+                      }});
+  try {
+    service.add_action({.name = "start", .run = [](const auto&) { return 0; }});
+  } catch (const std::invalid_argument&) {
+    return;
+  }
+  std::cout << "start can be replaced" << std::endl;
 }
 
 int run_service(const char* name, int argc, char** argv) {
@@ -77,8 +133,15 @@ int run_service(const char* name, int argc, char** argv) {
   service.options().add_options()("afterwards", po::value(&behaviour.afterwards),
                                   "throw:TEXT, return:STATUS, deaf or slow:MS");
   service.options().add_options()("witness", po::value(&behaviour.witness), "the file to lock");
+  service.options().add_options()("odd", po::value<int>(), "a [b:c] \\ 'd'");
+  service.options().add_options()("needs", po::value<std::string>(), "a file that must be there");
+  service.options().add_options()("home", po::value<std::string>(), "to be made");
+  set_up(service);
   service.on_configure([&](const auto& values) {
     const int number = values["number"].template as<int>();
+    const bool lacks =
+        values.count("needs") != 0 && !std::filesystem::exists(values["needs"].template as<std::string>());
+    if (lacks) throw std::runtime_error("needs: it is not there");
     if (number < 0) throw std::runtime_error("number: must not be negative");
     behaviour.number = number;
     std::cout << "configured " << number;

@@ -40,7 +40,8 @@ EXEMPT_INLINE = {
     "daemonctx::become_daemon": A_START,
     "daemonctx::Service::options": A_COMMAND_LINE,
     "daemonctx::Service::version": A_COMMAND_LINE,
-    "daemonctx::Service::on_configure": A_COMMAND_LINE,
+    **{f"daemonctx::Service::{name}": A_COMMAND_LINE for name in (
+        "description", "on_configure", "on_options", "stop_policy")},
 }
 
 NOISE = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|^[ \t]*#(?:\\\n|[^\n])*',

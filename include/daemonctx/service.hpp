@@ -78,7 +78,9 @@ class DAEMONCTX_EXPORT Service {
   /// `--version` prints the name and `text`. Without this call there is no `--version`.
   void version(std::string text) { version_ = std::move(text); }
 
-  /// How `stop` and `restart` stop the daemon, unless the user gives `--stop-timeout`.
+  /// How `stop` and `restart` stop the daemon, unless the user gives `--stop-timeout`. A monitor kills its
+  /// worker a fifth of that time, at most two seconds, before the stop would kill the monitor, unless
+  /// `RespawnPolicy::stop_timeout` is set.
   void stop_policy(StopPolicy policy) { stop_policy_ = std::move(policy); }
 
   /// \throws std::invalid_argument for a name that is empty, taken, or begins with a hyphen, and for an empty

@@ -84,7 +84,9 @@ void add_monitor(DaemonOptions& options) {
   const auto needs_one = [](const StdioTarget& target) { return target.kind() == StdioTarget::Kind::syslog; };
   if (options.respawn || (!needs_one(options.stdio.out) && !needs_one(options.stdio.err))) return;
   options.respawn = true;
-  options.respawn_policy = {.max_restarts = 0, .stop_timeout = forever};
+  options.respawn_policy = {.max_restarts = 0,
+                            .stop_timeout = forever,
+                            .monitor_opens = std::move(options.respawn_policy.monitor_opens)};
 }
 
 void keep_user_unless_root(DaemonOptions& options) {

@@ -199,7 +199,7 @@ int ServiceRun::launch() {
     succeed("started, pid " + std::to_string(daemon));
     if (told) told(daemon);
   };
-  has_monitor_ = options.respawn;
+  has_monitor_ = options.respawn || options.stdio.out.kind() == StdioTarget::Kind::syslog;
   on_error_ = options.on_error;
   DaemonContext context(std::move(options));
   display.clear();

@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/filesystem/operations.hpp>
 #include <csignal>
 #include <cstdlib>
@@ -55,15 +56,28 @@ void say(const std::string& name, const std::exception_ptr& error, std::string_v
   scope.failed(std::cerr ? 0 : EPIPE);
 }
 
-// In seconds; empty if the daemon is never killed.
-std::string time_before_kill(const StopPolicy& policy) {
-  std::chrono::duration<double> sum{};
+Timeout time_before_kill(const StopPolicy& policy) {
+  Timeout sum;
   for (const StopStep& step : policy) {
-    if (step.signal == SIGKILL) return (std::ostringstream() << sum.count()).str();
+    if (step.signal == SIGKILL) return sum;
     if (step.wait.is_forever()) break;
-    sum += step.wait.length();
+    sum = sum.length() + step.wait.length();
   }
-  return "";
+  return forever;
+}
+
+// In seconds; empty if the daemon is never killed.
+std::string default_text(const StopPolicy& policy) {
+  const Timeout time = time_before_kill(policy);
+  if (time.is_forever()) return "";
+  return (std::ostringstream() << std::chrono::duration<double>(time.length()).count()).str();
+}
+
+// The monitor has to kill its worker before a stop kills the monitor.
+Timeout time_for_worker(Timeout before_kill) {
+  if (before_kill.is_forever()) return forever;
+  constexpr std::chrono::nanoseconds most = std::chrono::seconds(2);
+  return before_kill.length() - std::min(before_kill.length() / 5, most);
 }
 
 ConfigurationError with_way_out(const std::string& name, int error, bool has_monitor) {
@@ -87,7 +101,7 @@ void ServiceRun::prepare() {
   if (service.stop_policy_.empty()) service.stop_policy_ = daemonctx::stop_policy();
   take_options("Options", command_options(service.config_file_, !service.version_.empty()));
   take_options("Settings, also in the configuration file",
-               setting_options(service.daemon_options_.pidfile, time_before_kill(service.stop_policy_)));
+               setting_options(service.daemon_options_.pidfile, default_text(service.stop_policy_)));
   if (!service.own_options_.options().empty())
     take_options("Options of " + service.name_, service.own_options_);
   for (std::size_t group = 1; group < groups_.size(); ++group) file_options_.add(groups_[group].options);
@@ -303,6 +317,8 @@ DaemonOptions ServiceRun::daemon_options(bool in_foreground) const {
   }
   if (const auto target = output()) options.stdio.out = options.stdio.err = *target;
   set_options(options);
+  if (options.respawn_policy.stop_timeout == RespawnPolicy().stop_timeout)
+    options.respawn_policy.stop_timeout = time_for_worker(time_before_kill(stop_policy()));
   options.pidfile_options.tag = file_tag();
   if (!file_name_.empty()) options.respawn_policy.monitor_opens.emplace_back(file_name_);
   return options;

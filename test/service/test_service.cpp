@@ -286,6 +286,14 @@ BOOST_FIXTURE_TEST_CASE(the_files_stop_timeout_counts_even_if_the_command_line_n
   BOOST_TEST(run({"stop", "--config", "/none"}).end.exited(7));  // the command line names the pidfile
 }
 
+BOOST_FIXTURE_TEST_CASE(a_monitor_kills_its_worker_before_a_stop_kills_the_monitor, Probe) {
+  scene::write_file(config, "stop-timeout = 0.5\n");
+  BOOST_TEST(start({"--respawn", "--afterwards", "slow:20000", "--config", config}).end.exited(0));
+  BOOST_TEST(run({"stop", "--config", config}).err.find(" did not end on ") == std::string::npos);
+  BOOST_TEST(logs(", which did not stop in time"), scene::contents(log));
+  BOOST_TEST(!scene::exists(pidfile));
+}
+
 BOOST_FIXTURE_TEST_CASE(a_restart_checks_the_new_start_before_it_stops_the_daemon, Probe) {
   BOOST_TEST(start().end.exited(0));
   const pid_t pid = scene::pid_in(pidfile);

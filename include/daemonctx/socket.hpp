@@ -15,8 +15,8 @@ enum class SocketType { stream, datagram, seqpacket };
 ///
 /// The caller opens it with the pidfile locked and with the rights of the start, or takes it from the service
 /// manager: the first descriptor in $LISTEN_FDS with this name. The manager's descriptor keeps the address
-/// and the flags that the manager gave it; only its type is compared. Further descriptors with the name stay
-/// in `ServiceManager::listen_descriptors`.
+/// and the flags that the manager gave it; it must have the type, and listen. Further descriptors with the
+/// name stay in `ServiceManager::listen_descriptors`.
 ///
 /// The descriptor is close-on-exec and, if the start has opened it, blocking. Another process may take the
 /// connection that a poll(2) has announced: set O_NONBLOCK before you accept in an event loop.

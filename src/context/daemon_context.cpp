@@ -133,11 +133,11 @@ MonitorResources DaemonContext::Impl::monitor_resources() {
           .reload_notice = resources.reload_notice,
           .report = [this](const std::exception_ptr& error, std::string_view where) { report(error, where); },
           .remove_pidfile =
-              [this](bool has_started) {
-                if (has_started) resources.keep();
+              [this] {
                 if (!plan.detaches()) resources.close_status();  // its reader is this process
                 resources.remove_pidfile();
-              }};
+              },
+          .keep = [this] { resources.keep(); }};
 }
 
 void DaemonContext::Impl::map_signal(int number, SignalAction action) {

@@ -29,6 +29,7 @@ std::vector<int> Resources::kept_descriptors(const Plan& plan, int status_fd) co
 }
 
 void Resources::keep() noexcept {
+  const std::lock_guard lock(pidfile_mutex);
   directories.keep();
   sockets.keep();
 }

@@ -21,6 +21,8 @@ SocketAddress address_of(const ListenSocket& socket, const std::string& path) {
   }
 }
 
+bool is_own(const struct stat& found) noexcept { return found.st_uid == posix::geteuid(); }
+
 int bind_at(const ListenSocket& socket, const SocketPlace& place, const UniqueFd& fd) {
   const SocketAddress address = address_of(socket, place.way());
   return posix::bind(fd.get(), address.get(), address.size);
@@ -48,11 +50,19 @@ void check_that_nobody_listens(const ListenSocket& socket, const SocketPlace& pl
   throw socket_error(socket);
 }
 
+// Only root can connect to a file that its owner may not write to. A start that was killed leaves one of mode
+// 0. Root opens the file of no other user.
+void open_to_its_owner(const SocketPlace& place, const UniqueFd& entry, const struct stat& found) noexcept {
+  constexpr mode_t by_owner = 0600;
+  if (posix::geteuid() == 0 || !is_own(found) || (found.st_mode & by_owner) == by_owner) return;
+  posix::chmod(place.way_to(entry).c_str(), found.st_mode | by_owner);
+}
+
 void remove_stale_file(const ListenSocket& socket, const SocketPlace& place) {
   const UniqueFd entry = place.open_entry();
   if (!entry && errno == ENOENT) return;
   if (!entry) throw socket_error(socket);
-  static_cast<void>(status_of(socket, entry));
+  open_to_its_owner(place, entry, status_of(socket, entry));
   check_that_nobody_listens(socket, place, entry);
   if (posix::unlinkat(place.directory(), place.name(), 0) == -1 && errno != ENOENT)
     throw socket_error(socket);
@@ -75,8 +85,7 @@ void identify(const ListenSocket& socket, const SocketPlace& place, SocketFile& 
   file.entry = place.open_entry();
   if (!file.entry) throw socket_error(socket);
   const struct stat found = status_of(socket, file.entry);
-  const bool is_ours =
-      found.st_uid == posix::geteuid() && found.st_nlink == 1 && (found.st_mode & 07777) == 0;
+  const bool is_ours = is_own(found) && found.st_nlink == 1 && (found.st_mode & 07777) == 0;
   if (!is_ours)
     throw socket_error(socket, std::errc::operation_not_permitted, "others have replaced the file");
   file.device = found.st_dev;
@@ -94,9 +103,11 @@ void give(const ListenSocket& socket, const SocketPlace& place, const UniqueFd& 
   if (posix::chmod(place.way_to(entry).c_str(), socket.mode) == -1) throw failed("mode");
 }
 
-DaemonError lock_error(const ListenSocket& socket, int error) {
+DaemonError lock_error(const ListenSocket& socket, const PlaceLock& lock, int error) {
   const std::error_code code(error, std::generic_category());
-  return socket_error(socket, code, error == EAGAIN ? "another start is busy with it" : code.message());
+  if (error == EAGAIN) return socket_error(socket, code, "another start is busy with it");
+  const std::string why = error == EPERM ? "it is no empty file of this user's; remove it" : code.message();
+  return socket_error(socket, code, "cannot use the lock file \"" + lock.name() + "\" beside it: " + why);
 }
 
 SocketFile file_at(const ListenSocket& socket, const SocketPlace& place) {
@@ -135,14 +146,14 @@ UniqueFd open_with_file(const ListenSocket& socket, std::optional<FileOwner> own
                         std::vector<SocketFile>& files) {
   const SocketPlace place(socket);
   PlaceLock lock(place.directory(), place.name());
-  if (const int error = lock.lock()) throw lock_error(socket, error);
+  if (const int error = lock.lock()) throw lock_error(socket, lock, error);
   files.reserve(files.size() + 1);
   SocketFile file = file_at(socket, place);
   UniqueFd fd = bind_closed(socket, place);
   try {
     identify(socket, place, file);
-  } catch (...) {
-    posix::unlinkat(place.directory(), place.name(), 0);
+  } catch (...) {  // what has taken the place of the new file is not to be removed
+    if (!file.entry) posix::unlinkat(place.directory(), place.name(), 0);
     throw;
   }
   files.push_back(std::move(file));

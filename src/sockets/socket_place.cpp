@@ -13,8 +13,8 @@
 namespace daemonctx {
 namespace {
 
-constexpr std::chrono::seconds longest_wait{5};
-constexpr int wait_slice = 10;  // milliseconds
+constexpr std::chrono::seconds longest_wait{1};  // signals are blocked meanwhile
+constexpr int wait_slice = 10;                   // milliseconds
 
 bool is_same(const struct stat& one, const struct stat& other) noexcept {
   return one.st_ino == other.st_ino && one.st_dev == other.st_dev;
@@ -71,8 +71,11 @@ std::string SocketPlace::way() const {
   return guarded_path_.empty() ? name_of(directory()) + '/' + name() : guarded_path_;
 }
 
+// In a sticky directory the new owner of a file can put a link in its place.
 std::string SocketPlace::way_to(const UniqueFd& entry) const {
-  return guarded_path_.empty() ? name_of(entry.get()) : guarded_path_;
+  std::string name = name_of(entry.get());
+  const bool has_proc = guarded_path_.empty() || posix::access(name_of(directory()).c_str(), F_OK) == 0;
+  return has_proc ? name : guarded_path_;
 }
 
 UniqueFd SocketPlace::open_entry() const noexcept {
@@ -91,7 +94,7 @@ int PlaceLock::lock() noexcept {
     posix::poll(nullptr, 0, wait_slice);
     error = try_lock();
   }
-  owns_file_ = file_ && error != EAGAIN;
+  owns_file_ = error == 0;
   return error;
 }
 
@@ -99,7 +102,11 @@ int PlaceLock::lock() noexcept {
 int PlaceLock::try_lock() noexcept {
   constexpr int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
   file_.reset(posix::retry([&] { return posix::openat(directory_, name_.c_str(), flags, mode_t{0600}); }));
-  if (!file_) return errno;
+  if (!file_) return errno == ELOOP || errno == EISDIR || errno == ENXIO ? EPERM : errno;
+  struct stat opened {};
+  if (posix::fstat(file_.get(), &opened) == -1) return errno;
+  // Another user could hold it locked for ever.
+  if (!S_ISREG(opened.st_mode) || opened.st_uid != posix::geteuid() || opened.st_size != 0) return EPERM;
   if (posix::retry([&] { return posix::flock(file_.get(), LOCK_EX | LOCK_NB); }) == -1) return errno;
   struct stat locked {};
   struct stat named {};

@@ -39,8 +39,8 @@ class SocketPlace {
 /// Excludes other starts of this library from a place, until its destructor. Without it, two starts could
 /// both find a stale file; the slower one would then remove the other's new socket.
 ///
-/// A file beside the socket is locked, which only this user can open: a lock on the directory could be held
-/// by everybody.
+/// An empty file of this user's beside the socket is locked: a lock on the directory could be held by
+/// everybody. Whatever else has the file's name is refused, and stays.
 class PlaceLock {
  public:
   /// \param directory must stay open.
@@ -49,8 +49,11 @@ class PlaceLock {
   PlaceLock(const PlaceLock&) = delete;
   PlaceLock& operator=(const PlaceLock&) = delete;
 
-  /// Waits at most five seconds. \return 0 or an errno; EAGAIN if another start holds the lock.
+  /// Waits at most a second. \return 0 or an errno; EAGAIN if another start holds the lock, EPERM if the name
+  /// of the lock file is taken.
   int lock() noexcept;
+
+  const std::string& name() const noexcept { return name_; }
 
  private:
   int try_lock() noexcept;

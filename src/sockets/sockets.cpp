@@ -12,7 +12,8 @@ namespace daemonctx {
 namespace {
 
 std::optional<FileOwner> owner_of(const ListenSocket& socket, std::optional<FileOwner> by_default) {
-  if (socket.user.empty() && socket.group.empty()) return by_default;
+  // Only root can give a file away: what a set-uid program of another user makes stays that user's.
+  if (socket.user.empty() && socket.group.empty()) return posix::geteuid() == 0 ? by_default : std::nullopt;
   const uid_t uid = by_default ? by_default->uid : posix::geteuid();
   posix::Identity owner;
   const std::string wrong =

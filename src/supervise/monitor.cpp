@@ -329,7 +329,7 @@ void Monitor::exit_with(int status) noexcept {
   report_crash_lines(crash_lines_.finish(stopping_ ? own_words_patience : last_stack_patience));
   flush_streams();
   finish_lines(worker_, own_words_patience);
-  resources_.remove_pidfile(was_ever_ready_);
+  resources_.remove_pidfile();
   posix::_exit(status);
 }
 

@@ -96,6 +96,7 @@ void Monitor::become_ready() {
   if (!was_ever_ready_) {
     if (const int error = resources_.pidfile ? resources_.pidfile.mark_ready() : 0) return fail_start(error);
     was_ever_ready_ = true;
+    resources_.keep();
     resources_.title.set("monitor");  // not earlier: a start in the foreground that fails must change nothing
     resources_.redirection.follow();
     resources_.status.close();

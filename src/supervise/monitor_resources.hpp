@@ -40,8 +40,11 @@ struct MonitorResources {
 
   std::function<void(const std::exception_ptr& error, std::string_view where)> report;
 
-  /// Removes the pidfile. If no worker was ever ready, it also undoes what the start has made.
-  std::function<void(bool has_started)> remove_pidfile;
+  /// Removes the pidfile. Without `keep`, it also undoes what the start has made.
+  std::function<void()> remove_pidfile;
+
+  /// Closes the descriptors that only undo what the start has made.
+  std::function<void()> keep;
 };
 
 }  // namespace daemonctx

@@ -164,9 +164,18 @@ BOOST_DATA_TEST_CASE_F(Stage, a_service_in_another_root_directory_keeps_its_sock
 BOOST_DATA_TEST_CASE_F(Stage, no_directory_stays_open, scene::ways, way) {
   SocketService service(scene, way, {"socket=web," + path});
   service.begun();
-  const std::string descriptors = scene::descriptors_of(service.worker());
-  BOOST_TEST(descriptors.find(scene.folder().string() + ' ') == std::string::npos, descriptors);
-  BOOST_TEST(descriptors.find("x.sock") == std::string::npos, descriptors);
+  BOOST_TEST(answers(path));  // by now a monitor knows that its worker is ready
+  for (const pid_t process : {service.worker(), service.leader()}) {
+    std::string descriptors;
+    const auto is_closed = [&](const std::string& name) {
+      return scene::eventually([&] {
+        descriptors = scene::descriptors_of(process);
+        return descriptors.find(name) == std::string::npos;
+      });
+    };
+    BOOST_TEST(is_closed(scene.folder().string() + ' '), descriptors);
+    BOOST_TEST(is_closed("x.sock"), descriptors);
+  }
   service.stop();
 }
 
@@ -203,15 +212,60 @@ BOOST_DATA_TEST_CASE_F(Stage, a_directory_of_another_user_serves, scene::ways, w
   }
 }
 
-// While root's start binds and gives the file away, the directory's owner swaps it for a link to root's file.
-BOOST_FIXTURE_TEST_CASE(the_owner_of_the_directory_gains_no_file_of_roots, Stage) {
+// The lock of a place must not be in the hands of others, and what is not the library's is not removed.
+BOOST_FIXTURE_TEST_CASE(a_lock_file_of_another_is_refused_and_stays, Stage) {
+  const std::string lock = scene.path(".x.sock.lock");
+  const auto is_refused = [&](const std::string& what) {
+    refuses({"socket=web," + path}, cannot(path) +
+                                        "cannot use the lock file \".x.sock.lock\" beside it: it is no empty "
+                                        "file of this user's; remove it");
+    struct stat found {};
+    BOOST_TEST(::lstat(lock.c_str(), &found) == 0, what);
+    BOOST_TEST(!scene::exists(path));
+    ::unlink(lock.c_str());
+  };
+  scene::write_file(lock, "");
+  BOOST_REQUIRE(::chown(lock.c_str(), nobody, nobody) == 0);
+  is_refused("another user's");
+  scene::write_file(lock, "text");
+  is_refused("a file with text");
+  BOOST_REQUIRE(::mkfifo(lock.c_str(), 0600) == 0);
+  is_refused("a FIFO");
+  BOOST_REQUIRE(::symlink(pidfile.c_str(), lock.c_str()) == 0);
+  is_refused("a link");
+  scene::write_file(lock, "");  // a start that was killed left it
+  BOOST_TEST(run({"detach=never", "socket=web," + path}).end.exited(0));
+  BOOST_TEST(!scene::exists(lock));
+}
+
+// A start that was killed at the wrong moment leaves a file of mode 0, to which only root can connect.
+BOOST_FIXTURE_TEST_CASE(a_stale_file_without_rights_is_replaced_by_its_owner, Stage) {
+  const std::string theirs = scene.path("theirs");
+  const std::string file = theirs + "/x.sock";
+  fs::create_directory(theirs);
+  BOOST_REQUIRE(::chown(theirs.c_str(), nobody, nobody) == 0);
+  BOOST_REQUIRE(bool(listen_at(file)));
+  BOOST_REQUIRE(::chown(file.c_str(), nobody, nobody) == 0);
+  BOOST_REQUIRE(::chmod(file.c_str(), 0) == 0);
+  const auto result = run({"detach=never", "socket=web," + file}, [] {
+    if (::setgid(nobody) != 0 || ::setuid(nobody) != 0) ::_exit(98);
+  });
+  BOOST_TEST(result.end.exited(0), result.err);
+  BOOST_TEST(!scene::exists(file));
+}
+
+// While root's start binds and gives the file away, those who may write the directory swap it for a link to
+// root's file. In a sticky directory they may do so once the file is theirs.
+BOOST_DATA_TEST_CASE_F(Stage, those_who_may_write_the_directory_gain_no_file_of_roots,
+                       boost::unit_test::data::make({0755, 01770}), mode) {
   const std::string theirs = scene.path("theirs");
   const std::string file = theirs + "/x.sock";
   const std::string precious = scene.path("precious");
   scene::write_file(precious, "roots");
   BOOST_REQUIRE(::chmod(precious.c_str(), 0600) == 0);
   fs::create_directory(theirs);
-  BOOST_REQUIRE(::chown(theirs.c_str(), nobody, nobody) == 0);
+  BOOST_REQUIRE(::chown(theirs.c_str(), (mode & S_ISVTX) != 0 ? 0 : nobody, nobody) == 0);
+  BOOST_REQUIRE(::chmod(theirs.c_str(), static_cast<mode_t>(mode)) == 0);
   const pid_t attacker = ::fork();
   if (attacker == 0) {
     if (::setgid(nobody) != 0 || ::setuid(nobody) != 0) ::_exit(98);

@@ -35,7 +35,7 @@ namespace detail {
 /// Calls `body`. An exception goes to `DaemonContext::fail`, and the exit code is 1.
 DAEMONCTX_EXPORT int run_body(DaemonContext& context, const std::function<int(DaemonContext&)>& body);
 
-/// As `DaemonContext::remember` and `remembered`, for `Service`: a program's own bytes must not replace these.
+/// `DaemonContext::remember` and `remembered` for `Service`, whose bytes the program's must not replace.
 DAEMONCTX_EXPORT void remember_for_service(const DaemonContext& context, std::string_view bytes);
 DAEMONCTX_EXPORT std::optional<std::string> remembered_for_service(const DaemonContext& context);
 }  // namespace detail

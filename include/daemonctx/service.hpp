@@ -89,10 +89,10 @@ class DAEMONCTX_EXPORT Service {
 
   /// `configure` gets the values of all options. It runs in the caller before a start or a restart changes
   /// anything, in the daemon at each reload, after the file was read again, and in each worker that follows
-  /// one that has reloaded; if it refuses then, the worker has the values of the start. An exception from `configure`
-  /// refuses the values: a start fails, and a running daemon stays as it was if `configure` changed nothing
-  /// before. If the text of the exception begins with the name of an option and a colon, the refusal names
-  /// the place of that option's value.
+  /// one that has reloaded; if it refuses then, the worker has the values of the start. An exception from
+  /// `configure` refuses the values: a start fails, and a running daemon stays as it was if `configure`
+  /// changed nothing before. If the text of the exception begins with the name of an option and a colon, the
+  /// refusal names the place of that option's value.
   ///
   /// Variables that options are bound to (`po::value(&x)`) are set after `configure` has accepted the values.
   /// A reload does both in the thread that runs signal actions (`SignalDelivery`).

@@ -113,7 +113,7 @@ struct S6Stage : Stage {
   void await_readiness() const { run({"s6-svwait", "-U", "-t", "30000", service}); }  // a line end on 3
 
   void use_service() const {
-    BOOST_TEST(scene::eventually([&] { return scene::exists(service + "/supervise/control"); }));
+    BOOST_TEST(scene::eventually([&] { return scene::exists(service + "/supervise/status"); }));
     await_readiness();
     expect_running();
     change_configuration();

@@ -48,6 +48,7 @@ int serve(DaemonContext& context, const Behaviour& behaviour) {
   if (!behaviour.witness.empty()) witness(context, behaviour.witness);
   if (const char* ms = argument(behaviour.before_ready, "sleep")) sleep(ms);
   if (const char* text = argument(behaviour.before_ready, "throw")) throw std::runtime_error(text);
+  if (behaviour.afterwards == "deaf to SIGQUIT") context.map_signal(SIGQUIT, daemonctx::Action::ignore);
   context.notify_ready();
   if (const char* text = argument(behaviour.afterwards, "throw")) throw std::runtime_error(text);
   if (const char* status = argument(behaviour.afterwards, "return")) return std::stoi(status);
@@ -56,7 +57,6 @@ int serve(DaemonContext& context, const Behaviour& behaviour) {
   if (behaviour.afterwards == "deaf") {
     for (;;) ::pause();
   }
-  if (behaviour.afterwards == "deaf to SIGQUIT") context.map_signal(SIGQUIT, daemonctx::Action::ignore);
   std::cout << "number " << behaviour.number << " in " << std::filesystem::current_path().string()
             << std::endl;
   context.wait();

@@ -15,11 +15,11 @@ fail() {
 
 declare -A compiler_of=([gcc]=g++ [clang]=clang++ [fallbacks]=g++ [asan]=g++ [tsan]=g++)
 declare -A options_of=(
-  [gcc]='-Dwerror=true'
-  [clang]='-Dwerror=true'
-  [fallbacks]='-Dwerror=true -Dfallbacks=true'
-  [asan]='-Db_sanitize=address,undefined -Db_lundef=false -Doptimization=0'
-  [tsan]='-Db_sanitize=thread -Db_lundef=false -Doptimization=1'
+  [gcc]='-Dtests=enabled -Dwerror=true'
+  [clang]='-Dtests=enabled -Dwerror=true'
+  [fallbacks]='-Dtests=enabled -Dwerror=true -Dfallbacks=true'
+  [asan]='-Dtests=enabled -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=0'
+  [tsan]='-Dtests=enabled -Db_sanitize=thread -Db_lundef=false -Doptimization=1'
 )
 declare -A is_built=()
 

@@ -3,10 +3,13 @@
 
 #include <sys/types.h>
 
+#include <csignal>
 #include <functional>
 #include <map>
 #include <type_traits>
 #include <utility>
+
+#include "daemonctx/export.hpp"
 
 namespace daemonctx {
 

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <compare>
 
+#include "daemonctx/export.hpp"
+
 namespace daemonctx {
 
 /// Tag for `forever`.

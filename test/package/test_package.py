@@ -71,7 +71,8 @@ def check_run_crash(program, work, library_path=""):
 def install(source, kind, work):
     prefix = work / "prefix"
     run("meson", "setup", work / "build", source, f"--prefix={prefix}", f"-Ddefault_library={kind}",
-        "-Dtests=false", "-Dexamples=false", "-Dwerror=true", "-Dservice=enabled", "-Dcrash=enabled", *QUICK)
+        "-Dtests=disabled", "-Dexamples=false", "-Dwerror=true", "-Dservice=enabled", "-Dcrash=enabled",
+        *QUICK)
     run("meson", "install", "-C", work / "build")
     return prefix
 
@@ -112,8 +113,64 @@ def use_pkg_config(prefix, kind, work):
         check_it(program, work, libdir)
 
 
+def first_error(output):
+    return next((line for line in output.splitlines() if "error:" in line), "no error")
+
+
+def fails(*command, **changes):
+    """The output of a command that must fail."""
+    command = [str(part) for part in command]
+    print("+", shlex.join(command), "# must fail", flush=True)
+    done = subprocess.run(command, env={**os.environ, **changes}, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    check(done.returncode != 0, f"{shlex.join(command)} has worked")
+    return done.stdout
+
+
+def refuse_old_standards(prefix, work):
+    for header in sorted((prefix / "include/daemonctx").glob("*.hpp")):
+        source = work / "old.cpp"
+        source.write_text(f"#include <daemonctx/{header.name}>\n")
+        output = subprocess.run([*CXX, "-std=c++17", f"-I{prefix / 'include'}", "-fsyntax-only", source],
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                check=False).stdout
+        wanted = ("daemonctx needs C++20: compile with -std=c++20", "no error")
+        check(any(text in first_error(output) for text in wanted), f"{header.name}: {first_error(output)}")
+    check("daemonctx needs C++20" in fails(*CXX, "-std=c++17", f"-I{prefix / 'include'}", "-fsyntax-only",
+                                           HERE / "consumer.cpp"), "consumer.cpp: no word about C++20")
+
+
+def name_missing_components(prefix, work):
+    there_are = "its components are confine, crash and service"
+    for components, text in [("nosuch", f'daemonctx has no component "nosuch"; {there_are}'),
+                             ("confine Service", f'daemonctx has no component "Service"; {there_are}')]:
+        project = work / "missing"
+        project.mkdir(exist_ok=True)
+        (project / "CMakeLists.txt").write_text(
+            "cmake_minimum_required(VERSION 3.16)\nproject(missing LANGUAGES CXX)\n"
+            f"find_package(daemonctx REQUIRED COMPONENTS {components})\n")
+        output = fails("cmake", "-S", project, "-B", work / "missing-build", f"-DCMAKE_PREFIX_PATH={prefix}")
+        check(text in " ".join(output.split()), f"CMake does not name what is missing:\n{output}")
+
+
+def set_up_without_boost_test(source, work):
+    """`meson setup` and `meson install`, as the README says, need only what the library needs."""
+    root = work / "boost"
+    (root / "lib").mkdir(parents=True)
+    (root / "include").mkdir()
+    (root / "include/boost").symlink_to("/usr/include/boost")
+    for library in Path("/usr/lib").glob("*/libboost_*"):
+        if "unit_test" not in library.name and "test_exec" not in library.name:
+            (root / "lib" / library.name).symlink_to(library)
+    build = work / "build-without-boost-test"
+    run("meson", "setup", build, source, *QUICK, BOOST_ROOT=str(root))
+    check(run("meson", "introspect", "--tests", build).strip() == "[]", "there are tests without Boost.Test")
+    fails("meson", "setup", work / "build-with-tests", source, "-Dtests=enabled", BOOST_ROOT=str(root))
+
+
 def use_cmake(prefix, work):
     moved = prefix.rename(work / "moved")  # an installation may be moved
+    name_missing_components(moved, work)
     run("cmake", "-S", HERE, "-B", work / "cmake", f"-DCMAKE_PREFIX_PATH={moved}",
         f"-DCMAKE_CXX_COMPILER={CXX[-1]}")
     run("cmake", "--build", work / "cmake")
@@ -155,6 +212,9 @@ def main():
         work = Path(directory).resolve()
         prefix = install(source, kind, work)
         check_files(source, prefix, kind)
+        refuse_old_standards(prefix, work)
+        if kind == "shared":
+            set_up_without_boost_test(source, work)
         if kind == "shared":
             check_exports(prefix, "libdaemonctx.so")
             check_exports(prefix, "libdaemonctx-confine.so")

@@ -5,6 +5,8 @@
 #include <functional>
 #include <utility>
 
+#include "daemonctx/export.hpp"
+
 namespace daemonctx::detail {
 
 template <class T>

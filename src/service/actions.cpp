@@ -204,7 +204,7 @@ int ServiceRun::launch() {
   DaemonContext context(std::move(options));
   display.clear();
   return detail::run_body(context, [&](DaemonContext&) {
-    recall(context);
+    begin_with_accepted(context);
     context.on_reload([&] { reconfigure(context); });
     if (ready_at_once) context.notify_ready();
     return service_.body_(context);

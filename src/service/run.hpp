@@ -19,8 +19,8 @@
 
 namespace daemonctx {
 
-/// Carries out one command line of a service. settings.cpp has its option values, actions.cpp its actions,
-/// run.cpp the rest.
+/// Carries out one command line of a service. settings.cpp has its option values, configuration_file.cpp
+/// their file, actions.cpp its actions, run.cpp the rest.
 class ServiceRun {
  public:
   explicit ServiceRun(Service& service);
@@ -82,11 +82,11 @@ class ServiceRun {
   bool may_miss_file() const;
   std::uint64_t file_tag() const;
   std::optional<ConfigurationFile> read_file() const;
-  std::optional<ConfigurationFile> read_again(DaemonContext& context) const;
+  std::optional<ConfigurationFile> reopen_file(DaemonContext& context) const;
   void configure(bool in_foreground);
   void reconfigure(DaemonContext& context);
-  void recall(const DaemonContext& context);
-  void remember(const DaemonContext& context) const noexcept;
+  void begin_with_accepted(const DaemonContext& context);
+  void keep_accepted(const DaemonContext& context) const noexcept;
   void report_in_daemon(std::string_view where) const noexcept;
   void apply(const std::optional<ConfigurationFile>& file);
   void accept(Configuration& next) const;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// A program as users write it. Everything that the program uses comes from the installed headers. The names of
-// the library stand beside those of the standard library.
+// A program as users write it. Everything that the program uses comes from the installed headers. The names
+// of the library stand beside those of the standard library.
 
 #include <cstdlib>
 #include <daemonctx/daemon_context.hpp>

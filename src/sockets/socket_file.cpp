@@ -92,6 +92,11 @@ void identify(const ListenSocket& socket, const SocketPlace& place, SocketFile& 
   file.inode = found.st_ino;
 }
 
+// What has taken the place of the new file must not be removed.
+bool is_replaced(const DaemonError& error) {
+  return error.code() == std::errc::file_exists || error.code() == std::errc::operation_not_permitted;
+}
+
 void give(const ListenSocket& socket, const SocketPlace& place, const UniqueFd& entry,
           std::optional<FileOwner> owner) {
   const auto failed = [&](const char* what) {
@@ -152,8 +157,8 @@ UniqueFd open_with_file(const ListenSocket& socket, std::optional<FileOwner> own
   UniqueFd fd = bind_closed(socket, place);
   try {
     identify(socket, place, file);
-  } catch (...) {  // what has taken the place of the new file is not to be removed
-    if (!file.entry) posix::unlinkat(place.directory(), place.name(), 0);
+  } catch (const DaemonError& error) {
+    if (!is_replaced(error)) posix::unlinkat(place.directory(), place.name(), 0);
     throw;
   }
   files.push_back(std::move(file));

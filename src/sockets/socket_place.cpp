@@ -94,26 +94,43 @@ int PlaceLock::lock() noexcept {
     posix::poll(nullptr, 0, wait_slice);
     error = try_lock();
   }
-  owns_file_ = error == 0;
   return error;
+}
+
+// 0, or an errno. A new file is this user's; whatever else has the name was there before.
+int PlaceLock::open_file(bool& is_new) noexcept {
+  constexpr int flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+  const auto open = [&](int more) {
+    file_.reset(
+        posix::retry([&] { return posix::openat(directory_, name_.c_str(), flags | more, mode_t{0600}); }));
+    return file_ ? 0 : errno;
+  };
+  const int error = open(O_CREAT | O_EXCL);
+  is_new = error == 0;
+  if (error != EEXIST) return error;
+  const int found = open(0);
+  if (found == ELOOP || found == EISDIR || found == ENXIO) return EPERM;
+  return found == ENOENT ? EAGAIN : found;
 }
 
 // EAGAIN: another start holds the lock, or has removed the file meanwhile.
 int PlaceLock::try_lock() noexcept {
-  constexpr int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-  file_.reset(posix::retry([&] { return posix::openat(directory_, name_.c_str(), flags, mode_t{0600}); }));
-  if (!file_) return errno == ELOOP || errno == EISDIR || errno == ENXIO ? EPERM : errno;
-  struct stat opened {};
-  if (posix::fstat(file_.get(), &opened) == -1) return errno;
-  // Another user could hold it locked for ever.
-  if (!S_ISREG(opened.st_mode) || opened.st_uid != posix::geteuid() || opened.st_size != 0) return EPERM;
-  if (posix::retry([&] { return posix::flock(file_.get(), LOCK_EX | LOCK_NB); }) == -1) return errno;
+  bool is_new = false;
+  if (const int error = open_file(is_new)) return error;
+  const int error = lock_file();
+  owns_file_ = error == 0 || (is_new && error != EAGAIN);
+  return error;
+}
+
+int PlaceLock::lock_file() noexcept {
   struct stat locked {};
+  if (posix::fstat(file_.get(), &locked) == -1) return errno;
+  // Another user could hold it locked for ever.
+  if (!S_ISREG(locked.st_mode) || locked.st_uid != posix::geteuid() || locked.st_size != 0) return EPERM;
+  if (posix::retry([&] { return posix::flock(file_.get(), LOCK_EX | LOCK_NB); }) == -1) return errno;
   struct stat named {};
-  const bool is_named = posix::fstat(file_.get(), &locked) == 0 &&
-                        posix::fstatat(directory_, name_.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-                        is_same(locked, named);
-  return is_named ? 0 : EAGAIN;
+  if (posix::fstatat(directory_, name_.c_str(), &named, AT_SYMLINK_NOFOLLOW) == -1) return EAGAIN;
+  return is_same(locked, named) ? 0 : EAGAIN;
 }
 
 }  // namespace daemonctx

@@ -57,6 +57,8 @@ class PlaceLock {
 
  private:
   int try_lock() noexcept;
+  int open_file(bool& is_new) noexcept;
+  int lock_file() noexcept;
 
   int directory_;
   std::string name_;

@@ -47,6 +47,7 @@ BOOST_FIXTURE_TEST_CASE(a_service_has_its_limits_in_every_mode, Stage) {
     ::kill(pid, SIGTERM);
     scene.expect("stop");
     BOOST_TEST(service.finish().end.exited(0));
+    if (detach == "always") BOOST_TEST(scene::await_end(pid).exited(0));  // the next start needs the lock
   }
 }
 

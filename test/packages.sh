@@ -25,6 +25,7 @@ test_packages=(
   runit:runsv
   supervisor:supervisord
   logrotate:/usr/sbin/logrotate
+  mandoc:mandoc
   systemd:systemd-analyze
   systemd-container:systemd-nspawn
   python3:python3

@@ -83,6 +83,8 @@ def check_files(source, prefix, kind):
 
     check(headers(source) == headers(prefix),
           f"headers not installed, or too many: {headers(source) ^ headers(prefix)}")
+    pages = {path.name for path in (prefix / "share/man").rglob("daemonctx*")}
+    check(pages == {"daemonctx.3", "daemonctx.7", "daemonctx_options.5"}, f"manual pages: {pages}")
     libraries = {path.name for path in prefix.rglob("libdaemonctx*")}
     for library in ["libdaemonctx", "libdaemonctx-confine", "libdaemonctx-crash", "libdaemonctx-service"]:
         check((f"{library}.a" in libraries) == (kind == "static"), f"installed: {libraries}")
@@ -192,7 +194,7 @@ def use_subproject(source, kind, work):
     shutil.copy(HERE / "consumer.meson.build", consumer / "meson.build")
     for part in ["meson.build", "meson_options.txt"]:
         shutil.copy(source / part, library)
-    for part in ["include", "src"]:
+    for part in ["include", "src", "doc/man"]:
         shutil.copytree(source / part, library / part)
     build = work / "build-subproject"
     run("meson", "setup", build, consumer, f"-Ddefault_library={kind}", *QUICK,

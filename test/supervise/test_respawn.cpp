@@ -748,11 +748,15 @@ BOOST_FIXTURE_TEST_CASE(all_signals_at_once_do_not_overflow_the_stack_of_the_han
 
 BOOST_FIXTURE_TEST_CASE(a_monitor_is_never_woken, Stage) {
   start("first:1", {"tell_worker", "wait"});
-  next_worker();
+  const Worker worker = next_worker();
   const std::string process = "/proc/" + std::to_string(monitor);
   const auto status = [&] { return scene::contents(process + "/status"); };
-  BOOST_REQUIRE(scene::eventually(
-      [&] { return scene::contents(process + "/stat").find(") S ") != std::string::npos; }));
+  const auto sleeps = [](pid_t pid) {
+    return scene::contents("/proc/" + std::to_string(pid) + "/stat").find(") S ") != std::string::npos;
+  };
+  // Once the worker waits, its last message has woken the monitor.
+  BOOST_REQUIRE(scene::eventually([&] { return sleeps(worker.pid); }));
+  BOOST_REQUIRE(scene::eventually([&] { return sleeps(monitor); }));
   const auto switches = [&] { return status().substr(status().find("voluntary_ctxt_switches")); };
   const std::string before = switches();
   BOOST_TEST(status().find("Threads:\t1\n") != std::string::npos);

@@ -9,8 +9,6 @@
 namespace daemonctx {
 namespace {
 
-namespace po = boost::program_options;
-
 constexpr const char* exit_status = R"(.SH EXIT STATUS
 .TP
 .B 0

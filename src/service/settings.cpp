@@ -232,13 +232,13 @@ std::string ServiceRun::with_origin(const Configuration& configuration, const st
 
 // A message of the library names the value, not the option.
 std::string ServiceRun::with_origin(const std::exception& error) const {
-  const std::string text = error.what();
+  std::string text = error.what();
   for (const auto& [option, origin] : configuration_.origins) {
     const auto* value = boost::any_cast<std::string>(&values()[option].value());
     if (value == nullptr || value->empty()) continue;
     const bool is_named = text.find('"' + *value + '"') != std::string::npos ||
                           text.find('/' + *value + '"') != std::string::npos;  // a path made absolute
-    if (is_named) return origin + ": " + text;
+    if (is_named) return std::string(origin).append(": ").append(text);
   }
   return text;
 }

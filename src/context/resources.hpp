@@ -40,7 +40,7 @@ struct Resources {
   /// The descriptors that a detaching daemon keeps open, sorted.
   std::vector<int> kept_descriptors(const Plan& plan, int status_fd) const;
 
-  /// Keeps what the start has made: closes the descriptors that only undo it.
+  /// Call it when the start has succeeded. Closes the descriptors that a failed start needs to undo its work.
   /// \note Runs in the daemon before it may allocate.
   void keep() noexcept;
 

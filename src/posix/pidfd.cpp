@@ -31,7 +31,7 @@ bool ask_once(const UniqueFd& pidfd, Info& info) noexcept {
   return posix::ioctl(pidfd.get(), get_info, &info) == 0;
 }
 
-// In the moment in which the process is reaped, the kernel has neither it (ESRCH) nor its end.
+// While the process is being reaped, the kernel answers ESRCH once. Afterwards it tells the end.
 bool ask(const UniqueFd& pidfd, Info& info) noexcept {
   return ask_once(pidfd, info) || (errno == ESRCH && ask_once(pidfd, info));
 }

@@ -121,7 +121,7 @@ int ServiceRun::do_nothing() const {
   return success;
 }
 
-// A service that does not run needs no right configuration here.
+// A stopped service is left alone, whatever its configuration file holds.
 int ServiceRun::try_restart() {
   look_up_pidfile();
   const DaemonState state = Controller(pidfile_).status().state;
@@ -199,7 +199,8 @@ int ServiceRun::launch() {
     succeed("started, pid " + std::to_string(daemon));
     if (told) told(daemon);
   };
-  has_monitor_ = options.respawn || options.stdio.out.kind() == StdioTarget::Kind::syslog;
+  const auto is_syslog = [](const StdioTarget& target) { return target.kind() == StdioTarget::Kind::syslog; };
+  has_monitor_ = options.respawn || is_syslog(options.stdio.out) || is_syslog(options.stdio.err);
   on_error_ = options.on_error;
   DaemonContext context(std::move(options));
   display.clear();

@@ -41,8 +41,9 @@ boost::program_options::options_description command_options(const Path& default_
 
 /// A parsed command line.
 struct Invocation {
-  std::string action;              ///< empty if none was given
-  std::vector<std::string> words;  ///< the other words, unless the action has options for them
+  std::string action;  ///< empty if none was given
+  /// The words behind the action. Empty if the action has options for its words.
+  std::vector<std::string> words;
   boost::program_options::parsed_options command_line;
 
   bool gives(const std::string& option) const;

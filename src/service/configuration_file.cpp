@@ -122,7 +122,7 @@ void ServiceRun::keep_accepted(const DaemonContext& context) const noexcept {
   }
 }
 
-// Call it while an exception is handled.
+// Reports the exception that is being handled.
 void ServiceRun::report_in_daemon(std::string_view where) const noexcept {
   try {
     on_error_(std::current_exception(), where);

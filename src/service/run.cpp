@@ -73,7 +73,7 @@ void ServiceRun::check_effects(const ServiceAction* added) const {
   }
 }
 
-// A daemon reads the file that it was started with. A daemon without a tag is not known to read any.
+// A daemon reads the file that it was started with. Without a tag nobody knows which: every name is accepted.
 void ServiceRun::check_reloaded_file() const {
   if (!invocation_.gives("config")) return;
   const std::uint64_t tag = Controller(pidfile_).status().tag;

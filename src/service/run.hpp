@@ -128,9 +128,9 @@ class ServiceRun {
   std::optional<ConfigurationFile> file_;  // as it was accepted last
   Configuration configuration_;
   Path pidfile_;
-  DaemonOptions options_;     // of the start
-  bool has_monitor_ = false;  // the daemon
-  ErrorHandler on_error_;     // the daemon's
+  DaemonOptions options_;     // for the start
+  bool has_monitor_ = false;  // whether the daemon has a monitor
+  ErrorHandler on_error_;     // `DaemonOptions::on_error` of the daemon
 };
 
 }  // namespace daemonctx

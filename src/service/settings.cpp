@@ -162,7 +162,7 @@ Path ServiceRun::pidfile_in(const Values& values) const {
                                       : Path(values["pidfile"].as<std::string>());
 }
 
-// A stop has another limit than the program's, and begins with the same signal.
+// `--stop-timeout` replaces the limits of the program's policy, but not its first signal.
 StopPolicy ServiceRun::stop_policy() const {
   if (!has("stop-timeout")) return service_.stop_policy_;
   StopPolicy policy = daemonctx::stop_policy(values()["stop-timeout"].as<Seconds>().value);

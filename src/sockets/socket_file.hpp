@@ -17,7 +17,7 @@ struct SocketFile {
   std::string name;
   dev_t device = 0;
   ino_t inode = 0;
-  // Held during a start. A failed start may have lost its way, and its sockets.
+  // Open during a start. A failed start may no longer reach the path, and has closed its sockets.
   UniqueFd directory = {};
   UniqueFd entry = {};  ///< opened with O_PATH: no other file can get the number of its inode
 

@@ -97,7 +97,7 @@ int PlaceLock::lock() noexcept {
   return error;
 }
 
-// 0, or an errno. A new file is this user's; whatever else has the name was there before.
+// Sets `is_new` if the file did not exist before. Returns 0 or an errno.
 int PlaceLock::open_file(bool& is_new) noexcept {
   constexpr int flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
   const auto open = [&](int more) {

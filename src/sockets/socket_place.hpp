@@ -9,7 +9,7 @@
 
 namespace daemonctx {
 
-/// Where a socket file lies or will lie: its open directory, and names that nobody can lead elsewhere.
+/// Where a socket file lies or will lie: its open directory, and names that others can't redirect.
 ///
 /// bind(2), connect(2) and chmod(2) take no directory descriptor. If only root and this user can change the
 /// directories on the way, the names are plain paths, which tools such as ss(8) show. Otherwise the names
@@ -49,8 +49,8 @@ class PlaceLock {
   PlaceLock(const PlaceLock&) = delete;
   PlaceLock& operator=(const PlaceLock&) = delete;
 
-  /// Waits at most a second. \return 0 or an errno; EAGAIN if another start holds the lock, EPERM if the name
-  /// of the lock file is taken.
+  /// Waits at most a second. \return 0 or an errno; EAGAIN if another start holds the lock, EPERM if
+  /// something else has the lock file's name.
   int lock() noexcept;
 
   const std::string& name() const noexcept { return name_; }

@@ -43,7 +43,7 @@ struct MonitorResources {
   /// Removes the pidfile. Without `keep`, it also undoes what the start has made.
   std::function<void()> remove_pidfile;
 
-  /// Closes the descriptors that only undo what the start has made.
+  /// Call it when the start has succeeded. Closes the descriptors that a failed start needs to undo its work.
   std::function<void()> keep;
 };
 

@@ -25,9 +25,7 @@ void note_code_ranges() noexcept;
 std::vector<CrashedThread> ask_threads(pid_t worker, process::ThreadNotes& threads);
 
 /// Reads the complete notes. The worker may have written anything there, so every size is checked.
-/// \param asked the result of `ask_threads`. The threads among them that wrote no note come last; their
-/// stacks
-///   are empty.
+/// \param asked the result of `ask_threads`. The threads that wrote no note come last, with empty stacks.
 std::vector<CrashedThread> read_notes(process::ThreadNotes& threads, std::vector<CrashedThread> asked);
 
 }  // namespace daemonctx

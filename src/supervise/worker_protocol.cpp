@@ -72,8 +72,8 @@ WorkerConnection connect(int type) {
   return {above_standard_descriptors(ends[0]), above_standard_descriptors(ends[1])};
 }
 
-// Empty if the monitor gives no answer in time. An empty text: the other end, or the descriptor of the
-// answer, was lost, since a process had no descriptor left for it.
+// Empty if the monitor gives no answer in time. An answer without text means that a process had no descriptor
+// left: for this connection, or for the answer.
 std::optional<WorkerMessage> await_answer(const UniqueFd& socket) {
   const auto deadline = posix::deadline_in(longest_answer);
   for (;;) {

@@ -4,7 +4,7 @@
 # Sourced by test/run, test/debian13 and doc/quickstart: the Debian packages that are needed, as
 # PACKAGE:EVIDENCE. The evidence shows that the package is installed (is_there).
 
-build_packages=(
+core_packages=(  # the core and the command line
   g++:g++
   meson:meson
   ninja-build:ninja
@@ -12,6 +12,9 @@ build_packages=(
   libboost-filesystem-dev:libboost_filesystem.so
   libboost-program-options-dev:libboost_program_options.so
   nlohmann-json3-dev:/usr/include/nlohmann/json.hpp
+)
+build_packages=(
+  "${core_packages[@]}"
   libcap-dev:/usr/include/sys/capability.h
   libseccomp-dev:/usr/include/seccomp.h
   libdw-dev:/usr/include/elfutils/libdwfl.h
@@ -19,6 +22,8 @@ build_packages=(
 test_packages=(
   "${build_packages[@]}"
   libboost-test-dev:libboost_unit_test_framework.so
+  libspdlog-dev:/usr/include/spdlog/spdlog.h
+  libsqlite3-dev:/usr/include/sqlite3.h
   clang-format:clang-format
   cppcheck:cppcheck
   s6:s6-supervise

@@ -11,6 +11,7 @@
 #include <daemonctx/daemon_context.hpp>
 #include <daemonctx/stop_token.hpp>
 
+// tag::program[]
 int main(int argc, char** argv) {
   using namespace daemonctx;
   return run({.pidfile = "blocking.pid",
@@ -27,3 +28,4 @@ int main(int argc, char** argv) {
                }
              });
 }
+// end::program[]

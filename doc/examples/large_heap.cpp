@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: BSL-1.0
+
+// A service that builds a large table, and is ready once the table is complete.
+
+#include <cstdint>
+#include <daemonctx/daemon_context.hpp>
+#include <numeric>
+#include <string>
+#include <vector>
+
+int main(int argc, char** argv) {
+  const std::size_t mebibytes = argc > 1 ? std::stoul(argv[1]) : 1024;
+  // tag::program[]
+  daemonctx::DaemonContext context({.pidfile = "large_heap.pid",
+                                    .readiness = daemonctx::Readiness::when_notified,
+                                    .ready_timeout = std::chrono::minutes(5)});
+  std::vector<std::uint64_t> table(mebibytes << 17U);  // in the daemon, so nothing of it is copied
+  std::iota(table.begin(), table.end(), 0U);
+  context.notify_ready();
+  context.wait();
+  // end::program[]
+}

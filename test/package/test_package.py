@@ -6,6 +6,7 @@ Usage: test_package.py SOURCE_ROOT shared|static
 Exits with 77 (skipped) if all that could be tried worked, but CMake or pkg-config is missing.
 """
 
+import itertools
 import os
 import re
 import shlex
@@ -17,6 +18,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CXX = shlex.split(os.environ.get("CXX", "c++"))
+# The library is built by CXX; programs that use it may come from another compiler.
+COMPILERS = [CXX, *([name] for name in ["g++", "clang++"] if shutil.which(name) and CXX[-1] != name)]
+STANDARDS = {"20": "c++20", "23": "c++2b"}  # for CMake, and as clang 14 knows them
 # No optimization: an installation does not depend on it, and it would take half of the time.
 QUICK = ["-Doptimization=0", "-Ddebug=false"]
 API = re.compile(r"(typeinfo for |typeinfo name for |vtable for )?daemonctx::(?!.*\bImpl::)")
@@ -111,8 +115,9 @@ def use_pkg_config(prefix, kind, work):
         flags = run("pkg-config", "--cflags", "--libs", *static, package,
                     PKG_CONFIG_PATH=str(libdir / "pkgconfig"))
         program = work / "consumer-pkg-config"
-        run(*CXX, "-std=c++20", HERE / source, "-o", program, *shlex.split(flags))
-        check_it(program, work, libdir)
+        for compiler, standard in itertools.product(COMPILERS, STANDARDS.values()):
+            run(*compiler, f"-std={standard}", HERE / source, "-o", program, *shlex.split(flags))
+            check_it(program, work, libdir)
 
 
 def first_error(output):
@@ -173,13 +178,15 @@ def set_up_without_boost_test(source, work):
 def use_cmake(prefix, work):
     moved = prefix.rename(work / "moved")  # an installation may be moved
     name_missing_components(moved, work)
-    run("cmake", "-S", HERE, "-B", work / "cmake", f"-DCMAKE_PREFIX_PATH={moved}",
-        f"-DCMAKE_CXX_COMPILER={CXX[-1]}")
-    run("cmake", "--build", work / "cmake")
-    check_run(work / "cmake/consumer", work)
-    check_run_confine(work / "cmake/consumer_confine", work)
-    check_run_crash(work / "cmake/consumer_crash", work)
-    check_run_service(work / "cmake/consumer_service", work)
+    for compiler, standard in zip(COMPILERS, STANDARDS):
+        build = work / f"cmake-{standard}"
+        run("cmake", "-S", HERE, "-B", build, f"-DCMAKE_PREFIX_PATH={moved}",
+            f"-DCMAKE_CXX_COMPILER={compiler[-1]}", f"-DCMAKE_CXX_STANDARD={standard}")
+        run("cmake", "--build", build)
+        check_run(build / "consumer", work)
+        check_run_confine(build / "consumer_confine", work)
+        check_run_crash(build / "consumer_crash", work)
+        check_run_service(build / "consumer_service", work)
     moved.rename(prefix)
 
 

@@ -52,6 +52,14 @@ struct Refusal {
   void leaves_no_pidfile() const { BOOST_TEST(!scene::exists(pidfile)); }
 };
 
+// Whether the kernel finds a handler of cores in the scene's folder. In a chroot and in a container it does
+// not: it looks in the root directory of the system's first process.
+bool finds_handlers(const Scene& scene) {
+  const bool finds = ::access(("/proc/1/root" + scene.folder().string()).c_str(), F_OK) == 0;
+  if (!finds) BOOST_TEST_MESSAGE("skipped: a handler of cores, which must lie in the first root directory");
+  return finds;
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(a_daemon)
@@ -212,7 +220,7 @@ BOOST_AUTO_TEST_CASE(leaves_no_core_under_any_pattern) {
     }
     // Control: with core files allowed both patterns leave a core.
     BOOST_TEST(scene::exists(scene.path("core")) == !prevented);
-    BOOST_TEST(scene::exists(scene.path("piped")) == !prevented);
+    if (prevented || finds_handlers(scene)) BOOST_TEST(scene::exists(scene.path("piped")) == !prevented);
   }
 }
 

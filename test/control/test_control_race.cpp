@@ -50,7 +50,7 @@ bool choose_next_pid(pid_t pid) {
 // For process 1 of a namespace: mounts the namespace's /proc, and checks that pids can be chosen.
 bool set_up_namespace() {
   constexpr unsigned long usual_flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
-  return ::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+  return ::unshare(CLONE_NEWNS) == 0 && scene::keep_proc_mounts_private() &&
          ::mount("proc", "/proc", "proc", usual_flags, nullptr) == 0 && choose_next_pid(1000);
 }
 

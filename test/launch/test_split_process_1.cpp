@@ -24,7 +24,7 @@ void as_process_1() {
   must(::unshare(CLONE_NEWPID | CLONE_NEWNS) == 0);
   const pid_t first = ::fork();
   if (first == 0) {
-    must(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
+    must(scene::keep_proc_mounts_private());
     must(::mount("proc", "/proc", "proc", 0, nullptr) == 0);
     return;
   }

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -301,6 +302,11 @@ bool kernel_tells_ends() {
   unsigned minor = 0;
   const bool known = ::uname(&system) == 0 && std::sscanf(system.release, "%u.%u", &major, &minor) == 2;
   return known && (major > 6 || (major == 6 && minor >= 15));
+}
+
+bool keep_proc_mounts_private() {
+  return ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 ||
+         (errno == EINVAL && ::mount(nullptr, "/proc", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0);
 }
 
 std::string argument(int n) {

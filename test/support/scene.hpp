@@ -123,6 +123,10 @@ bool exists(const std::string& file);
 /// its own, and needs /proc and the main thread. Without them it fails.
 void forgo_leak_check();
 
+/// For a process with a mount namespace of its own: a new mount on /proc does not spread to other namespaces.
+/// In a chroot the root directory need not be a mount point, but /proc is.
+bool keep_proc_mounts_private();
+
 /// The processes whose parent is this one, zombies included.
 std::vector<pid_t> children();
 

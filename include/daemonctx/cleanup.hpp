@@ -10,7 +10,8 @@ namespace daemonctx {
 
 namespace detail {
 class CleanupStack;
-}
+struct CleanupEntry;
+}  // namespace detail
 
 class ScopedCleanup;
 
@@ -32,13 +33,14 @@ class DAEMONCTX_EXPORT Cleanup {
  private:
   friend class detail::CleanupStack;
   friend class ScopedCleanup;
-  Cleanup(detail::CleanupStack* stack, std::uint64_t serial) noexcept;
+  Cleanup(detail::CleanupStack* stack, detail::CleanupEntry* entry, std::uint64_t serial) noexcept;
 
   bool finish(bool run) const;
 
-  const void* context_ = nullptr;  // `stack_` is valid while this context is open
+  const void* context_ = nullptr;  // `stack_` and `entry_` are valid while this context is open
   detail::CleanupStack* stack_ = nullptr;
-  unsigned life_ = 0;  // of the context: a later one may lie at the same address
+  detail::CleanupEntry* entry_ = nullptr;  // its own only while that has the same serial number
+  unsigned life_ = 0;                      // of the context: a later one may lie at the same address
   std::uint64_t serial_ = 0;
 };
 

@@ -10,8 +10,8 @@
 
 namespace daemonctx {
 
-Cleanup::Cleanup(detail::CleanupStack* stack, std::uint64_t serial) noexcept
-    : context_(stack->context_), stack_(stack), life_(process::life()), serial_(serial) {}
+Cleanup::Cleanup(detail::CleanupStack* stack, detail::CleanupEntry* entry, std::uint64_t serial) noexcept
+    : context_(stack->context_), stack_(stack), entry_(entry), life_(process::life()), serial_(serial) {}
 
 bool Cleanup::release() const { return finish(false); }
 
@@ -20,9 +20,8 @@ bool Cleanup::run_now() const { return finish(true); }
 bool Cleanup::finish(bool run) const {
   std::optional<process::Visit> visit;
   if (context_ != nullptr && !visit.emplace(context_, life_)) return false;
-  detail::CleanupEntry* entry = stack_ == nullptr ? nullptr : stack_->unlink(serial_);
-  if (entry == nullptr) return false;
-  entry->finish(stack_, entry, run);
+  if (stack_ == nullptr || !stack_->unlink_own(entry_, serial_)) return false;
+  entry_->finish(stack_, entry_, run);
   return true;
 }
 
@@ -49,6 +48,11 @@ void ScopedCleanup::finish() noexcept {
 
 namespace detail {
 
+struct CleanupStack::Places {
+  Places* next;
+  std::array<Entry, 63> entries;  // about a page
+};
+
 CleanupStack::CleanupStack() noexcept {
   for (Entry& entry : places_) {
     entry.below = free_;
@@ -57,45 +61,60 @@ CleanupStack::CleanupStack() noexcept {
 }
 
 CleanupStack::~CleanupStack() {
-  while (Entry* entry = unlink_last()) entry->finish(this, entry, false);
+  while (Entry* entry = last_) {
+    unlink(entry);
+    entry->finish(this, entry, false);
+  }
+  while (more_places_ != nullptr) delete std::exchange(more_places_, more_places_->next);
+}
+
+// Allocates without the lock: the program's own operator new may register a cleanup.
+CleanupEntry* CleanupStack::add_places() {
+  auto* const places = new Places{};
+  auto& entries = places->entries;
+  for (std::size_t i = 1; i + 1 < entries.size(); ++i) entries[i].below = &entries[i + 1];
+  const Lock lock(mutex_);
+  places->next = std::exchange(more_places_, places);
+  entries.back().below = std::exchange(free_, &entries[1]);
+  return &entries.front();
 }
 
 bool CleanupStack::run_last(Report report, void* state) {
-  Entry* entry = unlink_last();
-  if (entry == nullptr) return false;
-  std::atomic_ref{runner_}.store(::pthread_self());
+  Entry* entry = nullptr;
+  {
+    const Lock lock(mutex_);
+    entry = last_;
+    if (entry == nullptr) return false;
+    std::atomic_ref{runner_}.store(::pthread_self(), std::memory_order_relaxed);
+    std::atomic_ref{running_}.store(entry->serial, std::memory_order_release);
+    unlink(entry);
+  }
   try {
     entry->finish(this, entry, true);
   } catch (...) {
     report(state, std::current_exception());
   }
-  std::atomic_ref{running_}.store(0);
+  std::atomic_ref{running_}.store(0, std::memory_order_release);
   return true;
 }
 
+// `runner_` is written before `running_`: where this is the number, it is that thread or a later one.
 bool CleanupStack::runs_elsewhere(std::uint64_t serial) noexcept {
-  return std::atomic_ref{running_}.load() == serial &&
-         ::pthread_equal(std::atomic_ref{runner_}.load(), ::pthread_self()) == 0;
+  return std::atomic_ref{running_}.load(std::memory_order_acquire) == serial &&
+         ::pthread_equal(std::atomic_ref{runner_}.load(std::memory_order_relaxed), ::pthread_self()) == 0;
 }
 
-CleanupEntry* CleanupStack::unlink_last() noexcept {
-  const Lock lock(mutex_);
-  Entry* entry = last_;
-  if (entry == nullptr) return nullptr;
-  last_ = entry->below;
-  std::atomic_ref{running_}.store(entry->serial);
-  return entry;
+void CleanupStack::unlink(Entry* entry) noexcept {
+  (entry->above != nullptr ? entry->above->below : last_) = entry->below;
+  if (entry->below != nullptr) entry->below->above = entry->above;
+  entry->serial = 0;
 }
 
-CleanupEntry* CleanupStack::unlink(std::uint64_t serial) noexcept {
+bool CleanupStack::unlink_own(Entry* entry, std::uint64_t serial) noexcept {
   const Lock lock(mutex_);
-  for (Entry** place = &last_; *place != nullptr; place = &(*place)->below) {
-    Entry* entry = *place;
-    if (entry->serial != serial) continue;
-    *place = entry->below;
-    return entry;
-  }
-  return nullptr;
+  if (entry->serial != serial) return false;
+  unlink(entry);
+  return true;
 }
 
 }  // namespace detail

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// Registers and runs clean-up callbacks, sixteen at a time; the figure is for one of them. Each callback adds
-// one to a number that it refers to. The sum shows that all have run.
+// Registers and runs clean-up callbacks, sixteen or a million at a time; the figure is for one of them. Each
+// callback adds one to a number that it refers to. The sum shows that all have run.
 
 #include <cxxabi.h>
 
 #include <array>
 #include <daemonctx/detail/cleanup_stack.hpp>
 #include <functional>
+#include <memory>
+#include <vector>
 
 #include "callback_list.h"
 #include "process.hpp"
@@ -25,13 +27,14 @@ void add_one(void* to) { ++*static_cast<unsigned long*>(to); }
 
 // Nanoseconds for each callback.
 template <class Turn>
-double time_of(Turn&& turn) {
+double time_of(Turn&& turn, unsigned number = callbacks) {
+  const unsigned repeats = number == callbacks ? turns : 1;
   count = 0;
   const double begin = now();
-  for (unsigned i = 0; i < turns; ++i) turn();
+  for (unsigned i = 0; i < repeats; ++i) turn();
   const double end = now();
-  if (count != static_cast<unsigned long>(turns) * callbacks) throw WrongBehaviour("callbacks were lost");
-  return (end - begin) / (turns * callbacks);
+  if (count != static_cast<unsigned long>(repeats) * number) throw WrongBehaviour("callbacks were lost");
+  return (end - begin) / (static_cast<double>(repeats) * number);
 }
 
 double intrusive_list() {
@@ -81,6 +84,54 @@ double atexit_list() {
   });
 }
 
+// ---- Many. Each list is fresh, and grows.
+
+constexpr unsigned many = 1'000'000;
+
+double many_in_an_intrusive_list() {
+  return time_of(
+      [] {
+        Callback* last = nullptr;
+        const std::unique_ptr<Callback[]> entries(new Callback[many]);
+        for (unsigned i = 0; i < many; ++i) callback_push(&last, &entries[i], &add_one, &count);
+        callback_run_all(&last);
+      },
+      many);
+}
+
+double many_in_a_cleanup_stack() {
+  return time_of(
+      [] {
+        daemonctx::detail::CleanupStack stack;
+        for (unsigned i = 0; i < many; ++i) stack.push([to = &count] { ++*to; });
+        while (stack.run_last([](void*, const std::exception_ptr&) {}, nullptr)) continue;
+      },
+      many);
+}
+
+double many_functions() {
+  return time_of(
+      [] {
+        std::vector<std::function<void()>> functions;
+        for (unsigned i = 0; i < many; ++i) functions.emplace_back([to = &count] { ++*to; });
+        for (; !functions.empty(); functions.pop_back()) functions.back()();
+      },
+      many);
+}
+
+// Registers as many as `number`, and runs all early, the oldest first.
+double oldest_first(unsigned number) {
+  daemonctx::detail::CleanupStack stack;
+  std::vector<daemonctx::Cleanup> handles;
+  return time_of(
+      [&] {
+        for (unsigned i = 0; i < number; ++i) handles.push_back(stack.push([to = &count] { ++*to; }));
+        for (const daemonctx::Cleanup& handle : handles) handle.run_now();
+        handles.clear();
+      },
+      number);
+}
+
 }  // namespace
 
 void cleanup_rows(Table& table) {
@@ -92,6 +143,16 @@ void cleanup_rows(Table& table) {
                       {.name = "atexit", .measure = atexit_list}},
                      300);
   table.add(compare("clean-up callback, one of sixteen", series, "daemonctx", 1.5));
+  const auto of_many = measure_paired({{.name = "intrusive list", .measure = many_in_an_intrusive_list},
+                                       {.name = "daemonctx", .measure = many_in_a_cleanup_stack},
+                                       {.name = "vector of std::function", .measure = many_functions}},
+                                      15);
+  table.add(compare("clean-up callback, one of a million", of_many, "daemonctx", 8));
+  const auto released =
+      measure_paired({{.name = "of sixteen", .measure = [] { return oldest_first(callbacks); }},
+                      {.name = "daemonctx", .measure = [] { return oldest_first(30'000); }}},
+                     50);
+  table.add(compare("a cleanup that runs early, oldest first, one of 30,000", released, "daemonctx", 2));
 }
 
 }  // namespace bench

@@ -92,21 +92,40 @@ BOOST_AUTO_TEST_CASE(more_cleanups_than_fit_in_place_keep_their_order) {
   for (int n = 0; n < 100; ++n) BOOST_TEST(order.at(static_cast<std::size_t>(n)) == 99 - n);
 }
 
-BOOST_AUTO_TEST_CASE(registration_costs_at_most_one_allocation) {
+BOOST_AUTO_TEST_CASE(only_large_callables_cost_an_allocation_each) {
   CleanupStack stack;
   int sum = 0;
-  const auto allocations_of = [&](auto callable) {
+  const auto allocations_of = [&](int times, auto callable) {
     const int before = allocations;
-    stack.push(std::move(callable));
+    for (int n = 0; n < times; ++n) stack.push(callable);
     return allocations - before;
   };
-  for (int n = 0; n < 16; ++n) BOOST_TEST(allocations_of([&sum] { ++sum; }) == 0);
-  BOOST_TEST(allocations_of([&sum] { ++sum; }) == 1);  // all places are taken
+  BOOST_TEST(allocations_of(16, [&sum] { ++sum; }) == 0);
   const std::array<char, 1000> large{};
-  BOOST_TEST(allocations_of([&sum, large] { sum += large[0] + 1; }) == 1);
+  BOOST_TEST(allocations_of(1, [&sum, large] { sum += large[0] + 1; }) == 2);  // all places were taken
+  BOOST_TEST(allocations_of(1, [&sum, large] { sum += large[0] + 1; }) == 1);
+  BOOST_TEST(allocations_of(982, [&sum] { ++sum; }) == 15);
   run_all(stack);
-  BOOST_TEST(sum == 18);
-  BOOST_TEST(allocations_of([&sum] { ++sum; }) == 0);  // the places are free again
+  BOOST_TEST(sum == 1000);
+  BOOST_TEST(allocations_of(1000, [&sum] { ++sum; }) == 0);  // the places are free again
+}
+
+BOOST_AUTO_TEST_CASE(cleanups_are_released_in_any_order) {
+  CleanupStack stack;
+  std::vector<Cleanup> handles;
+  std::vector<int> ran;
+  for (int n = 0; n < 200; ++n) handles.push_back(stack.push([&ran, n] { ran.push_back(n); }));
+  std::vector<int> expected;
+  for (std::size_t n = 0; n < 200; ++n) {
+    const std::size_t at = n * 77 % 200;  // each once, in a mixed order
+    if (at % 3 == 0) BOOST_TEST(handles[at].release());
+  }
+  for (int n = 199; n >= 0; --n) {
+    if (n % 3 != 0) expected.push_back(n);
+  }
+  run_all(stack);
+  BOOST_TEST(ran == expected, boost::test_tools::per_element());
+  for (const Cleanup& handle : handles) BOOST_TEST(!handle.release());
 }
 
 BOOST_AUTO_TEST_CASE(a_move_only_callable_is_taken_and_destroyed) {

@@ -6,7 +6,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <type_traits>
 #include <utility>
 
 #if __has_include(<sys/single_threaded.h>)
@@ -29,35 +28,22 @@ class AtScopeEnd {
   F action_;
 };
 
-/// One registered cleanup. A small callable lives in `place`, a larger callable in a `CleanupEntryApart`.
+/// The place of one cleanup. A small callable lies in it, and a pointer to a larger one. Places are used
+/// again, but not freed before the stack, so that a handle may look at the serial number of what was its
+/// cleanup.
 struct CleanupEntry {
   using Finish = void (*)(CleanupStack*, CleanupEntry*, bool run);
 
-  CleanupEntry* below = nullptr;
-  std::uint64_t serial = 0;
-  Finish finish = nullptr;  // runs or drops the callable, and frees the entry
+  CleanupEntry* below = nullptr;  // in the stack, or in the list of free places
+  CleanupEntry* above = nullptr;
+  std::uint64_t serial = 0;  // 0: not in the stack
+  Finish finish = nullptr;   // runs or drops the callable, and gives the place back
   alignas(std::max_align_t) std::array<std::byte, 32> place;
 };
 
 template <class F>
-struct CleanupEntryApart : CleanupEntry {
-  explicit CleanupEntryApart(F&& given) : callable(std::move(given)) {}
-  explicit CleanupEntryApart(const F& given) : callable(given) {}
-
-  static void run_and_free(CleanupStack*, CleanupEntry* entry, bool run) {
-    auto* const apart = static_cast<CleanupEntryApart*>(entry);
-    const AtScopeEnd last([=] { delete apart; });
-    if (run) static_cast<void>(apart->callable());
-  }
-
-  F callable;
-};
-
-// The constructor must not throw: an exception would leave the place taken.
-template <class F, class Given>
-inline constexpr bool fits_in_place =
-    sizeof(F) <= sizeof(CleanupEntry::place) &&
-    alignof(F) <= alignof(std::max_align_t) && std::is_nothrow_constructible_v<F, Given>;
+inline constexpr bool fits_in_place = sizeof(F) <= sizeof(CleanupEntry::place) &&
+                                      alignof(F) <= alignof(std::max_align_t);
 
 // A mutex of pthreads: <mutex> would take longer to compile than all of these headers. Locks only if the
 // process has more than one thread: two atomic operations would cost more than the call. No thread begins

@@ -16,8 +16,9 @@
 
 namespace daemonctx::detail {
 
-/// The cleanups of a context, run once each, last registered first. Not for use on its own. A small callable
-/// is stored in place; a larger callable costs one allocation.
+/// The cleanups of a context, run once each, last registered first. Not for use on its own. A larger callable
+/// costs one allocation. For a small one there are sixteen places in the stack, and one allocation for every
+/// 63 after them. Each operation takes the same time, however many cleanups there are.
 ///
 /// Thread-safe: any thread may push, release or run at any time, also from within a cleanup. A cleanup pushed
 /// there runs next. Not async-signal-safe.
@@ -34,14 +35,10 @@ class DAEMONCTX_EXPORT CleanupStack {
   Cleanup push(F&& callable) {
     using Callable = std::decay_t<F>;
     static_assert(std::is_invocable_v<Callable&>, "a cleanup is called without arguments");
-    if constexpr (fits_in_place<Callable, F>) {
-      if (Entry* entry = take_place()) {
-        ::new (static_cast<void*>(entry->place.data())) Callable(std::forward<F>(callable));
-        return link(entry, &finish_in_place<Callable>);
-      }
-    }
-    auto* const apart = new CleanupEntryApart<Callable>(std::forward<F>(callable));
-    return link(apart, &CleanupEntryApart<Callable>::run_and_free);
+    Place place(*this);
+    if constexpr (fits_in_place<Callable>) ::new (place.memory()) Callable(std::forward<F>(callable));
+    else ::new (place.memory()) Callable*(new Callable(std::forward<F>(callable)));
+    return link(place.take(), &finish<Callable>);
   }
 
   /// Receives the exception of a cleanup. `state` is the pointer that was given with the function.
@@ -69,23 +66,55 @@ class DAEMONCTX_EXPORT CleanupStack {
   using Entry = CleanupEntry;
   using Lock = CleanupLock;
 
+  // A place for a callable that is still made, which may throw.
+  class Place {
+   public:
+    explicit Place(CleanupStack& stack) : stack_(stack), entry_(stack.take_place()) {}
+    ~Place() {
+      if (entry_ != nullptr) stack_.give_back(entry_);
+    }
+    Place(const Place&) = delete;
+    Place& operator=(const Place&) = delete;
+
+    void* memory() noexcept { return entry_->place.data(); }
+    Entry* take() noexcept { return std::exchange(entry_, nullptr); }
+
+   private:
+    CleanupStack& stack_;
+    Entry* entry_;
+  };
+
   template <class F>
-  static void finish_in_place(CleanupStack* stack, Entry* entry, bool run) {
-    F* callable = std::launder(reinterpret_cast<F*>(entry->place.data()));
-    const detail::AtScopeEnd last([=] {
-      callable->~F();
+  static F* callable_of(Entry* entry) noexcept {
+    void* const place = entry->place.data();
+    if constexpr (fits_in_place<F>) return std::launder(static_cast<F*>(place));
+    else return *std::launder(static_cast<F**>(place));
+  }
+
+  template <class F>
+  static void finish(CleanupStack* stack, Entry* entry, bool run) {
+    F* callable = callable_of<F>(entry);
+    const AtScopeEnd last([=] {
+      if constexpr (fits_in_place<F>) callable->~F();
+      else delete callable;
       stack->give_back(entry);
     });
     if (run) static_cast<void>((*callable)());
   }
 
   // No user code runs under the lock: the callable is made between `take_place` and `link`.
-  Entry* take_place() {  // null: all places are taken
-    const Lock lock(mutex_);
-    return std::exchange(free_, free_ != nullptr ? free_->below : nullptr);
+  Entry* take_place() {
+    {
+      const Lock lock(mutex_);
+      if (Entry* entry = free_) {
+        free_ = entry->below;
+        return entry;
+      }
+    }
+    return add_places();
   }
 
-  void give_back(Entry* entry) {
+  void give_back(Entry* entry) noexcept {
     const Lock lock(mutex_);
     entry->below = free_;
     free_ = entry;
@@ -96,16 +125,22 @@ class DAEMONCTX_EXPORT CleanupStack {
     entry->finish = finish;
     entry->serial = ++serial_;
     entry->below = last_;
+    entry->above = nullptr;
+    if (last_ != nullptr) last_->above = entry;
     last_ = entry;
-    return {this, entry->serial};
+    return {this, entry, entry->serial};
   }
 
+  struct Places;  // an allocation of them
+
+  Entry* add_places();                                 // returns the first
   bool runs_elsewhere(std::uint64_t serial) noexcept;  // whether `run_last` runs it in another thread
-  Entry* unlink_last() noexcept;                       // nullptr if the stack is empty
-  Entry* unlink(std::uint64_t serial) noexcept;        // nullptr if no cleanup has this number
+  void unlink(Entry* entry) noexcept;                  // under the lock
+  bool unlink_own(Entry* entry, std::uint64_t serial) noexcept;  // false: it has another number by now
 
   Entry* last_ = nullptr;
   Entry* free_ = nullptr;
+  Places* more_places_ = nullptr;
   const void* context_ = nullptr;
   Report report_ = nullptr;
   std::uint64_t serial_ = 0;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -29,12 +30,10 @@ inline std::string to_digits(std::uintptr_t number, int base) {
   return {digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), number, base).ptr};
 }
 
-/// "2.5" for 2.54 with one decimal.
-inline std::string to_decimal(double number, int decimals) {
-  std::array<char, 512> digits{};
-  const auto [end, error] =
-      std::to_chars(digits.data(), digits.data() + digits.size(), number, std::chars_format::fixed, decimals);
-  return {digits.data(), error == std::errc() ? end : digits.data()};
+/// "2.5 s" for 2540 ms.
+inline std::string to_seconds(std::chrono::milliseconds length) {
+  const auto tenths = (length.count() + 50) / 100;
+  return std::to_string(tenths / 10) + '.' + std::to_string(tenths % 10) + " s";
 }
 
 /// Takes the first word off the text: up to the separator, or all of it.

@@ -17,7 +17,7 @@ std::string to_string(const WorkerEnd& end) {
   else text += "was killed by " + posix::signal_name(end.signal);
   if (end.fault_address) text += " at address 0x" + to_digits(*end.fault_address, 16);
   if (end.core_dumped) text += " (core dumped)";
-  text += " after " + to_decimal(static_cast<double>(end.uptime.count()) / 1000, 1) + " s";
+  text += " after " + to_seconds(end.uptime);
   return text + (end.was_ready ? "" : ", before it was ready");
 }
 

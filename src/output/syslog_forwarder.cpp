@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <ctime>
-#include <locale>
 #include <optional>
 #include <system_error>
 

@@ -2,7 +2,6 @@
 #include "supervise/restart_policy.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <stdexcept>
 
 #include "base/timeout_text.hpp"
@@ -36,7 +35,9 @@ void check_that_it_can_give_up(const RespawnPolicy& policy) {
   for (unsigned left = policy.max_restarts - 1, shown = 0; left > 0; --left, ++shown) {
     delay = after(delay, policy);
     const double shortest = delay * (1 - policy.jitter);
-    if (shown < most_shown) terms += (shown > 0 ? " + " : "") + std::to_string(std::llround(shortest));
+    if (shown < most_shown)
+      terms += (shown > 0 ? " + " : "") +
+               std::to_string(std::chrono::round<std::chrono::milliseconds>(Milliseconds(shortest)).count());
     else if (shown == most_shown) terms += " + ...";
     sum += shortest;
     if (shown < most_shown || after(delay, policy) != delay) continue;

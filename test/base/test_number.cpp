@@ -6,9 +6,9 @@
 #include <limits>
 
 using daemonctx::take_word;
-using daemonctx::to_decimal;
 using daemonctx::to_digits;
 using daemonctx::to_number;
+using daemonctx::to_seconds;
 
 BOOST_AUTO_TEST_CASE(a_number_is_the_whole_text_or_none) {
   BOOST_TEST(to_number<int>("42").value() == 42);
@@ -28,11 +28,13 @@ BOOST_AUTO_TEST_CASE(digits_have_no_prefix) {
   BOOST_TEST(to_digits(std::numeric_limits<std::uintptr_t>::max(), 8).size() == 22U);
 }
 
-BOOST_AUTO_TEST_CASE(decimals_are_rounded) {
-  BOOST_TEST(to_decimal(2.54, 1) == "2.5");
-  BOOST_TEST(to_decimal(1234567.96, 1) == "1234568.0");
-  BOOST_TEST(to_decimal(0, 1) == "0.0");
-  BOOST_TEST(to_decimal(std::numeric_limits<double>::max(), 1).size() == 311U);
+BOOST_AUTO_TEST_CASE(seconds_are_rounded_to_tenths) {
+  using std::chrono::milliseconds;
+  BOOST_TEST(to_seconds(milliseconds(2540)) == "2.5 s");
+  BOOST_TEST(to_seconds(milliseconds(1234567960)) == "1234568.0 s");
+  BOOST_TEST(to_seconds(milliseconds(50)) == "0.1 s");
+  BOOST_TEST(to_seconds(milliseconds(49)) == "0.0 s");
+  BOOST_TEST(to_seconds(milliseconds(0)) == "0.0 s");
 }
 
 BOOST_AUTO_TEST_CASE(words_are_taken_one_by_one) {

@@ -19,6 +19,7 @@ Words words_of(const std::string& name) {
       {names::reference_cxx, {paths::reference_daemon_cxx}},
       {names::subject, {paths::subject_daemon}},
       {names::subject_static, {paths::subject_daemon_static}},
+      {names::subject_fully_static, {paths::subject_daemon_fully_static}},
       {names::libdaemon, paths::peer_libdaemon.empty() ? Words{} : Words{paths::peer_libdaemon}},
       {names::daemon3, {paths::peer_daemon3}},
       {names::python, python_words(paths::peer_python_daemon)},

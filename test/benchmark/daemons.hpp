@@ -26,6 +26,7 @@ inline const std::string reference_cxx =
     "C with the C++ runtime";  // the reference, which also loads what every C++ program loads
 inline const std::string subject = "daemonctx";
 inline const std::string subject_static = "daemonctx static";
+inline const std::string subject_fully_static = "daemonctx fully static";
 inline const std::string libdaemon = "libdaemon";
 inline const std::string daemon3 = "daemon(3)";
 inline const std::string python = "python-daemon";

@@ -17,6 +17,7 @@ constexpr unsigned inherited = 10'000;
 
 const std::string statically = ", C++ runtime linked statically";
 const std::string shared = ", shared libraries";
+const std::string fully = ", fully static";
 
 // python-daemon's callers exit before the daemon is ready, so its start lasts until its pidfile, its last
 // step. daemon(3) offers nothing to wait for.
@@ -45,18 +46,37 @@ std::vector<Contender> contenders(const std::vector<std::string>& names, const s
   return result;
 }
 
+struct Budgets {
+  double statically;
+  double fully;
+  double shared;
+};
+
+// A row for each way to link.
+void add_three(Table& table, const std::string& work, const std::vector<Series>& series,
+               const Budgets& budgets) {
+  const std::vector<std::string> all = {names::subject_static, names::subject_fully_static, names::subject};
+  const auto add = [&](const std::string& how, const std::string& name, double budget) {
+    std::vector<std::string> others = all;
+    std::erase(others, name);
+    if (is_installed(name)) table.add(compare(work + how, series, name, budget, others));
+  };
+  add(statically, names::subject_static, budgets.statically);
+  add(fully, names::subject_fully_static, budgets.fully);
+  add(shared, names::subject, budgets.shared);
+}
+
 }  // namespace
 
 void start_rows(Table& table) {
   const Scratch scratch;
-  auto all = contenders({names::reference, names::subject_static, names::subject, names::reference_cxx,
-                         names::libdaemon, names::daemon3, names::python},
+  auto all = contenders({names::reference, names::subject_static, names::subject, names::subject_fully_static,
+                         names::reference_cxx, names::libdaemon, names::daemon3, names::python},
                         scratch.pidfile(), time_to_start);
   all.push_back({.name = "empty program",
                  .measure = [empty = Command({paths::reference_empty})] { return start(empty); }});
   const auto series = measure_paired(all, 300);
-  table.add(compare("start until ready" + statically, series, names::subject_static, 1.05, {names::subject}));
-  table.add(compare("start until ready" + shared, series, names::subject, 1.55, {names::subject_static}));
+  add_three(table, "start until ready", series, {1.15, 0.95, 1.85});
 }
 
 void limit_rows(Table& table) {
@@ -70,7 +90,7 @@ void limit_rows(Table& table) {
         measure_paired(contenders(who, scratch.pidfile(), time_to_start), limit == million ? 100 : 60);
     table.add(
         compare("start with RLIMIT_NOFILE " + std::to_string(limit) + " (" + scope.how() + ")" + statically,
-                series, names::subject_static, 1.05, {names::subject}));
+                series, names::subject_static, 1.15, {names::subject}));
   }
 }
 
@@ -83,20 +103,17 @@ void descriptor_rows(Table& table) {
                                                 scratch.pidfile(), time_to_start),
                                      80);
   table.add(compare("start with 10,000 inherited descriptors" + statically, series, names::subject_static,
-                    1.1, {names::subject}));
+                    1.05, {names::subject}));
 }
 
 void stop_rows(Table& table) {
   const Scratch scratch;
-  const auto series =
-      measure_paired(contenders({names::reference, names::subject_static, names::subject,
-                                 names::reference_cxx, names::libdaemon, names::daemon3, names::python},
-                                scratch.pidfile(), time_to_stop_after_start),
-                     200);
-  table.add(compare("stop, from SIGTERM to the end" + statically, series, names::subject_static, 1.25,
-                    {names::subject}));
-  table.add(compare("stop, from SIGTERM to the end" + shared, series, names::subject, 1.25,
-                    {names::subject_static}));
+  const auto series = measure_paired(
+      contenders({names::reference, names::subject_static, names::subject, names::subject_fully_static,
+                  names::reference_cxx, names::libdaemon, names::daemon3, names::python},
+                 scratch.pidfile(), time_to_stop_after_start),
+      200);
+  add_three(table, "stop, from SIGTERM to the end", series, {1.35, 1.15, 1.9});
 }
 
 }  // namespace bench

@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSL-1.0
+"""Counts what the smallest daemon costs, and compares each count with costs.json.
+
+Usage: check_costs.py STATIC_PROGRAM SHARED_PROGRAM [--update]
+
+STATIC_PROGRAM has the C++ runtime and the library inside, SHARED_PROGRAM uses the shared libraries. A count
+that has changed by more than its tolerance is a fault, also if it has fallen: then costs.json is to follow,
+which --update does. Times are no counts: see test/benchmark. Exits with 77 (skipped) where the numbers do not
+hold: another processor or compiler, or no strace.
+"""
+
+import json
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+NUMBERS = Path(__file__).with_name("costs.json")
+PATIENCE = 60  # seconds
+ENVIRONMENT = {"PATH": os.environ.get("PATH", "/usr/bin:/bin")}  # Meson's own variables cost system calls
+# In percent. Faults depend on where the kernel places the program.
+TOLERANCE = {"minor faults of the start": 10}
+OTHERWISE = 3
+
+
+def output_of(*command):
+    return subprocess.run([str(part) for part in command], check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def section_sizes(program):
+    return {line.split()[0]: int(line.split()[1]) for line in output_of("size", "-A", program).splitlines()
+            if re.match(r"\.\S+ +\d", line)}
+
+
+def size_costs(program):
+    sizes = section_sizes(program)
+    return {
+        "bytes of code": sizes[".text"],
+        "bytes of constants": sizes[".rodata"],
+        "relocations": len(re.findall(r"R_X86_64_\w+", output_of("readelf", "-rW", program))),
+        "static initialisers": sizes[".init_array"] // 8,
+        "shared libraries": output_of("readelf", "-dW", program).count("(NEEDED)"),
+    }
+
+
+def wait_until(condition, what):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            sys.exit(f"{what} has not come")
+        time.sleep(0.01)
+
+
+def pid_in(pidfile):
+    try:
+        return int(pidfile.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+class Daemon:
+    """Runs a command that starts the daemon, and ends the daemon at the end of the scope."""
+
+    def __init__(self, pidfile, *command):
+        self.pidfile = pidfile
+        self.child = subprocess.Popen([*map(str, command), str(pidfile)], stdin=subprocess.DEVNULL,
+                                      env=ENVIRONMENT)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if (pid := pid_in(self.pidfile)) is not None:
+            os.kill(pid, signal.SIGTERM)
+            wait_until(lambda: not self.pidfile.exists(), "the daemon's end")
+        self.child.wait()
+
+
+def count_system_calls(program, work):
+    """Of all three processes: until the daemon waits for signals, and from there to its end."""
+    trace = work / "trace"
+    with Daemon(work / "traced.pid", "strace", "-f", "-o", trace, program) as daemon:
+        def is_waiting():
+            pid = pid_in(daemon.pidfile)
+            text = trace.read_text() if trace.exists() else ""
+            return pid is not None and "exited with 0" in text and re.search(rf"^{pid} +ppoll\(", text, re.M)
+
+        wait_until(is_waiting, "the daemon's readiness")
+        pid = pid_in(daemon.pidfile)
+    calls = re.findall(r"^(\d+) +(\w+)\(", trace.read_text(), re.MULTILINE)
+    # A wait is repeated when a child's end interrupts it, or not, as it happens.
+    of_daemon = [name for each, name in calls if int(each) == pid]
+    ready = of_daemon.index("ppoll")
+    others = sum(int(each) != pid and name not in ("ppoll", "waitid", "wait4") for each, name in calls)
+    return {"system calls of the start": others + ready, "system calls of the stop": len(of_daemon) - ready}
+
+
+def count_faults(program, work):
+    """Of the caller and, until it is ready, of the daemon. The fewest of several, which nothing has disturbed."""
+    counts = []
+    for i in range(7):
+        with Daemon(work / f"{i}.pid", program) as daemon:
+            _, status, usage = os.wait4(daemon.child.pid, 0)
+            daemon.child.returncode = status
+            if status != 0:
+                sys.exit("the daemon did not start")
+            stat = Path(f"/proc/{pid_in(daemon.pidfile)}/stat").read_text()
+            counts.append(usage.ru_minflt + int(stat.rpartition(")")[2].split()[7]))
+    return {"minor faults of the start": min(counts)}
+
+
+def costs_of(program, work):
+    work.mkdir()
+    return {**size_costs(program), **count_system_calls(program, work), **count_faults(program, work)}
+
+
+def check(name, cost, before, now):
+    tolerance = TOLERANCE.get(cost, OTHERWISE)
+    change = 100 * (now - before) / max(before, 1)
+    is_fault = abs(change) > tolerance
+    print(f"{name}, {cost}: {now}, before {before}{f' ({change:+.1f} %)' if is_fault else ''}")
+    return is_fault
+
+
+def skip(reason):
+    print(f"skipped: {reason}")
+    sys.exit(77)
+
+
+def main():
+    programs = {"static": Path(sys.argv[1]), "shared": Path(sys.argv[2])}
+    known = json.loads(NUMBERS.read_text())
+    compiler = re.search(r"GCC: \(.*?\) (\d+)", output_of("readelf", "-p", ".comment", programs["static"]))
+    here = [platform.machine(), f"g++ {compiler[1] if compiler else '?'}"]
+    if shutil.which("strace") is None or subprocess.run(["strace", "-qo", "/dev/null", "true"]).returncode != 0:
+        skip("there is no strace, or it may not trace")
+    if here != known["for"] and "--update" not in sys.argv:
+        skip(f"the numbers are for {known['for']}, and this is {here}")
+    with tempfile.TemporaryDirectory(prefix="daemonctx-costs-") as directory:
+        found = {name: costs_of(program, Path(directory) / name) for name, program in programs.items()}
+    if "--update" in sys.argv:
+        NUMBERS.write_text(json.dumps({"for": here, **found}, indent=2) + "\n")
+        return
+    faults = [check(name, cost, known[name][cost], now)
+              for name, costs in found.items() for cost, now in costs.items()]
+    if any(faults):
+        sys.exit(f"{sum(faults)} costs have changed. If they should, run: {' '.join(sys.argv)} --update")
+
+
+main()

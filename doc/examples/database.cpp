@@ -35,12 +35,12 @@ class Connection {
   std::unique_ptr<sqlite3, decltype(&::sqlite3_close_v2)> database_{nullptr, &::sqlite3_close_v2};
 };
 
+// tag::program[]
 int main() {
   const daemonctx::DaemonOptions options{.working_directory = ".",
                                          .pidfile = "database.pid",
                                          .stdio = {.err = daemonctx::StdioTarget::file("database.log")},
                                          .readiness = daemonctx::Readiness::when_notified};
-  // tag::program[]
   return daemonctx::run(options, [](daemonctx::DaemonContext& context) {
     std::vector<std::shared_ptr<Connection>> pool;
     while (pool.size() < 4) {
@@ -53,5 +53,5 @@ int main() {
       pool[i % pool.size()]->execute("INSERT INTO beats VALUES (unixepoch())");
     return 0;
   });
-  // end::program[]
 }
+// end::program[]

@@ -6,6 +6,7 @@
 #include <utility>  // boost/asio.hpp 1.74 needs it and does not include it
 
 #include <boost/asio.hpp>
+#include <cstdlib>
 #include <daemonctx/asio.hpp>
 #include <iostream>
 #include <string>
@@ -59,7 +60,6 @@ int serve(daemonctx::DaemonContext& context, std::chrono::seconds limit) {
   std::cout << "ends with " << connections << " connections" << std::endl;
   return 0;
 }
-// end::program[]
 
 int main(int argc, char** argv) {
   const auto log = daemonctx::StdioTarget::file("drain.log");
@@ -67,6 +67,7 @@ int main(int argc, char** argv) {
                          .stdio = {.out = log, .err = log},
                          .readiness = daemonctx::Readiness::when_notified},
                         [&](daemonctx::DaemonContext& context) {
-                          return serve(context, std::chrono::seconds(argc > 1 ? std::stoi(argv[1]) : 8));
+                          return serve(context, std::chrono::seconds(argc > 1 ? std::atoi(argv[1]) : 8));
                         });
 }
+// end::program[]

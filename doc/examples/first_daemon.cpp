@@ -5,8 +5,9 @@
 #include <iostream>
 
 int main() {
+  const auto log = daemonctx::StdioTarget::file("first_daemon.log");
   return daemonctx::run({.pidfile = "first_daemon.pid",  // in the folder where it is started
-                         .stdio = {.out = daemonctx::StdioTarget::file("first_daemon.log")}},
+                         .stdio = {.out = log, .err = log}},
                         [](daemonctx::DaemonContext& context) {  // from here on: a daemon
                           context.on_reload([] { std::cout << "reload" << std::endl; });
                           context.on_exit([] { std::cout << "good bye" << std::endl; });

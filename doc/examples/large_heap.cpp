@@ -3,13 +3,13 @@
 // A service that builds a large table, and is ready once the table is complete.
 
 #include <cstdint>
+#include <cstdlib>
 #include <daemonctx/daemon_context.hpp>
 #include <numeric>
-#include <string>
 #include <vector>
 
 int main(int argc, char** argv) {
-  const std::size_t mebibytes = argc > 1 ? std::stoul(argv[1]) : 1024;
+  const auto mebibytes = static_cast<std::size_t>(argc > 1 ? std::atoi(argv[1]) : 1024);
   // tag::program[]
   daemonctx::DaemonContext context({.pidfile = "large_heap.pid",
                                     .readiness = daemonctx::Readiness::when_notified,

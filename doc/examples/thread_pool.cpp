@@ -11,10 +11,10 @@
 
 void print(const std::string& line) { std::cout << line + '\n' << std::flush; }
 
+// tag::program[]
 int main() {
   const daemonctx::DaemonOptions options{.pidfile = "thread_pool.pid",
                                          .stdio = {.out = daemonctx::StdioTarget::file("thread_pool.log")}};
-  // tag::program[]
   return daemonctx::run(options, [](daemonctx::DaemonContext& context) {
     boost::asio::thread_pool pool(4);  // after the context: a fork keeps only one thread
     const daemonctx::ScopedCleanup joins = context.on_exit([&pool] { pool.join(); });
@@ -27,5 +27,5 @@ int main() {
     }
     return 0;
   });
-  // end::program[]
 }
+// end::program[]

@@ -68,8 +68,8 @@ class DAEMONCTX_EXPORT Service {
   /// The program's own options, for command line and file: add them here.
   boost::program_options::options_description& options() noexcept { return own_options_; }
 
-  /// The configuration file where the command line names none with `--config`.
-  /// \throws std::invalid_argument if the path is not absolute.
+  /// The configuration file where the command line names none with `--config`. `main` refuses a relative
+  /// path: a reload would look for it in another directory.
   void config_file(Path file, MissingFile missing = MissingFile::is_refused);
 
   /// What the service does, for help and man page: a sentence or more.

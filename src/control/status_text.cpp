@@ -55,7 +55,7 @@ std::string to_string(const DaemonStatus& status, const Path& pidfile) {
     case DaemonState::stopped:
       break;
   }
-  return "not running";
+  return pidfile.is_absolute() ? "not running" : "not running; " + file + " is a pidfile in this directory";
 }
 
 std::string to_string(const DaemonEnd& end) {

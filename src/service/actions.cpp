@@ -117,7 +117,7 @@ int ServiceRun::launch_after(const StopResult& stopped) {
 }
 
 int ServiceRun::do_nothing() const {
-  succeed("Not running");
+  succeed(not_running_text());
   return success;
 }
 

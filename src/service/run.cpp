@@ -107,6 +107,12 @@ int ServiceRun::print(const std::string& text) const {
 }
 
 // With `--oknodo` an action that changes nothing is a success, as some init scripts want it.
+// A relative pidfile may lie in the directory of the start, which is another one.
+std::string ServiceRun::not_running_text() const {
+  return pidfile_.is_absolute() ? "Not running"
+                                : "Not running; \"" + pidfile_.native() + "\" is a pidfile in this directory";
+}
+
 int ServiceRun::report_no_change(int code, const std::string& text) const {
   if (!has("oknodo")) return fail(code, text);
   std::cout << line(text) << std::endl;
@@ -146,7 +152,8 @@ int ServiceRun::report(const std::exception_ptr& error) const {
     }
     return fail(is_refused(refusal) ? no_permission : failure, with_origin(refusal));
   } catch (const ControlError& refusal) {
-    if (refusal.code() == std::errc::no_such_process) return report_no_change(not_running, "Not running");
+    if (refusal.code() == std::errc::no_such_process)
+      return report_no_change(not_running, not_running_text());
     if (refusal.code() == std::errc::operation_not_supported) return fail(not_implemented, refusal.what());
     return fail(is_refused(refusal.code()) ? no_permission : failure, refusal.what());
   } catch (...) {

@@ -114,6 +114,7 @@ class ServiceRun {
   int fail(int code, const std::string& text) const;
   int print(const std::string& text) const;
   int report_no_change(int code, const std::string& text) const;
+  std::string not_running_text() const;
   void succeed(const std::string& text) const;
   void tell(const StopResult& stopped) const;
   static std::string with_origin(const Configuration& configuration, const std::string& text);

@@ -15,8 +15,6 @@ Service::Service(std::string name, DaemonOptions options, std::function<int(Daem
 }
 
 void Service::config_file(Path file, MissingFile missing) {
-  if (!file.is_absolute())
-    throw std::invalid_argument("the configuration file \"" + file.native() + "\" has no absolute path");
   config_file_ = std::move(file);
   missing_file_ = missing;
 }

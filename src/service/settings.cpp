@@ -87,6 +87,10 @@ ServiceRun::ServiceRun(Service& service)
 
 void ServiceRun::prepare() {
   Service& service = service_;
+  if (const Path& file = service.config_file_; !file.empty() && !file.is_absolute()) {
+    throw std::invalid_argument("the configuration file \"" + file.native() +
+                                "\" has no absolute path: a reload would look for it in another directory");
+  }
   if (service.daemon_options_.pidfile.empty()) {
     service.daemon_options_.pidfile = default_pidfile(service.name_);
   }
@@ -112,7 +116,8 @@ void ServiceRun::check_names(const po::options_description& group, const po::opt
   for (const auto& option : others.options()) names.insert(option->long_name());
   for (const auto& option : group.options()) {
     if (names.insert(option->long_name()).second) continue;
-    throw std::logic_error("the option \"" + option->long_name() + "\" is there twice");
+    throw std::logic_error("the option \"" + option->long_name() +
+                           "\" is there twice: --help shows those of the library");
   }
 }
 
@@ -150,7 +155,8 @@ void ServiceRun::look_up_pidfile() {
 void ServiceRun::adopt_pidfile() {
   pidfile_ = pidfile_in(values());
   if (pidfile_.empty())
-    throw UsageError("there is no default pidfile for this user: name one with --pidfile");
+    throw UsageError(
+        "there is no default pidfile, since XDG_RUNTIME_DIR is not set: name one with --pidfile");
   boost::system::error_code ignored;
   if (file_name_.empty() || !fs::equivalent(file_name_, pidfile_.native(), ignored)) return;
   // Refuse it: a daemon that reads and closes its own pidfile loses its locks.

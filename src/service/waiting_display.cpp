@@ -25,7 +25,7 @@ Progress WaitingDisplay::progress() {
 }
 
 void WaitingDisplay::show(std::chrono::milliseconds passed) {
-  shown_ = text_ + ", " + to_decimal(std::chrono::duration<double>(passed).count(), 1) + " s";
+  shown_ = text_ + ", " + to_seconds(std::chrono::duration_cast<std::chrono::milliseconds>(passed));
   shown_.resize(std::min(shown_.size(), width_));
   std::cerr << shown_ << '\r' << std::flush;  // other output overwrites the line
 }

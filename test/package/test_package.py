@@ -95,6 +95,13 @@ def check_files(source, prefix, kind):
         check((f"{library}.so.0" in libraries) == (kind == "shared"), f"installed: {libraries}")
 
 
+def check_that_libraries_find_each_other(prefix):
+    """A program may name only one of them. The linker's --as-needed drops the others from it."""
+    for library in prefix.rglob("libdaemonctx*.so"):
+        listing = run("ldd", library, LD_LIBRARY_PATH="")
+        check("not found" not in listing, f"{library.name} does not find what it needs:\n{listing}")
+
+
 def check_exports(prefix, name):
     library = next(prefix.rglob(name))
     listing = run("nm", "-DC", "--defined-only", library)
@@ -224,7 +231,7 @@ def main():
         refuse_old_standards(prefix, work)
         if kind == "shared":
             set_up_without_boost_test(source, work)
-        if kind == "shared":
+            check_that_libraries_find_each_other(prefix)
             check_exports(prefix, "libdaemonctx.so")
             check_exports(prefix, "libdaemonctx-confine.so")
             check_exports(prefix, "libdaemonctx-crash.so")

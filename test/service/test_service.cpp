@@ -549,11 +549,33 @@ BOOST_FIXTURE_TEST_CASE(the_default_pidfile_is_the_users, Probe) {
     });
   };
   BOOST_TEST(status(nullptr).end.exited(2));
-  BOOST_TEST(status(nullptr).err ==
-             "probe: there is no default pidfile for this user: name one with --pidfile\n");
+  BOOST_TEST(
+      status(nullptr).err ==
+      "probe: there is no default pidfile, since XDG_RUNTIME_DIR is not set: name one with --pidfile\n");
   BOOST_TEST(status("relative").end.exited(2));
   ::chmod(scene.folder().c_str(), 0755);
   BOOST_TEST(status(scene.folder().c_str()).end.exited(3));
   scene::write_file(scene.path("probe.pid"), "1\n");
   BOOST_TEST(status(scene.folder().c_str()).end.exited(1));
+}
+
+BOOST_AUTO_TEST_CASE(a_relative_pidfile_is_named_where_nothing_runs) {
+  Scene scene;
+  const auto run = [&](const std::string& action) {
+    return Scene::run({scene::probe(), action, "--pidfile", "probe.pid"}, [&] {
+      if (::chdir(scene.folder().c_str()) != 0) ::_exit(126);
+    });
+  };
+  BOOST_TEST(run("status").out == "probe: not running; \"probe.pid\" is a pidfile in this directory\n");
+  BOOST_TEST(run("stop").err == "probe: Not running; \"probe.pid\" is a pidfile in this directory\n");
+}
+
+BOOST_AUTO_TEST_CASE(a_relative_configuration_file_is_refused_in_one_line) {
+  const auto result =
+      Scene::run({scene::probe(), "status"}, [] { ::setenv("SERVICE_FILE", "probe.conf", 1); });
+  BOOST_TEST(result.end.exited(2));
+  BOOST_TEST(
+      result.err ==
+      "probe: the configuration file \"probe.conf\" has no absolute path: a reload would look for it in "
+      "another directory\n");
 }

@@ -18,7 +18,7 @@ NOISE = re.compile(r"//[^\n]*|#include[^\n]*|static_assert\([^;]*;|add_options\(
                    r"\{\"[^{}]*&ServiceRun::[^{}]*\}")
 LITERAL = re.compile(r'"(?:\\.|[^"\\\n])*"(?:\s*"(?:\\.|[^"\\\n])*")*')
 PART = re.compile(r'"((?:\\.|[^"\\\n])*)"')
-NO_TEXT = ("/", "\\x", "' + ", "read readv ", "Settings, ", "stop the daemon if it runs, then")
+NO_TEXT = ("/", "_Z", "\\x", "' + ", "read readv ", "Settings, ", "stop the daemon if it runs, then")
 MAN_PAGE = {"The configuration file.", "Read the configuration again.", "Open the log files again.",
             "An action of the program."}
 

@@ -33,7 +33,9 @@ class DAEMONCTX_EXPORT Cleanup {
  private:
   friend class detail::CleanupStack;
   friend class ScopedCleanup;
-  Cleanup(detail::CleanupStack* stack, detail::CleanupEntry* entry, std::uint64_t serial) noexcept;
+  Cleanup(const void* context, unsigned life, detail::CleanupStack* stack, detail::CleanupEntry* entry,
+          std::uint64_t serial) noexcept
+      : context_(context), stack_(stack), entry_(entry), life_(life), serial_(serial) {}
 
   bool finish(bool run) const;
 

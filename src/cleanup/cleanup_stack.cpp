@@ -10,9 +10,6 @@
 
 namespace daemonctx {
 
-Cleanup::Cleanup(detail::CleanupStack* stack, detail::CleanupEntry* entry, std::uint64_t serial) noexcept
-    : context_(stack->context_), stack_(stack), entry_(entry), life_(process::life()), serial_(serial) {}
-
 bool Cleanup::release() const { return finish(false); }
 
 bool Cleanup::run_now() const { return finish(true); }
@@ -87,7 +84,9 @@ bool CleanupStack::run_last(Report report, void* state) {
     if (entry == nullptr) return false;
     std::atomic_ref{runner_}.store(::pthread_self(), std::memory_order_relaxed);
     std::atomic_ref{running_}.store(entry->serial, std::memory_order_release);
-    unlink(entry);
+    last_ = entry->below;
+    if (last_ != nullptr) last_->above = nullptr;
+    entry->serial = 0;
   }
   try {
     entry->finish(this, entry, true);

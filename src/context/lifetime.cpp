@@ -61,6 +61,7 @@ void open_lifetime(Impl& impl) {
                         {.mode = static_cast<int>(impl.plan.launch.mode),
                          .pid = posix::getpid(),
                          .worker_number = impl.resources.worker.number});
+  impl.cleanups.set_life(process::life());
 }
 
 void close_lifetime() noexcept {

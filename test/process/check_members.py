@@ -22,8 +22,6 @@ EXEMPT = {
     "daemonctx::DaemonContext::DaemonContext(daemonctx::DaemonOptions)": A_START,
     "daemonctx::run(daemonctx::DaemonOptions, std::function<int (daemonctx::DaemonContext&)> const&)":
         A_START,
-    "daemonctx::Cleanup::Cleanup(daemonctx::detail::CleanupStack*, daemonctx::detail::CleanupEntry*, "
-    "unsigned long)": "private: on_exit() calls it",
     "daemonctx::Cleanup::finish(bool) const": "private: release() and run_now() call it",
     "daemonctx::DaemonContext::wait_until_since_epoch(daemonctx::Timeout)": "private: wait_until() calls it",
     "daemonctx::Path::*": A_VALUE,

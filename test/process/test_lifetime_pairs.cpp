@@ -334,8 +334,9 @@ std::set<int> expected_ends(const Row& row) {
     if (way.effect == Effect::none) continue;
     // std::exit in a cleanup continues the end that runs the cleanup.
     if (row.together || leaves_scope || way.place == Place::cleanup) ends.insert(raw_end(way, place));
-    // The cleanups, and so the first way, wait for a running action. Its std::exit comes before theirs.
-    if (row.first().place == Place::cleanup && way.before) ends.insert(raw_end(way, place));
+    // The cleanups, and so a first way in a cleanup, wait for a running action. Its std::exit comes before
+    // theirs. It also comes first where a busy machine holds the first way up for as long as the action lasts.
+    if (way.before) ends.insert(raw_end(way, place));
   }
   return ends;
 }

@@ -59,6 +59,9 @@ class DAEMONCTX_EXPORT CleanupStack {
     report_ = report;
   }
 
+  /// The number of the context, once it is open (`process::life`).
+  void set_life(unsigned life) noexcept { life_ = life; }
+
  private:
   friend class daemonctx::Cleanup;
   friend class daemonctx::ScopedCleanup;
@@ -128,7 +131,7 @@ class DAEMONCTX_EXPORT CleanupStack {
     entry->above = nullptr;
     if (last_ != nullptr) last_->above = entry;
     last_ = entry;
-    return {this, entry, entry->serial};
+    return {context_, life_, this, entry, entry->serial};
   }
 
   struct Places;  // an allocation of them
@@ -142,6 +145,7 @@ class DAEMONCTX_EXPORT CleanupStack {
   Entry* free_ = nullptr;
   Places* more_places_ = nullptr;
   const void* context_ = nullptr;
+  unsigned life_ = 0;
   Report report_ = nullptr;
   std::uint64_t serial_ = 0;
   // The cleanup in `run_last`, and its thread. Both are used by std::atomic_ref.

@@ -122,7 +122,7 @@ po::options_description command_options(const Path& default_file, bool has_versi
   options.add_options()("oknodo", "already running and not running are no errors, as in the LSB");
   options.add_options()("json", "of status and stop: one JSON object");
   options.add_options()("ready", "of status: the exit code is 0 if it is ready, else 1, for health checks");
-  options.add_options()("verbose", "say what was done");
+  options.add_options()("verbose", "of all that change something: say what was done");
   if (has_version) options.add_options()("version", "print the version");
   options.add_options()("help", "print this");
   return options;

@@ -110,11 +110,19 @@ class FileReader {
       std::istringstream text(section_ + '\n' + line);
       for (const auto& option : po::parse_config_file(text, options_).options)
         read_.push_back({option, number});
+    } catch (const po::invalid_config_file_syntax&) {
+      refuse_first(number,
+                   "the line \"" + line + "\" has not the form \"name = value\"; a comment begins with #");
     } catch (const po::error& error) {
-      if (reading_ == Reading::lenient) return;
-      check();  // an error further up comes first
-      refuse(number, text_of(error, options_));
+      refuse_first(number, text_of(error, options_));
     }
+  }
+
+  // Unless there is an error further up.
+  void refuse_first(int line, const std::string& reason) {
+    if (reading_ == Reading::lenient) return;
+    check();
+    refuse(line, reason);
   }
 
   std::string place(int line) const { return file_.name + ':' + std::to_string(line); }

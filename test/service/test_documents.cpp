@@ -58,11 +58,11 @@ BOOST_FIXTURE_TEST_CASE(help_begins_with_what_the_service_does, Probe) {
 // A shell that is not installed can't read it; then only the text is compared.
 BOOST_FIXTURE_TEST_CASE(zsh_completes_actions_and_options, Probe) {
   const auto completion = Scene::run({program, "completion", "zsh"});
-  for (const std::string part :
-       {"#compdef probe\n", "    'submit:queue jobs'\n",
-        "'--user[the user that the daemon becomes]:USER:_users'",
-        "'--chdir[the daemon'\\''s working directory]:DIRECTORY:_files -/'", "'--verbose[say what was done]'",
-        "'--odd[a \\[b\\:c\\] \\\\ '\\''d'\\'']:arg: '"}) {
+  for (const std::string part : {"#compdef probe\n", "    'submit:queue jobs'\n",
+                                 "'--user[the user that the daemon becomes]:USER:_users'",
+                                 "'--chdir[the daemon'\\''s working directory]:DIRECTORY:_files -/'",
+                                 "'--verbose[of all that change something\\: say what was done]'",
+                                 "'--odd[a \\[b\\:c\\] \\\\ '\\''d'\\'']:arg: '"}) {
     BOOST_TEST(completion.out.find(part) != std::string::npos, part);
   }
   const auto unknown = Scene::run({program, "completion", "fish"});

@@ -67,7 +67,7 @@ BOOST_FIXTURE_TEST_CASE(an_error_in_the_file_is_named_with_its_line, Probe) {
   says("[net]\nport = 1\n[other]\n\nport = 2", 5, "unrecognised option 'other.port'");
   says("number = 1\n\nnumber = 2\n", 3, "option 'number' cannot be specified more than once");
   says("number = many\n", 1, "the argument ('many') for option 'number' is invalid");
-  says("number\n", 1, "the options configuration file contains an invalid line 'number'");
+  says("number\n", 1, "the line \"number\" has not the form \"name = value\"; a comment begins with #");
   says("umask = 8\n", 1, "the argument ('8') for option 'umask' is no file mode in octal, as 022");
   says("json = 1\n", 1, "unrecognised option 'json'");
   says("stop-timeout = 1e999\n", 1, "the argument ('1e999') for option 'stop-timeout'" + no_time);

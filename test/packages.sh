@@ -31,6 +31,7 @@ test_packages=(
   supervisor:supervisord
   logrotate:/usr/sbin/logrotate
   mandoc:mandoc
+  strace:strace
   systemd:systemd-analyze
   systemd-container:systemd-nspawn
   python3:python3

@@ -129,6 +129,13 @@ def check(name, cost, before, now):
     return is_fault
 
 
+def compiler_of(program):
+    # The start files of every program are g++'s.
+    comment = output_of("readelf", "-p", ".comment", program)
+    version = re.search(r"GCC: \(.*?\) (\d+)", comment)
+    return "another" if "clang" in comment or version is None else f"g++ {version[1]}"
+
+
 def skip(reason):
     print(f"skipped: {reason}")
     sys.exit(77)
@@ -137,8 +144,7 @@ def skip(reason):
 def main():
     programs = {"static": Path(sys.argv[1]), "shared": Path(sys.argv[2])}
     known = json.loads(NUMBERS.read_text())
-    compiler = re.search(r"GCC: \(.*?\) (\d+)", output_of("readelf", "-p", ".comment", programs["static"]))
-    here = [platform.machine(), f"g++ {compiler[1] if compiler else '?'}"]
+    here = [platform.machine(), compiler_of(programs["static"])]
     if shutil.which("strace") is None or subprocess.run(["strace", "-qo", "/dev/null", "true"]).returncode != 0:
         skip("there is no strace, or it may not trace")
     if here != known["for"] and "--update" not in sys.argv:

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: BSL-1.0
 """Counts what the smallest daemon costs, and compares each count with costs.json.
 
-Usage: check_costs.py STATIC_PROGRAM SHARED_PROGRAM [--update]
+Usage: check_costs.py STATIC_PROGRAM SHARED_PROGRAM LIBRARY [--update]
 
-STATIC_PROGRAM has the C++ runtime and the library inside, SHARED_PROGRAM uses the shared libraries. A count
+STATIC_PROGRAM has the C++ runtime and the library inside, SHARED_PROGRAM uses LIBRARY. A count
 that has changed by more than its tolerance is a fault, also if it has fallen: then costs.json is to follow,
 which --update does. Times are no counts: see test/benchmark. Exits with 77 (skipped) where the numbers do not
 hold: another processor or compiler, or no strace.
@@ -151,6 +151,7 @@ def main():
         skip(f"the numbers are for {known['for']}, and this is {here}")
     with tempfile.TemporaryDirectory(prefix="daemonctx-costs-") as directory:
         found = {name: costs_of(program, Path(directory) / name) for name, program in programs.items()}
+    found["library"] = size_costs(sys.argv[3])
     if "--update" in sys.argv:
         NUMBERS.write_text(json.dumps({"for": here, **found}, indent=2) + "\n")
         return

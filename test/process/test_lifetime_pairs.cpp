@@ -335,7 +335,7 @@ std::set<int> expected_ends(const Row& row) {
     // std::exit in a cleanup continues the end that runs the cleanup.
     if (row.together || leaves_scope || way.place == Place::cleanup) ends.insert(raw_end(way, place));
     // The cleanups, and so a first way in a cleanup, wait for a running action. Its std::exit comes before
-    // theirs. It also comes first where a busy machine holds the first way up for as long as the action lasts.
+    // theirs. It also comes first where a busy machine holds the first way up as long as the action lasts.
     if (way.before) ends.insert(raw_end(way, place));
   }
   return ends;

@@ -8,6 +8,7 @@
 #include "features.hpp"
 #include "posix/retry.hpp"
 #include "posix/rseq.hpp"
+#include "posix/thread_id.hpp"
 #include "posix/threads.hpp"
 #include "process/fork_handlers.hpp"
 
@@ -32,7 +33,8 @@ void be_intermediate(const StatusWriter& status, Tell&& tell) noexcept {
 
 pid_t start_by_vfork(const StatusWriter& status, pid_t& daemon) noexcept {
   const process::OwnFork own;
-  volatile pid_t told = 0;  // the intermediate writes into the caller's memory
+  const posix::ThreadIdKeeper keeps_id;  // the caller may be killed while the intermediate uses its memory
+  volatile pid_t told = 0;               // the intermediate writes into the caller's memory
   const pid_t intermediate = posix::vfork();
   // The intermediate never leaves this frame. The daemon does, but on a copy of the stack.
   if (intermediate == 0) be_intermediate(status, [&told](pid_t pid) { told = pid; });

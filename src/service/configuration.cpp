@@ -112,7 +112,7 @@ class FileReader {
         read_.push_back({option, number});
     } catch (const po::invalid_config_file_syntax&) {
       refuse_first(number,
-                   "the line \"" + line + "\" has not the form \"name = value\"; a comment begins with #");
+                   "the line \"" + line + R"(" has not the form "name = value"; a comment begins with #)");
     } catch (const po::error& error) {
       refuse_first(number, text_of(error, options_));
     }

@@ -47,14 +47,14 @@ int serve(daemonctx::DaemonContext& context, std::chrono::seconds limit) {
   context.notify_ready();
   std::cout << "port " << acceptor.local_endpoint().port() << std::endl;
   loop.run();
-  acceptor.non_blocking(true);  // close would cut off who is connected, and waits to be accepted
+  acceptor.non_blocking(true);  // close() would reset connections that wait to be accepted
   for (boost::system::error_code error;;) {
     auto client = acceptor.accept(error);
     if (error) break;
     net::co_spawn(loop, talk(std::move(client)), net::detached);
   }
   acceptor.close();
-  context.notify_status("waits for " + std::to_string(connections) + " connections");
+  context.notify_status("waits until the open connections end");
   loop.restart();
   loop.run_for(limit);  // returns earlier once nothing is left to do
   std::cout << "ends with " << connections << " connections" << std::endl;

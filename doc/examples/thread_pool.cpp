@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// A service whose work is done by a pool of threads, and which finishes each job that it has taken.
+// A pool of threads does the work of this service. A stop waits until each job that was taken is done.
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>

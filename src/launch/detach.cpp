@@ -33,7 +33,7 @@ void be_intermediate(const StatusWriter& status, Tell&& tell) noexcept {
 
 pid_t start_by_vfork(const StatusWriter& status, pid_t& daemon) noexcept {
   const process::OwnFork own;
-  const posix::ThreadIdKeeper keeps_id;  // the caller may be killed while the intermediate uses its memory
+  const posix::ThreadIdKeeper keeps_id;  // for the intermediate, if the caller is killed
   volatile pid_t told = 0;               // the intermediate writes into the caller's memory
   const pid_t intermediate = posix::vfork();
   // The intermediate never leaves this frame. The daemon does, but on a copy of the stack.

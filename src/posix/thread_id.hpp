@@ -7,11 +7,11 @@
 
 namespace daemonctx::posix {
 
-/// While it lives, the kernel leaves the C library's note of this thread's id alone if the process is
-/// killed. A child that borrows the memory by vfork(2) lives on, and takes locks with that note: with an
-/// id of 0 it would pass for the owner of each free lock (pthread_rwlock_rdlock(3): EDEADLK), and unlock
-/// what it has not locked. Does nothing where the kernel does not tell the note's address (prctl(2),
-/// PR_GET_TID_ADDRESS).
+/// The C library keeps this thread's id in memory, and the kernel sets that id to 0 when the thread dies.
+/// While this object lives, the kernel does not. A child of vfork(2) shares the memory and can outlive the
+/// thread. With an id of 0, glibc would take the child for the owner of each free lock
+/// (pthread_rwlock_rdlock(3) fails with EDEADLK). Does nothing on a kernel without PR_GET_TID_ADDRESS
+/// (prctl(2)).
 class ThreadIdKeeper {
  public:
   ThreadIdKeeper() noexcept {

@@ -7,8 +7,8 @@ Usage: check_costs.py STATIC_PROGRAM SHARED_PROGRAM LIBRARY REFERENCE [--update]
 STATIC_PROGRAM has the C++ runtime and the library inside, SHARED_PROGRAM uses LIBRARY. REFERENCE is the least
 that plain C can do: system calls and page faults are counted beyond its own, since kernels differ. A count
 that has changed by more than its tolerance is a fault, also if it has fallen: then costs.json is to follow,
-which --update does. Times are no counts: see test/benchmark. Exits with 77 (skipped) where the numbers do not hold:
-another processor or compiler, or no strace.
+which --update does. Times are no counts: see test/benchmark. Exits with 77 (skipped) where the numbers do not
+hold: another processor or compiler, or no strace.
 """
 
 import json

@@ -28,13 +28,12 @@ class AtScopeEnd {
   F action_;
 };
 
-/// The place of one cleanup. A small callable lies in it, and a pointer to a larger one. Places are used
-/// again, but not freed before the stack, so that a handle may look at the serial number of what was its
-/// cleanup.
+/// The place of one cleanup. It holds a small callable itself, and a pointer to a larger one. The stack uses
+/// places again, and frees them only at its end. So an old handle can always compare serial numbers.
 struct CleanupEntry {
   using Finish = void (*)(CleanupStack*, CleanupEntry*, bool run);
 
-  CleanupEntry* below = nullptr;  // in the stack, or in the list of free places
+  CleanupEntry* below = nullptr;  // the next older cleanup, or the next free place
   CleanupEntry* above = nullptr;
   std::uint64_t serial = 0;  // 0: not in the stack
   Finish finish = nullptr;   // runs or drops the callable, and gives the place back

@@ -22,6 +22,11 @@ inline Clock::time_point later(Clock::time_point time, Timeout timeout) noexcept
 
 inline Clock::time_point deadline_in(Timeout timeout) noexcept { return later(Clock::now(), timeout); }
 
+/// False for `time_point::max()`, without a look at the clock.
+inline bool has_passed(Clock::time_point deadline) noexcept {
+  return deadline != Clock::time_point::max() && Clock::now() >= deadline;
+}
+
 /// The milliseconds left for poll(2), rounded up, at most `longest`. Zero once the deadline has passed.
 inline int poll_timeout(Clock::time_point deadline,
                         std::chrono::milliseconds longest = std::chrono::hours(24)) {

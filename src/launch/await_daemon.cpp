@@ -11,6 +11,7 @@
 #include "base/timeout_text.hpp"
 #include "launch/interruption.hpp"
 #include "posix/pidfd.hpp"
+#include "posix/poll_until.hpp"
 #include "posix/retry.hpp"
 
 namespace daemonctx {
@@ -78,8 +79,7 @@ StartOutcome StartInProgress::await(Timeout timeout, const sigset_t& mask, Ticke
         {{status_.fd(), POLLIN, 0}, {interruption.fd(), POLLIN, 0}, {daemon.get(), POLLIN, 0}}};
     auto wake_up = ticker.wake_up(deadline);
     if (lacks_pidfd) wake_up = std::min(wake_up, posix::deadline_in(look_slice));
-    const timespec left = posix::time_left(wake_up);
-    posix::ppoll(events.data(), events.size(), &left, &mask);
+    posix::poll_until(events, wake_up, &mask);
     ticker.tick();
     const bool has_ended = lacks_pidfd ? is_zombie(daemon_) : events[2].revents != 0;
     if (has_ended) read_what_is_left(status_, outcome);

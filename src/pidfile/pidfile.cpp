@@ -13,6 +13,7 @@
 #include "pidfile/locks.hpp"
 #include "pidfile/open_pidfile.hpp"
 #include "posix/pidfd.hpp"
+#include "posix/poll_until.hpp"
 #include "posix/proc_fs.hpp"
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
@@ -79,8 +80,7 @@ void wait_for_change(const posix::IdentityHolder& holder, Clock::time_point dead
   if (holder.pid > 0) process = posix::open_pidfd(holder.pid);
   pollfd ended{process.get(), POLLIN, 0};
   const auto slice_end = posix::deadline_in(process ? known_slice : unknown_slice);
-  const timespec left = posix::time_left(std::min(deadline, slice_end));
-  posix::ppoll(&ended, 1, &left, mask);
+  posix::poll_until({&ended, 1}, std::min(deadline, slice_end), mask);
 }
 
 // A worker may briefly outlive a monitor that was killed.
@@ -269,6 +269,7 @@ int Pidfile::claim() noexcept {
     return error;
   }
   pidfile_claim.show_stop = posix::show_leaving;
+  pidfile_claim.stop_is_shown = false;
   pidfile_claim.shows_stop = fd_.get();
   return 0;
 }

@@ -9,12 +9,12 @@ void SignalSlot::store(const siginfo_t& info) noexcept {
   if (writing_.exchange(true)) return;
   const bool from_process = info.si_code <= 0 || info.si_signo == SIGCHLD;
   version_.fetch_add(1);
-  pid_ = from_process ? info.si_pid : 0;
-  uid_ = from_process ? info.si_uid : 0;
-  by_kernel_ = !from_process;
-  value_ = info.si_code == SI_QUEUE ? info.si_value.sival_int : 0;
+  pid_.store(from_process ? info.si_pid : 0, std::memory_order_release);
+  uid_.store(from_process ? info.si_uid : 0, std::memory_order_release);
+  by_kernel_.store(!from_process, std::memory_order_release);
+  value_.store(info.si_code == SI_QUEUE ? info.si_value.sival_int : 0, std::memory_order_release);
   version_.fetch_add(1);
-  writing_ = false;
+  writing_.store(false, std::memory_order_release);
 }
 
 SignalInfo SignalSlot::load(int number) const noexcept {

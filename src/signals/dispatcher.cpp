@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/deadline.hpp"
+#include "posix/poll_until.hpp"
 #include "posix/retry.hpp"
 #include "process/gate.hpp"
 #include "process/owner.hpp"
@@ -221,7 +222,7 @@ bool SignalDispatcher::wait_until(Clock::time_point deadline) {
 bool SignalDispatcher::wait_and_dispatch(Clock::time_point deadline) {
   const Counted waits(waiting_);
   bool goes_on = run_pending();
-  while (goes_on && signal_inbox.waits_end == 0 && Clock::now() < deadline) {
+  while (goes_on && signal_inbox.waits_end == 0 && !posix::has_passed(deadline)) {
     Sleep next = next_sleep();
     next.longest = std::min(next.longest, deadline);
     sleep(next);
@@ -239,13 +240,12 @@ void SignalDispatcher::sleep(const Sleep& sleep) {
   std::array<pollfd, 3> events{{{fd(), POLLIN, 0}, {sleep.watched[0], 0, 0}, {sleep.watched[1], 0, 0}}};
   const WaiterScope scope;
   if (signal_inbox.due() != 0 || signal_inbox.waits_end != 0) return;
-  const timespec left = posix::time_left(sleep.longest);
-  if (posix::ppoll(events.data(), events.size(), &left, &scope.former()) > 0) signal_inbox.wake.drain();
+  if (posix::poll_until(events, sleep.longest, &scope.former()) > 0) signal_inbox.wake.drain();
 }
 
 bool SignalDispatcher::wait_for_stop(Clock::time_point deadline) {
   const posix::FutexWord& ends = signal_inbox.waits_end;
-  while (ends == 0 && Clock::now() < deadline) posix::futex_wait(ends, 0, deadline);
+  while (ends == 0 && !posix::has_passed(deadline)) posix::futex_wait(ends, 0, deadline);
   return ends != 0;
 }
 

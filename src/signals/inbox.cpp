@@ -61,8 +61,7 @@ void note_stop() noexcept {
 }
 
 void end_all_waits() noexcept {
-  signal_inbox.waits_end = 1;
-  posix::futex_wake(signal_inbox.waits_end);
+  if (signal_inbox.waits_end.exchange(1) == 0) posix::futex_wake(signal_inbox.waits_end);
 }
 
 void note_signal(int number, siginfo_t* info, void*) noexcept {

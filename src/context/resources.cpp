@@ -58,12 +58,16 @@ void Resources::remove_pidfile() noexcept {
   const std::lock_guard lock(pidfile_mutex);
   if (status.has_reader()) return;
   if (!worker.is_worker()) sockets.remove_files();  // first: a directory must be empty to be removed
-  const bool is_in_place = pidfile.is_in_place();
-  if (!worker.is_worker() && is_in_place) redirection.undo();
-  // If the pidfile was replaced, another daemon may use the directories. Behind a new root directory nothing
-  // can be said of the pidfile's place.
-  if (!worker.is_worker() && (is_in_place || left_root || !pidfile)) directories.undo();
+  if (!worker.is_worker() && (redirection.can_undo() || directories.can_undo())) undo_failed_start();
   pidfile.remove();
+}
+
+// If the pidfile was replaced, another daemon may use the files and directories. Behind a new root directory
+// nothing can be said of the pidfile's place.
+void Resources::undo_failed_start() noexcept {
+  const bool is_in_place = pidfile.is_in_place();
+  if (is_in_place) redirection.undo();
+  if (is_in_place || left_root || !pidfile) directories.undo();
 }
 
 // Ignore an error: a client that waits for the reload sees no outcome, and the service is not harmed.

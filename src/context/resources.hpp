@@ -73,6 +73,7 @@ struct Resources {
   /// Shows a text for people on the pidfile's lock board. Does nothing in a worker: the monitor does it.
   void show_status(std::string_view text) noexcept;
 
+  void undo_failed_start() noexcept;
   int show_reload_now(int (*show)(int, const ReloadNotice&) noexcept, const ReloadNotice& notice) noexcept;
 };
 

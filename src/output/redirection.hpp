@@ -43,6 +43,7 @@ class Redirection {
   /// redirected: the start has succeeded. Call it only while the pidfile is
   /// locked. Otherwise another start may have opened the files.
   void undo() noexcept;
+  bool can_undo() const noexcept { return !created_.empty(); }
 
   /// Appends the descriptors held open for later.
   void append_descriptors(std::vector<int>& to) const;

@@ -23,6 +23,7 @@ struct PidfileClaim {
   /// is async-signal-safe.
   std::atomic<int> shows_stop = -1;
   std::atomic<void (*)(int fd, bool leaves) noexcept> show_stop = nullptr;
+  std::atomic<bool> stop_is_shown = false;
 };
 
 extern constinit PidfileClaim pidfile_claim;
@@ -31,10 +32,13 @@ extern constinit PidfileClaim pidfile_claim;
 /// thread closes the pidfile in the middle of this call, the call may lock byte 4 of another file, until that
 /// file is closed.
 inline void show_stop(bool leaves = true) noexcept {
+  if (pidfile_claim.stop_is_shown == leaves) return;
   const auto show = pidfile_claim.show_stop.load();
   const int fd = pidfile_claim.shows_stop;
   const bool is_claimant = fd != -1 && pidfile_claim.pid == posix::getpid();
-  if (is_claimant && show != nullptr) show(fd, leaves);
+  if (!is_claimant || show == nullptr) return;
+  show(fd, leaves);
+  pidfile_claim.stop_is_shown = leaves;
 }
 
 /// Call it in a process that was just forked: the reading threads are not there.

@@ -216,6 +216,12 @@ void Directories::undo() noexcept {
   remove_made();
 }
 
+bool Directories::can_undo() const noexcept {
+  return std::any_of(made_.begin(), made_.end(), [](const Made& made) { return bool(made.parent); }) ||
+         std::any_of(changes_.begin(), changes_.end(),
+                     [](const Change& change) { return bool(change.directory); });
+}
+
 void Directories::remove_made() noexcept {
   std::for_each(made_.rbegin(), made_.rend(), [](Made& made) {
     const bool is_gone =

@@ -43,6 +43,7 @@ class Directories {
   /// Puts owner and mode back, and removes the directories that were made and are empty. To be called with
   /// the pidfile locked.
   void undo() noexcept;
+  bool can_undo() const noexcept;
 
   /// Removes the directories that were made and are empty.
   void remove_made() noexcept;

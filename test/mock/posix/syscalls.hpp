@@ -37,7 +37,9 @@ inline int next_fault(const char* name) noexcept {
   if (std::strncmp(wanted, name, length) != 0 || wanted[length] != ':') return 0;
   char* rest = nullptr;
   if (std::strtol(wanted + length + 1, &rest, 10) != ++calls) return 0;
-  ::close(::open(::getenv("DAEMONCTX_FAULT_MARK"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  const int mark = ::open(::getenv("DAEMONCTX_FAULT_MARK"), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (mark == -1 && errno == EEXIST) return 0;  // it has failed in another process
+  ::close(mark);
   return std::atoi(rest + 1);
 }
 

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <new>
 #include <posix/syscalls.hpp>
 #include <utility>
 
@@ -67,6 +68,7 @@ std::string SdNotify::fault_of(const std::string& socket) {
 
 int SdNotify::open(const std::string& socket) noexcept {
   if (socket.empty()) return 0;
+  make_messages();
   address_.sun_family = AF_UNIX;
   std::memcpy(address_.sun_path, socket.data(), socket.size());
   if (socket[0] == '@') address_.sun_path[0] = '\0';
@@ -81,11 +83,18 @@ int SdNotify::open(const std::string& socket) noexcept {
   return 0;
 }
 
+// Only who has a manager pays for them. They are made before they are needed: then memory may be short.
+void SdNotify::make_messages() noexcept {
+  if (!messages_) messages_.reset(new (std::nothrow) Messages);
+}
+
 void SdNotify::adopt(UniqueFd connection) noexcept {
   size_ = 0;
   flags_ = MSG_NOSIGNAL;
-  for (Kept* const each : {&ready_, &reload_, &end_, &status_, &extension_})
-    each->size = 0;  // the monitor says it
+  make_messages();
+  if (messages_) {
+    for (Kept* const each : messages_->unsaid()) each->size = 0;  // the monitor says it
+  }
   has_unsaid_ = false;
   socket_.reset(std::move(connection));
 }
@@ -113,7 +122,7 @@ int SdNotify::send_text(std::string_view key, std::string_view text) const noexc
 void SdNotify::status(std::string_view text) noexcept {
   {
     const std::lock_guard lock(mutex_);
-    service_status_.hold(text);
+    if (messages_) messages_->service_status.hold(text);
     is_interrupted_ = false;
   }
   send_text("STATUS=", text);
@@ -131,8 +140,8 @@ void SdNotify::resume_status() noexcept {
   Kept own;
   {
     const std::lock_guard lock(mutex_);
-    if (!std::exchange(is_interrupted_, false)) return;
-    own = service_status_;
+    if (!std::exchange(is_interrupted_, false) || !messages_) return;
+    own = messages_->service_status;
   }
   send_text("STATUS=", own.view());
 }
@@ -208,25 +217,25 @@ bool SdNotify::is_kept(std::string_view message) noexcept {
 }
 
 // The latest wins, but a manager must hear of the main pid, and of a reload before its end.
-void SdNotify::keep(std::string_view message) const noexcept {
-  if (message.starts_with("STATUS=") || message.starts_with("ERRNO=")) return status_.hold(message);
-  if (message.starts_with("EXTEND_TIMEOUT_USEC=")) return extension_.hold(message);
+void SdNotify::Messages::keep(std::string_view message) noexcept {
+  if (message.starts_with("STATUS=") || message.starts_with("ERRNO=")) return status.hold(message);
+  if (message.starts_with("EXTEND_TIMEOUT_USEC=")) return extension.hold(message);
   if (message.starts_with("STOPPING=")) {
-    reload_.size = 0;
-    return end_.hold(message);
+    reload.size = 0;
+    return end.hold(message);
   }
-  if (end_.view().starts_with("STOPPING=")) return;  // no state comes after it
+  if (end.view().starts_with("STOPPING=")) return;  // no state comes after it
   if (message.starts_with("RELOADING=")) {
-    end_.size = 0;
-    return reload_.hold(message);
+    end.size = 0;
+    return reload.hold(message);
   }
-  if (reload_.size != 0) return end_.hold(message);  // READY=1 after a reload
-  if (ready_.size == 0 || message.starts_with("MAINPID=")) ready_.hold(message);
+  if (reload.size != 0) return end.hold(message);  // READY=1 after a reload
+  if (ready.size == 0 || message.starts_with("MAINPID=")) ready.hold(message);
 }
 
 // What must not overtake a kept message waits for it: a descriptor, as BARRIER=1 has one.
 int SdNotify::send(std::string_view message, int fd) const noexcept {
-  if (fd != -1 || (flags_ & MSG_DONTWAIT) == 0 || !is_kept(message)) {
+  if (fd != -1 || (flags_ & MSG_DONTWAIT) == 0 || !messages_ || !is_kept(message)) {
     retry_kept();
     return has_unsaid_ && fd != -1 ? EAGAIN : send_now(message, fd);
   }
@@ -234,7 +243,7 @@ int SdNotify::send(std::string_view message, int fd) const noexcept {
   say_kept();
   const int error = has_unsaid_ ? EAGAIN : send_now(message, -1);
   if (!is_without_room(error)) return error;
-  keep(message);
+  messages_->keep(message);
   if (!has_unsaid_.exchange(true)) wake_();
   return 0;
 }
@@ -252,7 +261,7 @@ void SdNotify::retry_kept() const noexcept {
 
 void SdNotify::say_kept() const noexcept {
   last_try_ = Clock::now().time_since_epoch();
-  for (Kept* const each : {&ready_, &reload_, &end_, &status_, &extension_}) {
+  for (Kept* const each : messages_->unsaid()) {
     if (each->size == 0) continue;
     if (is_without_room(send_now(each->view(), -1))) return;
     each->size = 0;

@@ -8,6 +8,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -110,8 +111,20 @@ class SdNotify {
     void hold(std::string_view message) noexcept;
   };
 
+  struct Messages {
+    Kept service_status;  // while another one is shown, or later
+    Kept ready;           // what there was no room for, in the order in which it is said
+    Kept reload;
+    Kept end;  // of the reload, or of the service
+    Kept status;
+    Kept extension;
+
+    std::array<Kept*, 5> unsaid() noexcept { return {&ready, &reload, &end, &status, &extension}; }
+    void keep(std::string_view message) noexcept;
+  };
+
   static bool is_kept(std::string_view message) noexcept;
-  void keep(std::string_view message) const noexcept;
+  void make_messages() noexcept;
   void retry_kept() const noexcept;
   void say_kept() const noexcept;
   int send_text(std::string_view key, std::string_view text) const noexcept;
@@ -127,13 +140,8 @@ class SdNotify {
   std::atomic<std::chrono::steady_clock::duration> last_ping_ = {};
   void (*wake_)() noexcept = []() noexcept {};
   mutable std::mutex mutex_;
-  Kept service_status_;  // while another one is shown, or later
   bool is_interrupted_ = false;
-  mutable Kept ready_;  // what there was no room for, in the order in which it is said
-  mutable Kept reload_;
-  mutable Kept end_;  // of the reload, or of the service
-  mutable Kept status_;
-  mutable Kept extension_;
+  std::unique_ptr<Messages> messages_;  // none without a peer, or without memory
   mutable std::atomic<bool> has_unsaid_ = false;
   std::atomic<bool> missed_ping_ = false;
   mutable std::atomic<std::chrono::steady_clock::duration> last_try_ = {};

@@ -24,19 +24,13 @@ struct Part {
 };
 
 const std::array parts = {
-    Part{"start", bench::start_rows},
-    Part{"limit", bench::limit_rows},
-    Part{"descriptors", bench::descriptor_rows},
-    Part{"heap", bench::heap_rows},
-    Part{"idle", bench::idle_rows},
-    Part{"signal", bench::signal_rows},
-    Part{"stop", bench::stop_rows},
-    Part{"control", bench::control_rows},
-    Part{"respawn", bench::respawn_rows},
-    Part{"cleanup", bench::cleanup_rows},
-    Part{"header", bench::header_rows},
-    Part{"crowd", bench::crowd_rows},
-    Part{"succession", bench::succession_rows},
+    Part{"start", bench::start_rows},     Part{"monitor", bench::monitor_rows},
+    Part{"limit", bench::limit_rows},     Part{"descriptors", bench::descriptor_rows},
+    Part{"heap", bench::heap_rows},       Part{"idle", bench::idle_rows},
+    Part{"signal", bench::signal_rows},   Part{"stop", bench::stop_rows},
+    Part{"control", bench::control_rows}, Part{"respawn", bench::respawn_rows},
+    Part{"cleanup", bench::cleanup_rows}, Part{"header", bench::header_rows},
+    Part{"crowd", bench::crowd_rows},     Part{"succession", bench::succession_rows},
 };
 
 constexpr std::chrono::seconds longest_part{100};

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "daemons.hpp"
 
+#include <unistd.h>
+
 #include <map>
+#include <set>
 
 #include "paths.hpp"
 #include "table.hpp"
 
 namespace bench {
 namespace {
+
+Words words_or_none(const std::string& program) { return program.empty() ? Words{} : Words{program}; }
 
 Words python_words(const std::string& script) {
   return paths::python.empty() ? Words{} : Words{paths::python, script};
@@ -20,9 +25,13 @@ Words words_of(const std::string& name) {
       {names::subject, {paths::subject_daemon}},
       {names::subject_static, {paths::subject_daemon_static}},
       {names::subject_fully_static, {paths::subject_daemon_fully_static}},
-      {names::libdaemon, paths::peer_libdaemon.empty() ? Words{} : Words{paths::peer_libdaemon}},
+      {names::libdaemon, words_or_none(paths::peer_libdaemon)},
       {names::daemon3, {paths::peer_daemon3}},
       {names::python, python_words(paths::peer_python_daemon)},
+      {names::asio, words_or_none(paths::peer_asio)},
+      {names::poco, words_or_none(paths::peer_poco)},
+      {names::go_daemon, words_or_none(paths::peer_go_daemon)},
+      {names::daemonize, words_or_none(paths::peer_daemonize)},
   };
   return all.at(name);
 }
@@ -40,8 +49,15 @@ Program daemon_program(const std::string& name) { return {name, words_of(name)};
 
 bool is_installed(const std::string& name) { return !words_of(name).empty(); }
 
+bool leaves_early(const std::string& name) {
+  const std::set<std::string> all = {names::python, names::asio, names::poco, names::go_daemon,
+                                     names::daemonize};
+  return all.count(name) != 0;
+}
+
 void list_missing_peers() {
-  for (const auto& name : {names::libdaemon, names::python}) {
+  for (const auto& name :
+       {names::libdaemon, names::python, names::asio, names::poco, names::go_daemon, names::daemonize}) {
     if (!is_installed(name)) Table::skip(name, "not installed");
   }
 }
@@ -55,6 +71,7 @@ double start(const Command& command) {
 }
 
 double start_until_pidfile(const Command& command, const std::string& pidfile) {
+  ::unlink(pidfile.c_str());
   const double begin = now();
   start(command);
   while (contents(pidfile).empty()) check_interruption();

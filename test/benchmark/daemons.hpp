@@ -30,11 +30,18 @@ inline const std::string subject_fully_static = "daemonctx fully static";
 inline const std::string libdaemon = "libdaemon";
 inline const std::string daemon3 = "daemon(3)";
 inline const std::string python = "python-daemon";
+inline const std::string asio = "Asio";
+inline const std::string poco = "POCO";
+inline const std::string go_daemon = "go-daemon";
+inline const std::string daemonize = "Rust's daemonize";
 }  // namespace names
 
 /// The reference, either subject, or a peer that is installed.
 Program daemon_program(const std::string& name);
 bool is_installed(const std::string& name);
+
+/// Whether the caller exits before the daemon is ready, and nothing else tells that it is.
+bool leaves_early(const std::string& name);
 
 /// Prints which peers are not installed.
 void list_missing_peers();
@@ -44,7 +51,8 @@ void list_missing_peers();
 /// \throws WrongBehaviour unless the caller exits with 0.
 double start(const Command& command);
 
-/// Like `start`, for a program whose caller exits with 0 too early: waits for the pidfile, too.
+/// Like `start`, for a program that leaves early: waits for the pidfile, its last step. Removes the pidfile
+/// of an earlier daemon.
 double start_until_pidfile(const Command& command, const std::string& pidfile);
 
 /// The one daemon that runs. \throws WrongBehaviour if there is none, or more.

@@ -19,16 +19,15 @@ const std::string statically = ", C++ runtime linked statically";
 const std::string shared = ", shared libraries";
 const std::string fully = ", fully static";
 
-// python-daemon's callers exit before the daemon is ready, so its start lasts until its pidfile, its last
-// step. daemon(3) offers nothing to wait for.
+// daemon(3) offers nothing to wait for.
 double time_to_start(const std::string& name, const Command& command, const std::string& pidfile) {
-  const double result = name == names::python ? start_until_pidfile(command, pidfile) : start(command);
+  const double result = leaves_early(name) ? start_until_pidfile(command, pidfile) : start(command);
   stop_only_daemon();
   return result;
 }
 
 double time_to_stop_after_start(const std::string& name, const Command& command, const std::string& pidfile) {
-  if (name == names::python) start_until_pidfile(command, pidfile);
+  if (leaves_early(name)) start_until_pidfile(command, pidfile);
   else start(command);
   return time_to_stop(only_daemon());
 }
@@ -71,12 +70,28 @@ void add_three(Table& table, const std::string& work, const std::vector<Series>&
 void start_rows(Table& table) {
   const Scratch scratch;
   auto all = contenders({names::reference, names::subject_static, names::subject, names::subject_fully_static,
-                         names::reference_cxx, names::libdaemon, names::daemon3, names::python},
+                         names::reference_cxx, names::libdaemon, names::daemon3, names::python,
+                         names::daemonize, names::asio, names::poco, names::go_daemon},
                         scratch.pidfile(), time_to_start);
   all.push_back({.name = "empty program",
                  .measure = [empty = Command({paths::reference_empty})] { return start(empty); }});
   const auto series = measure_paired(all, 300);
   add_three(table, "start until ready", series, {1.15, 0.95, 1.85});
+}
+
+void monitor_rows(Table& table) {
+  const Scratch scratch;
+  const Program subject = daemon_program(names::subject_static);
+  const auto contender = [&](const std::string& name, const Words& options) {
+    return Contender{.name = name, .measure = [command = subject.command(scratch.pidfile(), options)] {
+                       const double result = start(command);
+                       stop_only_daemon();
+                       return result;
+                     }};
+  };
+  const auto series =
+      measure_paired({contender("without a monitor", {}), contender("monitor", {"monitor=1"})}, 200);
+  table.add(compare("start with a monitor, beside one without" + statically, series, "monitor", 1.5));
 }
 
 void limit_rows(Table& table) {
@@ -110,7 +125,8 @@ void stop_rows(Table& table) {
   const Scratch scratch;
   const auto series = measure_paired(
       contenders({names::reference, names::subject_static, names::subject, names::subject_fully_static,
-                  names::reference_cxx, names::libdaemon, names::daemon3, names::python},
+                  names::reference_cxx, names::libdaemon, names::daemon3, names::python, names::asio,
+                  names::poco, names::go_daemon},  // Rust's daemonize has no stop of its own
                  scratch.pidfile(), time_to_stop_after_start),
       200);
   add_three(table, "stop, from SIGTERM to the end", series, {1.35, 1.15, 1.9});

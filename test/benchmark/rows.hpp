@@ -7,6 +7,7 @@
 namespace bench {
 
 void start_rows(Table& table);       ///< start until ready is known; static and shared
+void monitor_rows(Table& table);     ///< a start with a monitor, beside one without
 void limit_rows(Table& table);       ///< RLIMIT_NOFILE 1,048,576 and 1e9
 void descriptor_rows(Table& table);  ///< 10,000 inherited descriptors closed
 void heap_rows(Table& table);        ///< detach behind 1 GiB of heap

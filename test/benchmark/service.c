@@ -66,6 +66,7 @@ struct Service service_from_arguments(int argc, char** argv) {
   service.heap = number_of("heap", argc, argv);
   service.lock_timeout = (int)number_of("lock_timeout", argc, argv);
   service.single = (int)number_of("single", argc, argv);
+  service.monitor = (int)number_of("monitor", argc, argv);
   service.linger = (unsigned)number_of("linger", argc, argv);
   service.witness_fd = -1;
   return service;

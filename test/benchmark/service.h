@@ -17,6 +17,7 @@ struct Service {
   size_t heap;          // bytes to touch before detaching
   int lock_timeout;     // milliseconds
   int single;           // fork once only
+  int monitor;          // the service is the worker of a monitor, which would start it again
   unsigned linger;      // microseconds that the end takes, as of a service that has much to clean up
   int witness_fd;
 };

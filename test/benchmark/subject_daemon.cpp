@@ -11,7 +11,8 @@ int main(int argc, char** argv) {
   service_prepare(&service);
   return daemonctx::run({.pidfile = service.pidfile,
                          .pidfile_options = {.lock_timeout = std::chrono::milliseconds(service.lock_timeout)},
-                         .detach_process = daemonctx::DetachProcess::always},
+                         .detach_process = daemonctx::DetachProcess::always,
+                         .respawn = service.monitor != 0},
                         [&service](daemonctx::DaemonContext& context) {
                           service_ready(&service);
                           context.on_exit([&service] { service_end(&service); });

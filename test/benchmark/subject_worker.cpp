@@ -2,8 +2,11 @@
 
 // The service of reference_worker.c under a supervisor, with the library: PROGRAM FIFO DELAY
 
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
 #include <daemonctx/daemon_context.hpp>
-#include <fstream>
 
 int main(int argc, char** argv) {
   if (argc != 3) return 2;
@@ -15,6 +18,8 @@ int main(int argc, char** argv) {
                                     .on_error = [](auto, auto) {},
                                     .respawn = true,
                                     .respawn_policy = policy});
-  std::ofstream(argv[1]) << context.pid() << std::endl;
+  const int fifo = ::open(argv[1], O_WRONLY | O_CLOEXEC);
+  if (fifo == -1 || ::dprintf(fifo, "%d\n", static_cast<int>(context.pid())) < 0) return 1;
+  ::close(fifo);
   context.wait();
 }

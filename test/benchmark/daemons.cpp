@@ -49,6 +49,8 @@ Program daemon_program(const std::string& name) { return {name, words_of(name)};
 
 bool is_installed(const std::string& name) { return !words_of(name).empty(); }
 
+bool is_peer(const std::string& name) { return name == names::libdaemon || leaves_early(name); }
+
 bool leaves_early(const std::string& name) {
   const std::set<std::string> all = {names::python, names::asio, names::poco, names::go_daemon,
                                      names::daemonize};

@@ -40,6 +40,9 @@ inline const std::string daemonize = "Rust's daemonize";
 Program daemon_program(const std::string& name);
 bool is_installed(const std::string& name);
 
+/// Whether it is another project's program.
+bool is_peer(const std::string& name);
+
 /// Whether the caller exits before the daemon is ready, and nothing else tells that it is.
 bool leaves_early(const std::string& name);
 

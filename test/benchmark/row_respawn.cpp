@@ -19,10 +19,12 @@
 namespace bench {
 namespace {
 
-constexpr unsigned rounds = 5;  // most other supervisors wait for a second
+constexpr unsigned rounds = 50;
+constexpr unsigned others_every = 10;  // most of them wait for a second
 constexpr unsigned rounds_with_delay = 50;
 constexpr unsigned delay = 100;  // in milliseconds
 constexpr unsigned budget = delay + 20;
+constexpr double respawn_budget = 1.8;
 
 // A service under a supervisor. The supervisor runs through all rounds.
 class Supervised {
@@ -63,13 +65,13 @@ class Supervised {
 
 class Supervisors {
  public:
-  void add(const std::string& name, const Words& supervisor, const std::string& fifo) {
+  void add(const std::string& name, const Words& supervisor, const std::string& fifo, unsigned every = 1) {
     auto service = std::make_shared<Supervised>(fifo, supervisor);
-    contenders_.push_back({.name = name, .measure = [service] { return service->kill(); }});
+    contenders_.push_back({.name = name, .measure = [service] { return service->kill(); }, .every = every});
   }
   void add_installed(const std::string& name, Words supervisor, const std::string& fifo) {
     if (supervisor.front().empty()) return Table::skip(name, "not installed");
-    add(name, supervisor, fifo);
+    add(name, supervisor, fifo, others_every);
   }
   const std::vector<Contender>& contenders() const { return contenders_; }
 
@@ -90,6 +92,14 @@ std::string service_folder(const Scratch& scratch, const std::string& name, cons
   return folder;
 }
 
+Row compare_times(const std::string& work, const std::vector<Series>& series, const std::string& who,
+                  const std::string& others) {
+  Row row = compare(work, series, who, respawn_budget);
+  row.daemonctx += ", " + duration(quantile(find(series, who).values));
+  row.others = others;
+  return row;
+}
+
 std::string supervisord_setup(const Scratch& scratch, const std::string& fifo) {
   const std::string file = scratch.path("supervisord.conf");
   write(file, "[supervisord]\nnodaemon=true\nsilent=true\nlogfile=/dev/null\nlogfile_maxbytes=0\npidfile=" +
@@ -105,7 +115,8 @@ void respawn_rows(Table& table) {
   const auto fifo = [&](const std::string& of) { return scratch.path(of + ".fifo"); };
   Supervisors all;
   all.add(names::reference, {paths::reference_worker, fifo("c"), "supervise"}, fifo("c"));
-  all.add(names::subject, {paths::subject_worker, fifo("daemonctx"), "0"}, fifo("daemonctx"));
+  all.add(names::subject, {paths::subject_worker, fifo("shared"), "0"}, fifo("shared"));
+  all.add(names::subject_static, {paths::subject_worker_static, fifo("static"), "0"}, fifo("static"));
   all.add_installed("s6-supervise", {paths::s6_supervise, service_folder(scratch, "s6", fifo("s6"))},
                     fifo("s6"));
   all.add_installed("runsv", {paths::runsv, service_folder(scratch, "runit", fifo("runit"))}, fifo("runit"));
@@ -117,17 +128,15 @@ void respawn_rows(Table& table) {
                      paths::reference_worker, fifo("daemon")},
                     fifo("daemon"));
   const auto series = measure_paired(all.contenders(), rounds);
-  const Series& subject = find(series, names::subject);
   std::string others;
   for (const Series& each : series) {
-    if (each.name == names::reference || each.name == names::subject) continue;
+    if (each.name == names::reference || each.name == names::subject || each.name == names::subject_static)
+      continue;
     others += (others.empty() ? "" : ", ") + each.name + ' ' + duration(quantile(each.values));
   }
-  table.add({.work = "respawn without delay, from death to ready",
-             .limit = duration(quantile(series[0].values)),
-             .daemonctx = spread(subject.ratios) + ", " + duration(quantile(subject.values)),
-             .budget = "-",
-             .others = others});
+  const std::string work = "respawn without delay, from death to ready";
+  table.add(compare_times(work + ", C++ runtime linked statically", series, names::subject_static, others));
+  table.add(compare_times(work + ", shared libraries", series, names::subject, ""));
 
   Supervised delayed(fifo("delayed"), {paths::subject_worker, fifo("delayed"), std::to_string(delay)});
   double longest = 0;

@@ -40,7 +40,8 @@ std::vector<Contender> contenders(const std::vector<std::string>& names, const s
     result.push_back({.name = name,
                       .measure = [name, command = daemon_program(name).command(pidfile), pidfile,
                                   measure] { return measure(name, command, pidfile); },
-                      .every = name == names::python ? python_every : 1});
+                      .every = name == names::python ? python_every : 1,
+                      .is_peer = is_peer(name)});
   }
   return result;
 }

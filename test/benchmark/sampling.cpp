@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "process.hpp"
+#include "table.hpp"
 
 namespace bench {
 
@@ -16,7 +17,10 @@ double measure(const Contender& contender) {
   try {
     return contender.measure();
   } catch (const WrongBehaviour& error) {
-    throw WrongBehaviour(contender.name + ": " + error.what());
+    if (!contender.is_peer) throw WrongBehaviour(contender.name + ": " + error.what());
+    Table::skip(contender.name, std::string("from now on: ") + error.what());
+    end_all_children();
+    return std::numeric_limits<double>::infinity();
   }
 }
 
@@ -24,10 +28,13 @@ double measure(const Contender& contender) {
 
 std::vector<Round> run_rounds(const std::vector<Contender>& contenders, unsigned rounds) {
   std::vector<Round> result(rounds, Round(contenders.size(), std::numeric_limits<double>::quiet_NaN()));
+  std::vector<bool> failed(contenders.size());
   for (unsigned round = 0; round < rounds; ++round) {
     for (std::size_t turn = 0; turn < contenders.size(); ++turn) {
       const std::size_t who = (round + turn) % contenders.size();
-      if (round % contenders[who].every == 0) result[round][who] = measure(contenders[who]);
+      if (failed[who] || round % contenders[who].every != 0) continue;
+      result[round][who] = measure(contenders[who]);
+      failed[who] = std::isinf(result[round][who]);
     }
   }
   return result;
@@ -38,7 +45,8 @@ std::vector<Series> pair_up(const std::vector<Contender>& contenders, const std:
   for (std::size_t who = 0; who < contenders.size(); ++who) {
     Series series{contenders[who].name};
     for (const Round& round : rounds) {
-      if (std::isnan(round[who])) continue;
+      series.failed = series.failed || std::isinf(round[who]);
+      if (!std::isfinite(round[who])) continue;
       series.values.push_back(round[who]);
       series.ratios.push_back(round[who] / round[0]);
     }

@@ -12,6 +12,9 @@ struct Contender {
   std::string name;
   std::function<double()> measure;
   unsigned every = 1;  ///< takes part in each n-th round only, because it is slow
+
+  /// Another project's program: when it behaves wrongly, every child is ended, and the rounds go on without it.
+  bool is_peer = false;
 };
 
 /// The figures of one contender.
@@ -19,9 +22,10 @@ struct Series {
   std::string name;
   std::vector<double> values = {};
   std::vector<double> ratios = {};  ///< to the reference of the same round
+  bool failed = false;              ///< a peer that behaved wrongly, and has no figures after that
 };
 
-/// One number for each contender; NaN where it took no part.
+/// One number for each contender; NaN where it took no part, and infinite where it behaved wrongly.
 using Round = std::vector<double>;
 
 /// All contenders in turn, round after round, the order of a round rotating.

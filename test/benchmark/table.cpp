@@ -69,7 +69,10 @@ std::string others(const std::vector<Series>& all, const std::vector<std::string
   std::string result;
   for (std::size_t i = 1; i < all.size(); ++i) {
     if (std::find(hidden.begin(), hidden.end(), all[i].name) != hidden.end()) continue;
-    result = join(result, all[i].name + " " + number(quantile(all[i].ratios)));
+    const bool has_figure = !all[i].ratios.empty();
+    const std::string ratio = has_figure ? " " + number(quantile(all[i].ratios)) : "";
+    const std::string end = !all[i].failed ? "" : has_figure ? " until it failed" : " failed";
+    result = join(result, all[i].name + ratio + end);
   }
   return result;
 }

@@ -13,7 +13,7 @@ struct Contender {
   std::function<double()> measure;
   unsigned every = 1;  ///< takes part in each n-th round only, because it is slow
 
-  /// Another project's program: when it behaves wrongly, every child is ended, and the rounds go on without it.
+  /// Another project's program: if it behaves wrongly, every child is ended, and the rounds go on without it.
   bool is_peer = false;
 };
 

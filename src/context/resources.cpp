@@ -73,12 +73,21 @@ void Resources::undo_failed_start() noexcept {
 // Ignore an error: a client that waits for the reload sees no outcome, and the service is not harmed.
 int Resources::show_reload_now(int (*show)(int, const ReloadNotice&) noexcept,
                                const ReloadNotice& notice) noexcept {
-  if (worker.is_worker()) return manager.send(reload_message(notice));
+  if (worker.is_worker()) return tell_reload(reload_message(notice), notice.running);
   const std::lock_guard lock(pidfile_mutex);
   if (!pidfile) return 0;
   static_cast<void>(show(pidfile.fd(), notice));
   pidfile.rewrite_pid();
   return 0;
+}
+
+// A reload begins when the monitor has shown that: who asks for one in between would take this reload, which
+// knows nothing of the request, for the answer.
+int Resources::tell_reload(const std::string& message, bool begins) const noexcept {
+  constexpr std::chrono::seconds longest{5};
+  const int error = begins ? manager.barrier(longest, message) : manager.send(message);
+  const bool is_sent = error == 0 || error == ETIMEDOUT;
+  return begins && !is_sent ? manager.send(message) : error;
 }
 
 void Resources::show_status(std::string_view text) noexcept {

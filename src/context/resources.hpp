@@ -74,6 +74,7 @@ struct Resources {
   void show_status(std::string_view text) noexcept;
 
   void undo_failed_start() noexcept;
+  int tell_reload(const std::string& message, bool begins) const noexcept;
   int show_reload_now(int (*show)(int, const ReloadNotice&) noexcept, const ReloadNotice& notice) noexcept;
 };
 

@@ -32,6 +32,7 @@ test_packages=(
   logrotate:/usr/sbin/logrotate
   mandoc:mandoc
   strace:strace
+  spin:spin
   systemd:systemd-analyze
   systemd-container:systemd-nspawn
   python3:python3

@@ -587,6 +587,10 @@ const std::map<std::string, ServiceAction> service_actions = {
        context.on_reload([what] {
          if (what == "throw") throw std::runtime_error("broken configuration");
          if (what == "throw_nothing") throw std::runtime_error("");
+         if (what.starts_with('/')) {
+           say("waits");
+           await_writer(what);
+         }
          if (what != "quiet") say("reloaded");
        });
      }},

@@ -76,6 +76,15 @@ struct Stage {
   pid_t monitor = 0;
 };
 
+std::string status_of(pid_t pid) { return scene::contents("/proc/" + std::to_string(pid) + "/status"); }
+
+// It has taken every signal, and waits for something else.
+bool sleeps_without_signals(pid_t pid) {
+  const std::string status = status_of(pid);
+  return status.find("ShdPnd:\t0000000000000000") != std::string::npos &&
+         status.find("State:\tS") != std::string::npos;
+}
+
 // Works also for a pid that is not a child of the test.
 bool is_gone(pid_t pid) {
   return scene::eventually([&] {
@@ -556,17 +565,10 @@ BOOST_FIXTURE_TEST_CASE(a_reload_that_began_before_the_request_is_not_its_outcom
   monitor = scene::pid_in(pidfile);
   const Worker first = next_worker();
   scene.expect("offered");
-  const auto status_of = [](pid_t pid) {
-    return scene::contents("/proc/" + std::to_string(pid) + "/status");
-  };
   ::kill(monitor, SIGSTOP);
   BOOST_TEST(scene::eventually([&] { return status_of(monitor).find("State:\tT") != std::string::npos; }));
   ::kill(first.pid, SIGHUP);
-  BOOST_TEST(scene::eventually([&] {  // it has taken the signal, and sleeps
-    const std::string status = status_of(first.pid);
-    return status.find("ShdPnd:\t0000000000000000") != std::string::npos &&
-           status.find("State:\tS") != std::string::npos;
-  }));
+  BOOST_TEST(scene::eventually([&] { return sleeps_without_signals(first.pid); }));
   std::ofstream(configuration) << "hang";
   std::error_code error;
   Controller(pidfile).reload(1s, error);
@@ -601,6 +603,34 @@ BOOST_FIXTURE_TEST_CASE(a_reload_that_a_worker_did_not_begin_goes_to_the_next, S
   scene.expect("offered");
   BOOST_TEST(stop().exited(0));
   scene.expect("stop");
+}
+
+// The first reload ends, but the worker is killed before it begins the second.
+BOOST_FIXTURE_TEST_CASE(a_reload_requested_during_another_goes_to_the_next_worker, Stage) {
+  const std::string fifo = scene.path("fifo");
+  const auto go_on = [&] { ::close(::open(fifo.c_str(), O_WRONLY | O_CLOEXEC)); };
+  BOOST_REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
+  start("first:1", {"tell_worker", "on_reload:" + fifo, "say:offered", "wait"});
+  const Worker first = next_worker();
+  scene.expect("offered");
+  ::kill(monitor, SIGHUP);
+  scene.expect("waits");
+  ::kill(monitor, SIGHUP);
+  BOOST_TEST(scene::eventually([&] { return sleeps_without_signals(monitor); }));
+  ::kill(monitor, SIGSTOP);
+  BOOST_TEST(scene::eventually([&] { return status_of(monitor).find("State:\tT") != std::string::npos; }));
+  go_on();
+  scene.expect("reloaded");
+  BOOST_TEST(
+      scene::eventually([&] { return sleeps_without_signals(first.pid); }));  // the log is to be reopened
+  ::kill(first.pid, SIGKILL);
+  ::kill(monitor, SIGCONT);
+  next_worker();
+  scene.expect("offered");
+  scene.expect("waits");
+  go_on();
+  scene.expect("reloaded");
+  BOOST_TEST(stop().exited(0));
 }
 
 BOOST_FIXTURE_TEST_CASE(a_signal_that_was_handled_is_not_forwarded_again, Stage) {

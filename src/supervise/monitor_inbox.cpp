@@ -43,7 +43,7 @@ void Monitor::handle(WorkerMessage message) {
   if (auto notice = told_reload(text)) {
     if (notice->finished - resources_.reload_notice.finished > 1) return;  // reloads are counted one by one
     offers_reload_ = true;
-    if (notice->running) signals_.acknowledge(SIGHUP);  // the end of a reload is no answer to the next request
+    if (notice->running) signals_.acknowledge(SIGHUP);  // its end may come after another request
     return show_reload(std::move(*notice));
   }
   if (const auto number = mapped_signal(text)) {

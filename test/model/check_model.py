@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-"""Searches the protocol of the pidfile for a broken promise, in every order of steps (spin).
+"""Searches the protocols of pidfile, monitor and worker for a broken promise, in every order of steps (spin).
 
 Usage: check_model.py
 
-A model has eleven planted faults; each must be found. With DAEMONCTX_ROUNDS of 200 or more the bounds are
-larger: minutes, and three gigabytes. Exits with 77 (skipped) without spin or a C compiler.
+Each model has planted faults, and each must be found. With DAEMONCTX_ROUNDS of 200 or more the bounds are
+larger: some minutes, and three gigabytes. Exits with 77 (skipped) without spin or a C compiler.
 """
 
 import os
@@ -16,24 +16,56 @@ import sys
 import tempfile
 from pathlib import Path
 
-MODEL = Path(__file__).with_name("pidfile.pml")
-PLANTED = 11
-SMALL = [{"STARTS": 2, "KILLS": 0}]
-LARGE = [{"STARTS": 2, "KILLS": 1}, {"STARTS": 3, "KILLS": 1, "OTHERS": 0}]
+MODELS = {
+    "pidfile.pml": {
+        "planted": 11,
+        "bounds of the planted": {"STARTS": 2, "KILLS": 1},
+        "small": [{"STARTS": 2, "KILLS": 0}],
+        "large": [{"STARTS": 2, "KILLS": 1}, {"STARTS": 3, "KILLS": 1, "OTHERS": 0}],
+    },
+    "worker.pml": {
+        "planted": 10,
+        "bounds of the planted": {"KILLS": 1, "RESTARTS": 1},
+        "small": [{"KILLS": 1, "RESTARTS": 1}],
+        "large": [{"KILLS": 2, "RESTARTS": 2}],
+    },
+}
 COMPILER = shutil.which("gcc") or shutil.which("clang")
 
 
-def search(directory, **bounds):
+def defines(bounds):
+    return [f"-D{name}={value}" for name, value in bounds.items()]
+
+
+def search(model, directory, bounds):
     """Returns what the verifier printed, the number of errors, and that of states."""
-    defines = [f"-D{name}={value}" for name, value in bounds.items()]
-    subprocess.run(["spin", "-a", *defines, MODEL], cwd=directory, check=True)
+    subprocess.run(["spin", "-a", *defines(bounds), model], cwd=directory, check=True)
     subprocess.run([COMPILER, "-O1", "-w", "-DSAFETY", "-DHC4", "-o", "pan", "pan.c"], cwd=directory, check=True)
-    found = subprocess.run(["./pan", "-m400000", "-w25"], cwd=directory, check=True, stdout=subprocess.PIPE, text=True)
-    errors = re.search(r"errors: (\d+)", found.stdout)
-    states = re.search(r"(\d+)(?:e\+\d+)? states, stored", found.stdout)
-    if not errors or not states or "Search not completed" in found.stdout and errors[1] == "0":
-        sys.exit(f"the search was not completed:\n{found.stdout}")
-    return found.stdout, int(errors[1]), states[0]
+    printed = subprocess.run(["./pan", "-m400000", "-w25"], cwd=directory, check=True, stdout=subprocess.PIPE,
+                             text=True).stdout
+    errors = re.search(r"errors: (\d+)", printed)
+    states = re.search(r"(\S+) states, stored", printed)
+    if not errors or not states or (errors[1] == "0" and "Search not completed" in printed):
+        sys.exit(f"the search was not completed:\n{printed}")
+    return printed, int(errors[1]), states[1]
+
+
+def check(name, plan, is_exhaustive, directory):
+    """Returns a text for each fault."""
+    model = Path(__file__).with_name(name)
+    faults = []
+    for bounds in plan["small"] + plan["large"] * is_exhaustive:
+        printed, errors, states = search(model, directory, bounds)
+        print(f"{name}, {bounds}: {states} states", flush=True)
+        if errors:
+            way = subprocess.run(["spin", "-t", "-p", *defines(bounds), "-k", f"{name}.trail", model], cwd=directory, check=True,
+                                 stdout=subprocess.PIPE, text=True).stdout
+            faults.append(f"{name}: a promise is broken with {bounds}:\n{printed}\n{way}")
+    for fault in range(1, plan["planted"] + 1):
+        if search(model, directory, {**plan["bounds of the planted"], "PLANTED": fault})[1] == 0:
+            faults.append(f"{name}: the planted fault {fault} is not noticed")
+    print(f"{name}: {plan['planted']} planted faults")
+    return faults
 
 
 def main():
@@ -43,17 +75,8 @@ def main():
     is_exhaustive = int(os.environ.get("DAEMONCTX_ROUNDS") or 0) >= 200
     faults = []
     with tempfile.TemporaryDirectory() as directory:
-        for bounds in SMALL + LARGE * is_exhaustive:
-            printed, errors, states = search(directory, **bounds)
-            print(bounds, states)
-            if errors:
-                trail = subprocess.run(["spin", "-t", "-p", *(f"-D{n}={v}" for n, v in bounds.items()), MODEL],
-                                       cwd=directory, stdout=subprocess.PIPE, text=True)
-                faults.append(f"a promise is broken with {bounds}:\n{printed}\n{trail.stdout}")
-        for fault in range(1, PLANTED + 1):
-            if search(directory, STARTS=2, KILLS=1, PLANTED=fault)[1] == 0:
-                faults.append(f"the planted fault {fault} is not noticed")
-    print(f"{PLANTED} planted faults")
+        for name, plan in MODELS.items():
+            faults += check(name, plan, is_exhaustive, directory)
     if faults:
         sys.exit("\n".join(faults))
 

@@ -6,6 +6,7 @@
 #include <posix/syscalls.hpp>
 
 #include "pidfile/lock_board.hpp"
+#include "posix/cancel_block.hpp"
 #include "signals/dispatcher.hpp"
 #include "supervise/worker_protocol.hpp"
 
@@ -85,6 +86,7 @@ int Resources::show_reload_now(int (*show)(int, const ReloadNotice&) noexcept,
 // knows nothing of the request, for the answer.
 int Resources::tell_reload(const std::string& message, bool begins) const noexcept {
   constexpr std::chrono::seconds longest{5};
+  const posix::CancelBlock no_cancel;
   const int error = begins ? manager.barrier(longest, message) : manager.send(message);
   const bool is_sent = error == 0 || error == ETIMEDOUT;
   return begins && !is_sent ? manager.send(message) : error;

@@ -69,9 +69,9 @@ int lock_readiness(int fd) noexcept {
   return error;
 }
 
-void show_leaving(int fd, bool leaves) noexcept {
+bool show_leaving(int fd, bool leaves) noexcept {
   struct flock lock = lock_on(leaving_byte, leaves ? F_WRLCK : F_UNLCK);
-  posix::fcntl(fd, F_SETLK, &lock);
+  return posix::fcntl(fd, F_SETLK, &lock) == 0;
 }
 
 int lock_as_worker(int fd) noexcept {

@@ -22,8 +22,8 @@ struct PidfileClaim {
   /// The descriptor on which this process shows that it was told to stop, or -1. The function shows it, and
   /// is async-signal-safe.
   std::atomic<int> shows_stop = -1;
-  std::atomic<void (*)(int fd, bool leaves) noexcept> show_stop = nullptr;
-  std::atomic<bool> stop_is_shown = false;
+  std::atomic<bool (*)(int fd, bool leaves) noexcept> show_stop = nullptr;
+  std::atomic<bool> stop_is_shown = false;  ///< what failed is tried again at the next step of the end
 };
 
 extern constinit PidfileClaim pidfile_claim;
@@ -36,9 +36,7 @@ inline void show_stop(bool leaves = true) noexcept {
   const auto show = pidfile_claim.show_stop.load();
   const int fd = pidfile_claim.shows_stop;
   const bool is_claimant = fd != -1 && pidfile_claim.pid == posix::getpid();
-  if (!is_claimant || show == nullptr) return;
-  show(fd, leaves);
-  pidfile_claim.stop_is_shown = leaves;
+  if (is_claimant && show != nullptr && show(fd, leaves)) pidfile_claim.stop_is_shown = leaves;
 }
 
 /// Call it in a process that was just forked: the reading threads are not there.

@@ -47,7 +47,8 @@ int serve(daemonctx::DaemonContext& context, std::chrono::seconds limit) {
   context.notify_ready();
   std::cout << "port " << acceptor.local_endpoint().port() << std::endl;
   loop.run();
-  acceptor.non_blocking(true);  // close() would reset connections that wait to be accepted
+  // Accept the connections that are waiting already: close() would reset them.
+  acceptor.non_blocking(true);
   for (boost::system::error_code error;;) {
     auto client = acceptor.accept(error);
     if (error) break;

@@ -41,7 +41,7 @@ class DAEMONCTX_EXPORT Cleanup {
 
   const void* context_ = nullptr;  // `stack_` and `entry_` are valid while this context is open
   detail::CleanupStack* stack_ = nullptr;
-  detail::CleanupEntry* entry_ = nullptr;  // holds another cleanup if the serial numbers differ
+  detail::CleanupEntry* entry_ = nullptr;  // if its serial number is not `serial_`, it has a later cleanup
   unsigned life_ = 0;                      // of the context: a later one may lie at the same address
   std::uint64_t serial_ = 0;
 };

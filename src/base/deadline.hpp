@@ -22,7 +22,7 @@ inline Clock::time_point later(Clock::time_point time, Timeout timeout) noexcept
 
 inline Clock::time_point deadline_in(Timeout timeout) noexcept { return later(Clock::now(), timeout); }
 
-/// False for `time_point::max()`, without a look at the clock.
+/// Whether the clock has reached the deadline. It never reaches `time_point::max()`, and is then not read.
 inline bool has_passed(Clock::time_point deadline) noexcept {
   return deadline != Clock::time_point::max() && Clock::now() >= deadline;
 }

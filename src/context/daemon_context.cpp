@@ -19,7 +19,6 @@ namespace daemonctx {
 namespace {
 
 // The longest wait for the answer of a busy monitor.
-constexpr std::chrono::seconds longest_barrier{5};
 
 std::exception_ptr service_error(std::string_view text) {
   return std::make_exception_ptr(DaemonError(

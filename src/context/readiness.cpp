@@ -13,7 +13,6 @@ namespace daemonctx {
 namespace {
 
 // The longest wait of a start for a busy service manager.
-constexpr std::chrono::seconds longest_barrier{5};
 
 }  // namespace
 

@@ -82,12 +82,11 @@ int Resources::show_reload_now(int (*show)(int, const ReloadNotice&) noexcept,
   return 0;
 }
 
-// A reload begins when the monitor has shown that: who asks for one in between would take this reload, which
-// knows nothing of the request, for the answer.
+// The reload begins after the monitor has shown that it does. Otherwise a process that asks for a reload in
+// between would take this one for the reload that it asked for.
 int Resources::tell_reload(const std::string& message, bool begins) const noexcept {
-  constexpr std::chrono::seconds longest{5};
   const posix::CancelBlock no_cancel;
-  const int error = begins ? manager.barrier(longest, message) : manager.send(message);
+  const int error = begins ? manager.barrier(longest_barrier, message) : manager.send(message);
   const bool is_sent = error == 0 || error == ETIMEDOUT;
   return begins && !is_sent ? manager.send(message) : error;
 }

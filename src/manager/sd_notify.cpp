@@ -83,7 +83,8 @@ int SdNotify::open(const std::string& socket) noexcept {
   return 0;
 }
 
-// Only who has a manager pays for them. They are made before they are needed: then memory may be short.
+// A service without a manager needs no memory for them. They are allocated early, since memory may be short
+// when they are needed.
 void SdNotify::make_messages() noexcept {
   if (!messages_) messages_.reset(new (std::nothrow) Messages);
 }

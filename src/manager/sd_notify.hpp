@@ -24,6 +24,9 @@ namespace daemonctx {
 /// read, except `barrier`: the last state (ready, reloading, stopping) and the last status are kept, and said
 /// when there is room. Thread-safe once it is set up, by `open`, `adopt`,
 /// `never_wait`, `on_kept` and `watch`.
+/// How long the library itself waits for a barrier.
+inline constexpr std::chrono::seconds longest_barrier{5};
+
 class SdNotify {
  public:
   /// Why `socket` can't be the address of a service manager; empty if it can.
@@ -112,8 +115,10 @@ class SdNotify {
   };
 
   struct Messages {
-    Kept service_status;  // while another one is shown, or later
-    Kept ready;           // what there was no room for, in the order in which it is said
+    Kept service_status;  // the service's own STATUS=, which `resume_status` sends again
+
+    // The messages for which the socket had no room. They are sent in this order.
+    Kept ready;
     Kept reload;
     Kept end;  // of the reload, or of the service
     Kept status;
@@ -141,7 +146,7 @@ class SdNotify {
   void (*wake_)() noexcept = []() noexcept {};
   mutable std::mutex mutex_;
   bool is_interrupted_ = false;
-  std::unique_ptr<Messages> messages_;  // none without a peer, or without memory
+  std::unique_ptr<Messages> messages_;  // null if there is no manager, or if there was no memory for them
   mutable std::atomic<bool> has_unsaid_ = false;
   std::atomic<bool> missed_ping_ = false;
   mutable std::atomic<std::chrono::steady_clock::duration> last_try_ = {};

@@ -23,8 +23,9 @@ int lock_identity(int fd) noexcept;
 int lock_readiness(int fd) noexcept;
 
 /// Takes or gives up the leaving lock, by which others know that the daemon was told to stop: a POSIX record
-/// lock on byte 4. After an error others take the daemon for one that stays. Async-signal-safe on Linux.
-/// \return false after an error: a reader has a lock there.
+/// lock on byte 4. Async-signal-safe on Linux.
+/// \return false if that fails, as while another process has a read lock on the byte. Others then take the
+///   daemon for one that stays.
 bool show_leaving(int fd, bool leaves) noexcept;
 
 /// Takes the worker lock, by which others know that a worker lives: an open-file-description read lock on

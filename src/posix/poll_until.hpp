@@ -11,8 +11,8 @@
 
 namespace daemonctx::posix {
 
-/// ppoll(2) until a deadline. Without one the kernel needs no timer, which it would start and cancel for each
-/// call.
+/// Calls ppoll(2) until a deadline. For `time_point::max()` it passes no timeout: with one, the kernel would
+/// start and cancel a timer in each call.
 /// \param mask the signals that are blocked meanwhile; nullptr: no change.
 /// \return the number of descriptors with events, 0 at the deadline, or -1 with errno.
 inline int poll_until(std::span<pollfd> events, Clock::time_point deadline, const sigset_t* mask) {

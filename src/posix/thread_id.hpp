@@ -7,11 +7,10 @@
 
 namespace daemonctx::posix {
 
-/// The C library keeps this thread's id in memory, and the kernel sets that id to 0 when the thread dies.
-/// While this object lives, the kernel does not. A child of vfork(2) shares the memory and can outlive the
-/// thread. With an id of 0, glibc would take the child for the owner of each free lock
-/// (pthread_rwlock_rdlock(3) fails with EDEADLK). Does nothing on a kernel without PR_GET_TID_ADDRESS
-/// (prctl(2)).
+/// Keeps the kernel from setting this thread's id, which the C library has in memory, to 0 when the thread
+/// dies. A child of vfork(2) shares that memory and can outlive the thread. If the id became 0, glibc would
+/// take the child for the owner of each free lock (pthread_rwlock_rdlock(3) fails with EDEADLK). Does nothing
+/// on a kernel without PR_GET_TID_ADDRESS (prctl(2)).
 class ThreadIdKeeper {
  public:
   ThreadIdKeeper() noexcept {

@@ -23,7 +23,8 @@ struct PidfileClaim {
   /// is async-signal-safe.
   std::atomic<int> shows_stop = -1;
   std::atomic<bool (*)(int fd, bool leaves) noexcept> show_stop = nullptr;
-  std::atomic<bool> stop_is_shown = false;  ///< what failed is tried again at the next step of the end
+  std::atomic<bool> stop_is_shown =
+      false;  ///< false also after a failure: the next step of the end tries again
 };
 
 extern constinit PidfileClaim pidfile_claim;

@@ -62,7 +62,7 @@ class Monitor {
   void note_sign_of_life();
   void handle(WorkerMessage message);
   void become_ready();
-  void fail_start(int error);
+  void fail_start(Step step, int error, const std::string& reason = {});
   void forward(WorkerMessage message);
   void forward_rest();
   void reopen_output(UniqueFd asker) noexcept;

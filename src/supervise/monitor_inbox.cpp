@@ -43,7 +43,7 @@ void Monitor::handle(WorkerMessage message) {
   if (auto notice = told_reload(text)) {
     if (notice->finished - resources_.reload_notice.finished > 1) return;  // reloads are counted one by one
     offers_reload_ = true;
-    if (notice->running) signals_.acknowledge(SIGHUP);  // its end may come after another request
+    if (notice->running) signals_.acknowledge(SIGHUP);  // another SIGHUP may precede the notice of the end
     return show_reload(std::move(*notice));
   }
   if (const auto number = mapped_signal(text)) {
@@ -93,11 +93,12 @@ void Monitor::forward_rest() {
 
 void Monitor::become_ready() {
   if (!was_ever_ready_) {
-    if (const int error = resources_.pidfile ? resources_.pidfile.mark_ready() : 0) return fail_start(error);
+    if (const int error = resources_.pidfile ? resources_.pidfile.mark_ready() : 0)
+      return fail_start(Step::write_pidfile, error, resources_.pidfile.reason_of(error));
+    if (const int error = resources_.redirection.follow()) return fail_start(Step::redirect_stdio, error);
     was_ever_ready_ = true;
     resources_.keep();
     resources_.title.set("monitor");  // not earlier: a start in the foreground that fails must change nothing
-    resources_.redirection.follow();
     resources_.status.close();
     // The worker has told the supervisor, which may wait for the end of file, and so for this copy too.
     UniqueFd told(std::exchange(resources_.notify_descriptor, -1));
@@ -108,8 +109,8 @@ void Monitor::become_ready() {
 }
 
 // The worker waits until the monitor has read its message, so the caller has not heard of readiness yet.
-void Monitor::fail_start(int error) {
-  resources_.status.send_failure(Step::write_pidfile, error, resources_.pidfile.reason_of(error));
+void Monitor::fail_start(Step step, int error, const std::string& reason) {
+  resources_.status.send_failure(step, error, reason);
   if (posix::signal_child(worker_, SIGKILL) == EPERM) exit_with(EXIT_FAILURE);  // it dies with this process
 }
 

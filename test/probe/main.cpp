@@ -41,7 +41,11 @@ std::pair<std::string, std::string> split(const std::string& word, char separato
   return {word.substr(0, at), word.substr(at + 1)};
 }
 
+bool respawns = false;
+bool is_worker = false;
+
 int act(DaemonContext& context, const std::vector<std::string>& words) {
+  is_worker = respawns;
   try {
     for (const std::string& word : words) {
       const auto [name, value] = split(word, ':');
@@ -119,10 +123,17 @@ int guarded(const Script& script) {
 
 }  // namespace
 
+// LeakSanitizer calls this before it looks for leaks. To look, it attaches to the process that exits, and
+// waits until its SIGSTOP has stopped the process. The SIGCONT that a monitor sends after a worker's SIGTERM
+// can remove that SIGSTOP, and then the process hangs.
+extern "C" int __lsan_is_turned_off();  // NOLINT(*-reserved-identifier)
+int __lsan_is_turned_off() { return is_worker ? 1 : 0; }
+
 int main(int argc, char** argv) {
   if (argc < 3) return 97;
   probe::channel = argv[1];
   const Script script = prepare({argv + 2, argv + argc});
+  respawns = script.options.respawn;
   if (!script.by_run) return guarded(script);
   return daemonctx::run(script.options, [&](DaemonContext& context) { return act(context, script.body); });
 }

@@ -563,6 +563,13 @@ const std::map<std::string, ServiceAction> service_actions = {
          say("slow cleanup");
        });
      }},
+    {"cleanup_await",
+     [](DaemonContext& context, const std::string& fifo) {
+       context.on_exit([fifo] {
+         say("waits");
+         await_writer(fifo);
+       });
+     }},
     {"cleanup_hang",
      [](DaemonContext& context, const std::string&) {
        context.on_exit([] {

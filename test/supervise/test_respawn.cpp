@@ -212,16 +212,20 @@ BOOST_FIXTURE_TEST_CASE(four_mebibytes_can_be_kept_and_no_more, Stage) {
 // The worker must not wait for an answer that can't come.
 BOOST_FIXTURE_TEST_CASE(a_monitor_without_descriptors_says_so, Stage) {
   BOOST_REQUIRE(::mkfifo(scene.path("fifo").c_str(), 0600) == 0);
-  start("first:10", {"tell_worker", "await:" + scene.path("fifo"), "until:2,remember:one", "wait"});
+  BOOST_REQUIRE(::mkfifo(scene.path("end").c_str(), 0600) == 0);
+  start("first:10", {"tell_worker", "until:2,cleanup_await:" + scene.path("end"),
+                     "await:" + scene.path("fifo"), "until:2,remember:one", "wait"});
   next_worker();
   rlimit limit{};
   ::prlimit(monitor, RLIMIT_NOFILE, nullptr, &limit);
   const rlimit none{3, limit.rlim_max};
   ::prlimit(monitor, RLIMIT_NOFILE, &none, nullptr);
   ::close(::open(scene.path("fifo").c_str(), O_WRONLY | O_CLOEXEC));
+  scene.expect("waits");
+  ::prlimit(monitor, RLIMIT_NOFILE, &limit, nullptr);  // for the next worker, before this one ends
+  ::close(::open(scene.path("end").c_str(), O_WRONLY | O_CLOEXEC));
+  BOOST_TEST(next_worker().worker_number == 2U);
   BOOST_TEST(logs("there is no descriptor left"), scene::contents(log));
-  ::prlimit(monitor, RLIMIT_NOFILE, &limit, nullptr);
-  BOOST_TEST(next_worker().worker_number >= 2U);  // without descriptors no other worker starts either
   ::close(::open(scene.path("fifo").c_str(), O_WRONLY | O_CLOEXEC));
   BOOST_TEST(stop().exited(0));
 }
@@ -589,8 +593,7 @@ BOOST_FIXTURE_TEST_CASE(a_reload_that_a_worker_did_not_begin_goes_to_the_next, S
   std::string refusal = "none";
   std::jthread asker([&] { refusal = Controller(pidfile).reload(30s, error).refusal; });
   BOOST_TEST(scene::eventually([&] {  // SIGHUP is the first bit
-    return scene::contents("/proc/" + std::to_string(first.pid) + "/status")
-               .find("ShdPnd:\t0000000000000001") != std::string::npos;
+    return status_of(first.pid).find("ShdPnd:\t0000000000000001") != std::string::npos;
   }));
   ::kill(first.pid, SIGKILL);
   const Worker second = next_worker();
@@ -622,8 +625,8 @@ BOOST_FIXTURE_TEST_CASE(a_reload_requested_during_another_goes_to_the_next_worke
   BOOST_TEST(scene::eventually([&] { return status_of(monitor).find("State:\tT") != std::string::npos; }));
   go_on();
   scene.expect("reloaded");
-  BOOST_TEST(
-      scene::eventually([&] { return sleeps_without_signals(first.pid); }));  // the log is to be reopened
+  // The second reload waits for the monitor, which is to reopen the log.
+  BOOST_TEST(scene::eventually([&] { return sleeps_without_signals(first.pid); }));
   ::kill(first.pid, SIGKILL);
   ::kill(monitor, SIGCONT);
   next_worker();

@@ -23,23 +23,31 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 
 namespace daemonctx::posix {
 
+// Made before the first fork.
+inline std::atomic<long>* shared_counter() noexcept {
+  void* const place =
+      ::mmap(nullptr, sizeof(long), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (place == MAP_FAILED) ::abort();
+  return new (place) std::atomic<long>(0);
+}
+
 inline int next_fault(const char* name) noexcept {
   static const char* const wanted = ::getenv("DAEMONCTX_FAULT");
-  static int calls = 0;
+  static std::atomic<long>* const calls = shared_counter();
   if (wanted == nullptr) return 0;
   const std::size_t length = std::strlen(name);
   if (std::strncmp(wanted, name, length) != 0 || wanted[length] != ':') return 0;
   char* rest = nullptr;
-  if (std::strtol(wanted + length + 1, &rest, 10) != ++calls) return 0;
-  const int mark = ::open(::getenv("DAEMONCTX_FAULT_MARK"), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (mark == -1 && errno == EEXIST) return 0;  // it has failed in another process
-  ::close(mark);
+  if (std::strtol(wanted + length + 1, &rest, 10) != ++*calls) return 0;
+  ::close(::open(::getenv("DAEMONCTX_FAULT_MARK"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   return std::atoi(rest + 1);
 }
 

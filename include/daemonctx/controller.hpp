@@ -3,7 +3,6 @@
 
 #include <sys/types.h>
 
-#include <chrono>
 #include <csignal>
 #include <functional>
 #include <optional>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "daemonctx/daemon_status.hpp"
+#include "daemonctx/detail/chrono.hpp"
 #include "daemonctx/export.hpp"
 #include "daemonctx/path.hpp"
 #include "daemonctx/progress.hpp"

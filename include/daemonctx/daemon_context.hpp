@@ -3,7 +3,6 @@
 
 #include <sys/types.h>
 
-#include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
@@ -13,6 +12,7 @@
 
 #include "daemonctx/cleanup.hpp"
 #include "daemonctx/daemon_options.hpp"
+#include "daemonctx/detail/chrono.hpp"
 #include "daemonctx/detail/cleanup_visit.hpp"
 #include "daemonctx/error.hpp"
 #include "daemonctx/export.hpp"

@@ -3,11 +3,11 @@
 
 #include <sys/types.h>
 
-#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 
+#include "daemonctx/detail/chrono.hpp"
 #include "daemonctx/export.hpp"
 #include "daemonctx/path.hpp"
 #include "daemonctx/respawn_policy.hpp"

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <chrono>
 #include <functional>
+
+#include "daemonctx/detail/chrono.hpp"
 
 namespace daemonctx {
 

@@ -3,7 +3,6 @@
 
 #include <sys/types.h>
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "daemonctx/crash_report.hpp"
+#include "daemonctx/detail/chrono.hpp"
 #include "daemonctx/export.hpp"
 #include "daemonctx/path.hpp"
 #include "daemonctx/timeout.hpp"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <chrono>
 #include <compare>
 
+#include "daemonctx/detail/chrono.hpp"
 #include "daemonctx/export.hpp"
 
 namespace daemonctx {

@@ -15,7 +15,7 @@ FLOORS = ["base", "posix", "process", "safe_path", "signals", "cleanup", "output
 
 # Which folder a public header belongs to.
 PUBLIC = {
-    "base": ["crash_report", "detail/handle", "environment", "error", "export", "limits", "path", "progress",
+    "base": ["crash_report", "detail/chrono", "detail/handle", "environment", "error", "export", "limits", "path", "progress",
              "respawn_policy", "signal_map", "start_options", "timeout"],
     "safe_path": ["directory"],
     "cleanup": ["cleanup", "detail/cleanup_entry", "detail/cleanup_stack", "detail/cleanup_visit"],

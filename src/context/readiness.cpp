@@ -12,7 +12,12 @@
 namespace daemonctx {
 namespace {
 
-// The longest wait of a start for a busy service manager.
+// A monitor that takes longer reads the message later.
+void check_told(int error) {
+  if (error == 0 || error == ETIMEDOUT) return;
+  throw DaemonError(Step::become_ready, {error, std::generic_category()}, {},
+                    "cannot tell the monitor: " + std::generic_category().message(error));
+}
 
 }  // namespace
 
@@ -50,12 +55,12 @@ void ReadinessState::redirect_output() {
 
 // Tell the manager before the caller ends: without MAINPID the manager takes that for the service's end.
 void ReadinessState::tell_manager() {
+  const SdNotify& manager = resources_.manager;
   const bool is_worker = resources_.worker.is_worker();
-  int error = resources_.manager.ready(plan_.detaches() && !is_worker ? posix::getpid() : 0);
-  if (error == 0 && (plan_.detaches() || is_worker)) error = resources_.manager.barrier(longest_barrier);
-  if (!is_worker || error == 0 || error == ETIMEDOUT) return;  // a manager that does not read is no error
-  throw DaemonError(Step::become_ready, {error, std::generic_category()}, {},
-                    "cannot tell the monitor: " + std::generic_category().message(error));
+  if (is_worker && !manager.reaches_manager()) return check_told(manager.barrier(longest_barrier, "READY=1"));
+  int error = manager.ready(plan_.detaches() && !is_worker ? posix::getpid() : 0);
+  if (error == 0 && (plan_.detaches() || is_worker)) error = manager.barrier(longest_barrier);
+  if (is_worker) check_told(error);  // a manager that can't be reached is no error
 }
 
 void ReadinessState::tell_caller() {

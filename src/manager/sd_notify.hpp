@@ -19,14 +19,14 @@
 
 namespace daemonctx {
 
+/// How long the library itself waits for a barrier.
+inline constexpr std::chrono::seconds longest_barrier{5};
+
 /// Sends datagrams to the service manager's socket, $NOTIFY_SOCKET, as sd_notify(3) describes. Without that
 /// variable nothing happens. An unreachable manager is no error. Nothing waits for a manager that does not
 /// read, except `barrier`: the last state (ready, reloading, stopping) and the last status are kept, and said
 /// when there is room. Thread-safe once it is set up, by `open`, `adopt`,
 /// `never_wait`, `on_kept` and `watch`.
-/// How long the library itself waits for a barrier.
-inline constexpr std::chrono::seconds longest_barrier{5};
-
 class SdNotify {
  public:
   /// Why `socket` can't be the address of a service manager; empty if it can.

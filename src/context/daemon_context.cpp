@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "daemonctx/daemon_context.hpp"
+#include "base/graces.hpp"
 
 #include <algorithm>
 #include <cstdlib>
@@ -149,7 +150,7 @@ void DaemonContext::Impl::map_signal(int number, SignalAction action) {
 
 // Waits until the monitor has read the message. A monitor that takes longer reads it later.
 void DaemonContext::Impl::tell_monitor(std::string_view message) {
-  check_told(resources.manager.barrier(longest_barrier, message));
+  check_told(resources.manager.barrier(graces::barrier, message));
 }
 
 void DaemonContext::Impl::offer_reload(std::function<void()> function) {

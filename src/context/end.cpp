@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "base/graces.hpp"
 #include "base/timeout_text.hpp"
 #include "posix/cancel_block.hpp"
 #include "process/end_of_process.hpp"
@@ -18,8 +19,7 @@
 namespace daemonctx {
 
 Timeout Ending::patience(const DaemonOptions& options) noexcept {
-  constexpr std::chrono::seconds where_none_is_set{5};
-  return options.cleanup_timeout.is_forever() ? where_none_is_set : options.cleanup_timeout;
+  return options.cleanup_timeout.is_forever() ? graces::cleanup : options.cleanup_timeout;
 }
 
 // A child that a cleanup forked may return from the cleanup; it must not end the context.

@@ -4,6 +4,7 @@
 #include <posix/syscalls.hpp>
 #include <utility>
 
+#include "base/graces.hpp"
 #include "posix/flush_streams.hpp"
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
@@ -57,9 +58,9 @@ void ReadinessState::redirect_output() {
 void ReadinessState::tell_manager() {
   const SdNotify& manager = resources_.manager;
   const bool is_worker = resources_.worker.is_worker();
-  if (is_worker && !manager.reaches_manager()) return check_told(manager.barrier(longest_barrier, "READY=1"));
+  if (is_worker && !manager.reaches_manager()) return check_told(manager.barrier(graces::barrier, "READY=1"));
   int error = manager.ready(plan_.detaches() && !is_worker ? posix::getpid() : 0);
-  if (error == 0 && (plan_.detaches() || is_worker)) error = manager.barrier(longest_barrier);
+  if (error == 0 && (plan_.detaches() || is_worker)) error = manager.barrier(graces::barrier);
   if (is_worker) check_told(error);  // a manager that can't be reached is no error
 }
 

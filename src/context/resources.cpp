@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <posix/syscalls.hpp>
 
+#include "base/graces.hpp"
 #include "pidfile/lock_board.hpp"
 #include "posix/cancel_block.hpp"
 #include "signals/dispatcher.hpp"
@@ -86,7 +87,7 @@ int Resources::show_reload_now(int (*show)(int, const ReloadNotice&) noexcept,
 // between would take this one for the reload that it asked for.
 int Resources::tell_reload(const std::string& message, bool begins) const noexcept {
   const posix::CancelBlock no_cancel;
-  const int error = begins ? manager.barrier(longest_barrier, message) : manager.send(message);
+  const int error = begins ? manager.barrier(graces::barrier, message) : manager.send(message);
   const bool is_sent = error == 0 || error == ETIMEDOUT;
   return begins && !is_sent ? manager.send(message) : error;
 }

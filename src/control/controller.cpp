@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "daemonctx/controller.hpp"
+#include "base/graces.hpp"
 
 #include <array>
 #include <posix/syscalls.hpp>
@@ -227,7 +228,7 @@ StopResult Controller::stop(const StopPolicy& policy, std::error_code& error) co
 ReloadResult Controller::reload(Timeout longest_wait, std::error_code& error) const noexcept {
   Ticker ticker(on_wait_);
   try {
-    const auto deadline = posix::deadline_in(Target::naming_patience);
+    const auto deadline = posix::deadline_in(graces::naming);
     for (;;) {
       const Target target = Target::find(pidfile_, ticker, error);
       if (!error && target.is_own_service())

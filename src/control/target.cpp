@@ -6,6 +6,7 @@
 #include <posix/syscalls.hpp>
 
 #include "base/deadline.hpp"
+#include "base/graces.hpp"
 #include "pidfile/locks.hpp"
 #include "posix/pidfd.hpp"
 #include "posix/proc_fs.hpp"
@@ -20,9 +21,6 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds naming_slice{1};
 
-// How long an ending process may keep its locks after it lost its files.
-constexpr milliseconds ending_patience{1000};
-
 bool can_be_daemon(pid_t holder, int pidfile) noexcept {
   struct stat file {};
   if (posix::fstat(pidfile, &file) == -1 || !posix::has_open(holder, pidfile).value_or(true)) return false;
@@ -31,9 +29,9 @@ bool can_be_daemon(pid_t holder, int pidfile) noexcept {
 
 }  // namespace
 
-// Ask again until `ending_patience` is over: an ending process loses its files before its locks.
+// Ask again until `graces::ending` is over: an ending process loses its files before its locks.
 HolderCheck check_holder(pid_t holder, int pidfile) noexcept {
-  const auto deadline = posix::deadline_in(ending_patience);
+  const auto deadline = posix::deadline_in(graces::ending);
   for (;;) {
     const bool can_be = can_be_daemon(holder, pidfile);
     if (posix::identity_holder(pidfile).pid != holder) return HolderCheck::changed;
@@ -44,7 +42,7 @@ HolderCheck check_holder(pid_t holder, int pidfile) noexcept {
 }
 
 Target Target::find(const Path& pidfile, Ticker& ticker, std::error_code& error) noexcept {
-  const auto deadline = posix::deadline_in(naming_patience);
+  const auto deadline = posix::deadline_in(graces::naming);
   for (;;) {
     Target target = find_once(pidfile, error);
     if (error != std::errc::resource_unavailable_try_again || Clock::now() >= deadline) return target;

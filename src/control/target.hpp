@@ -34,9 +34,6 @@ HolderCheck check_holder(pid_t holder, int pidfile) noexcept;
 /// member reaches another process. Without them the pid may be reused between a check and the call.
 class Target {
  public:
-  /// How long to wait until a starting daemon has a pid, and until it offers a reload.
-  static constexpr std::chrono::milliseconds naming_patience{2000};
-
   /// \param error `no_such_process`: no process holds the lock; `not_supported`: the holder has no pid in
   ///   this pid namespace; `bad_message`: the holder can't be the daemon (see `check_holder`);
   ///   `resource_unavailable_try_again`: a start is under way and has no pid even after 2 s; or an error of

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/deadline.hpp"
+#include "base/graces.hpp"
 #include "launch/await_daemon.hpp"
 #include "posix/pidfd.hpp"
 #include "posix/proc_fs.hpp"
@@ -19,16 +20,8 @@ namespace {
 using posix::Clock;
 using std::chrono::milliseconds;
 
-// Long enough for cleanups, short enough for a user who has just pressed Ctrl-C.
-constexpr milliseconds termination_grace{2000};
-// How long the daemon may live on after the end of file: it may have closed its descriptors only.
-constexpr milliseconds end_of_file_grace{1000};
-// How long the kernel may take to end what was killed.
-constexpr milliseconds kill_grace{2000};
 // How often this process looks for new children: a process becomes its child when the parents have ended.
 constexpr milliseconds look_slice{10};
-// How long to search for processes below the daemon.
-constexpr milliseconds search_limit{1000};
 
 // Waits for the end of a child. SIGCHLD is blocked, as all signals are.
 void await_child(Clock::time_point deadline) noexcept {
@@ -47,7 +40,7 @@ bool contains(const std::vector<pid_t>& pids, pid_t pid) {
 // process may have got the pid. Without a pidfd a process is not killed, but named. A tree that grows without
 // end is followed for a while only.
 void append_descendants(pid_t daemon, std::vector<Descendant>& to) {
-  const auto deadline = posix::deadline_in(search_limit);
+  const auto deadline = posix::deadline_in(graces::descendants);
   std::set<pid_t> known;
   for (const Descendant& each : to) known.insert(each.pid);
   std::vector<pid_t> parents = {daemon};
@@ -99,14 +92,14 @@ void StartInProgress::take_down(StartOutcome& outcome) {
     posix::kill(-group_, SIGTERM);
     if (daemon_ != 0) posix::signal_child(daemon_, SIGTERM);  // it may have left the group
   }
-  if (daemon_ != 0) await_end(outcome.gone ? end_of_file_grace : termination_grace);
+  if (daemon_ != 0) await_end(outcome.gone ? graces::end_of_file : graces::termination);
   posix::kill(-group_, SIGKILL);
   outcome.left = is_alone_ ? kill_all(outcome) : kill_descendants(outcome, std::move(below));
 }
 
 // Returns the processes that still live.
 std::vector<pid_t> StartInProgress::kill_all(StartOutcome& outcome) const {
-  const auto deadline = posix::deadline_in(kill_grace);
+  const auto deadline = posix::deadline_in(graces::kill);
   if (daemon_ != 0 && reap(daemon_, outcome) == 0)
     posix::signal_child(daemon_, SIGKILL);  // without /proc too
   for (;;) {
@@ -129,7 +122,7 @@ std::vector<pid_t> StartInProgress::kill_descendants(StartOutcome& outcome,
     posix::signal_child(daemon_, SIGKILL);
   }
   for (const Descendant& each : known) kill(each);
-  const auto deadline = posix::deadline_in(kill_grace);
+  const auto deadline = posix::deadline_in(graces::kill);
   for (;;) {
     kill_own_children(known);
     std::vector<pid_t> living = reap_known(known, outcome);

@@ -19,9 +19,6 @@
 
 namespace daemonctx {
 
-/// How long the library itself waits for a barrier.
-inline constexpr std::chrono::seconds longest_barrier{5};
-
 /// Sends datagrams to the service manager's socket, $NOTIFY_SOCKET, as sd_notify(3) describes. Without that
 /// variable nothing happens. An unreachable manager is no error. Nothing waits for a manager that does not
 /// read, except `barrier`: the last state (ready, reloading, stopping) and the last status are kept, and said

@@ -8,6 +8,7 @@
 #include <optional>
 #include <system_error>
 
+#include "base/graces.hpp"
 #include "base/one_line.hpp"
 #include "posix/retry.hpp"
 #include "posix/unix_socket.hpp"
@@ -133,7 +134,7 @@ bool SyslogForwarder::deliver(Clock::time_point limit) {
   if (!is_blocked()) return true;
   if (const int error = send_pending()) {
     const auto now = Clock::now();
-    give_up_at_ = std::min(give_up_at_, now + patience);
+    give_up_at_ = std::min(give_up_at_, now + graces::syslog);
     is_full_ = error == EAGAIN;
     next_attempt_ = now + attempt_interval;
     if (now < std::min(give_up_at_, limit)) return false;

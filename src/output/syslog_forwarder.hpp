@@ -17,12 +17,11 @@ namespace daemonctx {
 /// the monitor reads. The monitor itself prints into memory: with a pipe it would wait for itself.
 ///
 /// A slow syslog service is waited for, in the end by the worker. If the syslog service is gone or hangs, a
-/// line that it does not take within `patience` counts as lost. The service then goes on without its log.
+/// line that it does not take within `graces::syslog` counts as lost. The service then goes on without its
+/// log.
 class SyslogForwarder {
  public:
   using Clock = posix::Clock;
-
-  static constexpr std::chrono::milliseconds patience{2000};
 
   /// \param facility as for openlog(3).
   /// \throws std::system_error

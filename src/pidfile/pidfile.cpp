@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/deadline.hpp"
+#include "base/graces.hpp"
 #include "daemonctx/error.hpp"
 #include "pidfile/locks.hpp"
 #include "pidfile/open_pidfile.hpp"
@@ -26,14 +27,6 @@ namespace {
 using posix::Clock;
 using process::pidfile_claim;
 using std::chrono::milliseconds;
-
-// How long `claim` waits for other threads that read a pidfile.
-constexpr milliseconds reader_patience{1000};
-
-// How long a process may take between the exclusion lock and the identity lock, and from a stop signal to the
-// leaving lock. Both take a few system calls. If they take longer than this, the process was stopped by a
-// signal or the machine is very busy.
-constexpr milliseconds lock_patience{2000};
 
 // How often `lock` may find that the file was replaced before it was locked.
 constexpr int most_attempts = 1000;
@@ -95,12 +88,12 @@ void wait_for_worker(const Path& path, int fd, Clock::time_point deadline, Ticke
 }
 
 // How long `lock` waits for the holder of the lock. A holder that the kernel can't name yet gets
-// `lock_patience`, whatever the timeout. A holder that is neither starting nor leaving gets no more than
+// `graces::pidfile_lock`, whatever the timeout. A holder that is neither starting nor leaving gets no more than
 // that: a stop signal may be on its way.
 class Patience {
  public:
   explicit Patience(Clock::time_point deadline)
-      : deadline_(deadline), naming_deadline_(posix::deadline_in(lock_patience)) {}
+      : deadline_(deadline), naming_deadline_(posix::deadline_in(graces::pidfile_lock)) {}
 
   Clock::time_point deadline() const noexcept { return deadline_; }
 
@@ -108,7 +101,7 @@ class Patience {
     if (!holder.held) return std::max(deadline_, naming_deadline_);
     const bool stays =
         posix::is_marked_ready(fd) && !posix::is_marked_leaving(fd) && !posix::is_ending(holder.pid);
-    if (holder.pid != staying_) staying_deadline_ = posix::deadline_in(lock_patience);
+    if (holder.pid != staying_) staying_deadline_ = posix::deadline_in(graces::pidfile_lock);
     staying_ = stays ? holder.pid : -1;
     return stays ? std::min(deadline_, staying_deadline_) : deadline_;
   }
@@ -159,7 +152,7 @@ class OpenPidfile {
 };
 
 int wait_for_readers() noexcept {
-  const auto deadline = posix::deadline_in(reader_patience);
+  const auto deadline = posix::deadline_in(graces::pidfile_reader);
   while (pidfile_claim.open_readers > 0) {
     if (Clock::now() >= deadline) return EBUSY;
     posix::poll(nullptr, 0, 1);

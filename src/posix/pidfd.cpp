@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "base/deadline.hpp"
+#include "base/graces.hpp"
 
 namespace daemonctx::posix {
 namespace {
@@ -39,8 +40,7 @@ bool ask(const UniqueFd& pidfd, Info& info) noexcept {
 }  // namespace
 
 std::optional<int> wait_status_of(const UniqueFd& pidfd) noexcept {
-  constexpr std::chrono::milliseconds longest{100};
-  const auto deadline = deadline_in(longest);
+  const auto deadline = deadline_in(graces::wait_status);
   Info info{};
   while (pidfd && ask(pidfd, info)) {
     if ((info.mask & with_exit) != 0) return info.wait_status;

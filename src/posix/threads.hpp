@@ -5,6 +5,7 @@
 #include <posix/syscalls.hpp>
 
 #include "base/deadline.hpp"
+#include "base/graces.hpp"
 
 #if __has_include(<sys/single_threaded.h>)
 #include <sys/single_threaded.h>
@@ -32,11 +33,9 @@ inline long count_threads() noexcept {
 /// Like `count_threads`, but waits up to 250 ms until the number is at most `wanted`: a joined thread is
 /// still listed for a moment. Returns 1 if `is_single_threaded()`.
 inline long settled_threads(long wanted) noexcept {
-  // Long enough for a busy machine. Only a start that is refused takes all of it.
-  constexpr std::chrono::milliseconds patience{250};
   if (is_single_threaded()) return 1;
   long count = count_threads();
-  for (const auto deadline = deadline_in(patience); count > wanted && Clock::now() < deadline;) {
+  for (const auto deadline = deadline_in(graces::joined_thread); count > wanted && Clock::now() < deadline;) {
     posix::poll(nullptr, 0, 1);
     count = count_threads();
   }

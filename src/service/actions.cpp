@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <csignal>
 
+#include "base/graces.hpp"
 #include "base/signal_name.hpp"
 #include "service/documents.hpp"
 #include "service/exit_code.hpp"
@@ -15,8 +16,6 @@ namespace daemonctx {
 namespace {
 
 namespace po = boost::program_options;
-
-constexpr std::chrono::seconds longest_reload{30};
 
 // The signal that reopens the output: the one that the program maps to that, or else an unmapped SIGUSR1.
 std::optional<int> reopen_signal(const SignalMap& map) {
@@ -148,7 +147,7 @@ int ServiceRun::reload() {
   check_reloaded_file();
   WaitingDisplay display(line("reloading"));
   try {
-    const ReloadResult result = Controller(pidfile_, display.progress()).reload(longest_reload);
+    const ReloadResult result = Controller(pidfile_, display.progress()).reload(graces::reload);
     display.clear();
     succeed("reloaded, pid " + std::to_string(result.pid));
     return success;

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/deadline.hpp"
+#include "base/graces.hpp"
 #include "posix/poll_until.hpp"
 #include "posix/retry.hpp"
 #include "process/gate.hpp"
@@ -177,8 +178,7 @@ SignalDispatcher::Entry SignalDispatcher::find(int number) {
 }
 
 void SignalDispatcher::uninstall(bool process_ends) noexcept {
-  constexpr std::chrono::seconds longest{5};  // for a failed start; an end has already stopped the thread
-  stop_thread(longest);
+  stop_thread(graces::own_thread);  // for a failed start: an end has already stopped the thread
   if (!installs_.exchange(false)) return;
   forks_.reset();
   signal_inbox.receives = false;

@@ -4,6 +4,7 @@
 #include <posix/syscalls.hpp>
 
 #include "base/deadline.hpp"
+#include "base/graces.hpp"
 #include "posix/retry.hpp"
 #include "safe_path/directory_trust.hpp"
 #include "safe_path/made_directories.hpp"
@@ -13,8 +14,7 @@
 namespace daemonctx {
 namespace {
 
-constexpr std::chrono::seconds longest_wait{1};  // signals are blocked meanwhile
-constexpr int wait_slice = 10;                   // milliseconds
+constexpr int wait_slice = 10;  // milliseconds
 
 bool is_same(const struct stat& one, const struct stat& other) noexcept {
   return one.st_ino == other.st_ino && one.st_dev == other.st_dev;
@@ -88,7 +88,7 @@ PlaceLock::~PlaceLock() {
 }
 
 int PlaceLock::lock() noexcept {
-  const auto limit = posix::deadline_in(longest_wait);
+  const auto limit = posix::deadline_in(graces::socket_file);
   int error = try_lock();
   while (error == EAGAIN && posix::Clock::now() < limit) {
     posix::poll(nullptr, 0, wait_slice);

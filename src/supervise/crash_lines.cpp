@@ -13,6 +13,7 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "base/graces.hpp"
 #include "base/one_line.hpp"
 #include "daemonctx/error.hpp"
 #include "posix/close_fds.hpp"
@@ -24,7 +25,6 @@
 namespace daemonctx {
 namespace {
 
-constexpr std::chrono::seconds time_limit{5};
 constexpr std::size_t longest_text = 256UL * 1024;
 
 // The user that owns no file, as far as there is one.
@@ -61,7 +61,7 @@ void give_up_capabilities() {
 
 void give_up_privileges() {
   posix::prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL);
-  limit(RLIMIT_CPU, time_limit.count());
+  limit(RLIMIT_CPU, std::chrono::ceil<std::chrono::seconds>(graces::stack_resolver).count());
   limit(RLIMIT_CORE, 0);
   if (can_be_root()) give_up_root();
   give_up_capabilities();
@@ -111,7 +111,7 @@ void CrashLines::begin(const CrashReport& resolver, pid_t worker, const std::vec
   worker_ = worker;
   output_.reset(std::move(output));
   text_.clear();
-  deadline_ = posix::deadline_in(time_limit);
+  deadline_ = posix::deadline_in(graces::stack_resolver);
 }
 
 posix::Clock::time_point CrashLines::deadline() const noexcept {

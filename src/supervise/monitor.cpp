@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/deadline.hpp"
+#include "base/graces.hpp"
 #include "base/timeout_text.hpp"
 #include "posix/child_trap.hpp"
 #include "posix/die_with_parent.hpp"
@@ -22,20 +23,6 @@ namespace daemonctx {
 namespace {
 
 using std::chrono::milliseconds;
-
-// After SIGABRT: time for a core file, and for a handler of the signal.
-constexpr milliseconds abort_grace{2000};
-
-// The caller enforces `ready_timeout` itself. The monitor does it this much later: the caller may be gone.
-constexpr milliseconds caller_grace{5000};
-
-// Time to forward the last lines of an ended worker, and those of the monitor at its own end. A stop of the
-// service waits for both.
-constexpr milliseconds last_words_patience{1000};
-constexpr milliseconds own_words_patience{500};
-
-// Time for the stack of the last worker, if nobody waits for the end.
-constexpr milliseconds last_stack_patience{5000};
 
 // How often a service manager without room is tried again.
 constexpr milliseconds forward_slice{100};
@@ -116,7 +103,7 @@ bool Monitor::start_worker() {
 Monitor::Clock::time_point Monitor::start_deadline() const noexcept {
   const auto deadline = posix::deadline_in(resources_.ready_timeout);
   const bool caller_waits = !was_ever_ready_ && resources_.detaches;
-  return caller_waits ? posix::later(deadline, caller_grace) : deadline;
+  return caller_waits ? posix::later(deadline, graces::caller) : deadline;
 }
 
 bool Monitor::fork_worker(WorkerConnection& connection) {
@@ -157,7 +144,7 @@ WorkerEnd Monitor::await_worker() {
     receive_messages();               // also the ended worker's last messages
     if (end) {
       end->was_ready = ready_;
-      finish_lines(worker_, last_words_patience);
+      finish_lines(worker_, graces::last_words);
       connection_.reset();
       worker_ = 0;
       return *end;
@@ -233,7 +220,7 @@ void Monitor::abort_hung_worker() {
          to_text(policy_.hang_timeout));
   if (thread_notes_ != nullptr && thread_notes_->may_ask) asked_ = ask_threads(worker_, *thread_notes_);
   static_cast<void>(posix::signal_child(worker_, SIGABRT));
-  kill_at_ = std::min(kill_at_, posix::deadline_in(abort_grace));
+  kill_at_ = std::min(kill_at_, posix::deadline_in(graces::abort));
 }
 
 bool Monitor::waits_for_log() const noexcept {
@@ -326,9 +313,9 @@ std::optional<StartOutcome> Monitor::give_up_start(const WorkerEnd& end, StatusR
 
 void Monitor::exit_with(int status) noexcept {
   if (!stopping_) resources_.manager.stopping();
-  report_crash_lines(crash_lines_.finish(stopping_ ? own_words_patience : last_stack_patience));
+  report_crash_lines(crash_lines_.finish(stopping_ ? graces::own_words : graces::last_stack));
   flush_streams();
-  finish_lines(worker_, own_words_patience);
+  finish_lines(worker_, graces::own_words);
   resources_.remove_pidfile();
   posix::_exit(status);
 }

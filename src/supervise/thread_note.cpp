@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/deadline.hpp"
+#include "base/graces.hpp"
 #include "posix/proc_fs.hpp"
 
 namespace daemonctx {
@@ -182,14 +183,13 @@ void note_code_ranges() noexcept {
 }
 
 std::vector<CrashedThread> ask_threads(pid_t worker, ThreadNotes& threads) {
-  constexpr std::chrono::milliseconds patience{500};
   std::vector<CrashedThread> asked;
   threads.asks = true;
   for (posix::NamedThread& each : posix::threads_of(worker)) {
     if (posix::syscall(SYS_tgkill, worker, each.tid, SIGABRT) == -1) continue;  // it has ended, or we may not
     asked.push_back({.tid = each.tid, .name = std::move(each.name)});
   }
-  const auto deadline = posix::deadline_in(patience);
+  const auto deadline = posix::deadline_in(graces::thread_notes);
   for (std::uint32_t seen = threads.answered; seen < asked.size() && posix::Clock::now() < deadline;
        seen = threads.answered)
     wait_for_answer(threads.answered, seen, deadline);

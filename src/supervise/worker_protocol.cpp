@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "base/deadline.hpp"
+#include "base/graces.hpp"
 #include "base/number.hpp"
 #include "base/one_line.hpp"
 #include "posix/retry.hpp"
@@ -27,7 +28,6 @@ constexpr std::string_view output_text = "output";
 constexpr std::string_view error_text = "error";
 constexpr std::string_view done_text = "done";
 constexpr const char* no_descriptor_text = "there is no descriptor left";
-constexpr std::chrono::seconds longest_answer{10};
 constexpr std::size_t longest_reload_text = 512;
 constexpr std::string_view reload_key = "X_DAEMONCTX_RELOAD=";
 
@@ -75,7 +75,7 @@ WorkerConnection connect(int type) {
 // Empty if the monitor gives no answer in time. An answer without text means that a process had no descriptor
 // left: for this connection, or for the answer.
 std::optional<WorkerMessage> await_answer(const UniqueFd& socket) {
-  const auto deadline = posix::deadline_in(longest_answer);
+  const auto deadline = posix::deadline_in(graces::monitor_answer);
   for (;;) {
     pollfd readable{socket.get(), POLLIN, 0};
     posix::poll(&readable, 1, posix::poll_timeout(deadline));

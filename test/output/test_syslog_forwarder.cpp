@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #define BOOST_TEST_MODULE syslog_forwarder
+#include "base/graces.hpp"
 #include "output/syslog_forwarder.hpp"
 
 #include <fcntl.h>
@@ -220,7 +221,7 @@ BOOST_FIXTURE_TEST_CASE(lines_that_syslog_does_not_take_for_long_are_lost_and_co
   const auto gave_up = [&] { return !pump.is_blocked(); };
   pump_until(gave_up);
   BOOST_TEST(
-      (SyslogForwarder::Clock::now() - begin >= SyslogForwarder::patience - std::chrono::milliseconds(50)));
+      (SyslogForwarder::Clock::now() - begin >= daemonctx::graces::syslog - std::chrono::milliseconds(50)));
   print(pump.worker_end(), "also lost\n");
   pump.pump(worker);  // lost at once, without a wait
   BOOST_TEST(gave_up());

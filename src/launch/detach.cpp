@@ -32,7 +32,7 @@ void be_intermediate(const StatusWriter& status, Tell&& tell) noexcept {
 }  // namespace
 
 pid_t start_by_vfork(const StatusWriter& status, pid_t& daemon) noexcept {
-  const process::OwnFork own;
+  const process::OwnFork own(process::OwnFork::Locks::leave);
   const posix::ThreadIdKeeper keeps_id;  // for the intermediate, if the caller is killed
   volatile pid_t told = 0;               // the intermediate writes into the caller's memory
   const pid_t intermediate = posix::vfork();

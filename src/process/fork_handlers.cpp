@@ -27,6 +27,7 @@ constinit std::array<ForkHook, static_cast<std::size_t>(ForkRank::count)> hooks 
 
 // Per thread: two threads may fork at the same time.
 thread_local bool forks_for_library = false;
+thread_local bool leaves_locks = false;
 thread_local sigset_t mask_before_fork;
 
 ForkHook& hook_of(ForkRank rank) noexcept { return hooks[static_cast<std::size_t>(rank)]; }
@@ -53,6 +54,7 @@ void let_signals_through() noexcept {
 }
 
 void before_fork() noexcept {
+  if (leaves_locks) return;
   block_signals();
   hooks_mutex.lock();
   for (const ForkHook& hook : hooks) {
@@ -62,6 +64,7 @@ void before_fork() noexcept {
 
 // Puts the signal mask back even if the context has ended meanwhile.
 void after_fork_in_parent() noexcept {
+  if (leaves_locks) return;
   release_all(&ForkHook::in_parent);
   hooks_mutex.unlock();
   let_signals_through();
@@ -117,8 +120,11 @@ void register_fork_handlers() {
   hook_of(ForkRank::descriptors) = {lock_descriptors, unlock_descriptors, unlock_descriptors, nullptr};
 }
 
-OwnFork::OwnFork() noexcept { forks_for_library = true; }
+OwnFork::OwnFork(Locks locks) noexcept {
+  forks_for_library = true;
+  leaves_locks = locks == Locks::leave;
+}
 
-OwnFork::~OwnFork() { forks_for_library = false; }
+OwnFork::~OwnFork() { forks_for_library = leaves_locks = false; }
 
 }  // namespace daemonctx::process

@@ -39,7 +39,13 @@ void register_fork_handlers();
 /// \pre all signals are blocked.
 class OwnFork {
  public:
-  OwnFork() noexcept;
+  enum class Locks {
+    take,
+    /// For a fork in a child of vfork(2) of a process with one thread: no other thread holds a lock. If the
+    /// child were killed while it held one, its parent would wait for ever, since both use the same memory.
+    leave,
+  };
+  explicit OwnFork(Locks locks = Locks::take) noexcept;
   ~OwnFork();
   OwnFork(const OwnFork&) = delete;
   OwnFork& operator=(const OwnFork&) = delete;

@@ -168,7 +168,8 @@ int Redirection::redirect(int stream) noexcept {
   const int source = sources_.at(stream);
   if (source == -1) return 0;
   // EINVAL is no error: a device or a pipe cannot be emptied.
-  if (truncates_.at(stream) && posix::ftruncate(source, 0) == -1 && errno != EINVAL) return errno;
+  const auto truncate = [source] { return posix::retry([source] { return posix::ftruncate(source, 0); }); };
+  if (truncates_.at(stream) && truncate() == -1 && errno != EINVAL) return errno;
   return posix::error_of(posix::retry([&] { return posix::dup2(source, stream); }));
 }
 

@@ -22,7 +22,7 @@ void check_properties(const Path& path, const struct stat& file) {
 // A mistyped path must not cost a file its text.
 void check_text(const Path& path, const UniqueFd& fd) {
   std::array<char, 64> text;
-  const auto size = posix::pread(fd.get(), text.data(), text.size(), 0);
+  const auto size = posix::retry([&] { return posix::pread(fd.get(), text.data(), text.size(), 0); });
   if (size == -1) throw DaemonError(Step::open_pidfile, posix::last_error(), path.native());
   const std::string_view found(text.data(), static_cast<std::size_t>(size));
   constexpr std::string_view expected("0123456789 \t\r\n\0", 15);

@@ -43,8 +43,10 @@ struct Record {
 
   template <class Key>
   bool look(int (*ask)(Key, Entry*, char*, std::size_t, Entry**), Key key) {
-    while ((error = ask(key, &entry, text.data(), text.size(), &found)) == ERANGE)
-      text.resize(text.size() * 2);
+    do {
+      error = ask(key, &entry, text.data(), text.size(), &found);
+      if (error == ERANGE) text.resize(text.size() * 2);
+    } while (error == ERANGE || error == EINTR);
     return found != nullptr;
   }
 };

@@ -40,7 +40,7 @@ DaemonError not_given(const Directory& wanted, const std::string& what) {
 
 UniqueFd open_to_change(const UniqueFd& parent, const std::string& name, const Directory& wanted) {
   constexpr int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-  UniqueFd directory(posix::openat(parent.get(), name.c_str(), flags));
+  UniqueFd directory(posix::retry([&] { return posix::openat(parent.get(), name.c_str(), flags); }));
   if (!directory && (errno == ELOOP || errno == ENOTDIR)) throw unsafe(wanted, "it is no directory");
   if (!directory) throw failed(wanted, posix::last_error());
   return directory;
@@ -117,7 +117,7 @@ std::vector<Path> Directories::check(const std::vector<Directory>& wanted, const
 }
 
 UniqueFd Directories::make_one(const Directory& wanted) {
-  UniqueFd parent(posix::open("/", searched));
+  UniqueFd parent(posix::retry([] { return posix::open("/", searched); }));
   if (!parent) throw failed(wanted, posix::last_error());
   const Path way = wanted.path.parent_path();
   Path walked = "/";

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <posix/syscalls.hpp>
 
+#include "posix/retry.hpp"
 #include "service/run.hpp"
 
 namespace daemonctx {
@@ -58,7 +59,7 @@ bool ServiceRun::may_miss_file() const {
 std::optional<ConfigurationFile> ServiceRun::read_file() const {
   if (file_name_.empty()) return {};
   constexpr int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-  const UniqueFd file(posix::open(file_name_.c_str(), flags));
+  const UniqueFd file(posix::retry([&] { return posix::open(file_name_.c_str(), flags); }));
   if (!file && errno == ENOENT && may_miss_file()) return {};
   if (!file && errno == ENOENT && !invocation_.gives("config"))
     throw ConfigurationError(

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "operation.hpp"
+
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <cstdio>
+
+#include "arena_paths.hpp"
+#include "auditor.hpp"
+
+namespace faults {
+namespace {
+
+using std::chrono::seconds;
+
+Result start(Arena& arena) {
+  const Result result = arena.run("start", "start");
+  if (result.exited(0)) arena.await("serves", 0, seconds(3));
+  return result;
+}
+
+void be_started(Arena& arena) {
+  if (!start(arena).exited(0) || arena.count("serves") == 0) throw std::runtime_error("the start fails");
+}
+
+Result stop(Arena& arena) { return arena.run("stop", "stop"); }
+
+Result restart(Arena& arena) {
+  const Result result = arena.run("restart", "restart");
+  if (result.exited(0)) arena.await("serves", 1, seconds(3));
+  return result;
+}
+
+void be_started_with(Arena& arena, const char* settings) {
+  be_started(arena);
+  write_file(configuration, settings);
+}
+
+void change_configuration(Arena& arena) { be_started_with(arena, "number = 2\n"); }
+void spoil_configuration(Arena& arena) { be_started_with(arena, "number = -1\n"); }
+
+Result reload(Arena& arena) { return arena.run("reload", "reload"); }
+
+void rotate(Arena& arena) {
+  be_started(arena);
+  std::rename(log, rotated_log);
+}
+
+// The command sends a signal, and does not wait for what it does.
+Result reopen(Arena& arena) {
+  const Result result = arena.run("reopen", "reopen");
+  if (result.exited(0)) arena.tracer().run_until([] { return exists(log); }, seconds(1));
+  return result;
+}
+
+Result status(Arena& arena) { return arena.run("status", "status"); }
+
+Result kill_worker(Arena& arena) {
+  ::kill(arena.authors("serves").back(), SIGKILL);
+  Result result;
+  result.hangs = !arena.await("serves", 1, seconds(5));
+  return result;
+}
+
+// The worker that follows has the configuration that was accepted, whatever the file holds by then.
+void reload_and_spoil(Arena& arena) {
+  change_configuration(arena);
+  if (!reload(arena).exited(0)) throw std::runtime_error("the reload fails");
+  write_file(configuration, "number = -1\n");
+}
+
+Result run_in_foreground(Arena& arena) {
+  Result result = arena.begin("run", "run");
+  arena.await("serves", 0, seconds(5));
+  ::kill(result.pid, SIGTERM);
+  arena.finish(result);
+  return result;
+}
+
+void audit_start(Auditor& auditor, const Result& result) { auditor.start(result); }
+void audit_stop(Auditor& auditor, const Result& result) { auditor.stop(result); }
+void audit_restart(Auditor& auditor, const Result& result) { auditor.restart(result); }
+void audit_reload(Auditor& auditor, const Result& result) { auditor.reload(result, 2); }
+void audit_refusal(Auditor& auditor, const Result& result) { auditor.reload(result, -1); }
+void audit_reopen(Auditor& auditor, const Result& result) { auditor.reopen(result); }
+void audit_respawn(Auditor& auditor, const Result& result) { auditor.respawn(result); }
+void audit_memory(Auditor& auditor, const Result& result) { auditor.respawn_with(result, 2); }
+void audit_foreground(Auditor& auditor, const Result& result) { auditor.foreground(result); }
+void audit_status(Auditor& auditor, const Result& result) { auditor.status(result); }
+
+}  // namespace
+
+const std::vector<Operation>& operations() {
+  static const std::vector<Operation> all = {
+      {"start", "", nullptr, start, audit_start},
+      {"start with a log", "log", nullptr, start, audit_start},
+      {"start as a user", "user,log", nullptr, start, audit_start},
+      {"start in a chroot", "chroot", nullptr, start, audit_start},
+      {"start with directories", "directory,kept", nullptr, start, audit_start},
+      {"start with a monitor", "monitor,log,notified", nullptr, start, audit_start},
+      {"start with syslog", "syslog", nullptr, start, audit_start},
+      {"start with sockets", "socket", nullptr, start, audit_start},
+      {"start with all", "monitor,user,log,socket,directory,notified", nullptr, start, audit_start},
+      {"start with an early reload", "log,early", nullptr, start, audit_start},
+      {"run", "log", nullptr, run_in_foreground, audit_foreground},
+      {"run under a manager", "manager,notified", nullptr, run_in_foreground, audit_foreground},
+      {"stop", "log", be_started, stop, audit_stop},
+      {"stop with a monitor", "monitor,socket", be_started, stop, audit_stop},
+      {"restart", "log", be_started, restart, audit_restart},
+      {"restart with a monitor", "monitor,user,log", be_started, restart, audit_restart},
+      {"reload", "log", change_configuration, reload, audit_reload},
+      {"reload with a monitor", "monitor,log", change_configuration, reload, audit_reload},
+      {"reload that is refused", "log", spoil_configuration, reload, audit_refusal},
+      {"reopen", "log", rotate, reopen, audit_reopen},
+      {"reopen with a monitor", "monitor,log", rotate, reopen, audit_reopen},
+      {"respawn", "monitor,log,socket", be_started, kill_worker, audit_respawn},
+      {"respawn after a reload", "monitor,log", reload_and_spoil, kill_worker, audit_memory},
+      {"status", "log", be_started, status, audit_status},
+  };
+  return all;
+}
+
+Verdict perform(const Operation& operation, const std::string& subject, const std::optional<Point>& point) {
+  Arena arena(subject, operation.words);
+  if (operation.prepare != nullptr) operation.prepare(arena);
+  Auditor auditor(arena, point);
+  arena.tracer().begin(point);
+  const Result result = operation.act(arena);
+  arena.tracer().end();
+  operation.audit(auditor, result);
+  auditor.at_rest();
+  auditor.next_life();
+  auditor.at_rest();
+  auditor.cleanups();
+  return {arena.tracer().hit_call(), auditor.broken(), arena.tracer().counted(), arena.told()};
+}
+
+}  // namespace faults

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "arena.hpp"
+
+namespace faults {
+
+/// What the machine disturbs: a command of the subject, or an event in its life.
+struct Operation {
+  const char* name;
+  const char* words;                             ///< the subject's options
+  void (*prepare)(Arena&);                       ///< before the calls are counted; null: nothing
+  Result (*act)(Arena&);                         ///< while they are counted
+  void (*audit)(class Auditor&, const Result&);  ///< the promises of this operation
+};
+
+const std::vector<Operation>& operations();
+
+/// What a run of one operation has shown.
+struct Verdict {
+  long hit_call = -1;  ///< -1: the point was not reached
+  std::vector<std::string> broken;
+  std::vector<Counted> counted;
+  std::vector<std::string> told;  ///< the journal and the logs
+};
+
+/// Carries the operation out in this process's arena, with the fault, and audits it. Then stops the service,
+/// starts it again and stops it. Call it once, in a process that is number 1 of a new namespace.
+Verdict perform(const Operation& operation, const std::string& subject, const std::optional<Point>& point);
+
+}  // namespace faults

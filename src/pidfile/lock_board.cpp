@@ -60,7 +60,8 @@ struct Stretch {
 };
 
 // F_GETLK reports only one of the conflicting locks. If a stranger holds it, the author's may lie on either
-// side.
+// side. The kernel merges neighbouring locks. So the author's lock may begin in an earlier place: then the
+// value is zero.
 std::optional<std::uint64_t> value_at(int fd, pid_t author, off_t place) noexcept {
   const off_t begin = place * place_size;
   std::array<Stretch, most_strangers + 1> left{{{begin, begin + place_size}}};
@@ -70,7 +71,7 @@ std::optional<std::uint64_t> value_at(int fd, pid_t author, off_t place) noexcep
     // Only a write lock conflicts with F_RDLCK, and a write lock needs write permission on the file.
     struct flock lock = range(F_RDLCK, stretch.begin, stretch.end);
     if (posix::fcntl(fd, F_GETLK, &lock) == -1 || lock.l_type == F_UNLCK) continue;
-    if (lock.l_pid == author) return static_cast<std::uint64_t>(lock.l_start - begin);
+    if (lock.l_pid == author) return static_cast<std::uint64_t>(std::max(lock.l_start, begin) - begin);
     const off_t behind = lock.l_len == 0 ? stretch.end : lock.l_start + lock.l_len;
     if (stretch.begin < lock.l_start) left.at(count++) = {stretch.begin, lock.l_start};
     if (behind < stretch.end) left.at(count++) = {behind, stretch.end};

@@ -89,6 +89,28 @@ BOOST_FIXTURE_TEST_CASE(a_text_of_any_length_and_any_bytes, Board) {
   BOOST_TEST(others_read(1, "a"));
 }
 
+// The last number of one place and the first of the next are neighbours: the kernel makes them one lock.
+BOOST_FIXTURE_TEST_CASE(numbers_in_neighbouring_places_stay_two, Board) {
+  const std::uint64_t largest = (std::uint64_t{1} << 57) - 1;
+  BOOST_TEST(show_number(file.get(), BoardNumber::reload, largest) == 0);
+  BOOST_TEST(show_number(file.get(), BoardNumber::worker_number, 0) == 0);
+  BOOST_TEST(others_see([&](int fd) {
+    return shown_number(fd, BoardNumber::reload, author) == largest &&
+           shown_number(fd, BoardNumber::worker_number, author) == 0U;
+  }));
+}
+
+// One lock over all places, as only a forger sets it.
+BOOST_FIXTURE_TEST_CASE(a_forged_text_is_no_longer_than_the_longest, Board) {
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  BOOST_TEST(::fcntl(file.get(), F_SETLK, &lock) == 0);
+  BOOST_TEST(others_see([&](int fd) {
+    return shown_text(fd, BoardText::refusal, author).size() <= longest(BoardText::refusal) &&
+           shown_text(fd, BoardText::status, author).size() <= longest(BoardText::status);
+  }));
+}
+
 BOOST_FIXTURE_TEST_CASE(only_the_authors_number_counts_and_only_while_he_lives, Board) {
   const pid_t forger = ::fork();
   if (forger == 0) {

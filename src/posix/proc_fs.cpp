@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -13,6 +14,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/number.hpp"
 #include "posix/retry.hpp"
 #include "posix/unique_fd.hpp"
 
@@ -34,13 +36,16 @@ std::array<char, 32> path_of(pid_t pid, const char* what) noexcept {
   return path;
 }
 
-std::array<char, 64> path_of_thread(pid_t pid, long thread, const char* what) noexcept {
+std::array<char, 64> path_of_thread(pid_t pid, pid_t thread, const char* what) noexcept {
   std::array<char, 64> path{};
-  const int pid_number = static_cast<int>(pid);
-  if (std::snprintf(path.data(), path.size(), "/proc/%d/task/%ld/%s", pid_number, thread, what) < 0)
+  if (std::snprintf(path.data(), path.size(), "/proc/%d/task/%d/%s", static_cast<int>(pid),
+                    static_cast<int>(thread), what) < 0)
     path[0] = '\0';
   return path;
 }
+
+// Zero for a text that is no pid. Where /proc is emulated, its texts may be anything.
+pid_t to_pid(std::string_view text) noexcept { return std::max(to_number<pid_t>(text).value_or(0), 0); }
 
 // AT_STATX_DONT_SYNC accepts cached data: the process may have files open whose server never answers.
 bool look(int directory, const char* name, int flags, struct statx& found) noexcept {
@@ -79,8 +84,8 @@ Answer ask_threads(pid_t pid, const struct statx& wanted) noexcept {
   if (!threads) return Answer::unknown;
   Answer answer = Answer::nothing_listed;
   while (const dirent* thread = ::readdir(threads.get())) {
-    const long id = std::strtol(thread->d_name, nullptr, 10);
-    if (id <= 0 || id == pid) continue;
+    const pid_t id = to_pid(thread->d_name);
+    if (id == 0 || id == pid) continue;
     const Answer given = find_in(path_of_thread(pid, id, "fd").data(), wanted);
     if (given == Answer::yes || given == Answer::no) return given;
     if (given == Answer::unknown) answer = given;
@@ -102,18 +107,15 @@ class ProcText {
   std::array<char, 4096> text_{};
 };
 
-// The numbers in a file of /proc.
-void append_numbers(const char* path, std::vector<pid_t>& to) {
+// The pids in a file of /proc.
+void append_pids(const char* path, std::vector<pid_t>& to) {
   const UniqueFd file(posix::retry([&] { return posix::open(path, O_RDONLY | O_CLOEXEC); }));
   std::array<char, 4096> text;
-  pid_t number = 0;
+  std::string word;
   for (ssize_t size = 0; file && (size = posix::read(file.get(), text.data(), text.size())) > 0;) {
     for (const char each : std::string_view(text.data(), static_cast<std::size_t>(size))) {
-      if (each != ' ') {
-        number = number * 10 + (each - '0');
-      } else if (number != 0) {
-        to.push_back(std::exchange(number, 0));
-      }
+      if (each != ' ') word += each;
+      else if (const pid_t pid = to_pid(std::exchange(word, {})); pid != 0) to.push_back(pid);
     }
   }
 }
@@ -165,8 +167,8 @@ std::vector<pid_t> children_of(pid_t pid) noexcept {
   try {
     const Directory threads(::opendir(path_of(pid, "task").data()));
     while (const dirent* thread = threads ? ::readdir(threads.get()) : nullptr) {
-      const long id = std::strtol(thread->d_name, nullptr, 10);
-      if (id > 0) append_numbers(path_of_thread(pid, id, "children").data(), found);
+      const pid_t id = to_pid(thread->d_name);
+      if (id != 0) append_pids(path_of_thread(pid, id, "children").data(), found);
     }
   } catch (const std::bad_alloc&) {  // return the children found so far
     static_cast<void>(0);
@@ -179,10 +181,10 @@ std::vector<NamedThread> threads_of(pid_t pid) {
   if (!shows_this_namespace()) return found;
   const Directory threads(::opendir(path_of(pid, "task").data()));
   while (const dirent* thread = threads ? ::readdir(threads.get()) : nullptr) {
-    const long id = std::strtol(thread->d_name, nullptr, 10);
-    if (id <= 0) continue;
+    const pid_t id = to_pid(thread->d_name);
+    if (id == 0) continue;
     const std::string name = ProcText(path_of_thread(pid, id, "comm").data()).text();
-    found.push_back({static_cast<pid_t>(id), name.substr(0, name.rfind('\n'))});
+    found.push_back({id, name.substr(0, name.rfind('\n'))});
   }
   return found;
 }

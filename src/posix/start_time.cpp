@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "posix/start_time.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -43,7 +44,8 @@ std::optional<system_clock::time_point> start_time(pid_t pid) noexcept {
   const auto ticks = start_in_ticks(pid);
   if (!ticks) return {};
   const auto start = milliseconds(*ticks * 1000 / static_cast<unsigned long>(::sysconf(_SC_CLK_TCK)));
-  return system_clock::now() - (since_boot() - start);
+  const auto now = since_boot();
+  return system_clock::now() - (now - std::min(start, now));  // no process starts later, whatever /proc says
 }
 
 }  // namespace daemonctx::posix

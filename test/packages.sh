@@ -41,6 +41,7 @@ test_packages=(
 ci_packages=(
   clang:clang++
   clang-tidy:clang-tidy
+  libclang-rt-14-dev:/usr/lib/clang/14/include/fuzzer/FuzzedDataProvider.h
   cmake:cmake
   openrc:openrc-run
 )

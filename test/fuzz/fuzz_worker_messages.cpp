@@ -56,8 +56,14 @@ void check_arrival(const std::string& text, std::size_t descriptors) {
 
 // What reaches the manager: it believes the monitor, which may be root.
 void check_passed(const std::string& text) {
+  constexpr std::array<std::string_view, 11> keys = {
+      "READY",   "RELOADING", "MONOTONIC_USEC", "STATUS",        "ERRNO",  "EXTEND_TIMEOUT_USEC",
+      "FDSTORE", "FDNAME",    "FDPOLL",         "FDSTOREREMOVE", "BARRIER"};
   const std::string passed = for_manager(text);
   for (const std::string& line : fuzz::split(passed, '\n')) {
+    const std::string key = line.substr(0, line.find('='));
+    require(std::find(keys.begin(), keys.end(), key) != keys.end() && key.size() < line.size(),
+            "only a service's own keys pass");
     require(!line.starts_with("MAINPID"), "no message names a main pid");
     require(!line.starts_with("X_"), "what is for the monitor stays with it");
     require(!line.starts_with("WATCHDOG"), "the monitor alone feeds the watchdog");

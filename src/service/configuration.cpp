@@ -96,11 +96,11 @@ class FileReader {
     }
   }
 
-  bool is_allowed(const std::string& text, int number) const {
+  bool is_allowed(const std::string& text, int number) {
     const std::string placeholder = placeholder_in(text);
-    if (text.size() > longest_line) refuse(number, "the line is longer than 4096 bytes");
+    if (text.size() > longest_line) refuse_first(number, "the line is longer than 4096 bytes");
     else if (!placeholder.empty())
-      refuse(number, '"' + placeholder + "\" is not allowed in a configuration file");
+      refuse_first(number, '"' + placeholder + "\" is not allowed in a configuration file");
     else return true;
     return false;
   }

@@ -351,6 +351,14 @@ BOOST_FIXTURE_TEST_CASE(placeholders_of_boost_are_refused, Probe) {
   fails({"start", "--number", "%value%"}, 2, "\"%value%\" is not allowed in an argument");
 }
 
+BOOST_FIXTURE_TEST_CASE(a_wrong_value_is_named_before_a_later_line_that_is_not_allowed, Probe) {
+  for (const std::string& later : {std::string("%value%"), "name = " + std::string(5000, 'x')}) {
+    scene::write_file(config, "number = many\n" + later + '\n');
+    fails({"start", "--config", config}, 6,
+          config + ":1: the argument ('many') for option 'number' is invalid");
+  }
+}
+
 BOOST_FIXTURE_TEST_CASE(of_many_wrong_lines_the_first_is_named_and_status_skips_all, Probe) {
   std::string text;
   for (int line = 1; line <= 20000; ++line) text += line % 2 == 0 ? "number = many\n" : "number = 1\n";

@@ -98,7 +98,8 @@ class FileReader {
 
   bool is_allowed(const std::string& text, int number) {
     const std::string placeholder = placeholder_in(text);
-    if (text.size() > longest_line) refuse_first(number, "the line is longer than 4096 bytes");
+    if (text.find('\0') != std::string::npos) refuse_first(number, "the line has a NUL byte");
+    else if (text.size() > longest_line) refuse_first(number, "the line is longer than 4096 bytes");
     else if (!placeholder.empty())
       refuse_first(number, '"' + placeholder + "\" is not allowed in a configuration file");
     else return true;

@@ -351,6 +351,14 @@ BOOST_FIXTURE_TEST_CASE(placeholders_of_boost_are_refused, Probe) {
   fails({"start", "--number", "%value%"}, 2, "\"%value%\" is not allowed in an argument");
 }
 
+// The system would take a path up to the NUL byte, and a message would end there.
+BOOST_FIXTURE_TEST_CASE(a_line_with_a_nul_byte_is_refused, Probe) {
+  for (const std::string& line : {std::string("number = \0", 10), std::string("pidfile = /run\0/x", 17)}) {
+    scene::write_file(config, '\n' + line + '\n');
+    fails({"start", "--config", config}, 6, config + ":2: the line has a NUL byte");
+  }
+}
+
 BOOST_FIXTURE_TEST_CASE(a_wrong_value_is_named_before_a_later_line_that_is_not_allowed, Probe) {
   for (const std::string& later : {std::string("%value%"), "name = " + std::string(5000, 'x')}) {
     scene::write_file(config, "number = many\n" + later + '\n');

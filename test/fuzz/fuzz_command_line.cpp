@@ -83,7 +83,10 @@ void check_round_trip(const Invocation& invocation) {
   std::vector<std::string> words;
   for (const po::option& option : invocation.command_line.options) {
     words.push_back("--" + option.string_key);
-    if (!option.value.empty()) words.back() += '=' + option.value.front();
+    if (option.value.empty()) continue;
+    // Boost takes "--option=" for an option that lacks its value.
+    if (option.value.front().empty()) words.emplace_back();
+    else words.back() += '=' + option.value.front();
   }
   words.emplace_back("--");
   const bool has_action = !invocation.action.empty() || !invocation.words.empty();

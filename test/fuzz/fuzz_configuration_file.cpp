@@ -79,6 +79,7 @@ void check_round_trip(const Configuration& configuration) {
   for (const auto& [name, origin] : configuration.origins) {
     const std::string* const value = text_value(configuration, name);
     if (value == nullptr) continue;
+    require(value->find('\0') == std::string::npos, "a value is a text of the system");
     const std::size_t dot = name.find('.');
     if (dot == std::string::npos) text += name + " = " + *value + '\n';
     else sections += '[' + name.substr(0, dot) + "]\n" + name.substr(dot + 1) + " = " + *value + '\n';

@@ -8,6 +8,7 @@
 
 #include "base/one_line.hpp"
 #include "daemonctx/controller.hpp"
+#include "features.hpp"
 #include "fuzz.hpp"
 #include "pidfile/lock_board.hpp"
 #include "pidfile/reload_status.hpp"
@@ -211,7 +212,8 @@ void check_control(const Notices& notices, bool waits) {
 void check_removal(const Notices& notices, const std::string& text) {
   constexpr std::string_view of_number("0123456789 \t\r\n\0", 15);
   const bool is_number = text.find_first_not_of(of_number) == std::string::npos;
-  const bool is_locked = notices.holds(0) || notices.holds(3);
+  // Without open-file-description locks the exclusion lock is no record lock, and the daemon here lacks it.
+  const bool is_locked = (DAEMONCTX_HAVE_OFD_LOCKS && notices.holds(0)) || notices.holds(3);
   if (is_number && !is_locked) return;  // the other processes have it open
   const Stage& stage = Stage::get();
   std::error_code error;

@@ -112,7 +112,7 @@ bool is_harmless(const std::string& action) {
 
 void run(const Arguments& arguments) {
   Service service("fuzzed", {}, [](DaemonContext&) { return 0; });
-  service.options().add_options()("port", po::value<unsigned short>()->default_value(80));
+  service.options().add_options()("port", po::value<unsigned>()->default_value(80));
   service.version("1");
   service.on_options([](const auto&, auto&) { require(false, "help starts nothing"); });
   const Captured output(std::cout);

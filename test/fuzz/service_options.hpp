@@ -13,7 +13,8 @@ inline const boost::program_options::options_description& file_options() {
   static const po::options_description options = [] {
     po::options_description all;
     all.add(daemonctx::setting_options("/run/fuzzed.pid", "10"));
-    all.add_options()("port", po::value<unsigned short>()->default_value(80));
+    // Not unsigned short: Boost 1.74 multiplies it as int, which overflows for a text that is out of range.
+    all.add_options()("port", po::value<unsigned>()->default_value(80));
     all.add_options()("name", po::value<std::string>());
     all.add_options()("quiet", po::bool_switch());
     all.add_options()("peer", po::value<std::vector<std::string>>()->composing());

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "daemonctx/daemon_context.hpp"
-#include "base/graces.hpp"
 
 #include <algorithm>
 #include <cstdlib>
 #include <posix/syscalls.hpp>
 
 #include "base/deadline.hpp"
+#include "base/graces.hpp"
 #include "context/daemon_context_impl.hpp"
 #include "daemonctx/stop_token.hpp"
 #include "posix/retry.hpp"
@@ -18,8 +18,6 @@
 
 namespace daemonctx {
 namespace {
-
-// The longest wait for the answer of a busy monitor.
 
 std::exception_ptr service_error(std::string_view text) {
   return std::make_exception_ptr(DaemonError(

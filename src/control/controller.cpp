@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "daemonctx/controller.hpp"
-#include "base/graces.hpp"
 
 #include <array>
 #include <posix/syscalls.hpp>
 #include <string>
 
 #include "base/deadline.hpp"
+#include "base/graces.hpp"
 #include "base/one_line.hpp"
 #include "control/target.hpp"
 #include "daemonctx/error.hpp"

@@ -88,8 +88,8 @@ void wait_for_worker(const Path& path, int fd, Clock::time_point deadline, Ticke
 }
 
 // How long `lock` waits for the holder of the lock. A holder that the kernel can't name yet gets
-// `graces::pidfile_lock`, whatever the timeout. A holder that is neither starting nor leaving gets no more than
-// that: a stop signal may be on its way.
+// `graces::pidfile_lock`, whatever the timeout. A holder that is neither starting nor leaving gets no more
+// than that: a stop signal may be on its way.
 class Patience {
  public:
   explicit Patience(Clock::time_point deadline)

@@ -26,8 +26,8 @@ struct Result {
   bool exited(int code) const;
 };
 
-/// A process id namespace with an empty /run, in which this process is number 1. The subject runs in it, and a
-/// bystander in the same process group that notes every signal in the journal.
+/// A process id namespace with an empty /run, in which this process is number 1. The subject runs in it, and
+/// a bystander in the same process group that notes every signal in the journal.
 class Arena {
  public:
   /// \param words the subject's options, separated by commas: "log,monitor".

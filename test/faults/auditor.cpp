@@ -142,10 +142,11 @@ void Auditor::expect_success_if_harmless(const Result& result, const std::string
 void Auditor::start(const Result& result) {
   expect_success_if_harmless(result, "the start");
   if (result.exited(0)) {
-    if (!ended_by_fault())
-      expect(arena_.await("serves", 0, settling), "a start succeeds, but nothing serves");
-    if (!ended_by_fault()) expect_serves("after a start");
-    return;
+    if (arena_.has("notified"))
+      expect(arena_.count("begins") != 0, "a start succeeds, but nothing has begun");
+    if (ended_by_fault()) return;
+    expect(arena_.await("serves", 0, settling), "a start succeeds, but nothing serves");
+    return expect_serves("after a start");
   }
   expect_one_line(result, "the start");
   if (hit_command(result) && ask_status().exited(0))

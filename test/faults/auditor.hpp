@@ -10,8 +10,8 @@
 namespace faults {
 
 /// Checks the promises after an operation, and collects those that are broken. A process that SIGKILL ended
-/// leaves files behind, and one that SIGTERM ended may have left before its caller heard of it: the members ask
-/// which process the fault hit.
+/// leaves files behind, and one that SIGTERM ended may have left before its caller heard of it: the members
+/// ask which process the fault hit.
 class Auditor {
  public:
   Auditor(Arena& arena, std::optional<Point> point) : arena_(arena), point_(std::move(point)) {}

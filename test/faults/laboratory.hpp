@@ -28,7 +28,8 @@ class Laboratory {
   /// Carries an operation out without a fault. \throws std::runtime_error if a promise is broken
   Plan rehearse(const Operation& operation) const;
 
-  /// Tries the points whose titles match the regular expression, prints what was broken, and returns an exit code.
+  /// Tries the points whose titles match the regular expression, prints what was broken, and returns an exit
+  /// code.
   int show(const Plan& plan, const std::string& pattern) const;
 
   /// \param seconds begins no further point after this long; 0: no limit

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 
-// The service that the fault machine disturbs. The environment variable SUBJECT names its options, separated by
-// commas. The service writes what happens to it into a journal: the descriptor `journal_fd`, whose writes the
-// machine never disturbs.
+// The service that the fault machine disturbs. The environment variable SUBJECT names its options, separated
+// by commas. The service writes what happens to it into a journal: the descriptor `journal_fd`, whose writes
+// the machine never disturbs.
 
 #include <signal.h>
 #include <unistd.h>

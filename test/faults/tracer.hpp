@@ -18,9 +18,9 @@ namespace faults {
 
 using Clock = std::chrono::steady_clock;
 
-/// The n-th call of one kind in a process, from 1. A process is named by the command that it came from and by its
-/// place among the children: "start" is the caller, "start.1" the intermediate, "start.1.1" the daemon. The
-/// letter t stands for a thread.
+/// The n-th call of one kind in a process, from 1. A process is named by the command that it came from and by
+/// its place among the children: "start" is the caller, "start.1" the intermediate, "start.1.1" the daemon.
+/// The letter t stands for a thread.
 struct Point {
   std::string process;
   int n = 0;
@@ -36,8 +36,8 @@ struct Counted {
   int target = 0;  ///< see `faults_of`
 };
 
-/// Runs commands, and stops each system call of theirs and of their descendants by seccomp and ptrace. Makes the
-/// calls of one point fail. Threads and processes that a command leaves become children of this process.
+/// Runs commands, and stops each system call of theirs and of their descendants by seccomp and ptrace. Makes
+/// the calls of one point fail. Threads and processes that a command leaves become children of this process.
 class Tracer {
  public:
   /// Blocks SIGCHLD for good, and makes this process adopt orphans.

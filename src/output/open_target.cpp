@@ -126,8 +126,13 @@ UniqueFd open_file(const StdioTarget& target, int stream, const posix::Directory
         Step::open_stdio, posix::last_error(), path.native(),
         "cannot open the file \"" + path.native() + "\": it is a FIFO that nobody reads, or a socket");
   }
-  if (!fd || posix::fcntl(fd.get(), F_SETFL, flags) == -1) throw cannot_open(path.native());
-  check_origin(entry, path, fd, user, stream != STDIN_FILENO);
+  try {
+    if (!fd || posix::fcntl(fd.get(), F_SETFL, flags) == -1) throw cannot_open(path.native());
+    check_origin(entry, path, fd, user, stream != STDIN_FILENO);
+  } catch (const DaemonError&) {
+    if (is_new) posix::unlinkat(entry.directory.get(), entry.name.data(), 0);
+    throw;
+  }
   return fd;
 }
 

@@ -147,8 +147,8 @@ BOOST_DATA_TEST_CASE(a_monitored_start_with_one_failing_call_works_or_leaves_not
 }
 
 // Without a change of user the daemon may remove the pidfile. A failed start then leaves none, not even an
-// empty one.
-BOOST_DATA_TEST_CASE(a_failing_call_leaves_no_pidfile_that_the_start_has_created,
+// empty one, and no empty log.
+BOOST_DATA_TEST_CASE(a_failing_call_leaves_no_file_that_the_start_has_created,
                      boost::unit_test::data::make({"fchmod", "fcntl", "fstat", "fstatat", "openat"}), call) {
   Scene scene;
   for (int n = 1;; ++n) {
@@ -162,7 +162,10 @@ BOOST_DATA_TEST_CASE(a_failing_call_leaves_no_pidfile_that_the_start_has_created
       } else {
         while (scene.has_line()) scene.next();
         BOOST_TEST(!scene::exists(scene.path("pid")), attempt.result.err);
+        const std::string log = scene.path("log");
+        BOOST_TEST((!scene::exists(log) || !scene::contents(log).empty()), attempt.result.err);
       }
+      ::unlink(scene.path("log").c_str());
       if (!attempt.hit) break;
     }
   }

@@ -192,8 +192,7 @@ int Laboratory::show(const Plan& plan, const std::string& pattern) const {
   return status;
 }
 
-// A worker tries every so manieth task. A line of its results is written in one piece: at most PIPE_BUF
-// bytes.
+// A line of the results is at most PIPE_BUF bytes, and so is written in one piece.
 void Laboratory::work(const std::vector<Plan>& plans, const Tasks& tasks, Share share, int to) const {
   for (std::size_t i = share.first; i < tasks.size() && Clock::now() < share.deadline; i += share.step) {
     const Task& task = tasks[i];

@@ -214,7 +214,7 @@ until grep -q "was killed by SIGKILL" "$LOG"; do sleep 0.02; done
 until tail -n 1 "$LOG" | grep -qx two; do sleep 0.02; done  # what was accepted last
 rc-service heartbeat status
 rc-service heartbeat stop
-grep -q stopped "$LOG"
+until grep -q stopped "$LOG"; do sleep 0.02; done  # OpenRC may return before the service has ended
 while test -e /run/heartbeat.pid; do sleep 0.02; done
 )");
   const auto result = Scene::run(

@@ -255,15 +255,23 @@ void Auditor::at_rest() {
   expect(serving <= 1, std::to_string(serving) + " services at once");
 }
 
+// A daemon that was started half, and lost its caller or its worker, ends by itself.
+void Auditor::settle() {
+  constexpr std::chrono::milliseconds quiet{60};
+  auto before = arena_.processes();
+  while (arena_.tracer().run_until([&] { return arena_.processes() != before; }, quiet))
+    before = arena_.processes();
+}
+
 void Auditor::next_life() {
   arena_.forget_manager();
   ::unlink(configuration);
-  // A daemon that was started half, and lost its caller, ends by itself.
-  if (ended_by_fault()) arena_.await("serves", 0, settling);
+  if (ended_by_fault()) settle();
   const Result answer = ask_status();
   if (answer.exited(0)) {
     const Result end = arena_.run("ends", "stop");
-    const bool has_left = end.exited(7) && ended_by_fault();  // it was about to end
+    // It was about to end, or has ended meanwhile with the code of a worker that was killed.
+    const bool has_left = ended_by_fault() && (end.exited(7) || (end.exited(150) && hit(Kind::kill)));
     expect(end.exited(0) || has_left, "a later stop fails: " + text_of(end));
   }
   expect(arena_.await_no_process(settling), "a process is left at the end");

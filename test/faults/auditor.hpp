@@ -41,6 +41,7 @@ class Auditor {
   void cleanups();
 
  private:
+  void settle();
   void expect(bool holds, const std::string& promise);
   void expect_one_line(const Result& result, const std::string& command);
   void expect_nothing_left(const std::string& when, bool has_failed = false);

@@ -113,22 +113,22 @@ std::string one_line(const Verdict& verdict) {
   return text;
 }
 
-// Adds a line of results, "POINT reached; BROKEN PROMISE; ...", to the summary.
+// Adds a line of results, "reached; BROKEN PROMISE; ...", to the summary.
 void add(Summary& summary, std::size_t plan, const std::string& line) {
   if (line.find("reached") != std::string::npos) ++summary.reached[plan];
   if (line.find(';') != std::string::npos) ++summary.broken[plan];
 }
 
-Summary summary_of(const std::vector<Plan>& plans, const std::string& results) {
+Summary summary_of(const std::vector<Plan>& plans, const Results& results) {
   Summary summary{std::vector<long>(plans.size()), std::vector<long>(plans.size())};
   for (std::size_t i = 0; i < plans.size(); ++i) {
-    for (const std::string& line : kept_results(plans[i], results)) add(summary, i, line);
+    for (const std::string& line : results.of(plans[i])) add(summary, i, line);
   }
   return summary;
 }
 
 // Reads the lines "PLAN POINT RESULT" of the workers, and shows what was broken.
-void collect(int from, const std::vector<Plan>& plans, const std::string& results, Summary& summary) {
+void collect(int from, const std::vector<Plan>& plans, const Results& results, Summary& summary) {
   const std::unique_ptr<FILE, int (*)(FILE*)> lines(::fdopen(from, "r"), ::fclose);
   std::array<char, 4096> text;
   while (std::fgets(text.data(), text.size(), lines.get()) != nullptr) {
@@ -138,7 +138,7 @@ void collect(int from, const std::vector<Plan>& plans, const std::string& result
     std::string found;
     words >> plan >> point;
     std::getline(words >> std::ws, found);
-    keep_result(plans[plan], results, point, found);
+    results.keep(plans[plan], title_of(plans[plan], point), found);
     add(summary, plan, found);
     if (found.find(';') != std::string::npos)
       std::cout << plans[plan].operation->name << ", " << title_of(plans[plan], point) << ": " << found
@@ -204,7 +204,7 @@ void Laboratory::work(const std::vector<Plan>& plans, const Tasks& tasks, Share 
   }
 }
 
-Summary Laboratory::try_all(const std::vector<Plan>& plans, const Tasks& tasks, const std::string& results,
+Summary Laboratory::try_all(const std::vector<Plan>& plans, const Tasks& tasks, const Results& results,
                             int seconds) const {
   const unsigned workers = std::max(1U, std::thread::hardware_concurrency());
   const auto deadline =

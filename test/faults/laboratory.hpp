@@ -33,7 +33,7 @@ class Laboratory {
   int show(const Plan& plan, const std::string& pattern) const;
 
   /// \param seconds begins no further point after this long; 0: no limit
-  Summary try_all(const std::vector<Plan>& plans, const Tasks& tasks, const std::string& results,
+  Summary try_all(const std::vector<Plan>& plans, const Tasks& tasks, const Results& results,
                   int seconds) const;
 
  private:

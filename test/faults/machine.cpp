@@ -73,9 +73,10 @@ int run(const Settings& settings) {
   std::cout << plans.size() << " operations, " << points << " points";
   if (settings.seconds != 0) std::cout << "; seed " << settings.seed << ", " << settings.seconds << " s";
   std::cout << std::endl;
-  Tasks tasks = tasks_of(plans, settings.results);
+  const Results results(settings.results, settings.subject);
+  Tasks tasks = tasks_of(plans, results);
   if (settings.seconds != 0) std::shuffle(tasks.begin(), tasks.end(), std::mt19937(settings.seed));
-  const Summary summary = laboratory.try_all(plans, tasks, settings.results, settings.seconds);
+  const Summary summary = laboratory.try_all(plans, tasks, results, settings.seconds);
   for (std::size_t i = 0; i < plans.size(); ++i) {
     std::cout << plans[i].operation->name << ": " << summary.reached[i] << " points, " << summary.broken[i]
               << " with broken promises\n";

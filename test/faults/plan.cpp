@@ -2,30 +2,15 @@
 #include "plan.hpp"
 
 #include <algorithm>
+#include <cstdio>
 #include <fstream>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <set>
 #include <tuple>
 
 namespace faults {
-namespace {
-
-std::string file_of(const Plan& plan, const std::string& results) {
-  std::string name = plan.operation->name;
-  std::replace(name.begin(), name.end(), ' ', '_');
-  return results + '/' + name;
-}
-
-// Changes with the calls of the operation.
-std::string mark_of(const Plan& plan) {
-  std::string text;
-  for (std::size_t i = 0; i < plan.points.size(); ++i) text += title_of(plan, i) + '\n';
-  return "plan " + std::to_string(std::hash<std::string>{}(text));
-}
-
-}  // namespace
-
 Plan make_plan(const Operation& operation, std::vector<Counted> counted) {
   Plan plan{&operation, {}};
   // Processes run side by side: their calls mingle, but each has its own order.
@@ -48,33 +33,48 @@ std::string title_of(const Plan& plan, std::size_t point) {
   return at.process + ' ' + kind + ' ' + std::to_string(at.n) + ' ' + to_string(at.fault);
 }
 
-std::vector<std::string> kept_results(const Plan& plan, const std::string& results) {
-  if (results.empty()) return {};
-  std::ifstream file(file_of(plan, results));
-  std::string line;
-  if (!std::getline(file, line) || line != mark_of(plan)) return {};
+Results::Results(std::string directory, const std::string& subject) : directory_(std::move(directory)) {
+  if (directory_.empty()) return;
+  std::ifstream program(subject, std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(program), {}};
+  const std::string mark = std::to_string(std::hash<std::string>{}(bytes));
+  const std::string mark_file = directory_ + "/subject";
+  std::string known;
+  std::ifstream(mark_file) >> known;
+  if (known == mark) return;
+  for (const Operation& each : operations()) std::remove(file_of({&each, {}}).c_str());
+  std::ofstream(mark_file) << mark << '\n';
+}
+
+std::string Results::file_of(const Plan& plan) const {
+  std::string name = plan.operation->name;
+  std::replace(name.begin(), name.end(), ' ', '_');
+  return directory_ + '/' + name;
+}
+
+void Results::keep(const Plan& plan, const std::string& title, const std::string& found) const {
+  if (directory_.empty()) return;
+  std::ofstream(file_of(plan), std::ios::app) << title << ": " << found << std::endl;
+}
+
+std::vector<std::string> Results::of(const Plan& plan) const {
   std::vector<std::string> lines;
-  while (std::getline(file, line)) lines.push_back(line);
+  if (directory_.empty()) return lines;
+  std::ifstream file(file_of(plan));
+  for (std::string line; std::getline(file, line);) lines.push_back(line);
   return lines;
 }
 
-Tasks tasks_of(const std::vector<Plan>& plans, const std::string& results) {
+Tasks tasks_of(const std::vector<Plan>& plans, const Results& results) {
   Tasks tasks;
   for (std::size_t i = 0; i < plans.size(); ++i) {
-    std::set<std::size_t> known;
-    for (const std::string& line : kept_results(plans[i], results)) known.insert(std::stoul(line));
-    if (!results.empty() && known.empty())
-      std::ofstream(file_of(plans[i], results)) << mark_of(plans[i]) << '\n';
+    std::set<std::string> known;
+    for (const std::string& line : results.of(plans[i])) known.insert(line.substr(0, line.find(": ")));
     for (std::size_t point = 0; point < plans[i].points.size(); ++point) {
-      if (known.count(point) == 0) tasks.push_back({i, point});
+      if (known.count(title_of(plans[i], point)) == 0) tasks.push_back({i, point});
     }
   }
   return tasks;
-}
-
-void keep_result(const Plan& plan, const std::string& results, std::size_t point, const std::string& found) {
-  if (results.empty()) return;
-  std::ofstream(file_of(plan, results), std::ios::app) << point << ' ' << found << std::endl;
 }
 
 }  // namespace faults

@@ -26,14 +26,24 @@ struct Task {
 };
 using Tasks = std::vector<Task>;
 
-/// All points, without those that `results` has from an earlier run of the same plan. Removes results of
-/// another plan.
-Tasks tasks_of(const std::vector<Plan>& plans, const std::string& results);
+/// What was found at each point, in a file for each operation, so that a run that was cut off can go on.
+class Results {
+ public:
+  /// \param directory empty: nothing is kept. Results of another `subject` are removed.
+  Results(std::string directory, const std::string& subject);
 
-/// Adds a line to the results of a plan: the number of the point, and what was found.
-void keep_result(const Plan& plan, const std::string& results, std::size_t point, const std::string& found);
+  void keep(const Plan& plan, const std::string& title, const std::string& found) const;
 
-/// What the results of a plan say, from all runs: a line a point.
-std::vector<std::string> kept_results(const Plan& plan, const std::string& results);
+  /// "TITLE: FOUND", of all runs.
+  std::vector<std::string> of(const Plan& plan) const;
+
+ private:
+  std::string file_of(const Plan& plan) const;
+
+  std::string directory_;
+};
+
+/// All points without those that have results.
+Tasks tasks_of(const std::vector<Plan>& plans, const Results& results);
 
 }  // namespace faults

@@ -58,8 +58,8 @@ inline constexpr auto abort = ms(2000);
 inline constexpr auto caller = ms(5000);
 /// Time to forward the last lines of an ended worker, and those of the monitor at its own end. A stop of the
 /// service waits for both.
-inline constexpr auto last_words = ms(1000);
-inline constexpr auto own_words = ms(500);
+inline constexpr auto last_lines = ms(1000);
+inline constexpr auto own_lines = ms(500);
 /// Time for the stack of the last worker, if nobody waits for the end.
 inline constexpr auto last_stack = ms(5000);
 /// How long the threads of a hanging worker may take to write their stacks, and the resolver to read them.

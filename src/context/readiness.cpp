@@ -14,7 +14,7 @@ namespace daemonctx {
 namespace {
 
 // A monitor that takes longer reads the message later.
-void check_told(int error) {
+void check_monitor_told(int error) {
   if (error == 0 || error == ETIMEDOUT) return;
   throw DaemonError(Step::become_ready, {error, std::generic_category()}, {},
                     "cannot tell the monitor: " + std::generic_category().message(error));
@@ -58,10 +58,11 @@ void ReadinessState::redirect_output() {
 void ReadinessState::tell_manager() {
   const SdNotify& manager = resources_.manager;
   const bool is_worker = resources_.worker.is_worker();
-  if (is_worker && !manager.reaches_manager()) return check_told(manager.barrier(graces::barrier, "READY=1"));
+  if (is_worker && !manager.reaches_manager())
+    return check_monitor_told(manager.barrier(graces::barrier, "READY=1"));
   int error = manager.ready(plan_.detaches() && !is_worker ? posix::getpid() : 0);
   if (error == 0 && (plan_.detaches() || is_worker)) error = manager.barrier(graces::barrier);
-  if (is_worker) check_told(error);  // a manager that can't be reached is no error
+  if (is_worker) check_monitor_told(error);  // a manager that can't be reached is no error
 }
 
 void ReadinessState::tell_caller() {

@@ -129,7 +129,7 @@ UniqueFd open_file(const StdioTarget& target, int stream, const posix::Directory
   try {
     if (!fd || posix::fcntl(fd.get(), F_SETFL, flags) == -1) throw cannot_open(path.native());
     check_origin(entry, path, fd, user, stream != STDIN_FILENO);
-  } catch (const DaemonError&) {
+  } catch (...) {
     if (is_new) posix::unlinkat(entry.directory.get(), entry.name.data(), 0);
     throw;
   }

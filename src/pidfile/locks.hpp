@@ -24,8 +24,8 @@ int lock_readiness(int fd) noexcept;
 
 /// Takes or gives up the leaving lock, by which others know that the daemon was told to stop: a POSIX record
 /// lock on byte 4. Async-signal-safe on Linux.
-/// \return false if that fails, as while another process has a read lock on the byte. Others then take the
-///   daemon for one that stays.
+/// \return false if that fails, as while another process has a read lock on the byte. Other processes then
+///   assume that the daemon is not stopping.
 bool show_leaving(int fd, bool leaves) noexcept;
 
 /// Takes the worker lock, by which others know that a worker lives: an open-file-description read lock on

@@ -144,7 +144,7 @@ WorkerEnd Monitor::await_worker() {
     receive_messages();               // also the ended worker's last messages
     if (end) {
       end->was_ready = ready_;
-      finish_lines(worker_, graces::last_words);
+      finish_lines(worker_, graces::last_lines);
       connection_.reset();
       worker_ = 0;
       return *end;
@@ -313,9 +313,9 @@ std::optional<StartOutcome> Monitor::give_up_start(const WorkerEnd& end, StatusR
 
 void Monitor::exit_with(int status) noexcept {
   if (!stopping_) resources_.manager.stopping();
-  report_crash_lines(crash_lines_.finish(stopping_ ? graces::own_words : graces::last_stack));
+  report_crash_lines(crash_lines_.finish(stopping_ ? graces::own_lines : graces::last_stack));
   flush_streams();
-  finish_lines(worker_, graces::own_words);
+  finish_lines(worker_, graces::own_lines);
   resources_.remove_pidfile();
   posix::_exit(status);
 }

@@ -15,7 +15,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "arena_paths.hpp"
+#include "sandbox_paths.hpp"
 
 namespace faults {
 namespace {
@@ -59,16 +59,16 @@ void Auditor::expect(bool holds, const std::string& promise) {
 }
 
 bool Auditor::writes() const {
-  const long call = arena_.tracer().hit_call();
+  const long call = sandbox_.tracer().hit_call();
   return call == SYS_write || call == SYS_writev;
 }
 
 bool Auditor::hit_writing(const Result& result) const {
-  return point_ && point_->process == arena_.tracer().name_of(result.pid) && writes();
+  return point_ && point_->process == sandbox_.tracer().name_of(result.pid) && writes();
 }
 
 bool Auditor::hit_command(const Result& result) const {
-  return ended_by_fault() && point_->process == arena_.tracer().name_of(result.pid);
+  return ended_by_fault() && point_->process == sandbox_.tracer().name_of(result.pid);
 }
 
 void Auditor::expect_one_line(const Result& result, const std::string& command) {
@@ -82,52 +82,52 @@ void Auditor::expect_one_line(const Result& result, const std::string& command) 
 // A file that can't be removed is emptied, or replaced by the next start. No error of a call that was only
 // interrupted is an excuse.
 void Auditor::expect_nothing_left(const std::string& when, bool has_failed) {
-  if (!arena_.await_no_process(settling)) {
+  if (!sandbox_.await_no_process(settling)) {
     std::string names;
-    for (const pid_t pid : arena_.processes()) names += ' ' + arena_.tracer().name_of(pid);
+    for (const pid_t pid : sandbox_.processes()) names += ' ' + sandbox_.tracer().name_of(pid);
     expect(false, when + " a process is left:" + names);
   }
   if (hit(Kind::kill)) return;
   expect(contents(pidfile).empty(), when + " a pidfile is left with " + contents(pidfile));
   // The error that made a start fail does not come again while the start undoes what it did.
   if (may_keep_back() && (!has_failed || point_->fault.for_ever)) return;
-  if (!arena_.has("user") && !arena_.has("chroot")) expect(!exists(pidfile), when + " a pidfile is left");
+  if (!sandbox_.has("user") && !sandbox_.has("chroot")) expect(!exists(pidfile), when + " a pidfile is left");
   expect(!exists(socket), when + " a socket file is left");
 }
 
 bool Auditor::may_keep_back() const { return hit(Kind::error) && point_->fault.error != EINTR; }
 
-Result Auditor::ask_status() { return arena_.run("asks" + std::to_string(++commands_), "status"); }
+Result Auditor::ask_status() { return sandbox_.run("asks" + std::to_string(++commands_), "status"); }
 
 void Auditor::expect_serves(const std::string& when) {
   const Result answer = ask_status();
   expect(answer.exited(0), when + " the service does not run: " + text_of(answer));
-  const auto alive = arena_.processes();
+  const auto alive = sandbox_.processes();
   const std::string pid = contents(pidfile);
   const bool names_one = !pid.empty() && std::count(alive.begin(), alive.end(), std::atoi(pid.c_str())) == 1;
   expect(names_one, when + " the pidfile names no process of the service: " + pid);
-  const auto services = arena_.authors("serves");
+  const auto services = sandbox_.authors("serves");
   if (services.empty()) return;
   expect_surroundings(services.back(), when);
   expect_output_flows(services.back());
-  if (arena_.has("socket")) expect(accepts(socket), "nobody listens at the service's socket");
-  if (!arena_.has("early")) return;
-  expect(arena_.await("number 0", 1, settling), "a held signal is lost");
+  if (sandbox_.has("socket")) expect(accepts(socket), "nobody listens at the service's socket");
+  if (!sandbox_.has("early")) return;
+  expect(sandbox_.await("number 0", 1, settling), "a held signal is lost");
 }
 
 // The service is where its options say. Another start is refused.
 void Auditor::expect_surroundings(pid_t service, const std::string& when) {
   const std::string proc = "/proc/" + std::to_string(service);
-  const std::string root = arena_.has("chroot") ? jail : "/";
+  const std::string root = sandbox_.has("chroot") ? jail : "/";
   expect(link_at(proc + "/root") == root && link_at(proc + "/cwd") == root,
          when + " the service has another directory");
   struct stat process {};
-  const uid_t wanted = arena_.has("user") ? nobody : 0;
+  const uid_t wanted = sandbox_.has("user") ? nobody : 0;
   expect(::stat(proc.c_str(), &process) == 0 && process.st_uid == wanted,
          when + " the service is another user");
   expect(::getsid(service) > 1, when + " the service has no session of its own");
   ::unlink(configuration);
-  const Result second = arena_.run("second" + std::to_string(++commands_), "start");
+  const Result second = sandbox_.run("second" + std::to_string(++commands_), "start");
   expect(second.exited(1) && second.output.find("lready running") != std::string::npos,
          when + " a second start is not refused: " + text_of(second));
 }
@@ -144,17 +144,17 @@ void Auditor::expect_success_if_harmless(const Result& result, const std::string
 void Auditor::start(const Result& result) {
   expect_success_if_harmless(result, "the start");
   if (result.exited(0)) {
-    if (arena_.has("notified"))
-      expect(arena_.count("begins") != 0, "a start succeeds, but nothing has begun");
+    if (sandbox_.has("notified"))
+      expect(sandbox_.count("begins") != 0, "a start succeeds, but nothing has begun");
     if (ended_by_fault()) return;
-    expect(arena_.await("serves", 0, settling), "a start succeeds, but nothing serves");
+    expect(sandbox_.await("serves", 0, settling), "a start succeeds, but nothing serves");
     return expect_serves("after a start");
   }
   expect_one_line(result, "the start");
   if (hit_command(result) && ask_status().exited(0))
     return;  // the caller was gone when the service was ready
   expect_nothing_left("after a failed start", true);
-  if (hit(Kind::kill) || arena_.count("serves") != 0) return;  // it was ready before its caller failed
+  if (hit(Kind::kill) || sandbox_.count("serves") != 0) return;  // it was ready before its caller failed
   if (may_keep_back() && point_->fault.for_ever) return;
   expect(!exists(log) || !contents(log).empty(), "a failed start leaves an empty log: " + text_of(result));
   expect(!exists("/run/made"), "a failed start leaves a directory: " + text_of(result));
@@ -172,7 +172,7 @@ void Auditor::restart(const Result& result) {
   expect_success_if_harmless(result, "the restart");
   if (result.exited(0)) {
     if (ended_by_fault()) return;
-    expect(arena_.await("serves", 1, settling), "a restart succeeds, but nothing serves");
+    expect(sandbox_.await("serves", 1, settling), "a restart succeeds, but nothing serves");
     return expect_serves("after a restart");
   }
   Result rest = result;
@@ -183,8 +183,8 @@ void Auditor::restart(const Result& result) {
 
 void Auditor::reload(const Result& result, int number) {
   if (number >= 0) expect_success_if_harmless(result, "the reload");
-  const bool is_accepted = arena_.count("number " + std::to_string(number) + ' ') != 0;
-  const bool is_default = arena_.count("number 0 ") > 1;  // to the service the file was not there
+  const bool is_accepted = sandbox_.count("number " + std::to_string(number) + ' ') != 0;
+  const bool is_default = sandbox_.count("number 0 ") > 1;  // to the service the file was not there
   const bool is_taken = is_accepted || (hit(Kind::error) && point_->fault.error == ENOENT && is_default);
   if (result.exited(0)) expect(is_taken, "a reload succeeds, but the configuration was not taken");
   else expect_one_line(result, "the reload");
@@ -209,7 +209,7 @@ void Auditor::respawn(const Result&) {
 
 void Auditor::respawn_with(const Result& result, int number) {
   if (ended_by_fault() || may_keep_back() || result.hangs) return respawn(result);
-  const auto lines = arena_.journal();
+  const auto lines = sandbox_.journal();
   const auto last = std::find_if(lines.rbegin(), lines.rend(),
                                  [](const auto& line) { return line.rfind("number", 0) == 0; });
   const std::string wanted = "number " + std::to_string(number) + ' ';
@@ -234,23 +234,23 @@ void Auditor::status(const Result& result) {
 
 // What a persistent fault has kept back may be lost. A new line must come through.
 void Auditor::expect_output_flows(pid_t service) {
-  if (!arena_.has("log")) return;
-  const int known = arena_.count("printed");
+  if (!sandbox_.has("log")) return;
+  const int known = sandbox_.count("printed");
   const auto size = [] { return contents(log).size() + contents(rotated_log).size(); };
   const std::size_t before = size();
   ::kill(service, SIGUSR2);
-  expect(arena_.await("printed", known, settling), "the service does not answer SIGUSR2");
+  expect(sandbox_.await("printed", known, settling), "the service does not answer SIGUSR2");
   // The program's own print has failed, and a stream that has failed prints nothing until the next reload.
-  const bool has_lost_stream = point_ && point_->process == arena_.tracer().name_of(service) && writes();
+  const bool has_lost_stream = point_ && point_->process == sandbox_.tracer().name_of(service) && writes();
   expect(has_lost_stream || size() > before, "no line reaches the log any more");
 }
 
 void Auditor::at_rest() {
-  const std::string signalled = arena_.signals_to_others();
+  const std::string signalled = sandbox_.signals_to_others();
   expect(signalled.empty(), signalled);
-  const auto alive = arena_.processes();
+  const auto alive = sandbox_.processes();
   int serving = 0;
-  auto services = arena_.authors("serves");
+  auto services = sandbox_.authors("serves");
   std::sort(services.begin(), services.end());
   services.erase(std::unique(services.begin(), services.end()), services.end());
   for (const pid_t pid : services) serving += static_cast<int>(std::count(alive.begin(), alive.end(), pid));
@@ -260,42 +260,42 @@ void Auditor::at_rest() {
 // A daemon that was started half, and lost its caller or its worker, ends by itself.
 void Auditor::settle() {
   constexpr std::chrono::milliseconds quiet{60};
-  auto before = arena_.processes();
-  while (arena_.tracer().run_until([&] { return arena_.processes() != before; }, quiet))
-    before = arena_.processes();
+  auto before = sandbox_.processes();
+  while (sandbox_.tracer().run_until([&] { return sandbox_.processes() != before; }, quiet))
+    before = sandbox_.processes();
 }
 
 void Auditor::next_life() {
-  arena_.forget_manager();
+  sandbox_.forget_manager();
   ::unlink(configuration);
   if (ended_by_fault()) settle();
   const Result answer = ask_status();
   if (answer.exited(0)) {
-    const Result end = arena_.run("ends", "stop");
+    const Result end = sandbox_.run("ends", "stop");
     // It was about to end, or has ended meanwhile with the code of a worker that was killed.
     const bool has_left = ended_by_fault() && (end.exited(7) || (end.exited(150) && hit(Kind::kill)));
     expect(end.exited(0) || has_left, "a later stop fails: " + text_of(end));
   }
-  expect(arena_.await_no_process(settling), "a process is left at the end");
-  const int served = arena_.count("serves");
-  const Result again = arena_.run("again", "start");
+  expect(sandbox_.await_no_process(settling), "a process is left at the end");
+  const int served = sandbox_.count("serves");
+  const Result again = sandbox_.run("again", "start");
   expect(again.exited(0), "the next start fails: " + text_of(again));
   if (!again.exited(0)) return;
-  expect(arena_.await("serves", served, settling), "the next start does not serve");
-  const Result end = arena_.run("last", "stop");
+  expect(sandbox_.await("serves", served, settling), "the next start does not serve");
+  const Result end = sandbox_.run("last", "stop");
   expect(end.exited(0), "the stop after the next start fails: " + text_of(end));
-  expect(arena_.await_no_process(settling), "a process is left after the last stop");
+  expect(sandbox_.await_no_process(settling), "a process is left after the last stop");
   expect(contents(pidfile).empty(), "a pidfile is left after the last stop");
 }
 
 void Auditor::cleanups() {
-  const auto begun = arena_.authors("begins");
-  const auto run = arena_.authors("cleanup");
+  const auto begun = sandbox_.authors("begins");
+  const auto run = sandbox_.authors("cleanup");
   for (const pid_t pid : begun) {
     const auto times = std::count(run.begin(), run.end(), pid);
-    const auto end = arena_.end_of(pid);
+    const auto end = sandbox_.end_of(pid);
     const bool in_order = end && WIFEXITED(*end);
-    const std::string name = arena_.tracer().name_of(pid);
+    const std::string name = sandbox_.tracer().name_of(pid);
     expect(times <= 1, "a cleanup ran " + std::to_string(times) + " times in " + name);
     expect(!in_order || times == 1, "no cleanup ran in " + name + ", which ended in order");
   }

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "arena.hpp"
+#include "sandbox.hpp"
 
 namespace faults {
 
@@ -14,7 +14,7 @@ namespace faults {
 /// ask which process the fault hit.
 class Auditor {
  public:
-  Auditor(Arena& arena, std::optional<Point> point) : arena_(arena), point_(std::move(point)) {}
+  Auditor(Sandbox& sandbox, std::optional<Point> point) : sandbox_(sandbox), point_(std::move(point)) {}
 
   const std::vector<std::string>& broken() const { return broken_; }
 
@@ -58,7 +58,7 @@ class Auditor {
   bool hit_writing(const Result& result) const;  ///< the command could not write its line
   Result ask_status();
 
-  Arena& arena_;
+  Sandbox& sandbox_;
   std::optional<Point> point_;
   std::vector<std::string> broken_;
   int commands_ = 0;

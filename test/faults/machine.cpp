@@ -19,8 +19,8 @@
 #include <iostream>
 #include <random>
 
-#include "laboratory.hpp"
 #include "plan.hpp"
+#include "point_runner.hpp"
 
 namespace {
 
@@ -62,21 +62,21 @@ std::vector<const Operation*> chosen(const std::string& name) {
 }
 
 int run(const Settings& settings) {
-  Laboratory laboratory(settings.subject);
+  PointRunner runner(settings.subject);
   std::vector<Plan> plans;
   std::size_t points = 0;
   for (const Operation* const each : chosen(settings.operation)) {
-    plans.push_back(laboratory.rehearse(*each));
+    plans.push_back(runner.rehearse(*each));
     points += plans.back().points.size();
   }
-  if (!settings.point.empty()) return laboratory.show(plans.front(), settings.point);
+  if (!settings.point.empty()) return runner.show(plans.front(), settings.point);
   std::cout << plans.size() << " operations, " << points << " points";
   if (settings.seconds != 0) std::cout << "; seed " << settings.seed << ", " << settings.seconds << " s";
   std::cout << std::endl;
   const Results results(settings.results, settings.subject);
   Tasks tasks = tasks_of(plans, results);
   if (settings.seconds != 0) std::shuffle(tasks.begin(), tasks.end(), std::mt19937(settings.seed));
-  const Summary summary = laboratory.try_all(plans, tasks, results, settings.seconds);
+  const Summary summary = runner.try_all(plans, tasks, results, settings.seconds);
   for (std::size_t i = 0; i < plans.size(); ++i) {
     std::cout << plans[i].operation->name << ": " << summary.reached[i] << " points, " << summary.broken[i]
               << " with broken promises\n";

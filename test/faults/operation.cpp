@@ -6,75 +6,75 @@
 
 #include <cstdio>
 
-#include "arena_paths.hpp"
 #include "auditor.hpp"
+#include "sandbox_paths.hpp"
 
 namespace faults {
 namespace {
 
 using std::chrono::seconds;
 
-Result start(Arena& arena) {
-  const Result result = arena.run("start", "start");
-  if (result.exited(0)) arena.await("serves", 0, seconds(3));
+Result start(Sandbox& sandbox) {
+  const Result result = sandbox.run("start", "start");
+  if (result.exited(0)) sandbox.await("serves", 0, seconds(3));
   return result;
 }
 
-void be_started(Arena& arena) {
-  if (!start(arena).exited(0) || arena.count("serves") == 0) throw std::runtime_error("the start fails");
+void be_started(Sandbox& sandbox) {
+  if (!start(sandbox).exited(0) || sandbox.count("serves") == 0) throw std::runtime_error("the start fails");
 }
 
-Result stop(Arena& arena) { return arena.run("stop", "stop"); }
+Result stop(Sandbox& sandbox) { return sandbox.run("stop", "stop"); }
 
-Result restart(Arena& arena) {
-  const Result result = arena.run("restart", "restart");
-  if (result.exited(0)) arena.await("serves", 1, seconds(3));
+Result restart(Sandbox& sandbox) {
+  const Result result = sandbox.run("restart", "restart");
+  if (result.exited(0)) sandbox.await("serves", 1, seconds(3));
   return result;
 }
 
-void be_started_with(Arena& arena, const char* settings) {
-  be_started(arena);
+void be_started_with(Sandbox& sandbox, const char* settings) {
+  be_started(sandbox);
   write_file(configuration, settings);
 }
 
-void change_configuration(Arena& arena) { be_started_with(arena, "number = 2\n"); }
-void spoil_configuration(Arena& arena) { be_started_with(arena, "number = -1\n"); }
+void change_configuration(Sandbox& sandbox) { be_started_with(sandbox, "number = 2\n"); }
+void spoil_configuration(Sandbox& sandbox) { be_started_with(sandbox, "number = -1\n"); }
 
-Result reload(Arena& arena) { return arena.run("reload", "reload"); }
+Result reload(Sandbox& sandbox) { return sandbox.run("reload", "reload"); }
 
-void rotate(Arena& arena) {
-  be_started(arena);
+void rotate(Sandbox& sandbox) {
+  be_started(sandbox);
   std::rename(log, rotated_log);
 }
 
 // The command sends a signal, and does not wait for what it does.
-Result reopen(Arena& arena) {
-  const Result result = arena.run("reopen", "reopen");
-  if (result.exited(0)) arena.tracer().run_until([] { return exists(log); }, seconds(1));
+Result reopen(Sandbox& sandbox) {
+  const Result result = sandbox.run("reopen", "reopen");
+  if (result.exited(0)) sandbox.tracer().run_until([] { return exists(log); }, seconds(1));
   return result;
 }
 
-Result status(Arena& arena) { return arena.run("status", "status"); }
+Result status(Sandbox& sandbox) { return sandbox.run("status", "status"); }
 
-Result kill_worker(Arena& arena) {
-  ::kill(arena.authors("serves").back(), SIGKILL);
+Result kill_worker(Sandbox& sandbox) {
+  ::kill(sandbox.authors("serves").back(), SIGKILL);
   Result result;
-  result.hangs = !arena.await("serves", 1, seconds(5));
+  result.hangs = !sandbox.await("serves", 1, seconds(5));
   return result;
 }
 
 // The worker that follows has the configuration that was accepted, whatever the file holds by then.
-void reload_and_spoil(Arena& arena) {
-  change_configuration(arena);
-  if (!reload(arena).exited(0)) throw std::runtime_error("the reload fails");
+void reload_and_spoil(Sandbox& sandbox) {
+  change_configuration(sandbox);
+  if (!reload(sandbox).exited(0)) throw std::runtime_error("the reload fails");
   write_file(configuration, "number = -1\n");
 }
 
-Result run_in_foreground(Arena& arena) {
-  Result result = arena.begin("run", "run");
-  arena.await("serves", 0, seconds(5));
+Result run_in_foreground(Sandbox& sandbox) {
+  Result result = sandbox.begin("run", "run");
+  sandbox.await("serves", 0, seconds(5));
   ::kill(result.pid, SIGTERM);
-  arena.finish(result);
+  sandbox.finish(result);
   return result;
 }
 
@@ -122,18 +122,18 @@ const std::vector<Operation>& operations() {
 }
 
 Verdict perform(const Operation& operation, const std::string& subject, const std::optional<Point>& point) {
-  Arena arena(subject, operation.words);
-  if (operation.prepare != nullptr) operation.prepare(arena);
-  Auditor auditor(arena, point);
-  arena.tracer().begin(point);
-  const Result result = operation.act(arena);
-  arena.tracer().end();
+  Sandbox sandbox(subject, operation.words);
+  if (operation.prepare != nullptr) operation.prepare(sandbox);
+  Auditor auditor(sandbox, point);
+  sandbox.tracer().begin(point);
+  const Result result = operation.act(sandbox);
+  sandbox.tracer().end();
   operation.audit(auditor, result);
   auditor.at_rest();
   auditor.next_life();
   auditor.at_rest();
   auditor.cleanups();
-  return {arena.tracer().hit_call(), auditor.broken(), arena.tracer().counted(), arena.told()};
+  return {sandbox.tracer().hit_call(), auditor.broken(), sandbox.tracer().counted(), sandbox.told()};
 }
 
 }  // namespace faults

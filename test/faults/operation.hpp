@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "arena.hpp"
+#include "sandbox.hpp"
 
 namespace faults {
 
@@ -13,8 +13,8 @@ namespace faults {
 struct Operation {
   const char* name;
   const char* words;                             ///< the subject's options
-  void (*prepare)(Arena&);                       ///< before the calls are counted; null: nothing
-  Result (*act)(Arena&);                         ///< while they are counted
+  void (*prepare)(Sandbox&);                     ///< before the calls are counted; null: nothing
+  Result (*act)(Sandbox&);                       ///< while they are counted
   void (*audit)(class Auditor&, const Result&);  ///< the promises of this operation
 };
 
@@ -28,8 +28,8 @@ struct Verdict {
   std::vector<std::string> told;  ///< the journal and the logs
 };
 
-/// Carries the operation out in this process's arena, with the fault, and audits it. Then stops the service,
-/// starts it again and stops it. Call it once, in a process that is number 1 of a new namespace.
+/// Carries the operation out in this process's sandbox, with the fault, and audits it. Then stops the
+/// service, starts it again and stops it. Call it once, in a process that is number 1 of a new namespace.
 Verdict perform(const Operation& operation, const std::string& subject, const std::optional<Point>& point);
 
 }  // namespace faults

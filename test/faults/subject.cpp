@@ -14,7 +14,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "arena_paths.hpp"
+#include "sandbox_paths.hpp"
 
 namespace {
 

@@ -18,7 +18,7 @@
 #include <stdexcept>
 #include <system_error>
 
-#include "arena_paths.hpp"
+#include "sandbox_paths.hpp"
 
 namespace faults {
 namespace {

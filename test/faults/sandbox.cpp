@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "arena.hpp"
+#include "sandbox.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@
 #include <sstream>
 #include <system_error>
 
-#include "arena_paths.hpp"
+#include "sandbox_paths.hpp"
 
 namespace faults {
 namespace {
@@ -70,7 +70,7 @@ const std::array<int, 8> noted_signals = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM,
                                           SIGUSR1, SIGUSR2, SIGALRM, SIGABRT};
 
 void note_signal(int number) {
-  std::array<char, 32> line = {"bystander signal   0\n"};
+  std::array<char, 32> line = {"bystander signal 00\n"};
   line[17] = static_cast<char>('0' + number / 10);
   line[18] = static_cast<char>('0' + number % 10);
   if (::write(journal_fd, line.data(), std::strlen(line.data())) == -1) ::_exit(1);
@@ -80,7 +80,7 @@ void note_signal(int number) {
 
 bool Result::exited(int code) const { return !hangs && WIFEXITED(status) && WEXITSTATUS(status) == code; }
 
-Arena::Arena(std::string subject, std::string words)
+Sandbox::Sandbox(std::string subject, std::string words)
     : subject_(std::move(subject)), words_(std::move(words)) {
   require(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0, "private mounts");
   require(::mount("proc", "/proc", "proc", 0, nullptr) == 0, "/proc");
@@ -99,19 +99,19 @@ Arena::Arena(std::string subject, std::string words)
   start_bystander();
 }
 
-bool Arena::has(const std::string& word) const {
+bool Sandbox::has(const std::string& word) const {
   return (',' + words_ + ',').find(',' + word + ',') != std::string::npos;
 }
 
-void Arena::mount_run() {
-  require(::mount("arena", "/run", "tmpfs", 0, "mode=755") == 0, "/run");
+void Sandbox::mount_run() {
+  require(::mount("sandbox", "/run", "tmpfs", 0, "mode=755") == 0, "/run");
   make_directory("/run/subject", 0755);
   make_directory(jail, 0755);
   make_directory(kept_directory, 0755);
 }
 
 // A service looks for syslog at /dev/log.
-void Arena::mount_dev() {
+void Sandbox::mount_dev() {
   make_directory("/run/dev", 0755);
   for (const char* name : {"null", "zero", "urandom"}) {
     const std::string from = std::string("/dev/") + name;
@@ -123,11 +123,11 @@ void Arena::mount_dev() {
   syslog_ = datagram_socket("/dev/log");
 }
 
-void Arena::forget_manager() {
+void Sandbox::forget_manager() {
   if (manager_ != -1) environment_.pop_back();
 }
 
-void Arena::start_bystander() {
+void Sandbox::start_bystander() {
   bystander_ = ::fork();
   require(bystander_ != -1, "fork");
   struct sigaction action {};
@@ -137,14 +137,14 @@ void Arena::start_bystander() {
   for (;;) ::pause();
 }
 
-std::string Arena::signals_to_others() {
+std::string Sandbox::signals_to_others() {
   for (const std::string& line : journal()) {
     if (line.rfind("bystander", 0) == 0) return "a bystander was signalled: " + line;
   }
   return end_of(bystander_) ? "the bystander was killed" : "";
 }
 
-Result Arena::begin(const std::string& name, const std::string& action) {
+Result Sandbox::begin(const std::string& name, const std::string& action) {
   const std::string output = "/run/output." + std::to_string(++commands_);
   const int out = ::open(output.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   Result result;
@@ -154,7 +154,7 @@ Result Arena::begin(const std::string& name, const std::string& action) {
   return result;
 }
 
-void Arena::finish(Result& result) {
+void Sandbox::finish(Result& result) {
   const bool ends = tracer_.run_until(
       [&] {
         read_sockets();
@@ -166,25 +166,25 @@ void Arena::finish(Result& result) {
   result.output = contents(result.output);
 }
 
-Result Arena::run(const std::string& name, const std::string& action) {
+Result Sandbox::run(const std::string& name, const std::string& action) {
   Result result = begin(name, action);
   finish(result);
   return result;
 }
 
-void Arena::read_sockets() {
+void Sandbox::read_sockets() {
   if (manager_ != -1) drain(manager_);
   if (syslog_ != -1) drain(syslog_);
 }
 
-std::vector<std::string> Arena::journal() const {
+std::vector<std::string> Sandbox::journal() const {
   std::istringstream text(contents(journal_path));
   std::vector<std::string> lines;
   for (std::string line; std::getline(text, line);) lines.push_back(line);
   return lines;
 }
 
-std::vector<std::string> Arena::told() const {
+std::vector<std::string> Sandbox::told() const {
   std::vector<std::string> lines = journal();
   for (std::string& line : lines) line += ' ' + tracer_.name_of(std::stoi(line.substr(line.rfind(' ') + 1)));
   for (const char* file : {rotated_log, log}) {
@@ -194,9 +194,9 @@ std::vector<std::string> Arena::told() const {
   return lines;
 }
 
-int Arena::count(const std::string& text) const { return static_cast<int>(authors(text).size()); }
+int Sandbox::count(const std::string& text) const { return static_cast<int>(authors(text).size()); }
 
-std::vector<pid_t> Arena::authors(const std::string& text) const {
+std::vector<pid_t> Sandbox::authors(const std::string& text) const {
   std::vector<pid_t> found;
   for (const std::string& line : journal()) {
     if (line.rfind(text, 0) == 0) found.push_back(std::stoi(line.substr(line.rfind(' ') + 1)));
@@ -204,7 +204,7 @@ std::vector<pid_t> Arena::authors(const std::string& text) const {
   return found;
 }
 
-bool Arena::await(const std::string& text, int known, std::chrono::milliseconds limit) {
+bool Sandbox::await(const std::string& text, int known, std::chrono::milliseconds limit) {
   return tracer_.run_until(
              [&] {
                read_sockets();
@@ -214,7 +214,7 @@ bool Arena::await(const std::string& text, int known, std::chrono::milliseconds 
          count(text) > known;
 }
 
-std::vector<pid_t> Arena::processes() const {
+std::vector<pid_t> Sandbox::processes() const {
   std::vector<pid_t> found;
   DIR* const directory = ::opendir("/proc");
   while (const dirent* const entry = ::readdir(directory)) {
@@ -225,7 +225,7 @@ std::vector<pid_t> Arena::processes() const {
   return found;
 }
 
-bool Arena::await_no_process(std::chrono::milliseconds limit) {
+bool Sandbox::await_no_process(std::chrono::milliseconds limit) {
   return tracer_.run_until(
       [&] {
         read_sockets();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "laboratory.hpp"
+#include "point_runner.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -71,6 +71,7 @@ Verdict parse(const std::string& text) {
 [[noreturn]] void be_process_1(const Operation& operation, const std::string& subject, const Point* point,
                                int to) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  ::setsid();  // a signal to the own group must not leave the namespace
   std::string text;
   try {
     const auto wanted = point != nullptr ? std::optional<Point>(*point) : std::nullopt;
@@ -151,7 +152,7 @@ void collect(int from, const std::vector<Plan>& plans, const Results& results, S
 long Summary::all_reached() const { return std::accumulate(reached.begin(), reached.end(), 0L); }
 long Summary::all_broken() const { return std::accumulate(broken.begin(), broken.end(), 0L); }
 
-Verdict Laboratory::perform_alone(const Operation& operation, const Point* point) const {
+Verdict PointRunner::perform_alone(const Operation& operation, const Point* point) const {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) == -1) throw std::system_error(errno, std::generic_category(), "pipe2");
   const pid_t child = ::fork();
@@ -171,13 +172,13 @@ Verdict Laboratory::perform_alone(const Operation& operation, const Point* point
   return parse(text);
 }
 
-Plan Laboratory::rehearse(const Operation& operation) const {
+Plan PointRunner::rehearse(const Operation& operation) const {
   const Verdict verdict = perform_alone(operation, nullptr);
   if (verdict.broken.empty()) return make_plan(operation, verdict.counted);
   throw std::runtime_error(std::string(operation.name) + ", without a fault: " + one_line(verdict));
 }
 
-int Laboratory::show(const Plan& plan, const std::string& pattern) const {
+int PointRunner::show(const Plan& plan, const std::string& pattern) const {
   const std::regex wanted(pattern);
   int status = 0;
   for (std::size_t point = 0; point < plan.points.size(); ++point) {
@@ -193,7 +194,7 @@ int Laboratory::show(const Plan& plan, const std::string& pattern) const {
 }
 
 // A line of the results is at most PIPE_BUF bytes, and so is written in one piece.
-void Laboratory::work(const std::vector<Plan>& plans, const Tasks& tasks, Share share, int to) const {
+void PointRunner::work(const std::vector<Plan>& plans, const Tasks& tasks, Share share, int to) const {
   for (std::size_t i = share.first; i < tasks.size() && Clock::now() < share.deadline; i += share.step) {
     const Task& task = tasks[i];
     const Plan& plan = plans[task.plan];
@@ -204,8 +205,8 @@ void Laboratory::work(const std::vector<Plan>& plans, const Tasks& tasks, Share 
   }
 }
 
-Summary Laboratory::try_all(const std::vector<Plan>& plans, const Tasks& tasks, const Results& results,
-                            int seconds) const {
+Summary PointRunner::try_all(const std::vector<Plan>& plans, const Tasks& tasks, const Results& results,
+                             int seconds) const {
   const unsigned workers = std::max(1U, std::thread::hardware_concurrency());
   const auto deadline =
       seconds == 0 ? Clock::time_point::max() : Clock::now() + std::chrono::seconds(seconds);

@@ -28,12 +28,12 @@ struct Result {
 
 /// A process id namespace with an empty /run, in which this process is number 1. The subject runs in it, and
 /// a bystander in the same process group that notes every signal in the journal.
-class Arena {
+class Sandbox {
  public:
   /// \param words the subject's options, separated by commas: "log,monitor".
-  Arena(std::string subject, std::string words);
-  Arena(const Arena&) = delete;
-  Arena& operator=(const Arena&) = delete;
+  Sandbox(std::string subject, std::string words);
+  Sandbox(const Sandbox&) = delete;
+  Sandbox& operator=(const Sandbox&) = delete;
 
   Tracer& tracer() { return tracer_; }
   bool has(const std::string& word) const;
@@ -54,7 +54,7 @@ class Arena {
   /// Waits for the next line that begins with `text`, after `known` of them.
   bool await(const std::string& text, int known, std::chrono::milliseconds limit = hang_limit);
 
-  /// The processes of the arena, without this one and the bystander.
+  /// The processes of the sandbox, without this one and the bystander.
   std::vector<pid_t> processes() const;
   bool await_no_process(std::chrono::milliseconds limit);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-// What the fault machine and its subject agree on. In the arena /run is an empty file system.
+// What the fault machine and its subject agree on. In the sandbox /run is an empty file system.
 
 namespace faults {
 

@@ -21,9 +21,9 @@ struct Summary {
 };
 
 /// Performs operations, each in namespaces of its own, as many at once as there are processors.
-class Laboratory {
+class PointRunner {
  public:
-  explicit Laboratory(std::string subject) : subject_(std::move(subject)) {}
+  explicit PointRunner(std::string subject) : subject_(std::move(subject)) {}
 
   /// Carries an operation out without a fault. \throws std::runtime_error if a promise is broken
   Plan rehearse(const Operation& operation) const;

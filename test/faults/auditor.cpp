@@ -14,6 +14,8 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
+#include <sstream>
 
 #include "sandbox_paths.hpp"
 
@@ -32,14 +34,20 @@ std::string text_of(const Result& result) {
   return end + ", output \"" + result.output + '"';
 }
 
-mode_t mode_of(const char* path) {
+// "USER GROUP MODE"
+std::string attributes_of(const char* path) {
   struct stat found {};
-  return ::lstat(path, &found) == 0 ? found.st_mode & 07777 : 0;
+  if (::lstat(path, &found) == -1) return {};
+  std::ostringstream text;
+  text << found.st_uid << ' ' << found.st_gid << ' ' << std::oct << (found.st_mode & 07777);
+  return text.str();
 }
 
-std::string link_at(const std::string& path) {
-  std::array<char, 256> target{};
-  return ::readlink(path.c_str(), target.data(), target.size() - 1) == -1 ? "" : target.data();
+std::ptrdiff_t lines_in(const char* path, const std::string& wanted) {
+  std::istringstream text(contents(path));
+  std::ptrdiff_t found = 0;
+  for (std::string line; std::getline(text, line);) found += line == wanted;
+  return found;
 }
 
 bool accepts(const char* path) {
@@ -56,6 +64,15 @@ bool accepts(const char* path) {
 
 void Auditor::expect(bool holds, const std::string& promise) {
   if (!holds) broken_.push_back(promise);
+}
+
+// The monitor is the parent of what serves.
+bool Auditor::killed_worker() const {
+  const auto services = sandbox_.authors("serves");
+  if (!hit(Kind::kill) || !sandbox_.has("monitor") || services.empty()) return false;
+  const std::string worker = sandbox_.tracer().name_of(services.back());
+  const std::string monitor = worker.substr(0, worker.rfind('.') + 1);
+  return point_->process.rfind(monitor, 0) == 0;
 }
 
 bool Auditor::writes() const {
@@ -100,16 +117,18 @@ bool Auditor::may_keep_back() const { return hit(Kind::error) && point_->fault.e
 Result Auditor::ask_status() { return sandbox_.run("asks" + std::to_string(++commands_), "status"); }
 
 void Auditor::expect_serves(const std::string& when) {
+  if (killed_worker())
+    expect(sandbox_.await_living("serves", settling), when + " the monitor restores no service");
   const Result answer = ask_status();
   expect(answer.exited(0), when + " the service does not run: " + text_of(answer));
-  const auto alive = sandbox_.processes();
   const std::string pid = contents(pidfile);
-  const bool names_one = !pid.empty() && std::count(alive.begin(), alive.end(), std::atoi(pid.c_str())) == 1;
-  expect(names_one, when + " the pidfile names no process of the service: " + pid);
+  expect(sandbox_.lives(std::atoi(pid.c_str())),
+         when + " the pidfile names no process of the service: " + pid);
   const auto services = sandbox_.authors("serves");
   if (services.empty()) return;
   expect_surroundings(services.back(), when);
   expect_output_flows(services.back());
+  expect_no_descriptor_left(when);
   if (sandbox_.has("socket")) expect(accepts(socket), "nobody listens at the service's socket");
   if (!sandbox_.has("early")) return;
   expect(sandbox_.await("number 0", 1, settling), "a held signal is lost");
@@ -146,7 +165,7 @@ void Auditor::start(const Result& result) {
   if (result.exited(0)) {
     if (sandbox_.has("notified"))
       expect(sandbox_.count("begins") != 0, "a start succeeds, but nothing has begun");
-    if (ended_by_fault()) return;
+    if (may_have_ended()) return;
     expect(sandbox_.await("serves", 0, settling), "a start succeeds, but nothing serves");
     return expect_serves("after a start");
   }
@@ -158,8 +177,8 @@ void Auditor::start(const Result& result) {
   if (may_keep_back() && point_->fault.for_ever) return;
   expect(!exists(log) || !contents(log).empty(), "a failed start leaves an empty log: " + text_of(result));
   expect(!exists("/run/made"), "a failed start leaves a directory: " + text_of(result));
-  expect(mode_of(kept_directory) == 0755,
-         "a failed start leaves a directory with another mode: " + text_of(result));
+  expect(attributes_of(kept_directory) == "0 0 755",
+         "a failed start leaves a directory with another owner or mode: " + text_of(result));
 }
 
 void Auditor::stop(const Result& result) {
@@ -171,7 +190,7 @@ void Auditor::stop(const Result& result) {
 void Auditor::restart(const Result& result) {
   expect_success_if_harmless(result, "the restart");
   if (result.exited(0)) {
-    if (ended_by_fault()) return;
+    if (may_have_ended()) return;
     expect(sandbox_.await("serves", 1, settling), "a restart succeeds, but nothing serves");
     return expect_serves("after a restart");
   }
@@ -189,18 +208,18 @@ void Auditor::reload(const Result& result, int number) {
   if (result.exited(0)) expect(is_taken, "a reload succeeds, but the configuration was not taken");
   else expect_one_line(result, "the reload");
   if (number < 0 && !is_default) expect(!result.exited(0), "a bad configuration is accepted");
-  if (!ended_by_fault()) expect_serves("after a reload");
+  if (!may_have_ended()) expect_serves("after a reload");
 }
 
 void Auditor::reopen(const Result& result) {
   expect_success_if_harmless(result, "reopening");
   if (!result.exited(0)) expect_one_line(result, "reopening");
-  else if (!ended_by_fault() && !may_keep_back()) expect(exists(log), "the log was not opened again");
-  if (!ended_by_fault()) expect_serves("after reopening");
+  else if (!may_have_ended() && !may_keep_back()) expect(exists(log), "the log was not opened again");
+  if (!may_have_ended()) expect_serves("after reopening");
 }
 
 void Auditor::respawn(const Result&) {
-  if (ended_by_fault()) return;
+  if (may_have_ended()) return;
   // A monitor that can't start a worker any more gives up in the end.
   if (may_keep_back() && point_->fault.for_ever && ask_status().exited(3))
     return expect_nothing_left("after the last worker");
@@ -208,7 +227,7 @@ void Auditor::respawn(const Result&) {
 }
 
 void Auditor::respawn_with(const Result& result, int number) {
-  if (ended_by_fault() || may_keep_back() || result.hangs) return respawn(result);
+  if (may_have_ended() || may_keep_back() || result.hangs) return respawn(result);
   const auto lines = sandbox_.journal();
   const auto last = std::find_if(lines.rbegin(), lines.rend(),
                                  [](const auto& line) { return line.rfind("number", 0) == 0; });
@@ -234,15 +253,38 @@ void Auditor::status(const Result& result) {
 
 // What a persistent fault has kept back may be lost. A new line must come through.
 void Auditor::expect_output_flows(pid_t service) {
-  if (!sandbox_.has("log")) return;
+  if (!sandbox_.has("log") && !sandbox_.has("syslog")) return;
   const int known = sandbox_.count("printed");
-  const auto size = [] { return contents(log).size() + contents(rotated_log).size(); };
-  const std::size_t before = size();
+  const auto lines = [&] {
+    return sandbox_.count_syslog("a line") + lines_in(log, "a line") + lines_in(rotated_log, "a line");
+  };
+  const auto before = lines();
   ::kill(service, SIGUSR2);
   expect(sandbox_.await("printed", known, settling), "the service does not answer SIGUSR2");
   // The program's own print has failed, and a stream that has failed prints nothing until the next reload.
   const bool has_lost_stream = point_ && point_->process == sandbox_.tracer().name_of(service) && writes();
-  expect(has_lost_stream || size() > before, "no line reaches the log any more");
+  const auto flows = [&] { return has_lost_stream || lines() > before; };
+  expect(sandbox_.tracer().run_until(flows, settling), "no line reaches the log any more");
+}
+
+void Auditor::expect_no_descriptor_left(const std::string& when) {
+  if (!point_) {
+    settle();
+    descriptors_ = sandbox_.descriptors();
+    return;
+  }
+  std::vector<std::string> left;
+  const auto none = [&] {
+    const auto open = sandbox_.descriptors();
+    left.clear();
+    std::set_difference(open.begin(), open.end(), descriptors_.begin(), descriptors_.end(),
+                        std::back_inserter(left));
+    return left.empty();
+  };
+  if (sandbox_.tracer().run_until(none, settling)) return;
+  std::string text = when + " a descriptor is left open:";
+  for (const std::string& each : left) text += ' ' + each;
+  expect(false, text);
 }
 
 void Auditor::at_rest() {

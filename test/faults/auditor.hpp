@@ -14,9 +14,14 @@ namespace faults {
 /// ask which process the fault hit.
 class Auditor {
  public:
-  Auditor(Sandbox& sandbox, std::optional<Point> point) : sandbox_(sandbox), point_(std::move(point)) {}
+  /// \param descriptors those that the service has open after a run without a fault.
+  Auditor(Sandbox& sandbox, std::optional<Point> point, std::vector<std::string> descriptors)
+      : sandbox_(sandbox), point_(std::move(point)), descriptors_(std::move(descriptors)) {}
 
   const std::vector<std::string>& broken() const { return broken_; }
+
+  /// Those that the service had open when it was audited, after a run without a fault.
+  const std::vector<std::string>& descriptors() const { return descriptors_; }
 
   /// After a start: ready exactly if its exit code is 0, or one line and nothing left.
   void start(const Result& result);
@@ -47,11 +52,14 @@ class Auditor {
   void expect_nothing_left(const std::string& when, bool has_failed = false);
   void expect_surroundings(pid_t service, const std::string& when);
   void expect_output_flows(pid_t service);
+  void expect_no_descriptor_left(const std::string& when);
   void expect_success_if_harmless(const Result& result, const std::string& command);
   void expect_serves(const std::string& when);
 
   bool hit(Kind kind) const { return point_ && point_->fault.kind == kind; }
   bool ended_by_fault() const { return hit(Kind::kill) || hit(Kind::terminate); }
+  bool killed_worker() const;  ///< the fault killed a child of a monitor
+  bool may_have_ended() const { return ended_by_fault() && !killed_worker(); }
   bool may_keep_back() const;                    ///< the fault is an error that is no mere interruption
   bool hit_command(const Result& result) const;  ///< the fault's signal ended the command itself
   bool writes() const;                           ///< the fault hit a write(2)
@@ -60,6 +68,7 @@ class Auditor {
 
   Sandbox& sandbox_;
   std::optional<Point> point_;
+  std::vector<std::string> descriptors_;
   std::vector<std::string> broken_;
   int commands_ = 0;
 };

@@ -20,6 +20,13 @@ Result start(Sandbox& sandbox) {
   return result;
 }
 
+Result start_and_print(Sandbox& sandbox) {
+  const Result result = start(sandbox);
+  const auto has_printed = [&] { return sandbox.count_syslog("serves") != 0; };
+  if (result.exited(0)) sandbox.tracer().run_until(has_printed, seconds(1));
+  return result;
+}
+
 void be_started(Sandbox& sandbox) {
   if (!start(sandbox).exited(0) || sandbox.count("serves") == 0) throw std::runtime_error("the start fails");
 }
@@ -97,9 +104,9 @@ const std::vector<Operation>& operations() {
       {"start with a log", "log", nullptr, start, audit_start},
       {"start as a user", "user,log", nullptr, start, audit_start},
       {"start in a chroot", "chroot", nullptr, start, audit_start},
-      {"start with directories", "directory,kept", nullptr, start, audit_start},
+      {"start with directories", "directory,kept,user", nullptr, start, audit_start},
       {"start with a monitor", "monitor,log,notified", nullptr, start, audit_start},
-      {"start with syslog", "syslog", nullptr, start, audit_start},
+      {"start with syslog", "syslog", nullptr, start_and_print, audit_start},
       {"start with sockets", "socket", nullptr, start, audit_start},
       {"start with all", "monitor,user,log,socket,directory,notified", nullptr, start, audit_start},
       {"start with an early reload", "log,early", nullptr, start, audit_start},
@@ -121,10 +128,11 @@ const std::vector<Operation>& operations() {
   return all;
 }
 
-Verdict perform(const Operation& operation, const std::string& subject, const std::optional<Point>& point) {
+Verdict perform(const Operation& operation, const std::string& subject, const std::optional<Point>& point,
+                const std::vector<std::string>& descriptors) {
   Sandbox sandbox(subject, operation.words);
   if (operation.prepare != nullptr) operation.prepare(sandbox);
-  Auditor auditor(sandbox, point);
+  Auditor auditor(sandbox, point, descriptors);
   sandbox.tracer().begin(point);
   const Result result = operation.act(sandbox);
   sandbox.tracer().end();
@@ -133,7 +141,8 @@ Verdict perform(const Operation& operation, const std::string& subject, const st
   auditor.next_life();
   auditor.at_rest();
   auditor.cleanups();
-  return {sandbox.tracer().hit_call(), auditor.broken(), sandbox.tracer().counted(), sandbox.told()};
+  return {sandbox.tracer().hit_call(), auditor.broken(), sandbox.tracer().counted(), sandbox.told(),
+          auditor.descriptors()};
 }
 
 }  // namespace faults

@@ -25,11 +25,14 @@ struct Verdict {
   long hit_call = -1;  ///< -1: the point was not reached
   std::vector<std::string> broken;
   std::vector<Counted> counted;
-  std::vector<std::string> told;  ///< the journal and the logs
+  std::vector<std::string> told;         ///< the journal and the logs
+  std::vector<std::string> descriptors;  ///< of the service after a run without a fault
 };
 
 /// Carries the operation out in this process's sandbox, with the fault, and audits it. Then stops the
 /// service, starts it again and stops it. Call it once, in a process that is number 1 of a new namespace.
-Verdict perform(const Operation& operation, const std::string& subject, const std::optional<Point>& point);
+/// \param descriptors those of a run without a fault
+Verdict perform(const Operation& operation, const std::string& subject, const std::optional<Point>& point,
+                const std::vector<std::string>& descriptors);
 
 }  // namespace faults

@@ -11,8 +11,10 @@
 #include <tuple>
 
 namespace faults {
-Plan make_plan(const Operation& operation, std::vector<Counted> counted) {
-  Plan plan{&operation, {}};
+
+Plan make_plan(const Operation& operation, Verdict rehearsal) {
+  Plan plan{&operation, {}, std::move(rehearsal.descriptors)};
+  auto& counted = rehearsal.counted;
   // Processes run side by side: their calls mingle, but each has its own order.
   std::stable_sort(counted.begin(), counted.end(),
                    [](const Counted& left, const Counted& right) { return left.process < right.process; });
@@ -42,7 +44,7 @@ Results::Results(std::string directory, const std::string& subject) : directory_
   std::string known;
   std::ifstream(mark_file) >> known;
   if (known == mark) return;
-  for (const Operation& each : operations()) std::remove(file_of({&each, {}}).c_str());
+  for (const Operation& each : operations()) std::remove(file_of({&each, {}, {}}).c_str());
   std::ofstream(mark_file) << mark << '\n';
 }
 

@@ -12,9 +12,10 @@ namespace faults {
 struct Plan {
   const Operation* operation = nullptr;
   std::vector<Point> points;
+  std::vector<std::string> descriptors;  ///< of the service after that run
 };
 
-Plan make_plan(const Operation& operation, std::vector<Counted> counted);
+Plan make_plan(const Operation& operation, Verdict rehearsal);
 
 /// "start.1.1 openat 12 ENOENT": the twelfth such call of that process.
 std::string title_of(const Plan& plan, std::size_t point);

@@ -38,6 +38,7 @@ std::string write(const Verdict& verdict, bool with_calls) {
     text << "broken " << line << '\n';
   }
   for (const std::string& line : verdict.told) text << "told " << line << '\n';
+  for (const std::string& each : verdict.descriptors) text << "descriptor " << each << '\n';
   for (const Counted& each : verdict.counted) {
     if (with_calls) text << "call " << each.call << ' ' << each.target << ' ' << each.process << '\n';
   }
@@ -57,6 +58,8 @@ Verdict parse(const std::string& text) {
       verdict.broken.push_back(line.substr(key.size() + 1));
     } else if (key == "told") {
       verdict.told.push_back(line.substr(key.size() + 1));
+    } else if (key == "descriptor") {
+      verdict.descriptors.push_back(line.substr(key.size() + 1));
     } else if (key == "call") {
       Counted counted;
       words >> counted.call >> counted.target >> counted.process;
@@ -68,14 +71,13 @@ Verdict parse(const std::string& text) {
 
 // ---- Processes.
 
-[[noreturn]] void be_process_1(const Operation& operation, const std::string& subject, const Point* point,
-                               int to) {
+[[noreturn]] void be_process_1(const Plan& plan, const std::string& subject, const Point* point, int to) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::setsid();  // a signal to the own group must not leave the namespace
   std::string text;
   try {
     const auto wanted = point != nullptr ? std::optional<Point>(*point) : std::nullopt;
-    text = write(perform(operation, subject, wanted), point == nullptr);
+    text = write(perform(*plan.operation, subject, wanted, plan.descriptors), point == nullptr);
   } catch (const std::exception& error) {
     text = std::string("broken the machine failed: ") + error.what() + '\n';
   }
@@ -84,12 +86,11 @@ Verdict parse(const std::string& text) {
 }
 
 // The mounts are those of the child alone.
-[[noreturn]] void make_namespaces(const Operation& operation, const std::string& subject, const Point* point,
-                                  int to) {
+[[noreturn]] void make_namespaces(const Plan& plan, const std::string& subject, const Point* point, int to) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::unshare(CLONE_NEWPID | CLONE_NEWNS) == -1) ::_exit(77);
   const pid_t child = ::fork();
-  if (child == 0) be_process_1(operation, subject, point, to);
+  if (child == 0) be_process_1(plan, subject, point, to);
   ::close(to);
   ::waitpid(child, nullptr, 0);
   ::_exit(0);
@@ -152,12 +153,12 @@ void collect(int from, const std::vector<Plan>& plans, const Results& results, S
 long Summary::all_reached() const { return std::accumulate(reached.begin(), reached.end(), 0L); }
 long Summary::all_broken() const { return std::accumulate(broken.begin(), broken.end(), 0L); }
 
-Verdict PointRunner::perform_alone(const Operation& operation, const Point* point) const {
+Verdict PointRunner::perform_alone(const Plan& plan, const Point* point) const {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) == -1) throw std::system_error(errno, std::generic_category(), "pipe2");
   const pid_t child = ::fork();
   if (child == -1) throw std::system_error(errno, std::generic_category(), "fork");
-  if (child == 0) make_namespaces(operation, subject_, point, ends[1]);
+  if (child == 0) make_namespaces(plan, subject_, point, ends[1]);
   ::close(ends[1]);
   const std::string text = read_all(ends[0]);
   ::close(ends[0]);
@@ -168,13 +169,13 @@ Verdict PointRunner::perform_alone(const Operation& operation, const Point* poin
     std::cout << "skipped: needs namespaces of its own" << std::endl;
     ::_exit(77);
   }
-  if (text.empty()) return {-1, {"the machine did not come to an end"}, {}, {}};
+  if (text.empty()) return {-1, {"the machine did not come to an end"}, {}, {}, {}};
   return parse(text);
 }
 
 Plan PointRunner::rehearse(const Operation& operation) const {
-  const Verdict verdict = perform_alone(operation, nullptr);
-  if (verdict.broken.empty()) return make_plan(operation, verdict.counted);
+  Verdict verdict = perform_alone({&operation, {}, {}}, nullptr);
+  if (verdict.broken.empty()) return make_plan(operation, std::move(verdict));
   throw std::runtime_error(std::string(operation.name) + ", without a fault: " + one_line(verdict));
 }
 
@@ -184,7 +185,7 @@ int PointRunner::show(const Plan& plan, const std::string& pattern) const {
   for (std::size_t point = 0; point < plan.points.size(); ++point) {
     const std::string title = title_of(plan, point);
     if (!std::regex_search(title, wanted)) continue;
-    const Verdict verdict = perform_alone(*plan.operation, &plan.points[point]);
+    const Verdict verdict = perform_alone(plan, &plan.points[point]);
     std::cout << title << ": " << one_line(verdict) << '\n';
     if (verdict.broken.empty()) continue;
     for (const std::string& line : verdict.told) std::cout << "  " << line << '\n';
@@ -198,7 +199,7 @@ void PointRunner::work(const std::vector<Plan>& plans, const Tasks& tasks, Share
   for (std::size_t i = share.first; i < tasks.size() && Clock::now() < share.deadline; i += share.step) {
     const Task& task = tasks[i];
     const Plan& plan = plans[task.plan];
-    const std::string found = one_line(perform_alone(*plan.operation, &plan.points[task.point]));
+    const std::string found = one_line(perform_alone(plan, &plan.points[task.point]));
     const std::string line =
         std::to_string(task.plan) + ' ' + std::to_string(task.point) + ' ' + found.substr(0, 3000) + '\n';
     if (::write(to, line.data(), line.size()) == -1) return;

@@ -45,7 +45,7 @@ class PointRunner {
   };
 
   void work(const std::vector<Plan>& plans, const Tasks& tasks, Share share, int to) const;
-  Verdict perform_alone(const Operation& operation, const Point* point) const;
+  Verdict perform_alone(const Plan& plan, const Point* point) const;
 
   std::string subject_;
 };

@@ -47,7 +47,8 @@ int datagram_socket(const char* path) {
 }
 
 // Also closes the descriptors that came with a message: a barrier waits for that.
-void drain(int fd) {
+std::vector<std::string> drain(int fd) {
+  std::vector<std::string> messages;
   std::array<char, 4096> text;
   alignas(cmsghdr) std::array<char, 256> control;
   for (;;) {
@@ -57,7 +58,9 @@ void drain(int fd) {
     message.msg_iovlen = 1;
     message.msg_control = control.data();
     message.msg_controllen = control.size();
-    if (::recvmsg(fd, &message, MSG_CMSG_CLOEXEC) == -1) return;
+    const ssize_t size = ::recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+    if (size == -1) return messages;
+    messages.emplace_back(text.data(), static_cast<std::size_t>(size));
     for (cmsghdr* each = CMSG_FIRSTHDR(&message); each != nullptr; each = CMSG_NXTHDR(&message, each)) {
       int passed = -1;
       std::memcpy(&passed, CMSG_DATA(each), sizeof passed);
@@ -174,7 +177,15 @@ Result Sandbox::run(const std::string& name, const std::string& action) {
 
 void Sandbox::read_sockets() {
   if (manager_ != -1) drain(manager_);
-  if (syslog_ != -1) drain(syslog_);
+  if (syslog_ == -1) return;
+  for (std::string& message : drain(syslog_)) syslog_messages_.push_back(std::move(message));
+}
+
+int Sandbox::count_syslog(const std::string& text) {
+  read_sockets();
+  return static_cast<int>(
+      std::count_if(syslog_messages_.begin(), syslog_messages_.end(),
+                    [&](const std::string& each) { return each.find(text) != std::string::npos; }));
 }
 
 std::vector<std::string> Sandbox::journal() const {
@@ -214,14 +225,40 @@ bool Sandbox::await(const std::string& text, int known, std::chrono::millisecond
          count(text) > known;
 }
 
+bool Sandbox::await_living(const std::string& text, std::chrono::milliseconds limit) {
+  return tracer_.run_until(
+      [&] {
+        read_sockets();
+        const auto all = authors(text);
+        return !all.empty() && lives(all.back());
+      },
+      limit);
+}
+
+bool Sandbox::lives(pid_t pid) const {
+  const auto alive = processes();
+  return std::find(alive.begin(), alive.end(), pid) != alive.end();
+}
+
 std::vector<pid_t> Sandbox::processes() const {
   std::vector<pid_t> found;
-  DIR* const directory = ::opendir("/proc");
-  while (const dirent* const entry = ::readdir(directory)) {
-    const int pid = std::atoi(entry->d_name);
+  for (const std::string& name : entries_of("/proc")) {
+    const int pid = std::atoi(name.c_str());
     if (pid > 1 && pid != bystander_) found.push_back(pid);
   }
-  ::closedir(directory);
+  return found;
+}
+
+std::vector<std::string> Sandbox::descriptors() const {
+  std::vector<std::string> found;
+  for (const pid_t pid : processes()) {
+    const std::string table = "/proc/" + std::to_string(pid) + "/fd";
+    for (const std::string& number : entries_of(table)) {
+      const std::string target = link_at(table + '/' + number);
+      if (!target.empty()) found.push_back(target.substr(0, target.find('[')));
+    }
+  }
+  std::sort(found.begin(), found.end());
   return found;
 }
 
@@ -232,6 +269,22 @@ bool Sandbox::await_no_process(std::chrono::milliseconds limit) {
         return processes().empty();
       },
       limit);
+}
+
+std::vector<std::string> entries_of(const std::string& path) {
+  std::vector<std::string> names;
+  DIR* const directory = ::opendir(path.c_str());
+  if (directory == nullptr) return names;
+  while (const dirent* const entry = ::readdir(directory)) {
+    if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+  }
+  ::closedir(directory);
+  return names;
+}
+
+std::string link_at(const std::string& path) {
+  std::array<char, 256> target{};
+  return ::readlink(path.c_str(), target.data(), target.size() - 1) == -1 ? "" : target.data();
 }
 
 bool exists(const std::string& path) {

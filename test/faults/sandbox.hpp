@@ -54,8 +54,19 @@ class Sandbox {
   /// Waits for the next line that begins with `text`, after `known` of them.
   bool await(const std::string& text, int known, std::chrono::milliseconds limit = hang_limit);
 
+  /// Waits until the last process that noted `text` is one that lives.
+  bool await_living(const std::string& text, std::chrono::milliseconds limit);
+
   /// The processes of the sandbox, without this one and the bystander.
   std::vector<pid_t> processes() const;
+  bool lives(pid_t pid) const;
+
+  /// What these processes have open, sorted: "pipe:", "/run/subject/log".
+  std::vector<std::string> descriptors() const;
+
+  /// How many messages with `text` syslog was sent.
+  int count_syslog(const std::string& text);
+
   bool await_no_process(std::chrono::milliseconds limit);
 
   /// What a signal to this process or to the bystander would break; empty: none came.
@@ -79,9 +90,12 @@ class Sandbox {
   pid_t bystander_ = 0;
   int manager_ = -1;
   int syslog_ = -1;
+  std::vector<std::string> syslog_messages_;
   int commands_ = 0;
 };
 
+std::vector<std::string> entries_of(const std::string& directory);
+std::string link_at(const std::string& path);  ///< empty: there is none
 bool exists(const std::string& path);
 std::string contents(const std::string& path);
 void write_file(const std::string& path, const std::string& text);

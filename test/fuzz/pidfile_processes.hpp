@@ -14,6 +14,7 @@
 #include <functional>
 
 #include "fuzz.hpp"
+#include "posix/retry.hpp"
 
 namespace fuzz {
 
@@ -39,7 +40,7 @@ class PidfileProcess {
   ~PidfileProcess() {
     if (::getpid() != parent_) return;
     ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
+    daemonctx::posix::retry([&] { return ::waitpid(pid_, nullptr, 0); });
     ::close(socket_);
   }
   PidfileProcess(const PidfileProcess&) = delete;
@@ -51,7 +52,9 @@ class PidfileProcess {
   std::uint64_t tell(const std::string& command) const {
     std::uint64_t signals = 0;
     expect(::send(socket_, command.data(), command.size(), MSG_NOSIGNAL) != -1, "send");
-    expect(::recv(socket_, &signals, sizeof signals, 0) == sizeof signals, "recv");
+    // libFuzzer's clock interrupts a call.
+    const auto size = daemonctx::posix::retry([&] { return ::recv(socket_, &signals, sizeof signals, 0); });
+    expect(size == sizeof signals, "recv");
     return signals;
   }
   bool is_alive() const { return ::waitpid(pid_, nullptr, WNOHANG) == 0; }

@@ -174,7 +174,8 @@ int SdNotify::barrier(Timeout longest, std::string_view message) const noexcept 
   const auto deadline = posix::deadline_in(longest);
   int error = 0;
   while ((error = send(message, writer.get())) == EAGAIN) {
-    if (Clock::now() >= deadline) return ETIMEDOUT;
+    // A monitor that has not got the message can't read it later.
+    if (Clock::now() >= deadline) return (flags_ & MSG_DONTWAIT) != 0 ? ETIMEDOUT : EAGAIN;
     posix::poll(nullptr, 0, posix::poll_timeout(std::min(deadline, posix::deadline_in(retry_slice))));
   }
   if (error != 0) return error;

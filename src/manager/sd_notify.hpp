@@ -78,7 +78,8 @@ class SdNotify {
 
   /// Waits until the manager has read all earlier messages (BARRIER=1), or has done what another `message`
   /// asks for.
-  /// \return 0 or an errno: ETIMEDOUT after `longest`, ENOTCONN without a manager.
+  /// \return 0 or an errno: ETIMEDOUT after `longest`, EAGAIN if a monitor has not got the message by then,
+  ///   ENOTCONN without a manager.
   int barrier(Timeout longest, std::string_view message = "BARRIER=1") const noexcept;
 
   /// WATCHDOG=1. `ping_if_due` also tries again to say what is unsaid.

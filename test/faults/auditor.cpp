@@ -118,7 +118,8 @@ Result Auditor::ask_status() { return sandbox_.run("asks" + std::to_string(++com
 
 void Auditor::expect_serves(const std::string& when) {
   if (killed_worker())
-    expect(sandbox_.await_living("serves", settling), when + " the monitor restores no service");
+    expect(sandbox_.await_living("serves", settling, point_->process),
+           when + " the monitor restores no service");
   const Result answer = ask_status();
   expect(answer.exited(0), when + " the service does not run: " + text_of(answer));
   const std::string pid = contents(pidfile);
@@ -214,7 +215,7 @@ void Auditor::reload(const Result& result, int number) {
 void Auditor::reopen(const Result& result) {
   expect_success_if_harmless(result, "reopening");
   if (!result.exited(0)) expect_one_line(result, "reopening");
-  else if (!may_have_ended() && !may_keep_back()) expect(exists(log), "the log was not opened again");
+  else if (!ended_by_fault() && !may_keep_back()) expect(exists(log), "the log was not opened again");
   if (!may_have_ended()) expect_serves("after reopening");
 }
 
@@ -279,9 +280,15 @@ void Auditor::expect_no_descriptor_left(const std::string& when) {
     left.clear();
     std::set_difference(open.begin(), open.end(), descriptors_.begin(), descriptors_.end(),
                         std::back_inserter(left));
+    // The next worker has what a reload has accepted.
+    if (killed_worker())
+      left.erase(std::remove(left.begin(), left.end(), "/memfd:daemonctx (deleted)"), left.end());
     return left.empty();
   };
   if (sandbox_.tracer().run_until(none, settling)) return;
+  // A log that can't be told from the pidfile stays open: closing the pidfile would drop its locks.
+  if (sandbox_.tracer().hit_call() == SYS_newfstatat && may_keep_back() && left.size() == 1 && left[0] == log)
+    return;
   std::string text = when + " a descriptor is left open:";
   for (const std::string& each : left) text += ' ' + each;
   expect(false, text);

@@ -225,12 +225,13 @@ bool Sandbox::await(const std::string& text, int known, std::chrono::millisecond
          count(text) > known;
 }
 
-bool Sandbox::await_living(const std::string& text, std::chrono::milliseconds limit) {
+bool Sandbox::await_living(const std::string& text, std::chrono::milliseconds limit,
+                           const std::string& other) {
   return tracer_.run_until(
       [&] {
         read_sockets();
         const auto all = authors(text);
-        return !all.empty() && lives(all.back());
+        return !all.empty() && lives(all.back()) && tracer_.name_of(all.back()) != other;
       },
       limit);
 }
@@ -254,7 +255,8 @@ std::vector<std::string> Sandbox::descriptors() const {
   for (const pid_t pid : processes()) {
     const std::string table = "/proc/" + std::to_string(pid) + "/fd";
     for (const std::string& number : entries_of(table)) {
-      const std::string target = link_at(table + '/' + number);
+      std::string target = link_at(table + '/' + number);
+      if (target == rotated_log) target = log;  // a log that can't be opened again stays in use
       if (!target.empty()) found.push_back(target.substr(0, target.find('[')));
     }
   }

@@ -54,8 +54,8 @@ class Sandbox {
   /// Waits for the next line that begins with `text`, after `known` of them.
   bool await(const std::string& text, int known, std::chrono::milliseconds limit = hang_limit);
 
-  /// Waits until the last process that noted `text` is one that lives.
-  bool await_living(const std::string& text, std::chrono::milliseconds limit);
+  /// Waits until the last process that noted `text` is one that lives, and not the process `other`.
+  bool await_living(const std::string& text, std::chrono::milliseconds limit, const std::string& other);
 
   /// The processes of the sandbox, without this one and the bystander.
   std::vector<pid_t> processes() const;

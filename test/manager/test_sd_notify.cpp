@@ -2,9 +2,12 @@
 #define BOOST_TEST_MODULE sd_notify
 #include "manager/sd_notify.hpp"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
+#include <array>
 #include <boost/test/unit_test.hpp>
 #include <ctime>
 #include <thread>
@@ -240,6 +243,20 @@ BOOST_FIXTURE_TEST_CASE(a_ping_without_room_is_repeated, Stage) {
   BOOST_TEST(manager.next().text == "WATCHDOG=1");
   BOOST_TEST(manager.next().text == "nothing");
   BOOST_TEST((notify.next_retry() == std::chrono::steady_clock::time_point::max()));
+}
+
+// A worker must not take a monitor that has no message for one that reads it later.
+BOOST_AUTO_TEST_CASE(a_barrier_tells_a_message_that_was_not_sent_from_one_that_was_not_read) {
+  std::array<int, 2> ends{};
+  BOOST_TEST_REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) == 0);
+  const daemonctx::UniqueFd monitor(ends[0]);
+  const timeval at_once{0, 1000};
+  BOOST_TEST(::setsockopt(ends[1], SOL_SOCKET, SO_SNDTIMEO, &at_once, sizeof at_once) == 0);
+  SdNotify notify;
+  notify.adopt(daemonctx::UniqueFd(ends[1]));
+  BOOST_TEST(notify.barrier(20ms) == ETIMEDOUT);
+  while (::send(ends[1], "full", 4, 0) != -1) continue;
+  BOOST_TEST(notify.barrier(20ms) == EAGAIN);
 }
 
 BOOST_FIXTURE_TEST_CASE(a_barrier_waits_for_room, Stage) {

@@ -16,6 +16,7 @@
 #include "daemonctx/path.hpp"
 #include "daemonctx/progress.hpp"
 #include "daemonctx/timeout.hpp"
+#include "daemonctx/upgrade_options.hpp"
 
 namespace daemonctx {
 
@@ -117,6 +118,16 @@ class DAEMONCTX_EXPORT Controller {
   ///   outcome yet.
   ReloadResult reload(Timeout longest_wait = std::chrono::seconds(30)) const;
   ReloadResult reload(Timeout longest_wait, std::error_code& error) const noexcept;
+
+  /// Makes the daemon start a new version of its program, and waits until that is the service
+  /// (`UpgradeOptions`), or the daemon says why not.
+  /// \throws ControlError, also with `invalid_argument`: the new program failed, or the daemon refused;
+  ///   `device_or_resource_busy`: another upgrade is under way; `operation_not_supported`: the daemon does
+  ///   not support upgrades; `operation_canceled`: the daemon ended meanwhile; `timed_out`: no outcome yet.
+  UpgradeResult upgrade(const UpgradeRequest& request = {},
+                        Timeout longest_wait = std::chrono::minutes(2)) const;
+  UpgradeResult upgrade(const UpgradeRequest& request, Timeout longest_wait,
+                        std::error_code& error) const noexcept;
 
   /// Stops the daemon if it runs, then calls `start`, which must construct a `DaemonContext` with the same
   /// pidfile. `start` gets the result of the stop; its pid is 0 if no daemon was running. Between stop and

@@ -31,8 +31,8 @@ namespace daemonctx {
 /// returns. In other modes (see `LaunchMode`) the caller becomes the daemon, or with `respawn` its monitor.
 ///
 /// Thread-safety: `on_exit`, `close_on_exit`, `notify_*`, `keep_alive`, `fail`, `stop_requested`,
-/// `request_stop`, `reopen_output`, `socket`, `mode` and `pid` are thread-safe; all other members are
-/// reentrant. No member is async-signal-safe.
+/// `stop_reason`, `request_stop`, `reopen_output`, `socket`, `mode` and `pid` are thread-safe; all other
+/// members are reentrant. No member is async-signal-safe.
 ///
 /// In a child that the daemon forks, the context is inert: no member does anything, `wait*()` returns true at
 /// once and `stop_requested()` returns false. The child holds no descriptor of the pidfile, and mapped
@@ -118,10 +118,10 @@ class DAEMONCTX_EXPORT DaemonContext {
   /// (`DaemonError`, step `run_service`); otherwise the text goes to `on_error`.
   void fail(std::string_view text) noexcept;
 
-  /// Keeps up to 4 MiB for the next worker, in place of what was kept before, such as what a reload has
-  /// accepted. \throws std::length_error; std::system_error
+  /// Keeps up to 4 MiB for the next worker, or the next version of the program, in place of what was kept
+  /// before. \throws std::length_error; std::system_error
   void remember(std::string_view bytes);
-  std::optional<std::string> remembered() const;  ///< what an earlier worker kept last
+  std::optional<std::string> remembered() const;  ///< what an earlier worker or version kept last
   /// Opens a file for reading, or lets the monitor do it (`monitor_opens`). \throws std::system_error
   int open_file(const Path& file);
 
@@ -133,7 +133,8 @@ class DAEMONCTX_EXPORT DaemonContext {
     return wait_until_since_epoch(time.time_since_epoch());
   }
   bool stop_requested() const noexcept;
-  void request_stop() noexcept;  ///< `wait*()` then returns true in every thread that waits
+  StopReason stop_reason() const noexcept;  ///< `upgrade`: accept nothing new, and finish what was begun
+  void request_stop() noexcept;             ///< `wait*()` then returns true in every thread that waits
 
   /// Readable while signals wait for `dispatch()`: for poll, epoll and event loops. Do not read or close it.
   int signal_fd() const noexcept;
@@ -146,10 +147,9 @@ class DAEMONCTX_EXPORT DaemonContext {
   /// \throws DaemonError (`open_stdio`, `redirect_stdio`); the old files stay in use.
   void reopen_output();
   LaunchMode mode() const noexcept;
-  pid_t pid() const noexcept;  ///< the daemon's; with `respawn` the worker's
-  /// This worker's number, from 1, and how the previous worker ended. Without `respawn`: 1 and empty.
-  unsigned worker_number() const noexcept;
-  std::optional<WorkerEnd> last_worker_end() const noexcept;
+  pid_t pid() const noexcept;                                 ///< the daemon's; with `respawn` the worker's
+  unsigned worker_number() const noexcept;                    ///< from 1; always 1 without `respawn`
+  std::optional<WorkerEnd> last_worker_end() const noexcept;  ///< of the worker before
 
   struct [[gnu::visibility("hidden")]] Impl;
 

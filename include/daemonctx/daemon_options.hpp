@@ -23,15 +23,12 @@
 #include "daemonctx/start_options.hpp"
 #include "daemonctx/stdio.hpp"
 #include "daemonctx/timeout.hpp"
+#include "daemonctx/upgrade_options.hpp"
 
 namespace daemonctx {
 
 /// The options of a `DaemonContext`. Every member has a default; name the members you change, in the order of
-/// this header. In every `Timeout` zero means "at once".
-///
-/// The groups, in order: everyday options; directories and environment; pidfile and descriptors; user and
-/// group; start; signals, errors and end; respawn; restrictions. Later versions add members only inside a
-/// group. Planned are upgrades (start).
+/// this header. In every `Timeout` zero means "at once". Later versions add members only inside a group.
 struct DaemonOptions {
   /// The daemon's working directory. A relative path is resolved in the caller's working directory.
   Path working_directory = "/";
@@ -117,6 +114,7 @@ struct DaemonOptions {
   Timeout ready_timeout = forever;
 
   StartOptions start_options = {};
+  UpgradeOptions upgrade = {};  ///< for a signal that is mapped to `Action::upgrade`
 
   // --- Signals, errors and end
 

@@ -23,6 +23,7 @@ enum class Step {
   check_threads,
   fill_standard_descriptors,
   adopt_manager,
+  adopt_predecessor,  ///< in a program that an upgrade has started
   look_up_user,
   create_directories,  ///< runs in two parts: before and after `lock_pidfile`
   open_pidfile,

@@ -29,6 +29,13 @@ enum class LaunchMode {
   init,        ///< in a child of the caller, because the caller is process 1, which reaps orphans
 };
 
+/// Why a service is to stop.
+enum class StopReason {
+  none,     ///< no stop is requested
+  stop,     ///< a signal or a member requests it
+  upgrade,  ///< a new version of the program is the service
+};
+
 /// One word: "detached", "foreground", ...
 DAEMONCTX_EXPORT std::string_view to_string(LaunchMode mode) noexcept;
 

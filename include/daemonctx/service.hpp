@@ -35,8 +35,8 @@ struct ServiceAction {
 enum class MissingFile { is_refused, means_defaults };
 
 /// The command line of a service: `start`, `stop`, `restart`, `try-restart`, `reload`, `force-reload`,
-/// `reopen`, `status`, `run`, `configtest`, `help`, `completion` and `manpage`, the actions that the program
-/// adds, the library's options, the program's own options, and a configuration file.
+/// `upgrade`, `reopen`, `status`, `run`, `configtest`, `help`, `completion` and `manpage`, the actions that
+/// the program adds, the library's options, the program's own options, and a configuration file.
 ///
 /// Values come from the command line, then from the configuration file, then from the defaults. In the file a
 /// line reads `name = value`, after a line `[section]` for `section.name`. `#` begins a comment anywhere in a
@@ -50,6 +50,7 @@ enum class MissingFile { is_refused, means_defaults };
 /// stay those of the start. With `respawn`, the next worker has what was accepted last, whatever the file
 /// holds by then, and the monitor opens a file that only the starter may read. A reload opens the log files
 /// again, and so does `reopen`: by the signal that is mapped to `Action::reopen_output`, or else by SIGUSR1.
+/// `upgrade` takes the one that is mapped to `Action::upgrade`, or else SIGUSR2.
 ///
 /// Not part of the core: link `daemonctx-service`, which needs Boost.Program_options. Reentrant.
 class DAEMONCTX_EXPORT Service {

@@ -40,6 +40,8 @@ enum class Action {
   reload,
   /// Reopens the files of standard output and error, as `DaemonContext::reopen_output` does.
   reopen_output,
+  /// Replaces the service by a new version of its program, as `UpgradeOptions` says.
+  upgrade,
   /// Reaps every child that has ended, and drops its status.
   reap_children,
 };

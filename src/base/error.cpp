@@ -12,6 +12,7 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(Step::run_servic
     "detach",
     "open the null device",
     "work under the service manager",
+    "take over from the running daemon",
     "look up the user",
     "create the directory",
     "open the pidfile",

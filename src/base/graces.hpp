@@ -50,6 +50,11 @@ inline constexpr auto wait_status = ms(100);
 /// How long a command waits for the outcome of a reload.
 inline constexpr auto reload = ms(30'000);
 
+// ---- An upgrade
+
+/// How long a successor may take to claim the pidfile. Meanwhile the service has no pid.
+inline constexpr auto claim = ms(5000);
+
 // ---- Monitor and worker
 
 /// After SIGABRT: time for a core file, and for a handler of the signal.

@@ -50,6 +50,11 @@ void unless_gone(const DaemonOptions& options, Attempt&& attempt) {
 void lock_pidfile(Impl& impl, Ticker& ticker, const sigset_t& waiting_mask) {
   const DaemonOptions& options = impl.plan.options;
   if (options.pidfile.empty()) return;
+  if (impl.resources.heir) {
+    const int fd = std::exchange(impl.resources.heir->record().pidfile, -1);
+    impl.resources.pidfile = Pidfile::inherit(options.pidfile, UniqueFd(fd));
+    return;
+  }
   std::optional<Interruption> interruption;
   const auto before_wait = [&] {
     if (!interruption) interruption.emplace();
@@ -134,6 +139,15 @@ Surroundings look_around(const DaemonOptions& options) {
   return surroundings;
 }
 
+void adopt_predecessor(Impl& impl, HandOver record) {
+  impl.resources.is_claimed = false;
+  impl.resources.shows = false;
+  impl.resources.status = StatusWriter(UniqueFd(std::exchange(record.status, -1)));
+  impl.resources.listen_descriptors = std::move(record.passed);
+  impl.resources.keep_memory(UniqueFd(std::exchange(record.memory, -1)));
+  impl.resources.heir = std::make_unique<Heir>(std::move(record));
+}
+
 // As sd_notify(3): an address that can't be one is no reason not to start.
 void adopt_manager(Impl& impl, const Surroundings& surroundings) {
   if (!surroundings.notify_fault.empty())
@@ -173,8 +187,8 @@ void look_up_user(Impl& impl) {
 
 void check_threads(const Impl& impl) {
   const DaemonOptions& options = impl.plan.options;
-  const bool forks =
-      impl.plan.detaches() || impl.plan.is_supervised() || impl.plan.launch.mode == LaunchMode::init;
+  const bool forks = !impl.resources.heir && (impl.plan.detaches() || impl.plan.is_supervised() ||
+                                              impl.plan.launch.mode == LaunchMode::init);
   const bool restricts = options.no_new_privileges || !options.restrictions.empty();
   if (forks ? options.start_options.allow_threads : !restricts) return;
   const long threads = posix::settled_threads(1);
@@ -209,8 +223,12 @@ void create_directories_and_lock_pidfile(Impl& impl, Ticker& ticker, const sigse
 }
 
 void open_sockets(Impl& impl) {
-  if (impl.plan.options.sockets.empty()) return;
-  impl.resources.sockets.open(impl.plan.options.sockets, impl.resources.listen_descriptors, impl.plan.user());
+  std::vector<ListenDescriptor> inherited;
+  if (impl.resources.heir) inherited = std::exchange(impl.resources.heir->record().sockets, {});
+  impl.resources.sockets.open(impl.plan.options.sockets, inherited, impl.resources.listen_descriptors,
+                              impl.plan.user());
+  // A listening socket that nobody serves would keep its clients waiting.
+  for (const ListenDescriptor& each : inherited) posix::close(each.fd);
 }
 
 void prepare_restrictions(const DaemonOptions& options) {

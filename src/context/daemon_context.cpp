@@ -6,7 +6,6 @@
 #include <posix/syscalls.hpp>
 
 #include "base/deadline.hpp"
-#include "base/graces.hpp"
 #include "context/daemon_context_impl.hpp"
 #include "daemonctx/stop_token.hpp"
 #include "posix/retry.hpp"
@@ -22,11 +21,6 @@ namespace {
 std::exception_ptr service_error(std::string_view text) {
   return std::make_exception_ptr(DaemonError(
       Step::run_service, std::make_error_code(std::errc::operation_canceled), {}, std::string(text)));
-}
-
-void check_told(int error) {
-  if (error == 0 || error == ETIMEDOUT) return;
-  throw std::system_error(error, std::generic_category(), "cannot tell the monitor");
 }
 
 /// Keeps the context in memory during a call of a public member. Empty if the context has ended.
@@ -78,8 +72,18 @@ DaemonContext::Impl::Impl(DaemonOptions options, LaunchDecision launch, const vo
                                   .report = [this](const std::exception_ptr& error,
                                                    std::string_view where) { report(error, where); },
                                   .before_sleep = [this] { return before_sleep(); },
-                                  .released = [this](std::uint64_t dropped) { end_holding(dropped); }}),
-      ending({plan.options, cleanups, readiness, resources, signals}) {
+                                  .released = [this](std::uint64_t dropped) { end_holding(dropped); },
+                                  .upgrade = [this](const SignalInfo& signal) { upgrade.request(signal); }}),
+      upgrade(plan, resources,
+              {.is_ready = [this] { return readiness.is_ready(); },
+               .request_stop = [this] { signals.request_stop(); },
+               .report =
+                   [this](const std::string& text) {
+                     report(std::make_exception_ptr(std::runtime_error(text)), "upgrade");
+                   },
+               .claim_again = [this] { return claim_again(); },
+               .show_again = [this] { show_again(); }}),
+      ending({plan.options, cleanups, readiness, resources, signals, upgrade}) {
   resources.manager.on_kept([]() noexcept { SignalDispatcher::wake(); });
   resources.notify_descriptor = plan.options.start_options.notify_descriptor;
   cleanups.set_context(context, [](void* state, const std::exception_ptr& error) {
@@ -106,6 +110,10 @@ SignalDispatcher::Sleep DaemonContext::Impl::before_sleep() noexcept {
 void DaemonContext::Impl::become_ready() {
   readiness.become_ready();
   signals.note(SignalDispatcher::service_is_ready);
+  if (resources.heir)
+    resources.heir->await_claim(
+        {.claim = [this](bool predecessor_lives) { return claim(predecessor_lives); },
+         .be_service = [this](bool predecessor_lives) { be_service(predecessor_lives); }});
 }
 
 void DaemonContext::Impl::end_holding(std::uint64_t dropped) {
@@ -136,30 +144,6 @@ MonitorResources DaemonContext::Impl::monitor_resources() {
                 resources.remove_pidfile();
               },
           .keep = [this] { resources.keep(); }};
-}
-
-void DaemonContext::Impl::map_signal(int number, SignalAction action) {
-  signals.map(number, std::move(action));
-  // Wait until the monitor has mapped the signal too: until then the signal would kill the monitor.
-  if (resources.worker.is_worker()) {
-    tell_monitor(mapped_message(number));
-  }
-}
-
-// Waits until the monitor has read the message. A monitor that takes longer reads it later.
-void DaemonContext::Impl::tell_monitor(std::string_view message) {
-  check_told(resources.manager.barrier(graces::barrier, message));
-}
-
-void DaemonContext::Impl::offer_reload(std::function<void()> function) {
-  reload.offer(std::move(function));
-  map_signal(SIGHUP, Action::reload);
-  check_told(reload.show_offer());
-  // Wait until the monitor has shown the offer: the service may announce it as soon as this returns.
-  // The monitor reads this message after the offer.
-  if (resources.worker.is_worker()) {
-    tell_monitor("X_DAEMONCTX_BARRIER=1");
-  }
 }
 
 void DaemonContext::Impl::fail(std::string_view text) noexcept {
@@ -291,6 +275,12 @@ bool DaemonContext::wait_until_since_epoch(Timeout since_epoch) {
 bool DaemonContext::stop_requested() const noexcept {
   if (!process::is_owner()) return false;
   return !process::is_open(this) || SignalDispatcher::stop_requested();
+}
+
+StopReason DaemonContext::stop_reason() const noexcept {
+  const Call call(this);
+  if (!call || !SignalDispatcher::stop_requested()) return StopReason::none;
+  return call->upgrade.has_successor() ? StopReason::upgrade : StopReason::stop;
 }
 
 void DaemonContext::request_stop() noexcept {

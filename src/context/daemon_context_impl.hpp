@@ -14,6 +14,7 @@
 #include "context/reload.hpp"
 #include "context/reopen.hpp"
 #include "context/resources.hpp"
+#include "context/upgrade.hpp"
 #include "daemonctx/daemon_context.hpp"
 #include "daemonctx/detail/cleanup_stack.hpp"
 #include "process/fork_handlers.hpp"
@@ -33,7 +34,7 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   void map_signal(int number, SignalAction action);
   void offer_reload(std::function<void()> function);
   void tell_monitor(std::string_view message);
-  void remember(Memory which, std::string_view bytes) const;
+  void remember(Memory which, std::string_view bytes);
   std::optional<std::string> remembered(Memory which) const;
   UniqueFd open_file(const Path& file) const;
   void run_reload();
@@ -42,6 +43,12 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
 
   /// Sends what the manager had no room for, and repairs the output. Called by each thread that dispatches.
   SignalDispatcher::Sleep before_sleep() noexcept;
+
+  int claim(bool predecessor_lives) noexcept;
+  void be_service(bool predecessor_lives) noexcept;
+  int claim_again() noexcept;
+  void show_again() noexcept;
+  int mark_ready_again() noexcept;
 
   void fail(std::string_view text) noexcept;
   void report(const std::exception_ptr& error, std::string_view where) const noexcept {
@@ -61,6 +68,7 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   std::thread::id owner_thread;
   int exceptions_at_start = 0;
   SignalDispatcher signals;
+  Upgrade upgrade;
   Ending ending;
   std::optional<process::ForkHookScope> cleanup_forks = {};  // while the context is open
 };

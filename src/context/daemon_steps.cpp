@@ -53,13 +53,19 @@ int set_umask(Impl& impl) noexcept {
   return 0;
 }
 
-int write_pidfile(Impl& impl) noexcept {
+}  // namespace
+
+int claim_pidfile(Impl& impl) noexcept {
   Pidfile& pidfile = impl.resources.pidfile;
   const int error = pidfile ? pidfile.claim() : 0;
   const std::uint64_t tag = impl.plan.options.pidfile_options.tag;
   if (error != 0 || !pidfile || tag == 0) return error;
   return posix::show_number(pidfile.fd(), posix::BoardNumber::tag, tag);
 }
+
+namespace {
+
+int write_pidfile(Impl& impl) noexcept { return impl.resources.is_claimed ? claim_pidfile(impl) : 0; }
 
 // Only start steps touch the lifeline: a running service may have closed it and reused its number.
 int tie_to_monitor(Impl& impl) noexcept {

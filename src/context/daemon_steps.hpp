@@ -20,6 +20,9 @@ struct FailedStep {
 /// A monitor runs only the first part, then starts workers. Each worker runs the second part.
 /// \note Runs in the daemon. No step throws. Only the user's `before_drop`, and the text of a failed
 ///   restriction, allocate.
+/// Takes the identity lock, and writes pid and tag. \return 0 or an errno.
+int claim_pidfile(DaemonContext::Impl& impl) noexcept;
+
 std::optional<FailedStep> run_monitor_steps(DaemonContext::Impl& impl) noexcept;
 std::optional<FailedStep> run_worker_steps(DaemonContext::Impl& impl) noexcept;
 

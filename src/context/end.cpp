@@ -40,7 +40,9 @@ void Ending::run(std::string_view reason, bool is_first, bool unwinds) noexcept 
 // is left running, and the end goes on.
 void Ending::begin(std::string_view reason, bool unwinds) noexcept {
   process::show_stop();
-  parts_.resources.manager.stopping();
+  parts_.upgrade.end();
+  if (parts_.resources.heir) parts_.resources.heir->end();
+  if (!parts_.resources.belongs_to_another()) parts_.resources.manager.stopping();
   parts_.readiness.end(reason);
   parts_.signals.end_waits();
   process::note_end_progress();

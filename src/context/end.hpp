@@ -10,6 +10,7 @@
 #include "context/error_report.hpp"
 #include "context/readiness.hpp"
 #include "context/resources.hpp"
+#include "context/upgrade.hpp"
 #include "daemonctx/detail/cleanup_stack.hpp"
 #include "signals/dispatcher.hpp"
 
@@ -25,6 +26,7 @@ class Ending {
     ReadinessState& readiness;
     Resources& resources;
     SignalDispatcher& signals;
+    Upgrade& upgrade;
   };
   explicit Ending(const Parts& parts) noexcept : parts_(parts) {}
 

@@ -46,9 +46,9 @@ void ReadinessState::become_ready() {
 
 void ReadinessState::redirect_output() {
   flush_streams();
-  if (const int error = resources_.redirection.redirect_output()) {
-    throw DaemonError(Step::redirect_stdio, {error, std::generic_category()});
-  }
+  int failure = resources_.heir ? resources_.heir->put_output_back() : 0;
+  if (failure == 0) failure = resources_.redirection.redirect_output();
+  if (failure != 0) throw DaemonError(Step::redirect_stdio, {failure, std::generic_category()});
   if (const int error = resources_.mark_ready()) {
     throw plan_.error_of(Step::write_pidfile, error, resources_.pidfile.reason_of(error));
   }
@@ -57,6 +57,7 @@ void ReadinessState::redirect_output() {
 // Tell the manager before the caller ends: without MAINPID the manager takes that for the service's end.
 void ReadinessState::tell_manager() {
   const SdNotify& manager = resources_.manager;
+  if (!resources_.is_claimed) return;  // its predecessor tells the manager
   const bool is_worker = resources_.worker.is_worker();
   if (is_worker && !manager.reaches_manager())
     return check_monitor_told(manager.barrier(graces::barrier, "READY=1"));
@@ -67,7 +68,8 @@ void ReadinessState::tell_manager() {
 
 void ReadinessState::tell_caller() {
   const std::lock_guard lock(mutex_);
-  if (const int error = resources_.status ? resources_.status.send_ready() : 0) {
+  const int error = resources_.status ? resources_.status.send_ready() : 0;
+  if (error != 0 && !resources_.heir) {  // an heir goes on without its predecessor
     if (resources_.worker.is_worker()) resources_.manager.send(cut_off_message);
     throw DaemonError(Step::become_ready, {error, std::generic_category()}, {},
                       "the start was cut off: nobody waits for this daemon any more");

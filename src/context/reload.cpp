@@ -25,6 +25,11 @@ int ReloadState::show_offer() noexcept {
   return show(show_outcome);
 }
 
+bool ReloadState::is_offered() noexcept {
+  const std::lock_guard lock(mutex_);
+  return static_cast<bool>(reload_);
+}
+
 void ReloadState::run() {
   if (!begin()) return;
   show(show_progress);

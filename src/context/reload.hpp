@@ -30,6 +30,7 @@ class ReloadState {
   /// and returns 0, or the errno with which a worker fails to tell its monitor.
   void offer(std::function<void()> reload);
   int show_offer() noexcept;
+  bool is_offered() noexcept;
 
   /// Reloads; does nothing before `offer`. One reload runs at a time. A call meanwhile, in another thread or
   /// in a reload that dispatches signals, returns at once; one more reload then follows.

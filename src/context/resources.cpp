@@ -3,12 +3,13 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <posix/syscalls.hpp>
 
 #include "base/graces.hpp"
 #include "pidfile/lock_board.hpp"
 #include "posix/cancel_block.hpp"
-#include "signals/dispatcher.hpp"
+#include "signals/inbox.hpp"
 #include "supervise/worker_protocol.hpp"
 
 namespace daemonctx {
@@ -22,8 +23,14 @@ std::vector<int> Resources::kept_descriptors(const Plan& plan, int status_fd) co
   for (const ListenDescriptor& each : listen_descriptors) kept.push_back(each.fd);
   sockets.append_descriptors(kept);
   pidfile.append_descriptors(kept);
-  // `SignalDispatcher::fd` is open here after an earlier context.
-  for (const int fd : {status_fd, manager.fd(), notify_descriptor, SignalDispatcher::fd()}) {
+  if (heir) heir->append_descriptors(kept);
+  for (const UniqueFd& each : worker.remembered) {
+    if (each) kept.push_back(each.get());
+  }
+  // The wake-up descriptors are open here after an earlier context.
+  const auto& inbox = signal_inbox;
+  for (const int fd : {status_fd, manager.fd(), notify_descriptor, inbox.wake.fd(), inbox.wake.writer(),
+                       inbox.stop_wake.fd(), inbox.stop_wake.writer()}) {
     if (fd != -1) kept.push_back(fd);
   }
   std::sort(kept.begin(), kept.end());
@@ -53,12 +60,16 @@ void Resources::close_status() noexcept {
 
 int Resources::mark_ready() noexcept {
   const std::lock_guard lock(pidfile_mutex);
-  return pidfile && !worker.is_worker() ? pidfile.mark_ready() : 0;
+  return pidfile && is_claimed && !worker.is_worker() ? pidfile.mark_ready() : 0;
 }
 
 void Resources::remove_pidfile() noexcept {
   const std::lock_guard lock(pidfile_mutex);
   if (status.has_reader()) return;
+  if (belongs_to_another()) {
+    sockets.leave_files();
+    return pidfile.leave();
+  }
   if (!worker.is_worker()) sockets.remove_files();  // first: a directory must be empty to be removed
   if (!worker.is_worker() && (redirection.can_undo() || directories.can_undo())) undo_failed_start();
   pidfile.remove();
@@ -77,7 +88,7 @@ int Resources::show_reload_now(int (*show)(int, const ReloadNotice&) noexcept,
                                const ReloadNotice& notice) noexcept {
   if (worker.is_worker()) return tell_reload(reload_message(notice), notice.running);
   const std::lock_guard lock(pidfile_mutex);
-  if (!pidfile) return 0;
+  if (!pidfile || !shows) return 0;
   static_cast<void>(show(pidfile.fd(), notice));
   pidfile.rewrite_pid();
   return 0;
@@ -92,10 +103,41 @@ int Resources::tell_reload(const std::string& message, bool begins) const noexce
   return begins && !is_sent ? manager.send(message) : error;
 }
 
-void Resources::show_status(std::string_view text) noexcept {
+void Resources::show_upgrade(const UpgradeNotice& notice) noexcept {
   const posix::Turn::Scope turn(showing);
   const std::lock_guard lock(pidfile_mutex);
-  if (!worker.is_worker() && pidfile) posix::show_text(pidfile.fd(), posix::BoardText::status, text);
+  if (!pidfile || !shows || worker.is_worker()) return;
+  static_cast<void>(daemonctx::show_upgrade(pidfile.fd(), notice));
+  pidfile.rewrite_pid();
+}
+
+void Resources::keep_memory(UniqueFd memory) noexcept {
+  const std::lock_guard lock(pidfile_mutex);
+  worker.remembered.at(static_cast<std::size_t>(Memory::program)) = std::move(memory);
+}
+
+UniqueFd Resources::copy_of_memory() noexcept {
+  const std::lock_guard lock(pidfile_mutex);
+  const UniqueFd& memory = worker.remembered.at(static_cast<std::size_t>(Memory::program));
+  return UniqueFd(memory ? posix::fcntl(memory.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1) : -1);
+}
+
+void Resources::show_status(std::string_view text) noexcept {
+  if (worker.is_worker()) return;
+  {
+    const std::lock_guard lock(pidfile_mutex);
+    status_text = {};
+    text.copy(status_text.data(), status_text.size());
+  }
+  show_status_again();
+}
+
+void Resources::show_status_again() noexcept {
+  const posix::Turn::Scope turn(showing);
+  const std::lock_guard lock(pidfile_mutex);
+  if (!pidfile || !shows) return;
+  posix::show_text(pidfile.fd(), posix::BoardText::status,
+                   {status_text.data(), ::strnlen(status_text.data(), status_text.size())});
 }
 
 }  // namespace daemonctx

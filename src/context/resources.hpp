@@ -1,21 +1,27 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <array>
+#include <atomic>
+#include <memory>
 #include <mutex>
 #include <vector>
 
+#include "context/heir.hpp"
 #include "context/plan.hpp"
 #include "daemonctx/service_manager.hpp"
 #include "launch/status_pipe.hpp"
 #include "manager/sd_notify.hpp"
 #include "output/output_repair.hpp"
 #include "output/redirection.hpp"
+#include "pidfile/lock_board.hpp"
 #include "pidfile/pidfile.hpp"
 #include "pidfile/reload_status.hpp"
 #include "posix/turn.hpp"
 #include "safe_path/made_directories.hpp"
 #include "sockets/sockets.hpp"
 #include "supervise/worker_self.hpp"
+#include "upgrade/upgrade_notice.hpp"
 
 namespace daemonctx {
 
@@ -33,9 +39,14 @@ struct Resources {
   ReloadNotice reload_notice;  ///< a worker begins with the monitor's
   int notify_descriptor = -1;
   bool left_root = false;
-  StatusWriter status;       ///< to the caller, until the daemon is ready
-  posix::Turn showing;       ///< of `show_reload`
-  std::mutex pidfile_mutex;  ///< one thread may remove the pidfile while another becomes ready
+  StatusWriter status;                    ///< to the caller, until the daemon is ready
+  posix::Turn showing;                    ///< of `show_reload`
+  std::mutex pidfile_mutex;               ///< one thread may remove the pidfile while another becomes ready
+  std::unique_ptr<Heir> heir;             ///< empty: no upgrade has started this process
+  std::atomic<bool> is_claimed = true;    ///< false in a successor that is not the service yet
+  std::atomic<bool> is_replaced = false;  ///< a successor is the service
+  std::atomic<bool> shows = true;         ///< this process has the identity lock, or there is none to have
+  std::array<char, posix::longest(posix::BoardText::status)> status_text = {};  ///< the last, up to a NUL
 
   /// The descriptors that a detaching daemon keeps open, sorted.
   std::vector<int> kept_descriptors(const Plan& plan, int status_fd) const;
@@ -70,8 +81,18 @@ struct Resources {
     return show_reload_now(show, latest());
   }
 
+  /// Whether pidfile, socket files and manager are another process's.
+  bool belongs_to_another() const noexcept { return is_replaced || !is_claimed; }
+
+  /// What `DaemonContext::remember` keeps without a monitor: for a successor.
+  void keep_memory(UniqueFd memory) noexcept;
+  UniqueFd copy_of_memory() noexcept;
+
+  void show_upgrade(const UpgradeNotice& notice) noexcept;
+
   /// Shows a text for people on the pidfile's lock board. Does nothing in a worker: the monitor does it.
   void show_status(std::string_view text) noexcept;
+  void show_status_again() noexcept;
 
   void undo_failed_start() noexcept;
   int tell_reload(const std::string& message, bool begins) const noexcept;

@@ -55,6 +55,7 @@ void open_context(Impl& impl) {
   set_environment(impl);
   if (!impl.plan.options.title.empty() && !impl.resources.worker.is_worker()) impl.title.set({});
   open_lifetime(impl);
+  if (impl.resources.is_claimed) impl.upgrade.offer({});
   if (impl.plan.options.signal_delivery == SignalDelivery::on_own_thread) impl.signals.start_thread();
   if (impl.plan.options.readiness == Readiness::when_constructed) impl.become_ready();
   Surroundings::clear_environment();
@@ -65,9 +66,17 @@ void report_failure(const Impl& impl, const FailedStep& failure, std::string_vie
   impl.report(std::make_exception_ptr(impl.plan.error_of(failure.step, failure.error, text)), "worker");
 }
 
+// The predecessor of a successor may be of a version with other steps.
+std::string text_for_predecessor(const Impl& impl, const FailedStep& failure, std::string_view text) {
+  return impl.plan.error_of(failure.step, failure.error, text).what();
+}
+
 [[noreturn]] void give_up(Impl& impl, const FailedStep& failure, std::string_view text = {}) noexcept {
   impl.resources.remove_pidfile();
-  if (impl.resources.worker.is_worker() && !impl.resources.status) report_failure(impl, failure, text);
+  if (impl.resources.heir) {
+    impl.resources.status.send_failure(failure.step, failure.error,
+                                       text_for_predecessor(impl, failure, text));
+  } else if (impl.resources.worker.is_worker() && !impl.resources.status) report_failure(impl, failure, text);
   else impl.resources.status.send_failure(failure.step, failure.error, text);
   posix::_exit(EXIT_FAILURE);
 }
@@ -196,7 +205,7 @@ class Rollback {
     if (succeeded_) return;
     close_lifetime();
     environment_.put_back();
-    impl_.resources.close_status();
+    if (!impl_.resources.heir) impl_.resources.close_status();
     impl_.resources.remove_pidfile();  // before `uninstall` lets a signal end the process
     impl_.signals.uninstall();
     limits_.put_back();
@@ -254,6 +263,16 @@ void supervise_in_foreground(Impl& impl, Monitor& monitor, posix::SignalBlock& b
   rollback.success();
 }
 
+// A program that an upgrade has started is a daemon already.
+void stay_detached(Impl& impl, posix::SignalBlock& blocked) {
+  impl.kept_descriptors = impl.resources.kept_descriptors(impl.plan, impl.resources.status.fd());
+  blocked.keep();
+}
+
+void tell_predecessor(const Impl& impl, const std::exception_ptr& error) noexcept {
+  impl.resources.status.send_failure(Step::adopt_predecessor, ECANCELED, message_of(error));
+}
+
 // The manager's status text is the last that an operator sees of a failed start.
 void tell_manager(SdNotify& manager, const std::exception_ptr& error) noexcept {
   try {
@@ -281,9 +300,13 @@ std::unique_ptr<Impl> start(const void* context, DaemonOptions options) {
   validate(options);
   process::ContextClaim claim;
   resolve_options(options);
+  std::optional<HandOver> record = HandOver::take();
   const Surroundings surroundings = look_around(options);
-  const LaunchDecision launch = decide_launch(options.detach_process, surroundings, options.pidfile);
+  const LaunchDecision launch = record ? LaunchDecision{record->mode, "an upgrade has started this process"}
+                                       : decide_launch(options.detach_process, surroundings, options.pidfile);
   auto impl = std::make_unique<Impl>(std::move(options), launch, context);
+  if (record) adopt_predecessor(*impl, std::move(*record));
+  impl->upgrade.note_program(impl->plan.signal_map());
   check_threads(*impl);
   fill_standard_descriptors();
   adopt_manager(*impl, surroundings);
@@ -300,13 +323,15 @@ std::unique_ptr<Impl> start(const void* context, DaemonOptions options) {
     open_sockets(*impl);
     prepare_restrictions(impl->plan.options);
     open_stdio(*impl);
-    if (impl->plan.detaches()) detach(*impl, ticker, blocked);
+    if (impl->plan.detaches() && impl->resources.heir) stay_detached(*impl, blocked);
+    else if (impl->plan.detaches()) detach(*impl, ticker, blocked);
     else if (monitor) supervise_in_foreground(*impl, *monitor, blocked);
     else stay_in_foreground(*impl, blocked);
   } catch (...) {
     impl->resources.remove_pidfile();
     impl->resources.directories.remove_made();
-    tell_manager(impl->resources.manager, std::current_exception());
+    if (impl->resources.heir) tell_predecessor(*impl, std::current_exception());
+    else tell_manager(impl->resources.manager, std::current_exception());
     throw;
   }
   if (impl->plan.detaches()) be_daemon(*impl, monitor);

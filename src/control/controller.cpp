@@ -18,6 +18,7 @@
 #include "posix/file_watch.hpp"
 #include "posix/retry.hpp"
 #include "posix/start_time.hpp"
+#include "upgrade/upgrade_notice.hpp"
 
 namespace daemonctx {
 namespace {
@@ -151,6 +152,22 @@ ReloadResult reload_target(const Target& target, const Path& pidfile, Timeout lo
   return result;
 }
 
+StopResult stop_target(const Target& target, const StopPolicy& policy, Ticker& ticker,
+                       std::error_code& error) noexcept {
+  const bool is_supervised = read_worker_notice(target.file(), target.pid()).has_value();
+  for (const StopStep& step : policy) {
+    const int failure = target.send(step.signal);
+    if (failure != 0 && failure != ESRCH) {
+      error.assign(failure, std::generic_category());
+      return {};
+    }
+    if (target.await_end(step.wait, ticker))
+      return {.pid = target.pid(), .signal = step.signal, .end = target.end(is_supervised)};
+  }
+  error = std::make_error_code(std::errc::timed_out);
+  return {};
+}
+
 std::string explain(const std::string& task, const Path& pidfile, const std::error_code& error) {
   std::string text = "cannot " + task + " the daemon of \"" + pidfile.native() + "\": ";
   if (error == std::errc::no_such_process) return text + "it is not running";
@@ -164,7 +181,8 @@ std::string explain(const std::string& task, const Path& pidfile, const std::err
   if (error == std::errc::too_many_links) return text + "it has more than one link";
   if (error == std::errc::timed_out) return text + "it has not done so in time";
   if (error == std::errc::operation_canceled) return text + "it ended meanwhile";
-  if (error == std::errc::operation_not_supported) return text + "it does not support reload";
+  if (error == std::errc::operation_not_supported) return text + "it does not support " + task;
+  if (error == std::errc::device_or_resource_busy) return text + "another upgrade is under way";
   if (error == std::errc::not_supported) return text + "it has no number in this pid namespace";
   if (error == std::errc::resource_unavailable_try_again) return text + "it is just being started";
   if (error == std::errc::resource_deadlock_would_occur) return text + "it can't wait for itself";
@@ -205,24 +223,17 @@ void Controller::send_signal(int signal, std::error_code& error) const noexcept 
 StopResult Controller::stop(const StopPolicy& policy, std::error_code& error) const noexcept {
   const auto begin = Clock::now();
   Ticker ticker(on_wait_);
-  const Target target = Target::find(pidfile_, ticker, error);
-  if (!error && target.is_own_service())
-    error = std::make_error_code(std::errc::resource_deadlock_would_occur);
-  if (error) return {};
-  const bool is_supervised = read_worker_notice(target.file(), target.pid()).has_value();
-  for (const StopStep& step : policy) {
-    const int failure = target.send(step.signal);
-    if (failure != 0 && failure != ESRCH) {
-      error.assign(failure, std::generic_category());
-      return {};
-    }
-    if (target.await_end(step.wait, ticker)) {
-      const auto took = std::chrono::duration_cast<milliseconds>(Clock::now() - begin);
-      return {target.pid(), step.signal, took, target.end(is_supervised)};
-    }
+  for (;;) {
+    const Target target = Target::find(pidfile_, ticker, error);
+    if (!error && target.is_own_service())
+      error = std::make_error_code(std::errc::resource_deadlock_would_occur);
+    if (error) return {};
+    const auto upgrades = read_upgrade_notice(target.file(), target.pid());
+    StopResult result = stop_target(target, policy, ticker, error);
+    if (!error && upgrades && has_successor(target.file(), *upgrades)) continue;
+    result.took = std::chrono::duration_cast<milliseconds>(Clock::now() - begin);
+    return result;
   }
-  error = std::make_error_code(std::errc::timed_out);
-  return {};
 }
 
 ReloadResult Controller::reload(Timeout longest_wait, std::error_code& error) const noexcept {
@@ -316,6 +327,14 @@ ReloadResult Controller::reload(Timeout longest_wait) const {
   ReloadResult result = reload(longest_wait, error);
   if (error == std::errc::invalid_argument) throw ControlError(error, result.refusal);
   check(error, "reload", pidfile_);
+  return result;
+}
+
+UpgradeResult Controller::upgrade(const UpgradeRequest& request, Timeout longest_wait) const {
+  std::error_code error;
+  UpgradeResult result = upgrade(request, longest_wait, error);
+  if (error == std::errc::invalid_argument) throw ControlError(error, result.refusal);
+  check(error, "upgrade", pidfile_);
   return result;
 }
 

@@ -27,6 +27,13 @@ bool can_be_daemon(pid_t holder, int pidfile) noexcept {
   return file.st_uid == 0 || posix::real_user_of(holder).value_or(file.st_uid) == file.st_uid;
 }
 
+// Whoever has the exclusion lock is starting, or becomes the service in an upgrade.
+std::error_code without_holder(int pidfile) noexcept {
+  const bool starts = posix::is_excluded(pidfile);
+  return std::make_error_code(starts ? std::errc::resource_unavailable_try_again
+                                     : std::errc::no_such_process);
+}
+
 }  // namespace
 
 // Ask again until `graces::ending` is over: an ending process loses its files before its locks.
@@ -67,9 +74,7 @@ void Target::identify(std::error_code& error) noexcept {
   if (holder.error != 0) {
     error.assign(holder.error, std::generic_category());
   } else if (!holder.held) {
-    const bool starts = posix::is_excluded(reader_.fd());
-    error =
-        std::make_error_code(starts ? std::errc::resource_unavailable_try_again : std::errc::no_such_process);
+    error = without_holder(reader_.fd());
   } else if (holder.pid == 0) {
     error = std::make_error_code(std::errc::not_supported);
   } else {
@@ -78,7 +83,7 @@ void Target::identify(std::error_code& error) noexcept {
     // Check after `open_pidfd`: if the holder still has the lock, the pidfd can't name a later process.
     const HolderCheck verdict = check_holder(pid_, reader_.fd());
     if (verdict == HolderCheck::incredible) error = std::make_error_code(std::errc::bad_message);
-    else if (verdict == HolderCheck::changed) error = std::make_error_code(std::errc::no_such_process);
+    else if (verdict == HolderCheck::changed) error = without_holder(reader_.fd());
   }
 }
 

@@ -11,30 +11,52 @@
 namespace daemonctx::posix {
 namespace {
 
-// The range of off_t is cut into places. Place 0 holds the pidfile's own bytes.
+// The range of off_t is cut into places. Place 0 holds the pidfile's own bytes. The last place is cut into
+// small places, which have all that concerns upgrades.
 static_assert(sizeof(off_t) == 8, "a place is wider than a 32-bit offset");
 constexpr off_t place_size = off_t{1} << 57;
-constexpr off_t first_number_place = 1;
-constexpr off_t first_text_place = 8;
-constexpr off_t end_of_places = 63;
-constexpr std::size_t bytes_in_place = 7;
+constexpr off_t small_place_size = off_t{1} << 48;
+constexpr off_t begin_of_small_places = 63 * place_size;
 
-struct Places {
+// A row of equal places.
+struct Row {
   off_t begin;
-  off_t end;
+  off_t size;  // of a place; a value in it is smaller
+  off_t count = 1;
+  std::size_t bytes = 0;  // of a text, in a place
+
+  constexpr off_t end() const noexcept { return begin + count * size; }
+  constexpr std::size_t longest() const noexcept { return static_cast<std::size_t>(count) * bytes; }
 };
 
-constexpr off_t size_of(BoardText which) noexcept {
-  return static_cast<off_t>(longest(which) / bytes_in_place);
+constexpr Row row_of(BoardText which) noexcept {
+  constexpr Row refusal{8 * place_size, place_size, 35, 7};
+  constexpr Row status{refusal.end(), place_size, 20, 7};
+  constexpr Row upgrade_refusal{begin_of_small_places + small_place_size, small_place_size, 41, 6};
+  constexpr Row program{upgrade_refusal.end(), small_place_size, 300, 6};
+  static_assert(status.end() == begin_of_small_places &&
+                program.end() <= begin_of_small_places + 511 * small_place_size);
+  switch (which) {
+    case BoardText::refusal:
+      return refusal;
+    case BoardText::status:
+      return status;
+    case BoardText::upgrade_refusal:
+      return upgrade_refusal;
+    case BoardText::program:
+      break;
+  }
+  return program;
 }
-constexpr Places places_of(BoardText which) noexcept {
-  constexpr off_t between = first_text_place + size_of(BoardText::refusal);
-  return which == BoardText::refusal ? Places{first_text_place, between} : Places{between, end_of_places};
-}
-static_assert(places_of(BoardText::status).end - places_of(BoardText::status).begin ==
-              size_of(BoardText::status));
+static_assert(row_of(BoardText::refusal).longest() == longest(BoardText::refusal) &&
+              row_of(BoardText::status).longest() == longest(BoardText::status) &&
+              row_of(BoardText::upgrade_refusal).longest() == longest(BoardText::upgrade_refusal) &&
+              row_of(BoardText::program).longest() == longest(BoardText::program));
 
-off_t place_of(BoardNumber which) noexcept { return first_number_place + static_cast<off_t>(which); }
+Row row_of(BoardNumber which) noexcept {
+  if (which == BoardNumber::upgrade) return {begin_of_small_places, small_place_size};
+  return {(static_cast<off_t>(which) + 1) * place_size, place_size};
+}
 
 struct flock range(short type, off_t begin, off_t end) noexcept {
   struct flock lock {};
@@ -62,9 +84,8 @@ struct Stretch {
 // F_GETLK reports only one of the conflicting locks. If a stranger holds it, the author's may lie on either
 // side. The kernel merges neighbouring locks. So the author's lock may begin in an earlier place: then the
 // value is zero.
-std::optional<std::uint64_t> value_at(int fd, pid_t author, off_t place) noexcept {
-  const off_t begin = place * place_size;
-  std::array<Stretch, most_strangers + 1> left{{{begin, begin + place_size}}};
+std::optional<std::uint64_t> value_at(int fd, pid_t author, off_t begin, off_t size) noexcept {
+  std::array<Stretch, most_strangers + 1> left{{{begin, begin + size}}};
   std::size_t count = 1;
   for (std::size_t asked = 0; count > 0 && asked < most_strangers; ++asked) {
     const Stretch stretch = left.at(--count);
@@ -90,24 +111,22 @@ std::uint64_t pack(std::string_view bytes) noexcept {
 }  // namespace
 
 int show_number(int fd, BoardNumber which, std::uint64_t number) noexcept {
-  if (number >= std::uint64_t{place_size}) return EINVAL;  // the next place has other locks
-  const off_t begin = place_of(which) * place_size;
-  const off_t wanted = begin + static_cast<off_t>(number);
+  const Row row = row_of(which);
+  if (number >= static_cast<std::uint64_t>(row.size)) return EINVAL;  // the next place has other locks
+  const off_t wanted = row.begin + static_cast<off_t>(number);
   // Set the new lock first, so that readers always find a number.
   if (const int error = set(fd, F_WRLCK, wanted, wanted + 1)) return error;
-  if (const int error = set(fd, F_UNLCK, begin, wanted)) return error;
-  return set(fd, F_UNLCK, wanted + 1, begin + place_size);
+  if (const int error = set(fd, F_UNLCK, row.begin, wanted)) return error;
+  return set(fd, F_UNLCK, wanted + 1, row.end());
 }
 
 int show_text(int fd, BoardText which, std::string_view text) noexcept {
-  const Places places = places_of(which);
-  if (const int error = set(fd, F_UNLCK, places.begin * place_size, places.end * place_size)) {
-    return error;
-  }
-  text = cut(text.substr(0, text.find('\0')), longest(which));
-  for (off_t place = places.begin; !text.empty(); ++place) {
-    const auto bytes = text.substr(0, bytes_in_place);
-    const off_t at = place * place_size + static_cast<off_t>(pack(bytes));
+  const Row row = row_of(which);
+  if (const int error = set(fd, F_UNLCK, row.begin, row.end())) return error;
+  text = cut(text.substr(0, text.find('\0')), row.longest());
+  for (off_t place = row.begin; !text.empty(); place += row.size) {
+    const auto bytes = text.substr(0, row.bytes);
+    const off_t at = place + static_cast<off_t>(pack(bytes));
     if (const int error = set(fd, F_WRLCK, at, at + 1)) return error;
     text.remove_prefix(bytes.size());
   }
@@ -115,14 +134,15 @@ int show_text(int fd, BoardText which, std::string_view text) noexcept {
 }
 
 std::optional<std::uint64_t> shown_number(int fd, BoardNumber which, pid_t author) noexcept {
-  return value_at(fd, author, place_of(which));
+  const Row row = row_of(which);
+  return value_at(fd, author, row.begin, row.size);
 }
 
 std::string shown_text(int fd, BoardText which, pid_t author) {
-  const Places places = places_of(which);
+  const Row row = row_of(which);
   std::string text;
-  for (off_t place = places.begin; place < places.end; ++place) {
-    const auto value = value_at(fd, author, place);
+  for (off_t place = row.begin; place < row.end(); place += row.size) {
+    const auto value = value_at(fd, author, place, row.size);
     if (!value) break;
     for (std::uint64_t rest = *value; rest != 0; rest >>= 8) text += static_cast<char>(rest & 0xff);
   }

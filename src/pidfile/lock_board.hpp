@@ -17,15 +17,27 @@ namespace daemonctx::posix {
 /// the file (fcntl(2)). Any process that may read the file can read the notice. Such a process can also keep
 /// the notice from being changed, by read locks.
 ///
-/// A board has some numbers and two texts. Only one thread at a time may change a board.
+/// A board has some numbers and texts. Only one thread at a time may change a board.
 
-enum class BoardNumber { reload, worker_number, began, end, uptime, sign_of_life, tag };
-enum class BoardText { refusal, status };
+/// `upgrade` is below 2^48, the others below 2^57.
+enum class BoardNumber { reload, worker_number, began, end, uptime, sign_of_life, tag, upgrade };
+enum class BoardText { refusal, status, upgrade_refusal, program };
 
 /// In bytes.
-constexpr std::size_t longest(BoardText which) noexcept { return which == BoardText::refusal ? 245 : 140; }
+constexpr std::size_t longest(BoardText which) noexcept {
+  switch (which) {
+    case BoardText::refusal:
+      return 245;
+    case BoardText::status:
+      return 140;
+    case BoardText::upgrade_refusal:
+      return 246;
+    case BoardText::program:
+      break;
+  }
+  return 1800;
+}
 
-/// \param number below 2^57.
 /// \return 0 or an errno.
 int show_number(int fd, BoardNumber which, std::uint64_t number) noexcept;
 

@@ -57,6 +57,12 @@ int lock_exclusion(int fd) noexcept {
 
 int lock_identity(int fd) noexcept { return set(fd, identity_byte); }
 
+void unlock_identity(int fd) noexcept {
+  struct flock lock = lock_on(identity_byte, F_UNLCK);
+  lock.l_len = 0;  // up to the end of all places
+  posix::fcntl(fd, F_SETLK, &lock);
+}
+
 // A user who may read the file can hold a read lock there. A short one is waited for.
 int lock_readiness(int fd) noexcept {
   constexpr int most_attempts = 200;

@@ -18,6 +18,10 @@ int lock_exclusion(int fd) noexcept;
 /// \return 0 or an errno. \note Runs in the daemon before it may allocate.
 int lock_identity(int fd) noexcept;
 
+/// Gives all POSIX record locks up: identity, readiness, leaving, and what the lock board shows. The
+/// exclusion lock stays.
+void unlock_identity(int fd) noexcept;
+
 /// Takes the readiness lock, by which others know that the daemon is ready: a POSIX record lock on byte 2.
 /// \return 0 or an errno.
 int lock_readiness(int fd) noexcept;

@@ -93,4 +93,12 @@ UniqueFd open_or_create_pidfile(const posix::DirectoryEntry& entry, mode_t mode,
   return fd;
 }
 
+bool leads_to(int directory, const char* name, int fd) noexcept {
+  struct stat by_name {};
+  struct stat by_descriptor {};
+  return posix::fstatat(directory, name, &by_name, AT_SYMLINK_NOFOLLOW) == 0 &&
+         posix::fstat(fd, &by_descriptor) == 0 && by_name.st_dev == by_descriptor.st_dev &&
+         by_name.st_ino == by_descriptor.st_ino;
+}
+
 }  // namespace daemonctx

@@ -31,4 +31,7 @@ UniqueFd open_or_create_pidfile(const posix::DirectoryEntry& entry, mode_t mode,
 /// Checks what `open_pidfile` promises. \param fd none: it could not be opened, and errno says why.
 void check_pidfile(const posix::DirectoryEntry& entry, const Path& path, const UniqueFd& fd);
 
+/// Whether a directory entry is the open file. With AT_FDCWD, `name` is the whole path.
+bool leads_to(int directory, const char* name, int fd) noexcept;
+
 }  // namespace daemonctx

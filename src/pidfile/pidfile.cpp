@@ -43,15 +43,6 @@ DaemonError blocked(const Path& path, pid_t reader) {
           "cannot lock the pidfile \"" + path.native() + "\": " + who + " holds a read lock on it", reader};
 }
 
-// With AT_FDCWD, `name` is the whole path.
-bool leads_to(int directory, const char* name, int fd) noexcept {
-  struct stat by_name {};
-  struct stat by_descriptor {};
-  return posix::fstatat(directory, name, &by_name, AT_SYMLINK_NOFOLLOW) == 0 &&
-         posix::fstat(fd, &by_descriptor) == 0 && by_name.st_dev == by_descriptor.st_dev &&
-         by_name.st_ino == by_descriptor.st_ino;
-}
-
 bool remove_from(int directory, const char* name, int fd) noexcept {
   return leads_to(directory, name, fd) && posix::unlinkat(directory, name, 0) == 0;
 }
@@ -278,32 +269,10 @@ std::string Pidfile::reason_of(int error) const {
   return reader ? blocked(path_, *reader).what() : std::string();
 }
 
-void Pidfile::open_worker_handle() {
-  const posix::DirectoryEntry entry = find_pidfile(path_);
-  constexpr int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
-  for_workers_.reset(
-      UniqueFd(posix::retry([&] { return posix::openat(entry.directory.get(), entry.name.data(), flags); })));
-  if (!for_workers_) throw DaemonError(Step::open_pidfile, posix::last_error(), path_.native());
-  if (!daemonctx::leads_to(entry.directory.get(), entry.name.data(), fd_.get()))
-    throw unusable_pidfile(path_, "it was replaced");
-}
-
 void Pidfile::append_descriptors(std::vector<int>& to) const {
   for (const auto* each : {&fd_, &for_workers_}) {
     if (*each) to.push_back(each->get());
   }
-}
-
-void Pidfile::leave_to_monitor() noexcept {
-  is_shared_ = true;
-  // Without open-file-description locks the worker shares the monitor's descriptor.
-  if (for_workers_ && posix::lock_as_worker(for_workers_.get()) == 0) fd_ = std::move(for_workers_);
-  pidfile_claim.worker = posix::getpid();
-  pidfile_claim.shows_stop = -1;
-}
-
-bool Pidfile::is_left_to(pid_t monitor) noexcept {
-  return pidfile_claim.worker == posix::getpid() && pidfile_claim.pid == monitor;
 }
 
 void Pidfile::rewrite_pid() noexcept {

@@ -53,6 +53,17 @@ class Pidfile {
   /// \note Runs in the daemon before it may allocate.
   int claim() noexcept;
 
+  /// Takes over the file of a running daemon, whose exclusion lock came with the descriptor.
+  /// \throws DaemonError (`open_pidfile`): the path leads to another file; (`lock_pidfile`)
+  static Pidfile inherit(const Path& path, UniqueFd fd);
+
+  /// Gives the identity lock and all notices up, so that a successor can claim the file. Keeps the exclusion
+  /// lock.
+  void disclaim() noexcept;
+
+  /// Closes the file, which now is a successor's, or was not claimed yet.
+  void leave() noexcept;
+
   /// Shows to others that the daemon is ready. \return 0 or an errno.
   int mark_ready() noexcept;
 

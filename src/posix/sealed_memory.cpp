@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-#include "supervise/sealed_memory.hpp"
+#include "posix/sealed_memory.hpp"
 
 #include <cerrno>
 #include <posix/syscalls.hpp>
@@ -8,7 +8,7 @@
 
 #include "posix/retry.hpp"
 
-namespace daemonctx {
+namespace daemonctx::posix {
 namespace {
 
 constexpr int all_seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
@@ -55,4 +55,4 @@ std::string bytes_of(const UniqueFd& sealed_memory) {
   return bytes;
 }
 
-}  // namespace daemonctx
+}  // namespace daemonctx::posix

@@ -6,7 +6,7 @@
 
 #include "posix/unique_fd.hpp"
 
-namespace daemonctx {
+namespace daemonctx::posix {
 
 constexpr std::size_t most_sealed_bytes = std::size_t{4} << 20U;
 
@@ -21,4 +21,4 @@ bool is_sealed_memory(const UniqueFd& file) noexcept;
 /// \throws std::system_error
 std::string bytes_of(const UniqueFd& sealed_memory);
 
-}  // namespace daemonctx
+}  // namespace daemonctx::posix

@@ -50,6 +50,7 @@ struct SignalInbox {
   posix::FutexWord waits_end = 0;
   std::atomic<pthread_t> waiter = {};  ///< the thread inside ppoll(2); a signal to it ends that call
   posix::LastingWakeFd wake;           ///< closed only in a child: a handler may be about to write to it
+  posix::LastingWakeFd stop_wake;      ///< notified by each stop signal; closed where no upgrade was begun
   std::array<SignalSlot, NSIG> slots;
 
   /// The pending signals that have an action.
@@ -57,6 +58,12 @@ struct SignalInbox {
 
   /// Clears the data that a fork or an earlier dispatcher may have left, perhaps half written.
   void clear() noexcept;
+
+  /// Closes the descriptors in a child, which shares them with its parent.
+  void close() noexcept {
+    wake.close();
+    stop_wake.close();
+  }
 };
 
 extern constinit SignalInbox signal_inbox;  // usable before main, and after exit

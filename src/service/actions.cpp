@@ -17,12 +17,20 @@ namespace {
 
 namespace po = boost::program_options;
 
-// The signal that reopens the output: the one that the program maps to that, or else an unmapped SIGUSR1.
-std::optional<int> reopen_signal(const SignalMap& map) {
+// The signal for an action: the one that the program maps to it, or else an unmapped `usual`.
+std::optional<int> signal_for(daemonctx::Action wanted, int usual, const SignalMap& map) {
   for (const auto& [number, action] : map) {
-    if (action.action() != nullptr && *action.action() == daemonctx::Action::reopen_output) return number;
+    if (action.action() != nullptr && *action.action() == wanted) return number;
   }
-  return map.contains(SIGUSR1) ? std::nullopt : std::optional(SIGUSR1);
+  return map.contains(usual) ? std::nullopt : std::optional(usual);
+}
+
+std::optional<int> reopen_signal(const SignalMap& map) {
+  return signal_for(daemonctx::Action::reopen_output, SIGUSR1, map);
+}
+
+std::optional<int> upgrade_signal(const SignalMap& map) {
+  return signal_for(daemonctx::Action::upgrade, SIGUSR2, map);
 }
 
 // A service may leave SIGTERM its default action: then that signal ends it in order.
@@ -41,6 +49,7 @@ const std::vector<ServiceRun::Action>& ServiceRun::actions() {
       {"try-restart", &ServiceRun::try_restart, "restart it if it runs, and do nothing otherwise"},
       {"reload", &ServiceRun::reload, "let it read its configuration again, and say what came of it"},
       {"force-reload", &ServiceRun::force_reload, "reload, or try-restart if it can't reload"},
+      {"upgrade", &ServiceRun::upgrade, "replace it by a new version of the program, without a gap"},
       {"reopen", &ServiceRun::reopen, "let it open its log files again, after a rotation"},
       {"status", &ServiceRun::status, "say whether it runs"},
       {"run", &ServiceRun::run, "do its work in the foreground"},
@@ -167,6 +176,24 @@ int ServiceRun::reopen() {
   return success;
 }
 
+int ServiceRun::upgrade() {
+  look_up_pidfile();
+  const std::optional<int> signal = upgrade_signal(service_.daemon_options_.signal_map);
+  if (!signal) throw UsageError("no signal of this service upgrades it");
+  const auto binary = has("binary") ? configuration_.values["binary"].as<std::string>() : std::string();
+  WaitingDisplay display(line("upgrading"));
+  try {
+    const UpgradeResult result = Controller(pidfile_, display.progress()).upgrade({binary, *signal});
+    display.clear();
+    succeed("upgraded, pid " + std::to_string(result.pid));
+    return success;
+  } catch (const ControlError& refusal) {
+    if (refusal.code() != std::errc::invalid_argument) throw;
+    display.clear();
+    return fail(failure, std::string("upgrade failed, the service runs on: ") + refusal.what());
+  }
+}
+
 int ServiceRun::status() {
   look_up_pidfile();
   DaemonStatus status;
@@ -191,6 +218,8 @@ int ServiceRun::launch() {
   options.readiness = Readiness::when_notified;  // ready only after `on_reload`
   if (const auto signal = reopen_signal(options.signal_map))
     options.signal_map[*signal] = daemonctx::Action::reopen_output;
+  if (const auto signal = upgrade_signal(options.signal_map))
+    options.signal_map[*signal] = daemonctx::Action::upgrade;
   StartOptions& start = options.start_options;
   if (!start.on_wait) start.on_wait = display.progress();
   start.on_launched = [&, told = start.on_launched](pid_t daemon) {

@@ -120,6 +120,8 @@ po::options_description command_options(const Path& default_file, bool has_versi
       "notify-fd", po::value<int>()->value_name("FD"),
       "of start and run: where a line end tells that the service is ready, as s6 and OpenRC want it");
   options.add_options()("oknodo", "already running and not running are no errors, as in the LSB");
+  options.add_options()("binary", po::value<std::string>()->value_name("FILE"),
+                        "of upgrade: the new program, by its absolute path");
   options.add_options()("json", "of status and stop: one JSON object");
   options.add_options()("ready", "of status: the exit code is 0 if it is ready, else 1, for health checks");
   options.add_options()("verbose", "of all that change something: say what was done");

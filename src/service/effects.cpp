@@ -10,7 +10,7 @@ namespace {
 
 // Names of actions, each between blanks.
 constexpr std::string_view starts = " start restart try-restart run configtest ";
-constexpr std::string_view controls = " stop reload force-reload reopen status ";
+constexpr std::string_view controls = " stop reload force-reload upgrade reopen status ";
 
 struct Effect {
   std::string_view option;
@@ -18,15 +18,16 @@ struct Effect {
 };
 
 // The settings that are not here, the program's own among them, have an effect on `starts`.
-constexpr std::array<Effect, 8> special = {{
+constexpr std::array<Effect, 9> special = {{
     {"stop-timeout", " stop restart try-restart force-reload "},
     {"foreground", " start restart try-restart "},
     {"explain", " start restart run "},
     {"notify-fd", " start run "},
-    {"oknodo", " start stop restart try-restart run reload force-reload reopen "},
+    {"oknodo", " start stop restart try-restart run reload force-reload upgrade reopen "},
+    {"binary", " upgrade "},
     {"json", " stop status "},
     {"ready", " status "},
-    {"verbose", " start stop restart try-restart reload force-reload reopen "},
+    {"verbose", " start stop restart try-restart reload force-reload upgrade reopen "},
 }};
 
 bool has(std::string_view actions, std::string_view action) {

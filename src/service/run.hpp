@@ -62,6 +62,7 @@ class ServiceRun {
   int do_nothing() const;
   int reload();
   int force_reload();
+  int upgrade();
   int reopen();
   int status();
   int run();

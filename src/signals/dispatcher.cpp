@@ -114,9 +114,7 @@ SignalDispatcher::SignalDispatcher(const SignalMap& map, Hooks hooks) : hooks_(s
 int SignalDispatcher::fd() noexcept { return signal_inbox.wake.fd(); }
 
 int SignalDispatcher::install(bool detached) noexcept {
-  if (signal_inbox.wake.fd() == -1) {
-    if (const int error = signal_inbox.wake.open()) return error;
-  }
+  if (const int error = signal_inbox.wake.fd() == -1 ? signal_inbox.wake.open() : 0) return error;
   installs_ = true;
   detached_ = detached;
   signal_inbox.clear();
@@ -195,7 +193,7 @@ void SignalDispatcher::leave_to_child() noexcept {
   forks_.reset();
   signal_inbox.owner = 0;
   for (const Installed& one : installed_) posix::sigaction(one.number, &one.former, nullptr);
-  signal_inbox.wake.close();
+  signal_inbox.close();
 }
 
 // After a stop request a detached daemon keeps the handlers of `terminate` and `reload` until it exits.
@@ -304,6 +302,9 @@ void SignalDispatcher::act(Action action, int number) {
     case Action::reopen_output:
       hooks_.reopen_output();
       break;
+    case Action::upgrade:
+      if (hooks_.upgrade) hooks_.upgrade(info_of(number));
+      break;
     case Action::reap_children:
       reap_all_children();
       break;
@@ -342,7 +343,7 @@ void SignalDispatcher::become_inert() noexcept {
   for (const Installed& one : installed_) posix::sigaction(one.number, &standard, nullptr);
   installs_ = false;
   signal_inbox.owner = 0;
-  signal_inbox.wake.close();
+  signal_inbox.close();
 }
 
 }  // namespace daemonctx

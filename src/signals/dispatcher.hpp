@@ -49,6 +49,7 @@ class SignalDispatcher {
     std::function<Sleep()> before_sleep = {};
     std::function<void(std::uint64_t dropped)> released = {};
     std::function<void()> hang_up = {};
+    std::function<void(const SignalInfo&)> upgrade = {};
   };
 
   /// What ends the holding of signals, when both have happened.

@@ -50,6 +50,7 @@ void receive(int number, const siginfo_t& info) noexcept {
   inbox.pending.fetch_or(signal_bit(number));
   // Notify other waiting threads of a stop at once: this thread may have slow actions to run first.
   if (!waits || stops) inbox.wake.notify();
+  if (stops) inbox.stop_wake.notify();
 }
 
 }  // namespace

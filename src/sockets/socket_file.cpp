@@ -167,6 +167,14 @@ UniqueFd open_with_file(const ListenSocket& socket, std::optional<FileOwner> own
   return fd;
 }
 
+void inherit_file(const ListenSocket& socket, std::vector<SocketFile>& files) {
+  const SocketPlace place(socket);
+  struct stat found {};
+  if (posix::fstatat(place.directory(), place.name(), &found, AT_SYMLINK_NOFOLLOW) == -1) return;
+  files.push_back(
+      {.path = socket.address, .name = place.name(), .device = found.st_dev, .inode = found.st_ino});
+}
+
 void check_with_file(const ListenSocket& socket) {
   const SocketPlace place(socket);
   const UniqueFd entry = place.open_entry();

@@ -40,6 +40,9 @@ struct SocketFile {
 UniqueFd open_with_file(const ListenSocket& socket, std::optional<FileOwner> owner,
                         std::vector<SocketFile>& files);
 
+/// Adds the file of a socket that was taken over from a predecessor, unless it is gone.
+void inherit_file(const ListenSocket& socket, std::vector<SocketFile>& files);
+
 /// Checks that `open_with_file` could succeed once nobody listens there. Creates nothing.
 /// \throws DaemonError (`open_sockets`).
 void check_with_file(const ListenSocket& socket);

@@ -56,13 +56,16 @@ std::string fault_of(const ListenSocket& socket, int fd) {
   return must_listen && socket_option(fd, SO_ACCEPTCONN) != 1 ? "it does not listen" : "";
 }
 
-void check_passed(const ListenSocket& socket, int fd) {
+void check_passed(const ListenSocket& socket, const char* giver, int fd) {
   const std::string fault = fault_of(socket, fd);
   if (fault.empty()) return;
   throw DaemonError(Step::open_sockets, std::make_error_code(std::errc::invalid_argument), socket.address,
-                    "cannot use the service manager's descriptor " + std::to_string(fd) +
+                    "cannot use " + std::string(giver) + "'s descriptor " + std::to_string(fd) +
                         " for the socket \"" + socket.name + "\": " + fault);
 }
+
+// A successor that wants another address under this name opens a socket of its own.
+std::string key_of(const ListenSocket& socket) { return socket.name + '\t' + socket.address; }
 
 }  // namespace
 
@@ -73,20 +76,36 @@ Sockets::~Sockets() {
   }
 }
 
-void Sockets::open(const std::vector<ListenSocket>& wanted, std::vector<ListenDescriptor>& passed,
-                   std::optional<FileOwner> owner) {
+void Sockets::open(const std::vector<ListenSocket>& wanted, std::vector<ListenDescriptor>& inherited,
+                   std::vector<ListenDescriptor>& passed, std::optional<FileOwner> owner) {
   sockets_.reserve(wanted.size());
   for (const ListenSocket& each : wanted) {
-    const auto found = std::find_if(passed.begin(), passed.end(),
-                                    [&](const ListenDescriptor& one) { return one.name == each.name; });
-    if (found == passed.end()) {
-      sockets_.push_back({.name = each.name, .fd = open_socket(each, owner, files_)});
-      continue;
+    if (take(each, key_of(each), "the running daemon", inherited)) {
+      if (is_path(each.address)) inherit_file(each, files_);
+    } else if (!take(each, each.name, "the service manager", passed)) {
+      sockets_.push_back({.name = each.name, .key = key_of(each), .fd = open_socket(each, owner, files_)});
     }
-    check_passed(each, found->fd);
-    sockets_.push_back({.name = each.name, .fd = UniqueFd(found->fd), .is_passed = true});
-    passed.erase(found);
   }
+}
+
+bool Sockets::take(const ListenSocket& wanted, const std::string& name, const char* giver,
+                   std::vector<ListenDescriptor>& from) {
+  const auto found =
+      std::find_if(from.begin(), from.end(), [&](const ListenDescriptor& one) { return one.name == name; });
+  if (found == from.end()) return false;
+  check_passed(wanted, giver, found->fd);
+  sockets_.push_back(
+      {.name = wanted.name, .key = key_of(wanted), .fd = UniqueFd(found->fd), .is_passed = true});
+  from.erase(found);
+  return true;
+}
+
+std::vector<ListenDescriptor> Sockets::list() const {
+  std::vector<ListenDescriptor> all;
+  for (const Named& each : sockets_) {
+    if (each.key.find('\n') == std::string::npos) all.push_back({each.key, each.fd.get()});
+  }
+  return all;
 }
 
 void Sockets::check(const ListenSocket& socket, std::optional<FileOwner> owner) {

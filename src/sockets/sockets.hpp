@@ -23,12 +23,13 @@ class Sockets {
   Sockets& operator=(const Sockets&) = delete;
   ~Sockets();
 
-  /// Opens the sockets in their order, or takes over those that the manager has passed under the same name.
-  /// \param passed loses the descriptors that were taken over.
+  /// Opens the sockets in their order, or takes over those that a predecessor or the manager has passed under
+  /// the same name.
+  /// \param inherited,passed lose the descriptors that were taken over.
   /// \param owner of the socket files that name none; empty: this process.
   /// \throws DaemonError (`open_sockets`); then call `remove_files`. \note Runs in the caller.
-  void open(const std::vector<ListenSocket>& wanted, std::vector<ListenDescriptor>& passed,
-            std::optional<FileOwner> owner);
+  void open(const std::vector<ListenSocket>& wanted, std::vector<ListenDescriptor>& inherited,
+            std::vector<ListenDescriptor>& passed, std::optional<FileOwner> owner);
 
   /// Checks what can be checked of a socket while its address may be in use. Creates nothing.
   /// \throws DaemonError (`open_sockets`).
@@ -38,6 +39,9 @@ class Sockets {
   std::optional<int> find(std::string_view name) const noexcept;
 
   void append_descriptors(std::vector<int>& list) const;
+
+  /// For a successor: each name has the address with it. A socket whose path has a line break is left out.
+  std::vector<ListenDescriptor> list() const;
 
   /// Closes the sockets that were opened, and leaves their files to `remove_files`. To be called by a caller
   /// after the fork: an address must be free as soon as the daemon has ended.
@@ -51,12 +55,19 @@ class Sockets {
   /// Removes the files of the sockets that were opened. Further calls do nothing.
   void remove_files() noexcept;
 
+  /// Leaves the files to another process: `remove_files` does nothing from now on.
+  void leave_files() noexcept { files_.clear(); }
+
  private:
   struct Named {
     std::string name;
+    std::string key;  // for a successor
     UniqueFd fd;
     bool is_passed = false;
   };
+
+  bool take(const ListenSocket& wanted, const std::string& name, const char* giver,
+            std::vector<ListenDescriptor>& from);
 
   std::vector<Named> sockets_;
   std::vector<SocketFile> files_;

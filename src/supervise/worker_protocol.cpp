@@ -12,7 +12,7 @@
 #include "base/number.hpp"
 #include "base/one_line.hpp"
 #include "posix/retry.hpp"
-#include "supervise/sealed_memory.hpp"
+#include "posix/sealed_memory.hpp"
 
 namespace daemonctx {
 namespace {
@@ -194,7 +194,7 @@ std::optional<Memory> memory_to_keep(std::string_view text) {
 UniqueFd answer_keep(UniqueFd asker) noexcept {
   UniqueFd memory;
   if (auto given = receive_message(asker.get())) memory = std::move(given->descriptor);
-  const bool is_sealed = is_sealed_memory(memory);
+  const bool is_sealed = posix::is_sealed_memory(memory);
   const char* const refusal = memory ? "the memory is not sealed" : no_descriptor_text;
   SdNotify answer;
   answer.adopt(std::move(asker));

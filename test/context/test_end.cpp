@@ -30,7 +30,8 @@ struct Fixture {
   daemonctx::ReadinessState readiness{plan, resources};
   daemonctx::detail::CleanupStack cleanups;
   daemonctx::SignalDispatcher signals{{}, {}};
-  Ending ending{{plan.options, cleanups, readiness, resources, signals}};
+  daemonctx::Upgrade upgrade{plan, resources, {}};
+  Ending ending{{plan.options, cleanups, readiness, resources, signals, upgrade}};
   std::string order;
 };
 

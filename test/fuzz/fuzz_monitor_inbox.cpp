@@ -7,8 +7,8 @@
 
 #include "fuzz.hpp"
 #include "pidfile_processes.hpp"
+#include "posix/sealed_memory.hpp"
 #include "supervise/monitor.hpp"
-#include "supervise/sealed_memory.hpp"
 
 using namespace daemonctx;
 using fuzz::require;
@@ -126,7 +126,7 @@ class Stand {
 void ask(Stand& stand, const std::string& text, unsigned kind) {
   WorkerConnection connection = connect_for_answer();
   SdNotify worker;
-  const UniqueFd memory = kind == 2 ? sealed_memory("bytes") : UniqueFd(::dup(STDERR_FILENO));
+  const UniqueFd memory = kind == 2 ? posix::sealed_memory("bytes") : UniqueFd(::dup(STDERR_FILENO));
   worker.adopt(UniqueFd(::dup(connection.worker.get())));
   worker.never_wait();
   if (kind >= 2) worker.send("memory", memory.get());

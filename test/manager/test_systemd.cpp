@@ -145,6 +145,39 @@ BOOST_AUTO_TEST_CASE(the_shipped_unit_starts_reloads_and_stops) {
   BOOST_TEST(unit.logs("stopped"));
 }
 
+BOOST_AUTO_TEST_CASE(an_upgrade_changes_the_main_process) {
+  const Heartbeat unit("heartbeat.service");
+  succeeds({"start", unit.name()});
+  const auto upgrade = [](Words more) {
+    Words words = {"/usr/sbin/heartbeat", "upgrade", "--pidfile", "/run/heartbeat/heartbeat.pid"};
+    words.insert(words.end(), more.begin(), more.end());
+    return Scene::run(words);
+  };
+  for (int round = 0; round < 3; ++round) {
+    const pid_t before = unit.main_pid();
+    const auto result = upgrade({});
+    BOOST_TEST(result.end.exited(0), result.err);
+    const pid_t after = scene::pid_in("/run/heartbeat/heartbeat.pid");
+    BOOST_TEST(after != before);
+    BOOST_TEST(unit.main_pid() == after);
+    BOOST_TEST(unit.show("ActiveState") == "active");
+    BOOST_TEST(scene::eventually([&] { return ::kill(before, 0) == -1; }));
+    BOOST_TEST(unit.main_pid() == after);
+  }
+  const pid_t before = unit.main_pid();
+  const auto refused = upgrade({"--binary", "/bin/false"});
+  BOOST_TEST(refused.end.exited(1));
+  BOOST_TEST(contains(refused.err, "upgrade failed, the service runs on: "), refused.err);
+  BOOST_TEST(unit.main_pid() == before);
+  // The manager knows the new main process, and notices its end.
+  BOOST_TEST(unit.show("NRestarts") == "0");
+  ::kill(before, SIGKILL);
+  BOOST_TEST(unit.shows("NRestarts", "1"));
+  BOOST_TEST(unit.shows("ActiveState", "active"));
+  succeeds({"stop", unit.name()});
+  BOOST_TEST(unit.show("Result") == "success");
+}
+
 BOOST_AUTO_TEST_CASE(a_refused_reload_fails_and_is_shown_until_the_next_reload) {
   const Heartbeat unit("heartbeat.service");
   succeeds({"start", unit.name()});

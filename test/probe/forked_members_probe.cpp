@@ -281,6 +281,8 @@ const std::vector<Row> context_rows = {
        return unless(context().wait_until(later), "wait_until() is false") + still_inert();
      }},
     {"daemonctx::DaemonContext::stop_requested() const", [] { return still_inert(); }},
+    {"daemonctx::DaemonContext::stop_reason() const",
+     [] { return unless(context().stop_reason() == daemonctx::StopReason::none, "there is a reason"); }},
     {"daemonctx::DaemonContext::request_stop()",
      [] {
        context().request_stop();
@@ -453,6 +455,15 @@ const std::vector<Row> controller_rows = {
      [] {
        std::error_code error;
        absent().reload(1s, error);
+       return found_no_daemon(error);
+     }},
+    {"daemonctx::Controller::upgrade(daemonctx::UpgradeRequest const&, daemonctx::Timeout) const",
+     [] { return finds_no_daemon([] { absent().upgrade(); }); }},
+    {"daemonctx::Controller::upgrade(daemonctx::UpgradeRequest const&, daemonctx::Timeout, std::error_code&) "
+     "const",
+     [] {
+       std::error_code error;
+       absent().upgrade({}, 1s, error);
        return found_no_daemon(error);
      }},
     {"daemonctx::Controller::restart(" START ", " STOP_POLICY ") const",

@@ -103,8 +103,8 @@ BOOST_DATA_TEST_CASE(a_whole_session_has_no_surprises, boost::unit_test::data::m
   session.command({"status"}, 3, "heartbeat: not running\n");
 
   const std::string actions =
-      " (start, stop, restart, try-restart, reload, force-reload, reopen, status, run, configtest, help, "
-      "completion, manpage)\n";
+      " (start, stop, restart, try-restart, reload, force-reload, upgrade, reopen, status, run, configtest, "
+      "help, completion, manpage)\n";
   session.command({"dance"}, 2, "heartbeat: unknown action \"dance\"" + actions);
   session.type({}, 2, "heartbeat: an action is missing" + actions);
   session.type({"start", "--pidfile"}, 2,

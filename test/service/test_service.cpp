@@ -99,8 +99,8 @@ BOOST_FIXTURE_TEST_CASE(a_service_needs_a_name_without_a_slash, Probe) {
 
 BOOST_FIXTURE_TEST_CASE(an_error_on_the_command_line_is_reported_in_one_line, Probe) {
   const std::string actions =
-      " (start, stop, restart, try-restart, reload, force-reload, reopen, status, run, configtest, help, "
-      "completion, manpage, submit, bare)";
+      " (start, stop, restart, try-restart, reload, force-reload, upgrade, reopen, status, run, configtest, "
+      "help, completion, manpage, submit, bare)";
   fails({"--verbose"}, 2, "an action is missing" + actions);
   fails({"dance"}, 2, "unknown action \"dance\"" + actions);
   fails({"stop", "now"}, 2, "unexpected argument \"now\"");

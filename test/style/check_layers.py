@@ -11,12 +11,12 @@ import re
 from tree import ROOT, finish, sources
 
 FLOORS = ["base", "posix", "process", "safe_path", "signals", "cleanup", "output", "manager", "sockets",
-          "pidfile", "launch", "supervise", "context", "control", "confine", "crash", "service"]
+          "pidfile", "launch", "upgrade", "supervise", "context", "control", "confine", "crash", "service"]
 
 # Which folder a public header belongs to.
 PUBLIC = {
     "base": ["crash_report", "detail/chrono", "detail/handle", "environment", "error", "export", "limits", "path", "progress",
-             "respawn_policy", "signal_map", "start_options", "timeout"],
+             "respawn_policy", "signal_map", "start_options", "timeout", "upgrade_options"],
     "safe_path": ["directory"],
     "cleanup": ["cleanup", "detail/cleanup_entry", "detail/cleanup_stack", "detail/cleanup_visit"],
     "output": ["stdio"],

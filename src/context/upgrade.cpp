@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "context/upgrade.hpp"
+
+#include <algorithm>
+#include <posix/syscalls.hpp>
+
+#include "base/deadline.hpp"
+#include "base/graces.hpp"
+#include "base/timeout_text.hpp"
+#include "pidfile/lock_board.hpp"
+#include "posix/pidfd.hpp"
+#include "posix/poll_until.hpp"
+#include "posix/retry.hpp"
+#include "posix/signals.hpp"
+#include "signals/inbox.hpp"
+
+namespace daemonctx {
+namespace {
+
+using posix::Clock;
+
+const char* const was_stopped = "the service was stopped meanwhile";
+
+// Notified by each stop signal, and by `Upgrade::end`.
+posix::LastingWakeFd& stops() noexcept { return signal_inbox.stop_wake; }
+
+bool has_upgrade(const SignalMap& map) {
+  return std::any_of(map.begin(), map.end(), [](const auto& entry) {
+    return entry.second.action() != nullptr && *entry.second.action() == Action::upgrade;
+  });
+}
+
+}  // namespace
+
+void Upgrade::note_program(const SignalMap& map) {
+  is_wanted_ = has_upgrade(map);
+  if (!is_wanted_) return;
+  try {
+    program_ = Program::of_this_process();
+  } catch (const std::system_error& error) {
+    no_program_ = error.what();
+  }
+}
+
+void Upgrade::offer(const std::optional<HandOver>& record) noexcept {
+  if (!is_wanted_) return;
+  if (record) notice_ = {.finished = record->finished + 1, .requester = record->requester};
+  show();
+}
+
+void Upgrade::request(const SignalInfo& signal) noexcept {
+  if (!is_wanted_ || has_ended_ || !resources_.is_claimed || runs_.exchange(true)) return;
+  notice_ = {.finished = notice_.finished, .running = true, .requester = signal.sender_pid};
+  show();
+  try {
+    std::string reason = obstacle();
+    Program program = program_.value_or(Program());
+    if (reason.empty()) reason = choose_program(signal, program);
+    if (!reason.empty()) return refuse(reason);
+    if (stops().fd() == -1 && stops().open() != 0) throw std::system_error(posix::last_error());
+    stops().drain();
+    const std::lock_guard lock(mutex_);
+    if (thread_.joinable()) thread_.join();  // of an upgrade that was refused
+    const posix::SignalBlock blocked;
+    thread_ = std::thread([this, chosen = std::move(program)] { run(chosen); });
+  } catch (const std::exception& error) {
+    refuse(error.what());
+  }
+}
+
+// What makes a successor impossible, or would take the service from its manager.
+std::string Upgrade::obstacle() const {
+  const DaemonOptions& options = plan_.options;
+  if (!program_) return no_program_;
+  if (!hooks_.is_ready()) return "it is not ready itself";
+  // By its locks alone, a service that hands over looks like one that has ended.
+  if (!posix::open_pidfd(posix::getpid())) return "the kernel has no pidfds, or no descriptor is left";
+  if (plan_.is_supervised()) return "it has a monitor, which can't be replaced";
+  if (!options.chroot_directory.empty()) return "it has another root directory, in which the program is not";
+  if (!options.restrictions.empty()) return "it is restricted, and a new program would be, too";
+  const bool is_told = plan_.launch.mode == LaunchMode::managed && resources_.manager.is_open();
+  if (!plan_.detaches() && !is_told)
+    return "the program that started it would take its end for the end of the service (mode " +
+           std::string(to_string(plan_.launch.mode)) + ')';
+  return {};
+}
+
+std::string Upgrade::choose_program(const SignalInfo& signal, Program& program) const {
+  if (signal.sender_pid == 0) return {};
+  const std::string file =
+      posix::shown_text(resources_.pidfile.fd(), posix::BoardText::program, signal.sender_pid);
+  if (file.empty()) return {};
+  if (signal.sender_uid != 0 && signal.sender_uid != posix::geteuid())
+    return "only root and the service's own user may name another program";
+  if (file.front() != '/') return "the path \"" + file + "\" is not absolute";
+  program.file = file;
+  return {};
+}
+
+HandOver Upgrade::record() const {
+  return {.mode = plan_.launch.mode,
+          .predecessor = posix::getpid(),
+          .requester = notice_.requester,
+          .finished = notice_.finished,
+          .pidfile = resources_.pidfile.fd(),
+          .sockets = resources_.sockets.list(),
+          .passed = resources_.listen_descriptors};
+}
+
+void Upgrade::run(const Program& program) noexcept {
+  std::string reason;
+  try {
+    HandOver handed_over = record();
+    const UniqueFd memory = resources_.copy_of_memory();
+    handed_over.memory = memory.get();
+    Successor successor(program, std::move(handed_over));
+    reason = replace(successor);
+  } catch (const std::exception& error) {
+    reason = error.what();
+  }
+  if (!reason.empty()) refuse(reason);
+}
+
+std::string Upgrade::replace(Successor& successor) {
+  const UpgradeOptions& options = plan_.options.upgrade;
+  std::string reason = successor.await_ready(options.ready_timeout, stops().fd());
+  if (reason.empty()) reason = successor.await_proof(options.probation, stops().fd());
+  if (reason.empty()) reason = switch_to(successor);
+  if (reason.empty()) drain(successor);
+  return reason;
+}
+
+std::string Upgrade::switch_to(Successor& successor) {
+  const posix::Turn::Scope turn(resources_.showing);
+  const std::lock_guard lock(resources_.pidfile_mutex);
+  if (signal_inbox.stop) return was_stopped;
+  resources_.is_replaced = true;
+  resources_.shows = false;
+  resources_.pidfile.disclaim();
+  const std::string reason = successor.let_claim();
+  if (reason.empty()) {
+    successor.leave();
+    if (resources_.manager.ready(successor.pid()) == 0)
+      static_cast<void>(resources_.manager.barrier(graces::barrier));
+    return {};
+  }
+  successor.kill();  // in an orderly end it could remove the pidfile that it may have claimed
+  resources_.is_replaced = false;
+  const int error = hooks_.claim_again();
+  resources_.shows = error == 0;
+  return error == 0 ? reason
+                    : reason + "; cannot take the pidfile back: " + std::generic_category().message(error);
+}
+
+// Whoever stops the service may still mean this process.
+void Upgrade::drain(Successor& successor) {
+  const Timeout longest = plan_.options.upgrade.drain;
+  const auto deadline = posix::deadline_in(longest);
+  hooks_.request_stop();
+  for (;;) {
+    pollfd stopped{stops().fd(), POLLIN, 0};
+    const int count = posix::poll(&stopped, 1, posix::poll_timeout(deadline));
+    if (has_ended_) return;
+    if (count > 0) {
+      successor.send(SIGTERM);
+      successor.send(SIGCONT);
+      successor.await_end(Clock::time_point::max());
+      return;
+    }
+    if (Clock::now() < deadline) continue;
+    hooks_.report("this process did not end within " + to_text(longest) + " after the upgrade, and is ended");
+    posix::_exit(EXIT_FAILURE);
+  }
+}
+
+void Upgrade::refuse(const std::string& reason) noexcept {
+  hooks_.report("refused: " + reason);
+  hooks_.show_again();
+  notice_ = {
+      .finished = notice_.finished + 1, .refused = true, .requester = notice_.requester, .text = reason};
+  show();
+  runs_ = false;
+}
+
+void Upgrade::show() noexcept { resources_.show_upgrade(notice_); }
+
+void Upgrade::end() noexcept {
+  has_ended_ = true;
+  stops().notify();
+  const std::lock_guard lock(mutex_);
+  if (thread_.get_id() == std::this_thread::get_id()) thread_.detach();  // a stop's callback ends the process
+  else if (thread_.joinable()) thread_.join();
+}
+
+}  // namespace daemonctx

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "context/plan.hpp"
+#include "context/resources.hpp"
+#include "daemonctx/signal_map.hpp"
+#include "upgrade/program.hpp"
+#include "upgrade/successor.hpp"
+#include "upgrade/upgrade_notice.hpp"
+
+namespace daemonctx {
+
+/// The upgrades of a service that has no monitor. Each runs on a thread of its own, and one at a time.
+class Upgrade {
+ public:
+  struct Hooks {
+    std::function<bool()> is_ready;
+    std::function<void()> request_stop;
+    std::function<void(const std::string& text)> report;
+    std::function<int()> claim_again;  ///< makes this process the service again; 0 or an errno
+    std::function<void()> show_again;  ///< and shows what it showed before
+  };
+
+  Upgrade(const Plan& plan, Resources& resources, Hooks hooks)
+      : plan_(plan), resources_(resources), hooks_(std::move(hooks)) {}
+  ~Upgrade() { end(); }
+  Upgrade(const Upgrade&) = delete;
+  Upgrade& operator=(const Upgrade&) = delete;
+
+  /// Notes how this process was started, if the signal map has `Action::upgrade`. Call it first in a start.
+  void note_program(const SignalMap& map);
+
+  /// Shows others that this service can be upgraded. A successor goes on counting.
+  void offer(const std::optional<HandOver>& record) noexcept;
+
+  /// Begins an upgrade, or refuses it. Does nothing while one is under way.
+  void request(const SignalInfo& signal) noexcept;
+
+  /// Ends an upgrade under way: the successor is ended, unless it is the service already.
+  void end() noexcept;
+
+  bool is_offered() const noexcept { return is_wanted_; }
+
+  /// Whether the stop is for an upgrade.
+  bool has_successor() const noexcept { return resources_.is_replaced; }
+
+ private:
+  std::string obstacle() const;
+  std::string choose_program(const SignalInfo& signal, Program& program) const;
+  HandOver record() const;
+  void run(const Program& program) noexcept;
+  std::string replace(Successor& successor);
+  std::string switch_to(Successor& successor);
+  void drain(Successor& successor);
+  void refuse(const std::string& reason) noexcept;
+  void show() noexcept;
+
+  const Plan& plan_;
+  Resources& resources_;
+  Hooks hooks_;
+  bool is_wanted_ = false;
+  std::optional<Program> program_;
+  std::string no_program_;  // why `program_` is empty
+  UpgradeNotice notice_;
+  std::atomic<bool> runs_ = false;
+  std::atomic<bool> has_ended_ = false;
+  std::mutex mutex_;  // of `thread_`
+  std::thread thread_;
+};
+
+}  // namespace daemonctx

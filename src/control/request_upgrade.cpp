@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSL-1.0
+
+// What `Controller::upgrade` does.
+
+#include <array>
+#include <posix/syscalls.hpp>
+
+#include "base/deadline.hpp"
+#include "base/graces.hpp"
+#include "base/one_line.hpp"
+#include "control/target.hpp"
+#include "daemonctx/controller.hpp"
+#include "pidfile/lock_board.hpp"
+#include "pidfile/locks.hpp"
+#include "posix/file_watch.hpp"
+#include "posix/retry.hpp"
+#include "safe_path/trusted_path.hpp"
+#include "upgrade/upgrade_notice.hpp"
+
+namespace daemonctx {
+namespace {
+
+using posix::Clock;
+using std::chrono::milliseconds;
+
+// The longest sleep with a file watch: some file systems report no changes.
+constexpr milliseconds notice_slice{100};
+
+// The path of another binary, on the requester's own lock board.
+class ShownProgram {
+ public:
+  std::error_code show(const Path& pidfile, const Path& binary) noexcept {
+    if (binary.empty()) return {};
+    if (binary.native().size() > posix::longest(posix::BoardText::program))
+      return std::make_error_code(std::errc::filename_too_long);
+    posix::DirectoryEntry entry;
+    if (const int error = posix::find_entry(pidfile.c_str(), posix::LastComponent::keep, entry))
+      return {error, std::generic_category()};
+    constexpr int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+    file_.reset(posix::retry([&] { return posix::openat(entry.directory.get(), entry.name.data(), flags); }));
+    if (!file_) return posix::last_error();
+    return {posix::show_text(file_.get(), posix::BoardText::program, binary.native()),
+            std::generic_category()};
+  }
+
+ private:
+  UniqueFd file_;
+};
+
+// The outcome of this process's own request that began after `before` was read; empty while there is none.
+std::optional<UpgradeNotice> outcome_after(int file, pid_t holder, const UpgradeNotice& before) {
+  auto notice = read_upgrade_notice(file, holder);
+  if (notice && (notice->finished <= before.finished || notice->running)) notice.reset();
+  return notice;
+}
+
+// Waits until the pidfile changes, or the daemon ends.
+void wait_for_change(const Target& target, const UniqueFd& watch, Clock::time_point deadline) noexcept {
+  std::array<pollfd, 2> events{{{watch.get(), POLLIN, 0}, {target.end_fd(), POLLIN, 0}}};
+  if (target.has_ended()) events[1].fd = -1;
+  posix::poll(events.data(), events.size(),
+              posix::poll_timeout(deadline, watch ? notice_slice : blind_slice));
+  posix::drain_watch(watch);
+}
+
+// The outcome is shown by the old daemon if it is a refusal, or else by the new one.
+UpgradeResult await(const Target& target, const UpgradeNotice& before, const UniqueFd& watch,
+                    Clock::time_point deadline, Ticker& ticker, std::error_code& error) {
+  for (;;) {
+    const bool has_ended = target.has_ended();
+    const posix::IdentityHolder holder = posix::identity_holder(target.file());
+    const auto notice = holder.held ? outcome_after(target.file(), holder.pid, before) : std::nullopt;
+    if (notice && notice->requester != posix::getpid()) {
+      error = std::make_error_code(std::errc::device_or_resource_busy);
+    } else if (notice && notice->refused) {
+      error = std::make_error_code(std::errc::invalid_argument);
+      return {target.pid(), one_line(notice->text)};
+    } else if (notice) {
+      return {holder.pid};
+    } else if (has_ended && !posix::is_excluded(target.file())) {
+      error = std::make_error_code(std::errc::operation_canceled);
+    } else if (Clock::now() >= deadline) {
+      error = std::make_error_code(std::errc::timed_out);
+    }
+    if (error) return {};
+    wait_for_change(target, watch, ticker.wake_up(deadline));
+    ticker.tick();
+  }
+}
+
+UpgradeResult upgrade_target(const Target& target, const Path& pidfile, const UpgradeRequest& request,
+                             Clock::time_point deadline, Ticker& ticker, std::error_code& error) {
+  const auto before = read_upgrade_notice(target.file(), target.pid());
+  if (!before) {
+    const bool starts = target.has_ended() || !posix::is_marked_ready(target.file());
+    error = std::make_error_code(starts ? std::errc::resource_unavailable_try_again
+                                        : std::errc::operation_not_supported);
+  } else if (before->running) {
+    error = std::make_error_code(std::errc::device_or_resource_busy);
+  }
+  ShownProgram shown;
+  if (!error) error = shown.show(pidfile, request.binary);
+  if (error) return {};
+  const UniqueFd watch = posix::watch_writes(pidfile.c_str());
+  const int failure = target.send(request.signal);
+  const bool has_successor = failure == ESRCH && posix::is_excluded(target.file());
+  error.assign(has_successor ? EAGAIN : failure, std::generic_category());
+  if (error) return {};
+  return await(target, *before, watch, deadline, ticker, error);
+}
+
+}  // namespace
+
+UpgradeResult Controller::upgrade(const UpgradeRequest& request, Timeout longest_wait,
+                                  std::error_code& error) const noexcept {
+  Ticker ticker(on_wait_);
+  try {
+    const auto patience = posix::deadline_in(graces::naming);
+    const auto deadline = posix::deadline_in(longest_wait);
+    for (;;) {
+      const Target target = Target::find(pidfile_, ticker, error);
+      if (!error && target.is_own_service())
+        error = std::make_error_code(std::errc::resource_deadlock_would_occur);
+      if (error) return {};
+      UpgradeResult result = upgrade_target(target, pidfile_, request, deadline, ticker, error);
+      // Another process may just be becoming the service.
+      if (error != std::errc::resource_unavailable_try_again || Clock::now() >= patience) return result;
+      target.await_end(blind_slice, ticker);
+    }
+  } catch (const std::exception&) {
+    error = std::make_error_code(std::errc::not_enough_memory);
+    return {};
+  }
+}
+
+}  // namespace daemonctx

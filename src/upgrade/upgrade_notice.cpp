@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "upgrade/upgrade_notice.hpp"
+
+#include <posix/syscalls.hpp>
+
+#include "base/deadline.hpp"
+#include "base/graces.hpp"
+#include "pidfile/lock_board.hpp"
+#include "pidfile/locks.hpp"
+
+namespace daemonctx {
+namespace {
+
+// Bits of BoardNumber::upgrade, lowest first: the text is being changed, refused, running, requester, count.
+constexpr std::uint64_t changing_bit = 1;
+constexpr std::uint64_t refused_bit = 2;
+constexpr std::uint64_t running_bit = 4;
+constexpr unsigned requester_shift = 3;
+constexpr std::uint64_t requester_mask = (std::uint64_t{1} << 22U) - 1;  // the highest pid is 2^22
+constexpr unsigned count_shift = 25;
+constexpr std::uint64_t count_mask = (std::uint64_t{1} << 23U) - 1;
+
+std::uint64_t encode(const UpgradeNotice& notice) noexcept {
+  return ((notice.finished & count_mask) << count_shift) |
+         ((static_cast<std::uint64_t>(notice.requester) & requester_mask) << requester_shift) |
+         (notice.running ? running_bit : 0) | (notice.refused ? refused_bit : 0);
+}
+
+UpgradeNotice decode(std::uint64_t number) {
+  return {.finished = number >> count_shift,
+          .running = (number & running_bit) != 0,
+          .refused = (number & refused_bit) != 0,
+          .requester = static_cast<pid_t>((number >> requester_shift) & requester_mask)};
+}
+
+}  // namespace
+
+int show_upgrade(int fd, const UpgradeNotice& notice) noexcept {
+  using posix::BoardNumber;
+  using posix::BoardText;
+  if (notice.refused) {
+    if (const int error = posix::show_number(fd, BoardNumber::upgrade, encode(notice) | changing_bit))
+      return error;
+    if (const int error = posix::show_text(fd, BoardText::upgrade_refusal, notice.text)) return error;
+  }
+  return posix::show_number(fd, BoardNumber::upgrade, encode(notice));
+}
+
+// A reader takes a text for whole if the numbers before and after it are equal.
+std::optional<UpgradeNotice> read_upgrade_notice(int fd, pid_t author) {
+  const auto number = posix::shown_number(fd, posix::BoardNumber::upgrade, author);
+  if (!number || (*number & changing_bit) != 0) return {};
+  UpgradeNotice notice = decode(*number);
+  if (notice.refused) notice.text = posix::shown_text(fd, posix::BoardText::upgrade_refusal, author);
+  return posix::shown_number(fd, posix::BoardNumber::upgrade, author) == number ? std::optional(notice)
+                                                                                : std::nullopt;
+}
+
+bool has_successor(int fd, const UpgradeNotice& before) {
+  const auto deadline = posix::deadline_in(graces::naming);
+  for (;;) {
+    const posix::IdentityHolder holder = posix::identity_holder(fd);
+    const auto notice = holder.held ? read_upgrade_notice(fd, holder.pid) : std::nullopt;
+    if (notice) return notice->finished > before.finished;
+    const bool may_come = holder.held ? !posix::is_marked_ready(fd) : posix::is_excluded(fd);
+    if (!may_come || posix::Clock::now() >= deadline) return false;
+    posix::poll(nullptr, 0, 1);
+  }
+}
+
+}  // namespace daemonctx

@@ -24,13 +24,9 @@ int Heir::put_output_back() noexcept {
   };
   int error = lead(STDOUT_FILENO, output_);
   if (error == 0) error = lead(STDERR_FILENO, error_);
-  if (error == 0) drop_output();
-  return error;
-}
-
-void Heir::drop_output() noexcept {
   output_.reset();
   error_.reset();
+  return error;
 }
 
 void Heir::await_claim(Steps steps) {

@@ -11,7 +11,8 @@
 namespace daemonctx {
 
 /// This process as one that an upgrade has started, from its start until it is the service. Its predecessor
-/// says when it may claim the pidfile, or ends.
+/// says when this process may claim the pidfile. If the predecessor ends first, this process claims
+/// it at once.
 class Heir {
  public:
   explicit Heir(HandOver record);
@@ -24,9 +25,6 @@ class Heir {
 
   /// Leads descriptors 1 and 2 to where the predecessor's lead. \return 0 or an errno.
   int put_output_back() noexcept;
-
-  /// Closes what a service in the background has redirected.
-  void drop_output() noexcept;
 
   /// What the thread of `await_claim` calls.
   struct Steps {

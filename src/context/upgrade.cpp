@@ -9,8 +9,6 @@
 #include "base/timeout_text.hpp"
 #include "pidfile/lock_board.hpp"
 #include "posix/pidfd.hpp"
-#include "posix/poll_until.hpp"
-#include "posix/retry.hpp"
 #include "posix/signals.hpp"
 #include "signals/inbox.hpp"
 
@@ -99,7 +97,6 @@ std::string Upgrade::choose_program(const SignalInfo& signal, Program& program) 
 
 HandOver Upgrade::record() const {
   return {.mode = plan_.launch.mode,
-          .predecessor = posix::getpid(),
           .requester = notice_.requester,
           .finished = notice_.finished,
           .pidfile = resources_.pidfile.fd(),

@@ -228,7 +228,7 @@ StopResult Controller::stop(const StopPolicy& policy, std::error_code& error) co
     if (!error && target.is_own_service())
       error = std::make_error_code(std::errc::resource_deadlock_would_occur);
     if (error) return {};
-    const auto upgrades = read_upgrade_notice(target.file(), target.pid());
+    const auto upgrades = count_of_upgrades(target.file(), target.pid());
     StopResult result = stop_target(target, policy, ticker, error);
     if (!error && upgrades && has_successor(target.file(), *upgrades)) continue;
     result.took = std::chrono::duration_cast<milliseconds>(Clock::now() - begin);

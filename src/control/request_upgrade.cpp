@@ -123,7 +123,7 @@ UpgradeResult Controller::upgrade(const UpgradeRequest& request, Timeout longest
         error = std::make_error_code(std::errc::resource_deadlock_would_occur);
       if (error) return {};
       UpgradeResult result = upgrade_target(target, pidfile_, request, deadline, ticker, error);
-      // Another process may just be becoming the service.
+      // Another upgrade may be handing the pidfile over at this moment.
       if (error != std::errc::resource_unavailable_try_again || Clock::now() >= patience) return result;
       target.await_end(blind_slice, ticker);
     }

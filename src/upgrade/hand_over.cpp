@@ -57,8 +57,6 @@ void read_line(HandOver& record, std::string_view line) {
     const int mode = number_in<int>(line);
     if (mode > static_cast<int>(LaunchMode::init)) refuse("its record has an unknown mode");
     record.mode = static_cast<LaunchMode>(mode);
-  } else if (word == "predecessor") {
-    record.predecessor = number_in<pid_t>(line);
   } else if (word == "requester") {
     record.requester = number_in<pid_t>(line);
   } else if (word == "finished") {
@@ -79,7 +77,6 @@ std::string HandOver::to_text() const {
     text += std::string(word) + ' ' + std::to_string(number) + '\n';
   };
   add("mode", static_cast<int>(mode));
-  add("predecessor", predecessor);
   add("requester", requester);
   add("finished", finished);
   for (const Key& each : keys) {

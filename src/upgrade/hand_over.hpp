@@ -24,7 +24,6 @@ struct HandOver {
   static constexpr int version = 1;
 
   LaunchMode mode = LaunchMode::detached;
-  pid_t predecessor = 0;
   pid_t requester = 0;         ///< who asked for the upgrade
   std::uint64_t finished = 0;  ///< upgrades before this one
   int pidfile = -1;

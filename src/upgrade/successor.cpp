@@ -212,7 +212,7 @@ void Successor::read_output() {
   if (printed_.size() > longest_line) printed_.erase(0, printed_.size() - longest_line);
 }
 
-// In the program's own words if it said any.
+// The last line that the program printed, or how it ended.
 std::string Successor::reason_of_end() {
   if (output_) read_output();
   std::string text = printed_;

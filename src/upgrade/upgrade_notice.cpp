@@ -56,12 +56,17 @@ std::optional<UpgradeNotice> read_upgrade_notice(int fd, pid_t author) {
                                                                                 : std::nullopt;
 }
 
-bool has_successor(int fd, const UpgradeNotice& before) {
+std::optional<std::uint64_t> count_of_upgrades(int fd, pid_t author) noexcept {
+  const auto number = posix::shown_number(fd, posix::BoardNumber::upgrade, author);
+  return number ? std::optional(*number >> count_shift) : std::nullopt;
+}
+
+bool has_successor(int fd, std::uint64_t before) noexcept {
   const auto deadline = posix::deadline_in(graces::naming);
   for (;;) {
     const posix::IdentityHolder holder = posix::identity_holder(fd);
-    const auto notice = holder.held ? read_upgrade_notice(fd, holder.pid) : std::nullopt;
-    if (notice) return notice->finished > before.finished;
+    const auto count = holder.held ? count_of_upgrades(fd, holder.pid) : std::nullopt;
+    if (count) return *count > before;
     const bool may_come = holder.held ? !posix::is_marked_ready(fd) : posix::is_excluded(fd);
     if (!may_come || posix::Clock::now() >= deadline) return false;
     posix::poll(nullptr, 0, 1);

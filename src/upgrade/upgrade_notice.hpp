@@ -27,8 +27,11 @@ int show_upgrade(int fd, const UpgradeNotice& notice) noexcept;
 /// is just changing its notice.
 std::optional<UpgradeNotice> read_upgrade_notice(int fd, pid_t author);
 
-/// Whether an upgrade that began after `before` was read has made another process the service. Waits up to
-/// 2 s for a process that is just taking the locks.
-bool has_successor(int fd, const UpgradeNotice& before);
+/// `UpgradeNotice::finished` alone. Empty: `author` does not offer upgrades.
+std::optional<std::uint64_t> count_of_upgrades(int fd, pid_t author) noexcept;
+
+/// Whether more upgrades than `before` have finished, so that another process is the service. Waits up to 2 s
+/// for a process that is just taking the locks.
+bool has_successor(int fd, std::uint64_t before) noexcept;
 
 }  // namespace daemonctx

@@ -27,8 +27,7 @@ std::string refusal_of(const std::string& text) {
 
 BOOST_AUTO_TEST_CASE(what_is_written_reads_the_same) {
   const HandOver record{.mode = daemonctx::LaunchMode::managed,
-                        .predecessor = 4194304,
-                        .requester = 17,
+                        .requester = 4194304,
                         .finished = 3,
                         .pidfile = 4,
                         .status = 5,
@@ -40,7 +39,7 @@ BOOST_AUTO_TEST_CASE(what_is_written_reads_the_same) {
                         .passed = {{"unknown", 12}}};
   const HandOver read = HandOver::parse(record.to_text());
   BOOST_TEST(read.to_text() == record.to_text());
-  BOOST_TEST(read.predecessor == 4194304);
+  BOOST_TEST(read.requester == 4194304);
   BOOST_TEST((read.mode == daemonctx::LaunchMode::managed));
   BOOST_TEST(read.sockets.at(1).name == "a b\t/run/x y");
   BOOST_TEST(read.descriptors() == (std::vector<int>{4, 5, 6, 7, 8, 9, 10, 11, 12}),

@@ -12,7 +12,7 @@
 namespace daemonctx {
 
 // The locks of a predecessor that was killed may outlive its connection for a moment. What others look for in
-// a service is shown before they take it for ready.
+// a service is shown before they take it for ready, and is true by then: they may ask for it at once.
 int DaemonContext::Impl::claim(bool predecessor_lives) noexcept {
   const auto deadline = posix::deadline_in(graces::ending);
   int error = claim_pidfile(*this);
@@ -22,13 +22,15 @@ int DaemonContext::Impl::claim(bool predecessor_lives) noexcept {
   }
   if (error != 0) return error;
   resources.shows = true;
+  resources.is_claimed = true;
   show_again();
   upgrade.offer(resources.heir->record());
-  return mark_ready_again();
+  error = mark_ready_again();
+  if (error != 0) resources.is_claimed = false;
+  return error;
 }
 
 void DaemonContext::Impl::be_service(bool predecessor_lives) noexcept {
-  resources.is_claimed = true;
   if (resources.manager.next_ping() != posix::Clock::time_point::max()) resources.manager.ping();
   if (!predecessor_lives) static_cast<void>(resources.manager.ready(posix::getpid()));
 }

@@ -131,15 +131,13 @@ std::optional<ReloadNotice> await_outcome(const Target& target, const ReloadNoti
 
 ReloadResult reload_target(const Target& target, const Path& pidfile, Timeout longest_wait, Ticker& ticker,
                            std::error_code& error) {
-  bool settled = false;  // ignored: only the counts are used
-  const auto before = read_reload_notice(target.file(), target.pid(), settled);
-  if (!before) {
-    const bool starts = !posix::is_marked_ready(target.file());
-    error = std::make_error_code(target.has_ended() ? std::errc::no_such_process
-                                 : starts           ? std::errc::resource_unavailable_try_again
-                                                    : std::errc::operation_not_supported);
-    return {};
-  }
+  const auto before = target.read_offer(
+      [&] {
+        bool settled = false;  // ignored: only the counts are used
+        return read_reload_notice(target.file(), target.pid(), settled);
+      },
+      error);
+  if (!before) return {};
   const UniqueFd watch = posix::watch_writes(pidfile.c_str());
   const auto deadline = posix::deadline_in(longest_wait);
   if (const int failure = target.send(SIGHUP)) error.assign(failure, std::generic_category());
@@ -228,7 +226,7 @@ StopResult Controller::stop(const StopPolicy& policy, std::error_code& error) co
     if (!error && target.is_own_service())
       error = std::make_error_code(std::errc::resource_deadlock_would_occur);
     if (error) return {};
-    const auto upgrades = count_of_upgrades(target.file(), target.pid());
+    const auto upgrades = count_before_stop(target.file(), target.pid());
     StopResult result = stop_target(target, policy, ticker, error);
     if (!error && upgrades && has_successor(target.file(), *upgrades)) continue;
     result.took = std::chrono::duration_cast<milliseconds>(Clock::now() - begin);

@@ -54,6 +54,16 @@ std::optional<UpgradeNotice> outcome_after(int file, pid_t holder, const Upgrade
   return notice;
 }
 
+bool is_service(int file, pid_t pid) noexcept {
+  return posix::is_marked_ready(file) && posix::identity_holder(file).pid == pid;
+}
+
+// Another start has taken over a pidfile that no upgrade's process holds any more.
+bool is_of_later_start(int file, const posix::IdentityHolder& holder, const UpgradeNotice& before) noexcept {
+  return holder.held && is_service(file, holder.pid) &&
+         count_of_upgrades(file, holder.pid).value_or(0) <= before.finished;
+}
+
 // Waits until the pidfile changes, or the daemon ends.
 void wait_for_change(const Target& target, const UniqueFd& watch, Clock::time_point deadline) noexcept {
   std::array<pollfd, 2> events{{{watch.get(), POLLIN, 0}, {target.end_fd(), POLLIN, 0}}};
@@ -63,7 +73,8 @@ void wait_for_change(const Target& target, const UniqueFd& watch, Clock::time_po
   posix::drain_watch(watch);
 }
 
-// The outcome is shown by the old daemon if it is a refusal, or else by the new one.
+// The outcome is shown by the old daemon if it is a refusal, or else by the new one. The new one may still
+// fail until it is marked ready.
 UpgradeResult await(const Target& target, const UpgradeNotice& before, const UniqueFd& watch,
                     Clock::time_point deadline, Ticker& ticker, std::error_code& error) {
   for (;;) {
@@ -75,9 +86,10 @@ UpgradeResult await(const Target& target, const UpgradeNotice& before, const Uni
     } else if (notice && notice->refused) {
       error = std::make_error_code(std::errc::invalid_argument);
       return {target.pid(), one_line(notice->text)};
-    } else if (notice) {
+    } else if (notice && is_service(target.file(), holder.pid)) {
       return {holder.pid};
-    } else if (has_ended && !posix::is_excluded(target.file())) {
+    } else if (!notice && has_ended &&
+               (!posix::is_excluded(target.file()) || is_of_later_start(target.file(), holder, before))) {
       error = std::make_error_code(std::errc::operation_canceled);
     } else if (Clock::now() >= deadline) {
       error = std::make_error_code(std::errc::timed_out);
@@ -90,14 +102,11 @@ UpgradeResult await(const Target& target, const UpgradeNotice& before, const Uni
 
 UpgradeResult upgrade_target(const Target& target, const Path& pidfile, const UpgradeRequest& request,
                              Clock::time_point deadline, Ticker& ticker, std::error_code& error) {
-  const auto before = read_upgrade_notice(target.file(), target.pid());
-  if (!before) {
-    const bool starts = target.has_ended() || !posix::is_marked_ready(target.file());
-    error = std::make_error_code(starts ? std::errc::resource_unavailable_try_again
-                                        : std::errc::operation_not_supported);
-  } else if (before->running) {
-    error = std::make_error_code(std::errc::device_or_resource_busy);
-  }
+  const auto before =
+      target.read_offer([&] { return read_upgrade_notice(target.file(), target.pid()); }, error);
+  if (!before && count_of_upgrades(target.file(), target.pid()))  // it is just changing its notice
+    error = std::make_error_code(std::errc::resource_unavailable_try_again);
+  if (before && before->running) error = std::make_error_code(std::errc::device_or_resource_busy);
   ShownProgram shown;
   if (!error) error = shown.show(pidfile, request.binary);
   if (error) return {};

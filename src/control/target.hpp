@@ -10,6 +10,7 @@
 #include "daemonctx/controller.hpp"
 #include "daemonctx/path.hpp"
 #include "daemonctx/timeout.hpp"
+#include "pidfile/locks.hpp"
 #include "pidfile/pidfile_reader.hpp"
 #include "posix/progress_ticker.hpp"
 #include "posix/unique_fd.hpp"
@@ -62,6 +63,23 @@ class Target {
   /// Sends a signal, and SIGCONT after it where that is needed.
   /// \return 0 or an errno; ESRCH if the daemon has ended.
   int send(int signal) const noexcept;
+
+  /// Reads with `read` what the daemon shows of something that it offers; `read` returns an optional.
+  /// \param error if that is empty: `operation_not_supported`; or `resource_unavailable_try_again`, if the
+  ///   daemon is not ready, has ended, or gives its pidfile to a successor.
+  template <class Read>
+  auto read_offer(Read&& read, std::error_code& error) const {
+    auto offer = read();
+    if (offer) return offer;
+    const bool is_ready = posix::is_marked_ready(file());  // a daemon is marked ready after it has shown it
+    offer = read();
+    if (!offer) {
+      const bool stays = is_ready && holds_lock();
+      error = std::make_error_code(stays ? std::errc::operation_not_supported
+                                         : std::errc::resource_unavailable_try_again);
+    }
+    return offer;
+  }
 
   /// Waits for the end of the daemon. \return whether it ended in time.
   bool await_end(Timeout longest, Ticker& ticker) const noexcept;

@@ -61,13 +61,22 @@ std::optional<std::uint64_t> count_of_upgrades(int fd, pid_t author) noexcept {
   return number ? std::optional(*number >> count_shift) : std::nullopt;
 }
 
+// A process is marked ready after it has shown its count: ask in the other order.
+std::optional<std::uint64_t> count_before_stop(int fd, pid_t author) noexcept {
+  const bool is_ready = posix::is_marked_ready(fd);
+  const auto count = count_of_upgrades(fd, author);
+  if (count || (is_ready && posix::identity_holder(fd).pid == author)) return count;
+  return 0;
+}
+
 bool has_successor(int fd, std::uint64_t before) noexcept {
   const auto deadline = posix::deadline_in(graces::naming);
   for (;;) {
+    const bool is_ready = posix::is_marked_ready(fd);  // before the count, as above
     const posix::IdentityHolder holder = posix::identity_holder(fd);
     const auto count = holder.held ? count_of_upgrades(fd, holder.pid) : std::nullopt;
     if (count) return *count > before;
-    const bool may_come = holder.held ? !posix::is_marked_ready(fd) : posix::is_excluded(fd);
+    const bool may_come = holder.held ? !is_ready : posix::is_excluded(fd);
     if (!may_come || posix::Clock::now() >= deadline) return false;
     posix::poll(nullptr, 0, 1);
   }

@@ -30,6 +30,10 @@ std::optional<UpgradeNotice> read_upgrade_notice(int fd, pid_t author);
 /// `UpgradeNotice::finished` alone. Empty: `author` does not offer upgrades.
 std::optional<std::uint64_t> count_of_upgrades(int fd, pid_t author) noexcept;
 
+/// The count for `has_successor`, before `author` is stopped. Empty: `author` does not offer upgrades. 0: it
+/// shows nothing, but it is starting, becomes the service, or gives the pidfile to a successor.
+std::optional<std::uint64_t> count_before_stop(int fd, pid_t author) noexcept;
+
 /// Whether more upgrades than `before` have finished, so that another process is the service. Waits up to 2 s
 /// for a process that is just taking the locks.
 bool has_successor(int fd, std::uint64_t before) noexcept;

@@ -82,7 +82,8 @@ DaemonContext::Impl::Impl(DaemonOptions options, LaunchDecision launch, const vo
                      report(std::make_exception_ptr(std::runtime_error(text)), "upgrade");
                    },
                .claim_again = [this] { return claim_again(); },
-               .show_again = [this] { show_again(); }}),
+               .show_again = [this] { show_again(); },
+               .mark_ready_again = [this] { return mark_ready_again(); }}),
       ending({plan.options, cleanups, readiness, resources, signals, upgrade}) {
   resources.manager.on_kept([]() noexcept { SignalDispatcher::wake(); });
   resources.notify_descriptor = plan.options.start_options.notify_descriptor;

@@ -42,12 +42,17 @@ void DaemonContext::Impl::show_again() noexcept {
 }
 
 int DaemonContext::Impl::claim_again() noexcept {
-  const int error = claim_pidfile(*this);
-  return error != 0 ? error : mark_ready_again();
+  const std::lock_guard lock(resources.pidfile_mutex);
+  return claim_pidfile(*this);
 }
 
+// Writes the pidfile once more: whoever waits for an upgrade sees that, but not a lock.
 int DaemonContext::Impl::mark_ready_again() noexcept {
-  return resources.pidfile ? resources.pidfile.mark_ready() : 0;
+  const std::lock_guard lock(resources.pidfile_mutex);
+  if (!resources.pidfile) return 0;
+  const int error = resources.pidfile.mark_ready();
+  if (error == 0) resources.pidfile.rewrite_pid();
+  return error;
 }
 
 }  // namespace daemonctx

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <posix/syscalls.hpp>
+#include <stdexcept>
+#include <system_error>
 
 #include "base/deadline.hpp"
 #include "base/graces.hpp"
@@ -10,6 +12,7 @@
 #include "pidfile/lock_board.hpp"
 #include "posix/pidfd.hpp"
 #include "posix/signals.hpp"
+#include "process/pidfile_claim.hpp"
 #include "signals/inbox.hpp"
 
 namespace daemonctx {
@@ -46,24 +49,39 @@ void Upgrade::offer(const std::optional<HandOver>& record) noexcept {
   show();
 }
 
+// Whoever has seen a refusal may ask again before the thread that has shown it ends.
 void Upgrade::request(const SignalInfo& signal) noexcept {
-  if (!is_wanted_ || has_ended_ || !resources_.is_claimed || runs_.exchange(true)) return;
+  if (!is_wanted_ || has_ended_ || !resources_.is_claimed) return;
+  if (is_decided_) join();
+  if (runs_.exchange(true)) return;
   notice_ = {.finished = notice_.finished, .running = true, .requester = signal.sender_pid};
   show();
   try {
-    std::string reason = obstacle();
-    Program program = program_.value_or(Program());
-    if (reason.empty()) reason = choose_program(signal, program);
-    if (!reason.empty()) return refuse(reason);
-    if (stops().fd() == -1 && stops().open() != 0) throw std::system_error(posix::last_error());
-    stops().drain();
-    const std::lock_guard lock(mutex_);
-    if (thread_.joinable()) thread_.join();  // of an upgrade that was refused
-    const posix::SignalBlock blocked;
-    thread_ = std::thread([this, chosen = std::move(program)] { run(chosen); });
+    start(signal);
   } catch (const std::exception& error) {
     refuse(error.what());
   }
+}
+
+// `end` may have found no thread to wait for: look whether it was called only after `drain`.
+void Upgrade::start(const SignalInfo& signal) {
+  std::string reason = obstacle();
+  Program program = program_.value_or(Program());
+  if (reason.empty()) reason = choose_program(signal, program);
+  if (!reason.empty()) throw std::runtime_error(reason);
+  if (stops().fd() == -1 && stops().open() != 0) throw std::system_error(posix::last_error());
+  stops().drain();
+  join();  // the thread of an upgrade that was refused
+  const std::lock_guard lock(mutex_);
+  if (has_ended_) throw std::runtime_error(was_stopped);
+  const posix::SignalBlock blocked;
+  is_decided_ = false;
+  thread_ = std::thread([this, chosen = std::move(program)] { run(chosen); });
+}
+
+void Upgrade::join() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (thread_.joinable()) thread_.join();
 }
 
 // What makes a successor impossible, or would take the service from its manager.
@@ -129,7 +147,7 @@ std::string Upgrade::replace(Successor& successor) {
 
 std::string Upgrade::switch_to(Successor& successor) {
   const posix::Turn::Scope turn(resources_.showing);
-  const std::lock_guard lock(resources_.pidfile_mutex);
+  std::unique_lock lock(resources_.pidfile_mutex);
   if (signal_inbox.stop) return was_stopped;
   resources_.is_replaced = true;
   resources_.shows = false;
@@ -142,11 +160,23 @@ std::string Upgrade::switch_to(Successor& successor) {
     return {};
   }
   successor.kill();  // in an orderly end it could remove the pidfile that it may have claimed
-  resources_.is_replaced = false;
-  const int error = hooks_.claim_again();
-  resources_.shows = error == 0;
+  lock.unlock();
+  const int error = take_pidfile_back();
   return error == 0 ? reason
                     : reason + "; cannot take the pidfile back: " + std::generic_category().message(error);
+}
+
+// Counts twice: the successor may have shown the next number, and a stop that met the successor looks for a
+// higher one.
+int Upgrade::take_pidfile_back() {
+  resources_.is_replaced = false;
+  if (const int error = hooks_.claim_again()) return error;
+  if (signal_inbox.stop) process::show_stop();  // it came when this process had no lock to show it by
+  resources_.shows = true;
+  notice_.finished += 2;
+  hooks_.show_again();
+  show();
+  return hooks_.mark_ready_again();
 }
 
 // Whoever stops the service may still mean this process.
@@ -173,6 +203,7 @@ void Upgrade::drain(Successor& successor) {
 void Upgrade::refuse(const std::string& reason) noexcept {
   hooks_.report("refused: " + reason);
   hooks_.show_again();
+  is_decided_ = true;
   notice_ = {
       .finished = notice_.finished + 1, .refused = true, .requester = notice_.requester, .text = reason};
   show();

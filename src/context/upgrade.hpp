@@ -24,8 +24,9 @@ class Upgrade {
     std::function<bool()> is_ready;
     std::function<void()> request_stop;
     std::function<void(const std::string& text)> report;
-    std::function<int()> claim_again;  ///< makes this process the service again; 0 or an errno
-    std::function<void()> show_again;  ///< and shows what it showed before
+    std::function<int()> claim_again;       ///< takes the pidfile back; 0 or an errno
+    std::function<void()> show_again;       ///< shows what it showed before
+    std::function<int()> mark_ready_again;  ///< 0 or an errno
   };
 
   Upgrade(const Plan& plan, Resources& resources, Hooks hooks)
@@ -52,12 +53,15 @@ class Upgrade {
   bool has_successor() const noexcept { return resources_.is_replaced; }
 
  private:
+  void start(const SignalInfo& signal);
+  void join() noexcept;
   std::string obstacle() const;
   std::string choose_program(const SignalInfo& signal, Program& program) const;
   HandOver record() const;
   void run(const Program& program) noexcept;
   std::string replace(Successor& successor);
   std::string switch_to(Successor& successor);
+  int take_pidfile_back();
   void drain(Successor& successor);
   void refuse(const std::string& reason) noexcept;
   void show() noexcept;
@@ -70,6 +74,7 @@ class Upgrade {
   std::string no_program_;  // why `program_` is empty
   UpgradeNotice notice_;
   std::atomic<bool> runs_ = false;
+  std::atomic<bool> is_decided_ = false;  // the upgrade's thread shows a refusal, and then ends
   std::atomic<bool> has_ended_ = false;
   std::mutex mutex_;  // of `thread_`
   std::thread thread_;

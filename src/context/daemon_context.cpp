@@ -114,7 +114,11 @@ void DaemonContext::Impl::become_ready() {
   if (resources.heir)
     resources.heir->await_claim(
         {.claim = [this](bool predecessor_lives) { return claim(predecessor_lives); },
-         .be_service = [this](bool predecessor_lives) { be_service(predecessor_lives); }});
+         .be_service = [this](bool predecessor_lives) { be_service(predecessor_lives); },
+         .give_up =
+             [this](int error) {
+               fail("cannot take the pidfile over: " + std::generic_category().message(error));
+             }});
 }
 
 void DaemonContext::Impl::end_holding(std::uint64_t dropped) {

@@ -41,8 +41,10 @@ void Heir::wait(const Steps& steps) noexcept {
   const auto size = posix::retry([&] { return posix::recv(channel_.get(), &text, 1, 0); });
   if (has_ended_) return;
   const bool predecessor_lives = size == 1;
-  if (steps.claim(predecessor_lives) != 0) {
-    posix::shutdown(channel_.get(), SHUT_RDWR);  // the predecessor then ends this process
+  if (const int error = steps.claim(predecessor_lives)) {
+    posix::shutdown(channel_.get(), SHUT_WR);  // the predecessor then ends this process, unless it ends first
+    static_cast<void>(posix::retry([&] { return posix::recv(channel_.get(), &text, 1, 0); }));
+    if (!has_ended_) steps.give_up(error);
     return;
   }
   text = static_cast<char>(ChannelMessage::claimed);
@@ -54,7 +56,8 @@ void Heir::end() noexcept {
   if (!thread_.joinable()) return;
   has_ended_ = true;
   posix::shutdown(channel_.get(), SHUT_RD);
-  thread_.join();
+  if (thread_.get_id() == std::this_thread::get_id()) thread_.detach();  // a stop's callback ends the process
+  else thread_.join();
 }
 
 void Heir::append_descriptors(std::vector<int>& to) const {

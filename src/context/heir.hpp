@@ -30,6 +30,7 @@ class Heir {
   struct Steps {
     std::function<int(bool predecessor_lives)> claim;        ///< takes the locks; returns 0 or an errno
     std::function<void(bool predecessor_lives)> be_service;  ///< once the predecessor was told
+    std::function<void(int error)> give_up;                  ///< if `claim` failed, and no predecessor lives
   };
 
   /// Waits for the predecessor on a thread of its own. \throws std::system_error

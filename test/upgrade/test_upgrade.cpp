@@ -4,6 +4,7 @@
 // A running service is replaced by a new version of its program.
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -439,6 +440,28 @@ BOOST_AUTO_TEST_CASE(an_upgrade_that_cannot_work_is_refused) {
              "the program that started it would take its end for the end of the service (mode foreground)");
   BOOST_TEST(refusal("root") == "it has another root directory, in which the program is not");
   BOOST_TEST(refusal("monitor").find("it does not support upgrade") != std::string::npos);
+}
+
+// A reader keeps it from marking itself ready. It must not serve on where no command finds it.
+BOOST_AUTO_TEST_CASE(a_new_version_that_cannot_take_the_pidfile_ends) {
+  Scene scene;
+  const Service service(scene);
+  const pid_t old = service.pid();
+  const int file = ::open(service.pidfile().c_str(), O_RDONLY | O_CLOEXEC);
+  std::thread upgrade([&] { service.upgrade(); });
+  struct flock readiness {};
+  readiness.l_type = F_RDLCK;
+  readiness.l_start = 2;
+  readiness.l_len = 1;
+  BOOST_TEST(::fcntl(file, F_OFD_SETLKW, &readiness) == 0);  // waits until the old one gives the pidfile up
+  const pid_t successor = successor_of(old);
+  ::kill(old, SIGKILL);
+  BOOST_TEST_REQUIRE(successor != 0);
+  scene::await_end(successor);
+  upgrade.join();
+  BOOST_TEST((service.control().status().state == DaemonState::stale));
+  ::close(file);
+  BOOST_TEST(Scene::run(service.words()).end.exited(0));
 }
 
 // Before the probation ends the other one serves, after it the new one; never two, and never none.

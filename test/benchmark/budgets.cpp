@@ -31,6 +31,7 @@ const std::array parts = {
     Part{"control", bench::control_rows}, Part{"respawn", bench::respawn_rows},
     Part{"cleanup", bench::cleanup_rows}, Part{"header", bench::header_rows},
     Part{"crowd", bench::crowd_rows},     Part{"succession", bench::succession_rows},
+    Part{"upgrade", bench::upgrade_rows},
 };
 
 constexpr std::chrono::seconds longest_part{100};

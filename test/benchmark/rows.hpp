@@ -20,5 +20,6 @@ void cleanup_rows(Table& table);     ///< clean-up callbacks
 void header_rows(Table& table);      ///< compiler time of the public header
 void crowd_rows(Table& table);       ///< 64 starts at once
 void succession_rows(Table& table);  ///< starts while the old daemon ends
+void upgrade_rows(Table& table);     ///< connections while the service is upgraded
 
 }  // namespace bench

@@ -32,8 +32,8 @@ struct UpgradeOptions {
 /// What `Controller::upgrade` asks for.
 struct UpgradeRequest {
   /// The new program, by its absolute path. Only root and the daemon's own user may name one. No other thread
-  /// of this process may use a `Controller` of the same pidfile meanwhile. Empty: the path by which the
-  /// service was started.
+  /// of this process may use a `Controller` of the same pidfile meanwhile. A daemon in another pid namespace
+  /// does not see it. Empty: the path by which the service was started.
   Path binary = {};
 
   int signal = SIGUSR2;  ///< the one that is mapped to `Action::upgrade`

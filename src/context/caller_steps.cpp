@@ -8,6 +8,7 @@
 
 #include "base/path.hpp"
 #include "base/signal_name.hpp"
+#include "context/adoption.hpp"
 #include "launch/interruption.hpp"
 #include "manager/listen_fds.hpp"
 #include "posix/retry.hpp"
@@ -50,11 +51,7 @@ void unless_gone(const DaemonOptions& options, Attempt&& attempt) {
 void lock_pidfile(Impl& impl, Ticker& ticker, const sigset_t& waiting_mask) {
   const DaemonOptions& options = impl.plan.options;
   if (options.pidfile.empty()) return;
-  if (impl.resources.heir) {
-    const int fd = std::exchange(impl.resources.heir->record().pidfile, -1);
-    impl.resources.pidfile = Pidfile::inherit(options.pidfile, UniqueFd(fd));
-    return;
-  }
+  if (inherit_pidfile(impl)) return;
   std::optional<Interruption> interruption;
   const auto before_wait = [&] {
     if (!interruption) interruption.emplace();
@@ -139,15 +136,6 @@ Surroundings look_around(const DaemonOptions& options) {
   return surroundings;
 }
 
-void adopt_predecessor(Impl& impl, HandOver record) {
-  impl.resources.is_claimed = false;
-  impl.resources.shows = false;
-  impl.resources.status = StatusWriter(UniqueFd(std::exchange(record.status, -1)));
-  impl.resources.listen_descriptors = std::move(record.passed);
-  impl.resources.keep_memory(UniqueFd(std::exchange(record.memory, -1)));
-  impl.resources.heir = std::make_unique<Heir>(std::move(record));
-}
-
 // As sd_notify(3): an address that can't be one is no reason not to start.
 void adopt_manager(Impl& impl, const Surroundings& surroundings) {
   if (!surroundings.notify_fault.empty())
@@ -156,6 +144,7 @@ void adopt_manager(Impl& impl, const Surroundings& surroundings) {
   if (const int error = impl.resources.manager.open(surroundings.notify_socket))
     throw DaemonError(Step::adopt_manager, {error, std::generic_category()}, surroundings.notify_socket);
   impl.resources.manager.watch(surroundings.watchdog_timeout());
+  if (impl.resources.worker.is_worker()) reach_monitor(impl);
   if (!surroundings.passes_descriptors()) return;
   try {
     impl.resources.listen_descriptors =
@@ -224,11 +213,12 @@ void create_directories_and_lock_pidfile(Impl& impl, Ticker& ticker, const sigse
 
 void open_sockets(Impl& impl) {
   std::vector<ListenDescriptor> inherited;
-  if (impl.resources.heir) inherited = std::exchange(impl.resources.heir->record().sockets, {});
+  if (HandOver* const record = record_of(impl)) inherited = std::exchange(record->sockets, {});
   impl.resources.sockets.open(impl.plan.options.sockets, inherited, impl.resources.listen_descriptors,
                               impl.plan.user());
   // A listening socket that nobody serves would keep its clients waiting.
   for (const ListenDescriptor& each : inherited) posix::close(each.fd);
+  tell_sockets(impl);
 }
 
 void prepare_restrictions(const DaemonOptions& options) {
@@ -245,6 +235,7 @@ void prepare_restrictions(const DaemonOptions& options) {
 
 void open_stdio(Impl& impl) {
   const DaemonOptions& options = impl.plan.options;
+  if (impl.resources.worker.is_worker()) return;  // its monitor has opened all
   const bool loses_sight = options.chroot_directory.empty() && !impl.plan.is_supervised() &&
                            (!options.user.empty() || !options.group.empty());
   impl.resources.redirection.open(options.stdio, impl.plan.detaches(), impl.plan.user(), loses_sight);

@@ -20,9 +20,6 @@ void resolve_options(DaemonOptions& options);
 
 Surroundings look_around(const DaemonOptions& options);
 void adopt_manager(DaemonContext::Impl& impl, const Surroundings& surroundings);
-
-/// In a program that an upgrade has started: takes over what the record names.
-void adopt_predecessor(DaemonContext::Impl& impl, HandOver record);
 void look_up_user(DaemonContext::Impl& impl);
 void check_threads(const DaemonContext::Impl& impl);
 /// Splits `create_directories`: first those that the pidfile lies in, then the others.

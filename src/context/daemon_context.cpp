@@ -111,7 +111,7 @@ SignalDispatcher::Sleep DaemonContext::Impl::before_sleep() noexcept {
 void DaemonContext::Impl::become_ready() {
   readiness.become_ready();
   signals.note(SignalDispatcher::service_is_ready);
-  if (resources.heir)
+  if (resources.heir && !resources.worker.is_worker())
     resources.heir->await_claim(
         {.claim = [this](bool predecessor_lives) { return claim(predecessor_lives); },
          .be_service = [this](bool predecessor_lives) { be_service(predecessor_lives); },
@@ -119,6 +119,12 @@ void DaemonContext::Impl::become_ready() {
              [this](int error) {
                fail("cannot take the pidfile over: " + std::generic_category().message(error));
              }});
+}
+
+// A monitor says so with the signal.
+bool DaemonContext::Impl::is_replaced() const noexcept {
+  if (!resources.worker.is_worker()) return upgrade.has_successor();
+  return info_of(SIGTERM).value == upgrade_stop_value;
 }
 
 void DaemonContext::Impl::end_holding(std::uint64_t dropped) {
@@ -140,8 +146,14 @@ MonitorResources DaemonContext::Impl::monitor_resources() {
           .output_repair = resources.output_repair,
           .status = resources.status,
           .notify_descriptor = resources.notify_descriptor,
+          .sockets = resources.sockets,
+          .passed = resources.listen_descriptors,
+          .mode = plan.launch.mode,
           .worker = resources.worker,
           .reload_notice = resources.reload_notice,
+          .program = upgrade.own_program(),
+          .upgrade = plan.options.upgrade,
+          .predecessor = predecessor,
           .report = [this](const std::exception_ptr& error, std::string_view where) { report(error, where); },
           .remove_pidfile =
               [this] {
@@ -285,7 +297,7 @@ bool DaemonContext::stop_requested() const noexcept {
 StopReason DaemonContext::stop_reason() const noexcept {
   const Call call(this);
   if (!call || !SignalDispatcher::stop_requested()) return StopReason::none;
-  return call->upgrade.has_successor() ? StopReason::upgrade : StopReason::stop;
+  return call->is_replaced() ? StopReason::upgrade : StopReason::stop;
 }
 
 void DaemonContext::request_stop() noexcept {

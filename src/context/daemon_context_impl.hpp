@@ -40,6 +40,7 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   void run_reload();
   void become_ready();
   void end_holding(std::uint64_t dropped);
+  bool is_replaced() const noexcept;
 
   /// Sends what the manager had no room for, and repairs the output. Called by each thread that dispatches.
   SignalDispatcher::Sleep before_sleep() noexcept;
@@ -63,8 +64,9 @@ struct [[gnu::visibility("hidden")]] DaemonContext::Impl {
   ReloadState reload;
   OutputReopening reopening;
   const void* context;
-  std::vector<int> kept_descriptors = {};  // sorted; prepared by the caller, used by the daemon
-  std::string refusal = {};                // the text of a failed start step, besides its errno
+  std::optional<HandOver> predecessor = {};  // the record of a monitor's former program, until it takes over
+  std::vector<int> kept_descriptors = {};    // sorted; prepared by the caller, used by the daemon
+  std::string refusal = {};                  // the text of a failed start step, besides its errno
   std::thread::id owner_thread;
   int exceptions_at_start = 0;
   SignalDispatcher signals;

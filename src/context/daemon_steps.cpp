@@ -65,7 +65,10 @@ int claim_pidfile(Impl& impl) noexcept {
 
 namespace {
 
-int write_pidfile(Impl& impl) noexcept { return impl.resources.is_claimed ? claim_pidfile(impl) : 0; }
+int write_pidfile(Impl& impl) noexcept {
+  const bool is_others = !impl.resources.is_claimed || impl.resources.worker.is_worker();
+  return is_others ? 0 : claim_pidfile(impl);
+}
 
 // Only start steps touch the lifeline: a running service may have closed it and reused its number.
 int tie_to_monitor(Impl& impl) noexcept {

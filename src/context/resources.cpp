@@ -27,6 +27,7 @@ std::vector<int> Resources::kept_descriptors(const Plan& plan, int status_fd) co
   for (const UniqueFd& each : worker.remembered) {
     if (each) kept.push_back(each.get());
   }
+  if (worker.lifeline) kept.push_back(worker.lifeline.get());
   // The wake-up descriptors are open here after an earlier context.
   const auto& inbox = signal_inbox;
   for (const int fd : {status_fd, manager.fd(), notify_descriptor, inbox.wake.fd(), inbox.wake.writer(),

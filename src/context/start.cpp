@@ -7,19 +7,22 @@
 #include <optional>
 #include <posix/syscalls.hpp>
 
+#include "context/adoption.hpp"
 #include "context/caller_steps.hpp"
 #include "context/daemon_steps.hpp"
+#include "context/rollback.hpp"
 #include "launch/await_daemon.hpp"
 #include "launch/detach.hpp"
 #include "launch/split_process_1.hpp"
 #include "posix/flush_streams.hpp"
-#include "posix/limits.hpp"
 #include "posix/retry.hpp"
 #include "posix/signals.hpp"
 #include "posix/threads.hpp"
 #include "posix/unique_fd.hpp"
 #include "process/gate.hpp"
+#include "process/return_note.hpp"
 #include "supervise/monitor.hpp"
+#include "upgrade/in_place.hpp"
 
 namespace daemonctx {
 namespace {
@@ -71,7 +74,9 @@ std::string text_for_predecessor(const Impl& impl, const FailedStep& failure, st
   return impl.plan.error_of(failure.step, failure.error, text).what();
 }
 
+// A monitor that can't take over leaves its process to the former program.
 [[noreturn]] void give_up(Impl& impl, const FailedStep& failure, std::string_view text = {}) noexcept {
+  if (impl.predecessor) go_back(impl.plan.error_of(failure.step, failure.error, text).what());
   impl.resources.remove_pidfile();
   if (impl.resources.heir) {
     impl.resources.status.send_failure(failure.step, failure.error,
@@ -166,75 +171,12 @@ void detach(Impl& impl, Ticker& ticker, posix::SignalBlock& blocked) {
   throw error_of(impl.plan, outcome);
 }
 
-// The environment before `set_environment`. Copies nothing if the options leave it alone.
-class FormerEnvironment {
- public:
-  explicit FormerEnvironment(const DaemonOptions& options)
-      : is_changed_(options.environment.variables() || !options.user.empty()) {
-    for (char** each = ::environ; is_changed_ && each != nullptr && *each != nullptr; ++each) {
-      const std::string_view text = *each;
-      const auto sign = std::min(text.find('='), text.size());
-      variables_.emplace_back(text.substr(0, sign), text.substr(std::min(sign + 1, text.size())));
-    }
-  }
-
-  void put_back() const noexcept {
-    if (!is_changed_) return;
-    ::clearenv();
-    for (const auto& [name, value] : variables_) ::setenv(name.c_str(), value.c_str(), 1);
-  }
-
- private:
-  bool is_changed_;
-  std::vector<std::pair<std::string, std::string>> variables_;
-};
-
-// Undoes what a start in the foreground has changed, unless the start succeeds.
-class Rollback {
- public:
-  explicit Rollback(Impl& impl)
-      : impl_(impl),
-        environment_(impl.plan.options),
-        directory_(posix::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC)),
-        limits_(impl.plan.options.limits),
-        umask_(posix::umask(impl.plan.options.umask)),
-        dumpable_(posix::prctl(PR_GET_DUMPABLE, 0UL, 0UL, 0UL, 0UL)) {
-    posix::getrlimit(RLIMIT_CORE, &core_);
-  }
-  ~Rollback() {
-    if (succeeded_) return;
-    close_lifetime();
-    environment_.put_back();
-    if (!impl_.resources.heir) impl_.resources.close_status();
-    impl_.resources.remove_pidfile();  // before `uninstall` lets a signal end the process
-    impl_.signals.uninstall();
-    limits_.put_back();
-    posix::umask(umask_);
-    static_cast<void>(posix::setrlimit(RLIMIT_CORE, &core_));
-    // A process that has changed its user stays undumpable: the new user must not read its memory.
-    const bool is_another = impl_.plan.identity && impl_.plan.identity->assumed;
-    if (!is_another) posix::prctl(PR_SET_DUMPABLE, static_cast<unsigned long>(dumpable_), 0UL, 0UL, 0UL);
-    if (impl_.resources.left_root) return;  // the former directory is a way out of the new root
-    [[maybe_unused]] const int result = posix::fchdir(directory_.get());
-  }
-  Rollback(const Rollback&) = delete;
-  Rollback& operator=(const Rollback&) = delete;
-
-  void success() noexcept { succeeded_ = true; }
-
- private:
-  Impl& impl_;
-  FormerEnvironment environment_;
-  UniqueFd directory_;
-  posix::LimitsBackup limits_;
-  mode_t umask_;
-  int dumpable_;
-  rlimit core_{};
-  bool succeeded_ = false;
-};
-
+// Before the rollback, which would take from the former program what it needs.
 void check(const Impl& impl, const std::optional<FailedStep>& failure) {
-  if (failure) throw impl.plan.error_of(failure->step, failure->error, impl.refusal);
+  if (!failure) return;
+  const DaemonError error = impl.plan.error_of(failure->step, failure->error, impl.refusal);
+  if (impl.predecessor) go_back(error.what());
+  throw error;
 }
 
 void stay_in_foreground(Impl& impl, posix::SignalBlock& blocked) {
@@ -250,11 +192,14 @@ void stay_in_foreground(Impl& impl, posix::SignalBlock& blocked) {
 void supervise_in_foreground(Impl& impl, Monitor& monitor, posix::SignalBlock& blocked) {
   Rollback rollback(impl);
   check(impl, run_monitor_steps(impl));
-  StatusPipe pipe = create_status_pipe();
-  impl.resources.status = std::move(pipe.writer);
+  std::optional<StatusPipe> pipe;
+  if (!impl.predecessor) {
+    pipe = create_status_pipe();
+    impl.resources.status = std::move(pipe->writer);
+  }
   std::optional<StartOutcome> failed;
   try {
-    failed = monitor.supervise(&pipe.reader);
+    failed = monitor.supervise(pipe ? &pipe->reader : nullptr);
   } catch (const std::system_error& error) {
     throw DaemonError(Step::start_worker, error.code());
   }
@@ -266,6 +211,11 @@ void supervise_in_foreground(Impl& impl, Monitor& monitor, posix::SignalBlock& b
 // A program that an upgrade has started is a daemon already.
 void stay_detached(Impl& impl, posix::SignalBlock& blocked) {
   impl.kept_descriptors = impl.resources.kept_descriptors(impl.plan, impl.resources.status.fd());
+  if (impl.predecessor) {
+    for (const int fd : impl.predecessor->descriptors()) impl.kept_descriptors.push_back(fd);
+    if (process::return_note.record != -1) impl.kept_descriptors.push_back(process::return_note.record);
+    std::sort(impl.kept_descriptors.begin(), impl.kept_descriptors.end());
+  }
   blocked.keep();
 }
 
@@ -282,6 +232,21 @@ void tell_manager(SdNotify& manager, const std::exception_ptr& error) noexcept {
   } catch (...) {
     manager.status(message_of(error));
   }
+}
+
+void open_all(Impl& impl, Ticker& ticker, const sigset_t& waiting_mask) {
+  create_directories_and_lock_pidfile(impl, ticker, waiting_mask);
+  impl.resources.directories.give_owner_and_mode();
+  open_sockets(impl);
+  prepare_restrictions(impl.plan.options);
+  open_stdio(impl);
+}
+
+// A program that was executed again by its descriptor no longer knows the path by which it was started.
+void note_program(Impl& impl) {
+  OwnProgram& own = impl.upgrade.own_program();
+  own.note(impl.plan.signal_map());
+  if (own.program && impl.predecessor && was_handed_back()) own.program->file = impl.predecessor->file;
 }
 
 // Signals are not blocked yet: a user database on the network may take long to answer.
@@ -305,29 +270,28 @@ std::unique_ptr<Impl> start(const void* context, DaemonOptions options) {
   const LaunchDecision launch = record ? LaunchDecision{record->mode, "an upgrade has started this process"}
                                        : decide_launch(options.detach_process, surroundings, options.pidfile);
   auto impl = std::make_unique<Impl>(std::move(options), launch, context);
-  if (record) adopt_predecessor(*impl, std::move(*record));
-  impl->upgrade.note_program(impl->plan.signal_map());
+  const bool is_started = record.has_value();
+  if (record) adopt(*impl, std::move(*record));
+  note_program(*impl);
   check_threads(*impl);
   fill_standard_descriptors();
   adopt_manager(*impl, surroundings);
-  if (launch.mode == LaunchMode::init) leave_process_1();
+  if (launch.mode == LaunchMode::init && !is_started) leave_process_1();
   look_up_user_or_tell(*impl);
   std::optional<Monitor> monitor;
-  if (impl->plan.is_supervised()) monitor.emplace(impl->monitor_resources());
+  if (impl->plan.is_supervised() && !impl->resources.worker.is_worker())
+    monitor.emplace(impl->monitor_resources());
   // Block signals until everything that the start has made is used, or removed again.
   posix::SignalBlock blocked;
   try {
     Ticker ticker(impl->plan.options.start_options.on_wait);
-    create_directories_and_lock_pidfile(*impl, ticker, blocked.former());
-    impl->resources.directories.give_owner_and_mode();
-    open_sockets(*impl);
-    prepare_restrictions(impl->plan.options);
-    open_stdio(*impl);
-    if (impl->plan.detaches() && impl->resources.heir) stay_detached(*impl, blocked);
+    open_all(*impl, ticker, blocked.former());
+    if (impl->plan.detaches() && is_started) stay_detached(*impl, blocked);
     else if (impl->plan.detaches()) detach(*impl, ticker, blocked);
     else if (monitor) supervise_in_foreground(*impl, *monitor, blocked);
     else stay_in_foreground(*impl, blocked);
   } catch (...) {
+    if (impl->predecessor) go_back(message_of(std::current_exception()));
     impl->resources.remove_pidfile();
     impl->resources.directories.remove_made();
     if (impl->resources.heir) tell_predecessor(*impl, std::current_exception());

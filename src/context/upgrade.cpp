@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "context/upgrade.hpp"
 
-#include <algorithm>
 #include <posix/syscalls.hpp>
 #include <stdexcept>
 #include <system_error>
@@ -25,33 +24,17 @@ const char* const was_stopped = "the service was stopped meanwhile";
 // Notified by each stop signal, and by `Upgrade::end`.
 posix::LastingWakeFd& stops() noexcept { return signal_inbox.stop_wake; }
 
-bool has_upgrade(const SignalMap& map) {
-  return std::any_of(map.begin(), map.end(), [](const auto& entry) {
-    return entry.second.action() != nullptr && *entry.second.action() == Action::upgrade;
-  });
-}
-
 }  // namespace
 
-void Upgrade::note_program(const SignalMap& map) {
-  is_wanted_ = has_upgrade(map);
-  if (!is_wanted_) return;
-  try {
-    program_ = Program::of_this_process();
-  } catch (const std::system_error& error) {
-    no_program_ = error.what();
-  }
-}
-
 void Upgrade::offer(const std::optional<HandOver>& record) noexcept {
-  if (!is_wanted_) return;
+  if (!own_.is_wanted) return;
   if (record) notice_ = {.finished = record->finished + 1, .requester = record->requester};
   show();
 }
 
 // Whoever has seen a refusal may ask again before the thread that has shown it ends.
 void Upgrade::request(const SignalInfo& signal) noexcept {
-  if (!is_wanted_ || has_ended_ || !resources_.is_claimed) return;
+  if (!own_.is_wanted || resources_.worker.is_worker() || has_ended_ || !resources_.is_claimed) return;
   if (is_decided_) join();
   if (runs_.exchange(true)) return;
   notice_ = {.finished = notice_.finished, .running = true, .requester = signal.sender_pid};
@@ -66,8 +49,8 @@ void Upgrade::request(const SignalInfo& signal) noexcept {
 // `end` may have found no thread to wait for: look whether it was called only after `drain`.
 void Upgrade::start(const SignalInfo& signal) {
   std::string reason = obstacle();
-  Program program = program_.value_or(Program());
-  if (reason.empty()) reason = choose_program(signal, program);
+  Program program = own_.program.value_or(Program());
+  if (reason.empty()) reason = take_requested_file(resources_.pidfile.fd(), signal, program);
   if (!reason.empty()) throw std::runtime_error(reason);
   if (stops().fd() == -1 && stops().open() != 0) throw std::system_error(posix::last_error());
   stops().drain();
@@ -87,29 +70,16 @@ void Upgrade::join() noexcept {
 // What makes a successor impossible, or would take the service from its manager.
 std::string Upgrade::obstacle() const {
   const DaemonOptions& options = plan_.options;
-  if (!program_) return no_program_;
+  if (!own_.program) return own_.fault;
   if (!hooks_.is_ready()) return "it is not ready itself";
   // By its locks alone, a service that hands over looks like one that has ended.
   if (!posix::open_pidfd(posix::getpid())) return "the kernel has no pidfds, or no descriptor is left";
-  if (plan_.is_supervised()) return "it has a monitor, which can't be replaced";
   if (!options.chroot_directory.empty()) return "it has another root directory, in which the program is not";
   if (!options.restrictions.empty()) return "it is restricted, and a new program would be, too";
   const bool is_told = plan_.launch.mode == LaunchMode::managed && resources_.manager.is_open();
   if (!plan_.detaches() && !is_told)
     return "the program that started it would take its end for the end of the service (mode " +
            std::string(to_string(plan_.launch.mode)) + ')';
-  return {};
-}
-
-std::string Upgrade::choose_program(const SignalInfo& signal, Program& program) const {
-  if (signal.sender_pid == 0) return {};
-  const std::string file =
-      posix::shown_text(resources_.pidfile.fd(), posix::BoardText::program, signal.sender_pid);
-  if (file.empty()) return {};
-  if (signal.sender_uid != 0 && signal.sender_uid != posix::geteuid())
-    return "only root and the service's own user may name another program";
-  if (file.front() != '/') return "the path \"" + file + "\" is not absolute";
-  program.file = file;
   return {};
 }
 

@@ -17,7 +17,8 @@
 
 namespace daemonctx {
 
-/// The upgrades of a service that has no monitor. Each runs on a thread of its own, and one at a time.
+/// The upgrades of a service that has no monitor; a monitor does its own. Each runs on a thread of its own,
+/// and one at a time.
 class Upgrade {
  public:
   struct Hooks {
@@ -35,8 +36,7 @@ class Upgrade {
   Upgrade(const Upgrade&) = delete;
   Upgrade& operator=(const Upgrade&) = delete;
 
-  /// Notes how this process was started, if the signal map has `Action::upgrade`. Call it first in a start.
-  void note_program(const SignalMap& map);
+  OwnProgram& own_program() noexcept { return own_; }
 
   /// Shows others that this service can be upgraded. A successor goes on counting.
   void offer(const std::optional<HandOver>& record) noexcept;
@@ -47,7 +47,7 @@ class Upgrade {
   /// Ends an upgrade under way: the successor is ended, unless it is the service already.
   void end() noexcept;
 
-  bool is_offered() const noexcept { return is_wanted_; }
+  bool is_offered() const noexcept { return own_.is_wanted; }
 
   /// Whether the stop is for an upgrade.
   bool has_successor() const noexcept { return resources_.is_replaced; }
@@ -56,7 +56,6 @@ class Upgrade {
   void start(const SignalInfo& signal);
   void join() noexcept;
   std::string obstacle() const;
-  std::string choose_program(const SignalInfo& signal, Program& program) const;
   HandOver record() const;
   void run(const Program& program) noexcept;
   std::string replace(Successor& successor);
@@ -69,9 +68,7 @@ class Upgrade {
   const Plan& plan_;
   Resources& resources_;
   Hooks hooks_;
-  bool is_wanted_ = false;
-  std::optional<Program> program_;
-  std::string no_program_;  // why `program_` is empty
+  OwnProgram own_;
   UpgradeNotice notice_;
   std::atomic<bool> runs_ = false;
   std::atomic<bool> is_decided_ = false;  // the upgrade's thread shows a refusal, and then ends

@@ -64,6 +64,11 @@ bool is_of_later_start(int file, const posix::IdentityHolder& holder, const Upgr
          count_of_upgrades(file, holder.pid).value_or(0) <= before.finished;
 }
 
+// A requester outside the daemon's pid namespace has no pid there.
+bool is_of_another(const UpgradeNotice& notice) noexcept {
+  return notice.requester != 0 && notice.requester != posix::getpid();
+}
+
 // Waits until the pidfile changes, or the daemon ends.
 void wait_for_change(const Target& target, const UniqueFd& watch, Clock::time_point deadline) noexcept {
   std::array<pollfd, 2> events{{{watch.get(), POLLIN, 0}, {target.end_fd(), POLLIN, 0}}};
@@ -81,7 +86,7 @@ UpgradeResult await(const Target& target, const UpgradeNotice& before, const Uni
     const bool has_ended = target.has_ended();
     const posix::IdentityHolder holder = posix::identity_holder(target.file());
     const auto notice = holder.held ? outcome_after(target.file(), holder.pid, before) : std::nullopt;
-    if (notice && notice->requester != posix::getpid()) {
+    if (notice && is_of_another(*notice)) {
       error = std::make_error_code(std::errc::device_or_resource_busy);
     } else if (notice && notice->refused) {
       error = std::make_error_code(std::errc::invalid_argument);

@@ -10,7 +10,12 @@
 
 namespace daemonctx {
 
-LineReader LineReader::pipe() {
+LineReader LineReader::pipe(HandedLines lines) {
+  if (lines.reader) {
+    LineReader source{std::move(lines.reader), std::move(lines.writer)};
+    source.end_ = lines.rest.copy(source.text_.data(), source.text_.size());
+    return source;
+  }
   std::array<int, 2> ends{};
   if (posix::pipe2(ends.data(), O_CLOEXEC) == -1) throw std::system_error(posix::last_error());
   LineReader source{UniqueFd(ends[0]), UniqueFd(ends[1])};

@@ -5,11 +5,19 @@
 
 #include <array>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "posix/unique_fd.hpp"
 
 namespace daemonctx {
+
+/// The pipe of a `LineReader`, and an unfinished line that was read of it.
+struct HandedLines {
+  UniqueFd reader = {};
+  UniqueFd writer = {};
+  std::string rest = {};
+};
 
 /// A pipe or a file in memory that a process prints into, and that is read line by line. Reentrant.
 class LineReader {
@@ -22,8 +30,9 @@ class LineReader {
   };
 
   /// Makes a pipe. Other processes print into it and wait for the reader. Descriptors are close-on-exec.
+  /// \param lines a pipe to use in place of a new one.
   /// \throws std::system_error
-  static LineReader pipe();
+  static LineReader pipe(HandedLines lines = {});
 
   /// Makes a file in memory. The reader's own process prints into it, because it cannot wait for itself.
   /// \throws std::system_error
@@ -34,6 +43,9 @@ class LineReader {
 
   /// The descriptor for poll(2). -1 for a file in memory, which has no events.
   int reader() const noexcept { return reader_.get(); }
+
+  /// What was read, and is no whole line yet.
+  std::string_view rest() const noexcept { return {text_.data() + begin_, end_ - begin_}; }
 
   void close() noexcept;
 

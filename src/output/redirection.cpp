@@ -19,10 +19,10 @@ const StdioTarget& target_of(const Stdio& stdio, int stream) noexcept {
   return stream == STDOUT_FILENO ? stdio.out : stdio.err;
 }
 
-std::unique_ptr<SyslogForwarder> open_syslog(const StdioTarget& target) {
+std::unique_ptr<SyslogForwarder> open_syslog(const StdioTarget& target, HandedLines lines) {
   const std::string path = _PATH_LOG;
   try {
-    return std::make_unique<SyslogForwarder>(target.identifier(), target.facility(), path);
+    return std::make_unique<SyslogForwarder>(target.identifier(), target.facility(), path, std::move(lines));
   } catch (const std::system_error& error) {
     throw DaemonError(Step::open_stdio, error.code(), path);
   }
@@ -124,7 +124,9 @@ int Redirection::share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind
   }
   truncates_.at(stream) = kind == StdioTarget::Kind::file && target.options().truncate;
   if (kind == StdioTarget::Kind::syslog) {
-    pumps_.push_back(open_syslog(target));
+    HandedLines lines;
+    if (pumps_.size() < inherited_.size()) lines = std::move(inherited_[pumps_.size()]);
+    pumps_.push_back(open_syslog(target, std::move(lines)));
     return pumps_.back()->worker_end();
   }
   if (kind == StdioTarget::Kind::null_device) {
@@ -144,6 +146,12 @@ int Redirection::share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind
     owned_.push_back(number ? copy_of(*number) : open_or_check(target, stream, entry));
   }
   return owned_.back().get();
+}
+
+std::size_t Redirection::count_pumps(const Stdio& stdio) noexcept {
+  const bool out = stdio.out.kind() == StdioTarget::Kind::syslog;
+  const bool err = stdio.err.kind() == StdioTarget::Kind::syslog;
+  return out && err && same_target(stdio.out, stdio.err) ? 1 : std::size_t{out} + std::size_t{err};
 }
 
 void Redirection::append_descriptors(std::vector<int>& to) const {

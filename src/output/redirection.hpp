@@ -63,6 +63,19 @@ class Redirection {
   /// \return 0 or an errno.
   int follow() noexcept;
 
+  /// The number of forwarders that `open` makes.
+  static std::size_t count_pumps(const Stdio& stdio) noexcept;
+
+  /// Takes over the pipes of a former program's forwarders, in the same order. Call it before `open`.
+  void inherit(std::vector<HandedLines> lines) noexcept { inherited_ = std::move(lines); }
+
+  /// Where a worker's descriptor 1 or 2 leads to, in a monitor whose service is ready.
+  int of_worker(int stream) const noexcept {
+    return sources_.at(static_cast<std::size_t>(stream)) == -1
+               ? stream
+               : sources_.at(static_cast<std::size_t>(stream));
+  }
+
   /// The syslog forwarders that the monitor must run.
   const std::vector<std::unique_ptr<SyslogForwarder>>& pumps() const noexcept { return pumps_; }
 
@@ -104,6 +117,7 @@ class Redirection {
   std::vector<Created> created_;
   std::vector<UniqueFd> owned_;
   std::vector<std::unique_ptr<SyslogForwarder>> pumps_;
+  std::vector<HandedLines> inherited_;
   std::array<std::optional<posix::DirectoryEntry>, 3> entries_;
 };
 

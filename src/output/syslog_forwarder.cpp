@@ -40,12 +40,12 @@ std::optional<int> stated_priority(std::string_view line) noexcept {
 
 }  // namespace
 
-SyslogForwarder::SyslogForwarder(std::string identifier, int facility, std::string path)
+SyslogForwarder::SyslogForwarder(std::string identifier, int facility, std::string path, HandedLines lines)
     : identifier_(std::move(identifier)),
       facility_(facility),
       path_(std::move(path)),
       socket_(posix::connect_to(path_, SOCK_DGRAM)),
-      worker_{LineReader::pipe(), LOG_INFO},
+      worker_{LineReader::pipe(std::move(lines)), LOG_INFO},
       monitor_{LineReader::memory(), LOG_ERR} {  // the monitor's lines are about crashes
   if (!socket_) throw std::system_error(posix::last_error());
 }

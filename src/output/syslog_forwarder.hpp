@@ -26,7 +26,12 @@ class SyslogForwarder {
   /// \param facility as for openlog(3).
   /// \throws std::system_error
   /// \note Runs in the caller, so that an unreachable syslog service fails there.
-  SyslogForwarder(std::string identifier, int facility, std::string path = "/dev/log");
+  /// \param lines of a former program's forwarder, whose pipe this one takes over.
+  SyslogForwarder(std::string identifier, int facility, std::string path = "/dev/log",
+                  HandedLines lines = {});
+
+  /// The pipe, and what was read of it. Call it when nothing `is_blocked`.
+  const LineReader& worker_lines() const noexcept { return worker_.lines; }
 
   /// The descriptors that become 1 or 2, in the worker and in the monitor.
   int worker_end() const noexcept { return worker_.lines.writer(); }

@@ -25,6 +25,21 @@ Pidfile Pidfile::inherit(const Path& path, UniqueFd fd) {
   return {path, process::PrivateFd(std::move(fd))};
 }
 
+Pidfile Pidfile::inherit_as_worker(const Path& path, UniqueFd fd, pid_t monitor) {
+  const posix::DirectoryEntry entry = find_pidfile(path);
+  struct stat file {};
+  if (!leads_to(entry.directory.get(), entry.name.data(), fd.get()) || posix::fstat(fd.get(), &file) == -1)
+    throw unusable_pidfile(path, "the running daemon has another one");
+  pidfile_claim.device = file.st_dev;
+  pidfile_claim.inode = file.st_ino;
+  pidfile_claim.ready = false;
+  pidfile_claim.pid = monitor;
+  Pidfile pidfile(path, process::PrivateFd());
+  pidfile.for_workers_.reset(std::move(fd));
+  pidfile.leave_to_monitor();
+  return pidfile;
+}
+
 void Pidfile::disclaim() noexcept {
   pidfile_claim.shows_stop = -1;
   pidfile_claim.ready = false;

@@ -57,6 +57,13 @@ class Pidfile {
   /// \throws DaemonError (`open_pidfile`): the path leads to another file; (`lock_pidfile`)
   static Pidfile inherit(const Path& path, UniqueFd fd);
 
+  /// Takes over the descriptor that this process's former program had for its workers.
+  void inherit_worker_handle(UniqueFd fd) noexcept { for_workers_.reset(std::move(fd)); }
+
+  /// In a new worker that its monitor has not forked, but executed: takes over the descriptor for workers.
+  /// \throws DaemonError (`open_pidfile`): the path leads to another file.
+  static Pidfile inherit_as_worker(const Path& path, UniqueFd fd, pid_t monitor);
+
   /// Gives the identity lock and all notices up, so that a successor can claim the file. Keeps the exclusion
   /// lock.
   void disclaim() noexcept;
@@ -83,6 +90,7 @@ class Pidfile {
   /// Opens the descriptor for `leave_to_monitor`.
   /// \throws DaemonError (`open_pidfile`). \note Runs in the caller.
   void open_worker_handle();
+  int worker_handle() const noexcept { return for_workers_.get(); }
 
   /// Call it in a worker that was just forked. From now on the file is the monitor's, and `remove` only
   /// closes. The worker keeps the next start waiting as long as the worker lives. Its descriptor is not the

@@ -41,6 +41,7 @@ using ::fchmod;
 using ::fchown;
 using ::fchownat;
 using ::fcntl;
+using ::fexecve;
 using ::flock;
 using ::fork;
 using ::fstat;

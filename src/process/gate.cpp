@@ -11,11 +11,13 @@
 #include "process/interruption_note.hpp"
 #include "process/owner.hpp"
 #include "process/pidfile_claim.hpp"
+#include "process/return_note.hpp"
 
 namespace daemonctx::process {
 
 constinit PidfileClaim pidfile_claim;
 constinit InterruptionNote interruption_note;
+constinit ReturnNote return_note;
 constinit CrashState crash_state;
 
 namespace {

@@ -38,6 +38,9 @@ class SignalDispatcher {
     std::array<int, 2> watched = {-1, -1};  ///< an error or a hang-up of a descriptor ends the sleep
   };
 
+  /// The signals that have a handler or another disposition of this object.
+  const sigset_t& handled() const noexcept { return mapped_; }
+
   /// The functions for actions that the dispatcher does not know. `report` gets what an action threw.
   /// `before_sleep` is called before each sleep of the threads that run actions, and limits it. `released` is
   /// called once, with the bits of the held signals that are dropped (`note`). `hang_up` replaces the stop

@@ -92,6 +92,10 @@ void use_handler_stack() noexcept {
   posix::sigaltstack(&stack, nullptr);
 }
 
+// The place of the threads' notes behind the crash note.
+constexpr std::size_t page = 4096;
+static_assert(sizeof(process::CrashNote) <= page && alignof(process::ThreadNotes) <= page);
+
 void* shared_memory(std::size_t size) noexcept {
   void* const memory =
       posix::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -111,6 +115,22 @@ process::CrashNote* share_crash_note() noexcept {
 // The memory is zero, which is the state of empty notes; a constructor would touch all of it.
 process::ThreadNotes* share_thread_notes() noexcept {
   return static_cast<process::ThreadNotes*>(shared_memory(sizeof(process::ThreadNotes)));
+}
+
+// Zero is the state of empty notes.
+SharedNotes share_notes(UniqueFd memory) noexcept {
+  constexpr std::size_t size = page + sizeof(process::ThreadNotes);
+  if (!memory) {
+    memory.reset(posix::memfd_create("notes", MFD_CLOEXEC));
+    if (!memory || posix::ftruncate(memory.get(), size) == -1) return {};
+  }
+  struct stat file {};
+  if (posix::fstat(memory.get(), &file) == -1 || static_cast<std::size_t>(file.st_size) != size) return {};
+  void* const begin = posix::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory.get(), 0);
+  if (begin == MAP_FAILED) return {};
+  auto* const bytes = static_cast<std::byte*>(begin);
+  return {std::launder(reinterpret_cast<process::CrashNote*>(bytes)),
+          std::launder(reinterpret_cast<process::ThreadNotes*>(bytes + page)), std::move(memory)};
 }
 
 void note_crashes(process::CrashNote* note, process::ThreadNotes* threads) noexcept {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include "posix/unique_fd.hpp"
 #include "process/crash_note.hpp"
 
 namespace daemonctx {
@@ -10,6 +11,16 @@ process::CrashNote* share_crash_note() noexcept;
 
 /// Memory for the notes of threads. \copydetails share_crash_note
 process::ThreadNotes* share_thread_notes() noexcept;
+
+/// Both in a file in memory, which other programs can share, too.
+struct SharedNotes {
+  process::CrashNote* crash = nullptr;
+  process::ThreadNotes* threads = nullptr;
+  UniqueFd memory = {};
+};
+
+/// \param memory of another program's notes; empty: new memory. \return empty if there is no memory.
+SharedNotes share_notes(UniqueFd memory = {}) noexcept;
 
 /// From now on this process notes its crash, and dies of it as before. A signal that has a handler already,
 /// or is ignored, stays as it is. In this thread a stack overflow is noted, too.

@@ -38,9 +38,10 @@ Monitor::Monitor(MonitorResources resources)
       signals_(
           resources_.signal_map, [this] { request_stop(); },
           [this](int number, int error) { refuse_signal(number, error); },
+          [this](const SignalInfo& signal) { request_upgrade(signal); },
           [this](std::uint64_t dropped) { report_dropped(dropped); }),
-      crash_note_(share_crash_note()),
-      thread_notes_(policy_.crash_report.get() == nullptr ? nullptr : share_thread_notes()),
+      crash_note_(resources_.program.is_wanted ? nullptr : share_crash_note()),
+      thread_notes_(resources_.program.is_wanted || !wants_stacks() ? nullptr : share_thread_notes()),
       silence_(policy_.hang_timeout) {}
 
 std::optional<StartOutcome> Monitor::supervise(StatusReader* reports) {
@@ -49,10 +50,13 @@ std::optional<StartOutcome> Monitor::supervise(StatusReader* reports) {
   }
   // Keep no file system in use. A failed chdir() is no reason not to start.
   if (resources_.detaches) static_cast<void>(posix::chdir("/"));
+  const bool shares_with_programs = resources_.program.is_wanted && !resources_.predecessor;
+  if (shares_with_programs) use_notes(share_notes());  // not earlier: the start closes descriptors
+  bool has_worker = take_over();
   for (;;) {
     std::optional<WorkerEnd> end;
     try {
-      if (start_worker()) return std::nullopt;
+      if (!std::exchange(has_worker, false) && start_worker()) return std::nullopt;
     } catch (const std::system_error& error) {
       if (!was_ever_ready_) throw;
       report(std::string("cannot start the worker: ") + error.what());
@@ -74,7 +78,7 @@ std::optional<StartOutcome> Monitor::supervise(StatusReader* reports) {
 // ---- A worker's life.
 
 bool Monitor::start_worker() {
-  ++resources_.worker.number;
+  resources_.worker.number = ++last_number_;
   WorkerConnection connection = connect_worker();
   posix::Lifeline lifeline = posix::make_lifeline();
   lifeline_.reset(std::move(lifeline.holder));
@@ -119,6 +123,8 @@ bool Monitor::fork_worker(WorkerConnection& connection) {
   resources_.worker.monitor = monitor;
   connection.monitor.reset();
   lifeline_.reset();
+  replacement_.reset();
+  leaving_.clear();
   become_worker(std::move(connection.worker));
   return true;
 }
@@ -175,6 +181,8 @@ std::optional<WorkerEnd> Monitor::reap() {
 }
 
 void Monitor::wait_until(Clock::time_point deadline) {
+  attend_upgrade();
+  deadline = std::min(deadline, upgrade_deadline());
   std::vector<pollfd> events{{SignalRelay::fd(), POLLIN, 0}, {connection_.get(), POLLIN, 0}};
   if (was_ever_ready_) {
     deadline = std::min(deadline, resources_.output_repair.repair(resources_.stdio, true));
@@ -185,6 +193,7 @@ void Monitor::wait_until(Clock::time_point deadline) {
     pump->append_events(events);
     deadline = std::min(deadline, pump->next_attempt());
   }
+  append_upgrade_events(events);
   if (crash_lines_.is_running()) events.push_back(crash_lines_.event());
   deadline = std::min(deadline, crash_lines_.deadline());
   posix::poll(events.data(), events.size(), posix::poll_timeout(deadline));
@@ -315,6 +324,7 @@ void Monitor::exit_with(int status) noexcept {
   if (!stopping_) resources_.manager.stopping();
   report_crash_lines(crash_lines_.finish(stopping_ ? graces::own_lines : graces::last_stack));
   flush_streams();
+  await_leaving();
   finish_lines(worker_, graces::own_lines);
   resources_.remove_pidfile();
   posix::_exit(status);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <memory>
 #include <optional>
 
 #include "base/hang_watch.hpp"
@@ -10,9 +11,11 @@
 #include "supervise/crash_handler.hpp"
 #include "supervise/crash_lines.hpp"
 #include "supervise/monitor_resources.hpp"
+#include "supervise/replacement.hpp"
 #include "supervise/restart_policy.hpp"
 #include "supervise/signal_relay.hpp"
 #include "supervise/worker_protocol.hpp"
+#include "upgrade/upgrade_notice.hpp"
 
 namespace daemonctx {
 
@@ -57,6 +60,30 @@ class Monitor {
   std::optional<StartOutcome> give_up_start(const WorkerEnd& end, StatusReader* reports);
   [[noreturn]] void exit_with(int status) noexcept;
 
+  // Upgrades (monitor_upgrade.cpp, monitor_takeover.cpp).
+  void request_upgrade(const SignalInfo& signal);
+  std::string begin_upgrade(const SignalInfo& signal);
+  HandOver record_for_worker(const UniqueFd& connection, const UniqueFd& lifeline,
+                             const UniqueFd& notes) const;
+  void attend_upgrade();
+  void hear_replacement();
+  void handle_of_replacement(WorkerMessage message);
+  bool is_at_rest() const noexcept;
+  void execute_new_program();
+  HandOver record_for_program(std::vector<UniqueFd>& made);
+  void hand_pumps_on(HandOver& record, std::vector<UniqueFd>& made) const;
+  void refuse_upgrade(const std::string& reason) noexcept;
+  void show_upgrade() noexcept;
+  bool take_over();
+  void be_monitor_of(const HandedWorker& worker);
+  bool wants_stacks() const noexcept { return policy_.crash_report.get() != nullptr; }
+  void use_notes(SharedNotes notes) noexcept;
+  void let_go(LeavingWorker worker);
+  void attend_leaving();
+  void await_leaving();
+  void append_upgrade_events(std::vector<pollfd>& to) const;
+  Clock::time_point upgrade_deadline() const noexcept;
+
   // Messages from the worker, reports to others.
   void receive_messages();
   void note_sign_of_life();
@@ -80,6 +107,7 @@ class Monitor {
   const RespawnPolicy& policy_;
   Backoff backoff_;
   SignalRelay signals_;
+  SharedNotes notes_;  // empty: no upgrades are offered
   process::CrashNote* crash_note_;
   process::ThreadNotes* thread_notes_;  // nullptr: no stacks are wanted
   std::vector<CrashedThread> asked_;    // threads of the worker that hangs
@@ -101,6 +129,11 @@ class Monitor {
   HangWatch silence_;                      ///< of the worker
   Clock::time_point shown_sign_at_ = Clock::time_point::min();
   Clock::time_point kill_at_ = Clock::time_point::max();
+
+  unsigned last_number_ = 0;  // of a worker
+  UpgradeNotice upgrade_notice_;
+  std::unique_ptr<Replacement> replacement_;
+  std::vector<LeavingWorker> leaving_;
 
   bool was_ever_ready_ = false;
   bool stopping_ = false;

@@ -100,6 +100,7 @@ void Monitor::become_ready() {
     resources_.keep();
     resources_.title.set("monitor");  // not earlier: a start in the foreground that fails must change nothing
     resources_.status.close();
+    show_upgrade();
     // The worker has told the supervisor, which may wait for the end of file, and so for this copy too.
     UniqueFd told(std::exchange(resources_.notify_descriptor, -1));
   }
@@ -171,6 +172,7 @@ void Monitor::report(const std::string& text) const noexcept {
 
 void Monitor::request_stop() {
   if (std::exchange(stopping_, true)) return;
+  if (replacement_) refuse_upgrade("the service was stopped meanwhile");
   kill_at_ = posix::deadline_in(policy_.stop_timeout);
   process::show_stop();
   resources_.manager.stopping();

@@ -5,10 +5,12 @@
 #include <functional>
 #include <string_view>
 
+#include "daemonctx/launch_mode.hpp"
 #include "daemonctx/respawn_policy.hpp"
 #include "daemonctx/signal_map.hpp"
 #include "daemonctx/stdio.hpp"
 #include "daemonctx/timeout.hpp"
+#include "daemonctx/upgrade_options.hpp"
 #include "launch/status_pipe.hpp"
 #include "manager/sd_notify.hpp"
 #include "output/output_repair.hpp"
@@ -16,7 +18,10 @@
 #include "pidfile/pidfile.hpp"
 #include "pidfile/reload_status.hpp"
 #include "process/process_title.hpp"
+#include "sockets/sockets.hpp"
 #include "supervise/worker_self.hpp"
+#include "upgrade/hand_over.hpp"
+#include "upgrade/program.hpp"
 
 namespace daemonctx {
 
@@ -33,10 +38,17 @@ struct MonitorResources {
   Pidfile& pidfile;
   Redirection& redirection;
   OutputRepair& output_repair;
-  StatusWriter& status;         ///< to the caller, until the first worker is ready
-  int& notify_descriptor;       ///< to the supervisor, until the first worker is ready
+  StatusWriter& status;    ///< to the caller, until the first worker is ready
+  int& notify_descriptor;  ///< to the supervisor, until the first worker is ready
+  Sockets& sockets;
+  const std::vector<ListenDescriptor>& passed;  ///< by the service manager
+  LaunchMode mode;
   WorkerSelf& worker;           ///< filled in for the worker that is forked next
   ReloadNotice& reload_notice;  ///< what others are shown; the next worker continues its count
+
+  const OwnProgram& program;  ///< for upgrades
+  const UpgradeOptions& upgrade;
+  std::optional<HandOver>& predecessor;  ///< this process's former program, until the monitor has taken over
 
   std::function<void(const std::exception_ptr& error, std::string_view where)> report;
 

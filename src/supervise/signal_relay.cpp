@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <iterator>
+#include <posix/syscalls.hpp>
 #include <system_error>
 
 #include "posix/signal_child.hpp"
@@ -12,9 +13,11 @@ namespace daemonctx {
 
 SignalRelay::SignalRelay(const SignalMap& map, std::function<void()> on_stop,
                          std::function<void(int number, int error)> on_refusal,
+                         std::function<void(const SignalInfo&)> on_upgrade,
                          std::function<void(std::uint64_t signals)> on_dropped)
     : on_stop_(std::move(on_stop)),
       on_refusal_(std::move(on_refusal)),
+      on_upgrade_(std::move(on_upgrade)),
       // None of these actions throws.
       signals_(relayed(map), {.reload = [] {},
                               .reopen_output = [] {},
@@ -28,6 +31,10 @@ SignalMap SignalRelay::relayed(const SignalMap& map) {
     const auto* standard = action.action();
     if (standard != nullptr && (*standard == Action::ignore || *standard == Action::restore_default)) {
       result[number] = action;
+      continue;
+    }
+    if (standard != nullptr && *standard == Action::upgrade) {
+      result[number] = [this](const SignalInfo& info) { on_upgrade_(info); };
       continue;
     }
     mapped_by_all_ |= signal_bit(number);
@@ -46,11 +53,26 @@ SignalMap SignalRelay::relayed(const SignalMap& map) {
   return result;
 }
 
-void SignalRelay::set_worker(pid_t worker) {
+void SignalRelay::set_worker(pid_t worker, std::uint64_t mapped) {
   worker_ = worker;
   mapped_ = mapped_by_all_;
   if (worker != 0) handed_on_.clear();
+  for (int number = 1; number < NSIG; ++number) {
+    if ((mapped & signal_bit(number)) != 0) worker_mapped(number);
+  }
   hand_on_held();
+}
+
+sigset_t SignalRelay::leave_to_program() {
+  const sigset_t handled = signals_.handled();
+  for (const auto& [number, info] : held_) {
+    sigval value{};
+    value.sival_int = info.value;
+    posix::sigqueue(posix::getpid(), number, value);
+  }
+  held_.clear();
+  signals_.leave_to_child();
+  return handled;
 }
 
 void SignalRelay::worker_mapped(int number) {

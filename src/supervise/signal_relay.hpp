@@ -20,9 +20,11 @@ class SignalRelay {
   /// \param on_stop called for a signal that terminates, and for SIGTERM even if the service maps it to a
   ///   function, before the worker gets the signal.
   /// \param on_refusal called with a signal that the worker can't be sent, and an errno.
+  /// \param on_upgrade called for a signal that asks for an upgrade, which no worker gets.
   /// \param on_dropped called with the bits of the held signals that no worker will get.
   SignalRelay(const SignalMap& map, std::function<void()> on_stop,
               std::function<void(int number, int error)> on_refusal,
+              std::function<void(const SignalInfo&)> on_upgrade,
               std::function<void(std::uint64_t signals)> on_dropped);
 
   int install(bool detached) noexcept { return signals_.install(detached); }
@@ -31,7 +33,16 @@ class SignalRelay {
   void leave_to_child() noexcept { signals_.leave_to_child(); }
 
   /// From now on `worker` gets the signals; 0: there is no worker.
-  void set_worker(pid_t worker);
+  /// \param mapped the signals that it has mapped already, as bits.
+  void set_worker(pid_t worker, std::uint64_t mapped = 0);
+
+  /// What `worker` has mapped, as bits.
+  std::uint64_t mapped() const noexcept { return mapped_; }
+
+  /// For a program that is executed in place of this one: puts the dispositions back that `install` found,
+  /// and sends what is held to this process again. \return the signals that must be blocked until that
+  /// program handles them. \pre All signals are blocked, and none is to be dispatched. `install` undoes it.
+  sigset_t leave_to_program();
 
   /// The worker has mapped signal `number`, too. A signal that can't be mapped is left alone.
   void worker_mapped(int number);
@@ -58,6 +69,7 @@ class SignalRelay {
 
   std::function<void()> on_stop_;
   std::function<void(int number, int error)> on_refusal_;
+  std::function<void(const SignalInfo&)> on_upgrade_;
   std::uint64_t mapped_by_all_ = 0;  // by each worker, before it runs the user's code
   std::uint64_t stopping_ = 0;       // call on_stop
   std::uint64_t mapped_ = 0;         // by this worker

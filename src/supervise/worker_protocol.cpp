@@ -21,6 +21,7 @@ constexpr std::string_view mapped_key = "X_DAEMONCTX_MAPPED=";
 constexpr std::string_view remember_key = "X_DAEMONCTX_REMEMBER=";
 constexpr std::string_view program_text = "program";
 constexpr std::string_view service_text = "service";
+constexpr std::string_view socket_key = "X_DAEMONCTX_SOCKET=";
 constexpr std::string_view open_key = "X_DAEMONCTX_OPEN=";
 constexpr std::string_view memory_text = "memory";
 constexpr std::string_view file_text = "file";
@@ -228,6 +229,10 @@ void answer_open(UniqueFd asker, const UniqueFd& file, int error) noexcept {
   if (file) answer.send(file_text, file.get());
   else answer.send(std::to_string(error));
 }
+
+std::string socket_message(std::string_view name) { return std::string(socket_key).append(name); }
+
+std::optional<std::string> told_socket(std::string_view text) { return value_of(text, socket_key); }
 
 std::string mapped_message(int signal) { return std::string(mapped_key) + std::to_string(signal); }
 

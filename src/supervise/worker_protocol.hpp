@@ -75,6 +75,14 @@ UniqueFd ask_to_open(const SdNotify& monitor, std::size_t place);
 /// \param error if there is no file, why.
 void answer_open(UniqueFd asker, const UniqueFd& file, int error) noexcept;
 
+/// Tells the monitor of a socket that comes with the message, by its name in the list for a successor. The
+/// worker of a new version opens sockets itself, before there is a monitor of that version.
+std::string socket_message(std::string_view name);
+std::optional<std::string> told_socket(std::string_view text);
+
+/// The value of the SIGTERM that a worker gets because of an upgrade.
+inline constexpr int upgrade_stop_value = 0x757067;
+
 /// Asks the monitor to reopen the output files. The monitor may open files that the worker may not open, or
 /// does not see behind another root directory. The answer goes to the descriptor that comes with the message.
 inline constexpr std::string_view reopen_message = "X_DAEMONCTX_REOPEN=1";

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "pidfile/lock_board.hpp"
 #include "posix/retry.hpp"
 #include "posix/unique_fd.hpp"
 #include "upgrade/hand_over.hpp"
@@ -49,8 +50,9 @@ std::string own_directory() {
 }
 
 bool is_of_one_process(std::string_view variable) {
-  constexpr std::array<std::string_view, 6> names = {"LISTEN_PID",   "LISTEN_FDS",       "LISTEN_FDNAMES",
-                                                     "WATCHDOG_PID", "SYSTEMD_EXEC_PID", hand_over_variable};
+  constexpr std::array<std::string_view, 7> names = {
+      "LISTEN_PID",       "LISTEN_FDS",       "LISTEN_FDNAMES",    "WATCHDOG_PID",
+      "SYSTEMD_EXEC_PID", hand_over_variable, handed_back_variable};
   const std::string_view name = variable.substr(0, variable.find('='));
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -88,6 +90,29 @@ Program Program::of_this_process() {
   program.umask = posix::umask(0);
   posix::umask(program.umask);
   return program;
+}
+
+void OwnProgram::note(const SignalMap& map) {
+  is_wanted = std::any_of(map.begin(), map.end(), [](const auto& entry) {
+    return entry.second.action() != nullptr && *entry.second.action() == Action::upgrade;
+  });
+  if (!is_wanted) return;
+  try {
+    program = Program::of_this_process();
+  } catch (const std::system_error& error) {
+    fault = error.what();
+  }
+}
+
+std::string take_requested_file(int pidfile, const SignalInfo& request, Program& program) {
+  if (request.sender_pid == 0) return {};
+  const std::string file = posix::shown_text(pidfile, posix::BoardText::program, request.sender_pid);
+  if (file.empty()) return {};
+  if (request.sender_uid != 0 && request.sender_uid != posix::geteuid())
+    return "only root and the service's own user may name another program";
+  if (file.front() != '/') return "the path \"" + file + "\" is not absolute";
+  program.file = file;
+  return {};
 }
 
 }  // namespace daemonctx

@@ -3,8 +3,11 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "daemonctx/signal_map.hpp"
 
 namespace daemonctx {
 
@@ -22,6 +25,19 @@ struct Program {
   /// \throws std::system_error, as where /proc is missing.
   static Program of_this_process();
 };
+
+/// This process's program for later upgrades.
+struct OwnProgram {
+  bool is_wanted = false;  ///< the service offers upgrades
+  std::optional<Program> program = {};
+  std::string fault = {};  ///< why `program` is empty
+
+  /// Notes it if a signal is mapped to `Action::upgrade`. Call it first in a start.
+  void note(const SignalMap& map);
+};
+
+/// Puts the file that a requester shows for its upgrade into `program`. \return empty, or why it is refused.
+std::string take_requested_file(int pidfile, const SignalInfo& request, Program& program);
 
 /// The arguments for execve(2), made before a fork.
 class ExecArguments {

@@ -17,6 +17,7 @@
 #include "posix/retry.hpp"
 #include "posix/sealed_memory.hpp"
 #include "posix/signals.hpp"
+#include "process/fork_handlers.hpp"
 
 namespace daemonctx {
 namespace {
@@ -73,12 +74,14 @@ void reset_signals() noexcept {
 
 }  // namespace
 
-Successor::Successor(const Program& program, HandOver record) : status_(UniqueFd()) {
+Successor::Successor(const Program& program, HandOver record, std::array<int, 2> streams)
+    : status_(UniqueFd()), is_child_(record.role == HandOver::Role::worker) {
   StatusPipe status = create_status_pipe();
   std::array<UniqueFd, 2> output = make_pipe();
-  std::array<UniqueFd, 2> channel = make_channel();
-  const UniqueFd out = copy_of(STDOUT_FILENO);
-  const UniqueFd error = copy_of(STDERR_FILENO);
+  std::array<UniqueFd, 2> channel;
+  if (!is_child_) channel = make_channel();
+  const UniqueFd out = copy_of(streams[0]);
+  const UniqueFd error = copy_of(streams[1]);
   record.status = status.writer.fd();
   record.channel = channel[1].get();
   record.output = out.get();
@@ -92,15 +95,24 @@ Successor::Successor(const Program& program, HandOver record) : status_(UniqueFd
   const ExecArguments environment(variables);
   {
     const posix::SignalBlock blocked;
-    const pid_t intermediate = start_by_fork(status.writer, pid_);
-    if (intermediate == 0) execute(program, kept, output[1].get(), arguments, environment, status.writer);
-    if (intermediate == -1) fail("cannot start a process");
+    const pid_t started = start(status.writer);
+    if (started == 0) execute(program, kept, output[1].get(), arguments, environment, status.writer);
+    if (started == -1) fail("cannot start a process");
     process_ = pid_ != 0 ? posix::open_pidfd(pid_) : UniqueFd();
-    posix::retry([&] { return posix::waitpid(intermediate, nullptr, 0); });
+    if (!is_child_) posix::retry([&] { return posix::waitpid(started, nullptr, 0); });
   }
   status_ = std::move(status.reader);
   channel_.reset(std::move(channel[0]));
   output_.reset(std::move(output[0]));
+}
+
+// Returns what fork(2) returns: for a service in the intermediate's place.
+pid_t Successor::start(const StatusWriter& status) noexcept {
+  if (!is_child_) return start_by_fork(status, pid_);
+  const process::OwnFork own;
+  const pid_t child = posix::fork();
+  pid_ = std::max(child, 0);
+  return child;
 }
 
 Successor::~Successor() {
@@ -113,16 +125,23 @@ std::string Successor::await_ready(Timeout longest, int cancel) {
     const Event event = next_event(deadline, cancel);
     if (event == Event::cancelled) return "the service was stopped meanwhile";
     if (event == Event::none) return "it was not ready within " + to_text(longest);
-    std::optional<StatusReport> report = status_.next();
-    if (report && report->kind == StatusRecord::Kind::ready) {
-      status_ = StatusReader(UniqueFd());  // it closes the pipe now
-      return {};
-    }
-    if (report)
-      return report->text.empty() ? DaemonError(report->step, {report->error, std::generic_category()}).what()
-                                  : one_line(report->text);
-    if (event == Event::end) return reason_of_end();
+    if (auto found = verdict(event)) return *std::move(found);
   }
+}
+
+std::optional<std::string> Successor::is_ready_or_why_not() { return verdict(next_event(Clock::now(), -1)); }
+
+// Empty text: it is ready.
+std::optional<std::string> Successor::verdict(Event event) {
+  std::optional<StatusReport> report = status_.next();
+  if (report && report->kind == StatusRecord::Kind::ready) {
+    status_ = StatusReader(UniqueFd());  // it closes the pipe now
+    return "";
+  }
+  if (report)
+    return report->text.empty() ? DaemonError(report->step, {report->error, std::generic_category()}).what()
+                                : one_line(report->text);
+  return event == Event::end ? std::optional(reason_of_end()) : std::nullopt;
 }
 
 std::string Successor::await_proof(Timeout probation, int cancel) {
@@ -133,6 +152,17 @@ std::string Successor::await_proof(Timeout probation, int cancel) {
     if (event == Event::end) return reason_of_end() + " within its probation";
     if (event == Event::none) return {};
   }
+}
+
+std::optional<std::string> Successor::end_in_probation() {
+  if (next_event(Clock::now(), -1) != Event::end) return {};
+  return reason_of_end() + " within its probation";
+}
+
+void Successor::append_events(std::vector<pollfd>& to) const {
+  if (!status_.is_over()) to.push_back({status_.fd(), POLLIN, 0});
+  to.push_back({output_.get(), POLLIN, 0});
+  to.push_back({process_.get(), POLLIN, 0});
 }
 
 std::string Successor::let_claim() {
@@ -188,10 +218,17 @@ Successor::Event Successor::next_event(Clock::time_point deadline, int cancel) {
     if (count > 0 && events[1].revents != 0) read_output();
     if (count > 0 && events[4].revents != 0) return Event::cancelled;
     has_ended_ = count > 0 && (process_ ? events[2] : events[3]).revents != 0;
-    if (has_ended_) return Event::end;
+    if (has_ended_) return note_end();
     if (count > 0 && events[0].revents != 0) return Event::report;
     if (Clock::now() >= deadline) return Event::none;
   }
+}
+
+Successor::Event Successor::note_end() noexcept {
+  int status = 0;
+  if (is_child_ && posix::retry([&] { return posix::waitpid(pid_, &status, 0); }) == pid_)
+    wait_status_ = status;
+  return Event::end;
 }
 
 // Keeps the last line, and repeats all of it.
@@ -218,7 +255,8 @@ std::string Successor::reason_of_end() {
   std::string text = printed_;
   while (!text.empty() && text.back() == '\n') text.pop_back();
   if (!text.empty()) return one_line(text);
-  const auto status = process_ ? posix::wait_status_of(process_) : std::nullopt;
+  auto status = wait_status_;
+  if (!is_child_ && process_) status = posix::wait_status_of(process_);
   if (!status) return "the new program ended";
   if (WIFSIGNALED(*status)) return "the new program was killed by " + posix::signal_name(WTERMSIG(*status));
   return "the new program exited with code " + std::to_string(WEXITSTATUS(*status));

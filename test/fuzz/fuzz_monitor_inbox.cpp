@@ -78,8 +78,14 @@ class Stand {
                   .output_repair = Stage::get().output_repair,
                   .status = Stage::get().status,
                   .notify_descriptor = notify_descriptor_,
+                  .sockets = sockets_,
+                  .passed = passed_,
+                  .mode = LaunchMode::detached,
                   .worker = worker_,
                   .reload_notice = reload_,
+                  .program = program_,
+                  .upgrade = upgrade_,
+                  .predecessor = predecessor_,
                   .report = [](const auto&, auto) {},
                   .remove_pidfile = [] { require(false, "no message removes the pidfile"); },
                   .keep = [] {}}) {
@@ -117,8 +123,13 @@ class Stand {
   UniqueFd manager_end_;
   SdNotify worker_end_;
   int notify_descriptor_ = -1;
+  Sockets sockets_;
+  std::vector<ListenDescriptor> passed_;
   WorkerSelf worker_;
   ReloadNotice reload_;
+  OwnProgram program_;
+  UpgradeOptions upgrade_;
+  std::optional<HandOver> predecessor_;
   Monitor monitor_;
 };
 

@@ -73,6 +73,10 @@ struct Stage {
       return next > 0 && next != crashed;
     }));
   }
+  void upgrade() const {
+    const auto result = Scene::run({heartbeat, "upgrade", "--pidfile", pidfile});
+    BOOST_TEST(result.end.exited(0), result.err);
+  }
   void change_configuration() const { scene::write_file(config, "message = two\ninterval = 0.05\n"); }
   void expect_running() const { BOOST_TEST(logs("one\n")); }
   void expect_reloaded() const { BOOST_TEST(logs("two\n")); }
@@ -130,6 +134,24 @@ BOOST_FIXTURE_TEST_CASE(s6, S6Stage) {
   if (!is_installed("s6-supervise")) return;
   auto supervisor = start({"s6-supervise", service});
   use_service();
+  run({"s6-svc", "-wD", "-T", "30000", "-d", service});
+  expect_stopped();
+  run({"s6-svc", "-x", service});
+  BOOST_TEST(supervisor.finish().end.exited(0));
+}
+
+BOOST_FIXTURE_TEST_CASE(s6_keeps_a_monitor_over_an_upgrade, S6Stage) {
+  if (!is_installed("s6-supervise")) return;
+  write_script(service + "/run", "exec " + command() + " --respawn --notify-fd 3\n");
+  auto supervisor = start({"s6-supervise", service});
+  BOOST_TEST(scene::eventually([&] { return scene::exists(service + "/supervise/status"); }));
+  await_readiness();
+  const pid_t before = scene::pid_in(pidfile);
+  upgrade();
+  BOOST_TEST(scene::pid_in(pidfile) == before);
+  change_configuration();
+  run({"s6-svc", "-h", service});
+  expect_reloaded();
   run({"s6-svc", "-wD", "-T", "30000", "-d", service});
   expect_stopped();
   run({"s6-svc", "-x", service});
@@ -246,12 +268,16 @@ BOOST_FIXTURE_TEST_CASE(container, Stage) {
   const pid_t process_1 = child_of(container.pid());
   const pid_t monitor = child_of(process_1);
   const pid_t worker = child_of(monitor);
+  upgrade();
+  BOOST_TEST(child_of(process_1) == monitor);
+  BOOST_TEST(scene::eventually([&] { return ::kill(worker, 0) == -1; }));
+  const pid_t next_worker = child_of(monitor);
   change_configuration();
   ::kill(process_1, SIGHUP);
   expect_reloaded();
-  ::kill(worker, SIGKILL);
+  ::kill(next_worker, SIGKILL);
   BOOST_TEST(logs("was killed by SIGKILL"));
-  BOOST_TEST(child_of(monitor) != worker);
+  BOOST_TEST(child_of(monitor) != next_worker);
   ::kill(process_1, SIGTERM);
   expect_stopped();
   BOOST_TEST(container.finish().end.exited(0));

@@ -145,14 +145,37 @@ BOOST_AUTO_TEST_CASE(the_shipped_unit_starts_reloads_and_stops) {
   BOOST_TEST(unit.logs("stopped"));
 }
 
+scene::Result upgrade(const Words& more) {
+  Words words = {"/usr/sbin/heartbeat", "upgrade", "--pidfile", "/run/heartbeat/heartbeat.pid"};
+  words.insert(words.end(), more.begin(), more.end());
+  return Scene::run(words);
+}
+
+BOOST_AUTO_TEST_CASE(an_upgrade_with_a_monitor_keeps_the_main_process) {
+  const Heartbeat unit("heartbeat.service");
+  scene::write_file("/etc/heartbeat.conf", "message = one\ninterval = 0.05\nrespawn = true\n");
+  succeeds({"start", unit.name()});
+  const pid_t before = unit.main_pid();
+  for (int round = 0; round < 3; ++round) {
+    const auto result = upgrade({});
+    BOOST_TEST(result.end.exited(0), result.err);
+    BOOST_TEST(unit.main_pid() == before);
+    BOOST_TEST(unit.show("ActiveState") == "active");
+  }
+  const auto refused = upgrade({"--binary", "/bin/false"});
+  BOOST_TEST(refused.end.exited(1));
+  scene::write_file("/etc/heartbeat.conf", "message = two\ninterval = 0.05\nrespawn = true\n");
+  succeeds({"reload", unit.name()});
+  BOOST_TEST(unit.logs("two"));
+  BOOST_TEST(unit.main_pid() == before);
+  BOOST_TEST(unit.show("NRestarts") == "0");
+  succeeds({"stop", unit.name()});
+  BOOST_TEST(unit.show("Result") == "success");
+}
+
 BOOST_AUTO_TEST_CASE(an_upgrade_changes_the_main_process) {
   const Heartbeat unit("heartbeat.service");
   succeeds({"start", unit.name()});
-  const auto upgrade = [](Words more) {
-    Words words = {"/usr/sbin/heartbeat", "upgrade", "--pidfile", "/run/heartbeat/heartbeat.pid"};
-    words.insert(words.end(), more.begin(), more.end());
-    return Scene::run(words);
-  };
   for (int round = 0; round < 3; ++round) {
     const pid_t before = unit.main_pid();
     const auto result = upgrade({});

@@ -258,6 +258,19 @@ BOOST_FIXTURE_TEST_CASE(a_worker_keeps_its_end_of_the_pipe_and_nothing_else, Sta
   for (const int fd : all) BOOST_TEST((::fcntl(fd, F_GETFD) != -1) == (fd == kept));
 }
 
+BOOST_FIXTURE_TEST_CASE(a_forwarder_goes_on_with_the_pipe_of_another, Stage) {
+  print(pump.worker_end(), "whole\nhalf of ");
+  pump_until([&] { return !pump.worker_lines().rest().empty(); });
+  BOOST_TEST(next() == "<30> probe[4711]: whole");
+  const LineReader& lines = pump.worker_lines();
+  SyslogForwarder heir("heir", LOG_DAEMON, scene.path("log"),
+                       {daemonctx::UniqueFd(::dup(lines.reader())),
+                        daemonctx::UniqueFd(::dup(lines.writer())), std::string(lines.rest())});
+  print(pump.worker_end(), "a line\n");
+  heir.pump(worker);
+  BOOST_TEST(next() == "<30> heir[4711]: half of a line");
+}
+
 BOOST_AUTO_TEST_CASE(without_a_syslog_service_there_is_no_pump) {
   const scene::Scene scene;
   try {

@@ -4,7 +4,7 @@
 // file that was executed says which version of it this is, good or bad.
 //
 // Usage: VERSION PIDFILE JOURNAL READY PROBATION DRAIN HOW
-//   the times in milliseconds; HOW: detach, stay, monitor, root
+//   the times in milliseconds; HOW: detach, stay, monitor, stay-monitor, root
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -19,6 +19,7 @@
 #include <array>
 #include <cstdlib>
 #include <daemonctx/daemon_context.hpp>
+#include <fstream>
 #include <iostream>
 #include <new>
 #include <stdexcept>
@@ -77,6 +78,17 @@ void be_bad_before_start(const std::string& kind) {
   if (kind == "no_memory") use_all_memory();
 }
 
+// Whether this process is the one in the pidfile, and so a monitor's.
+bool is_monitor(const char* pidfile) {
+  std::ifstream file(pidfile);
+  pid_t pid = 0;
+  return file >> pid && pid == ::getpid();
+}
+
+const char* socket_of(const std::string& kind) {
+  return kind == "other_socket" || kind == "new_socket" ? "other" : "web";
+}
+
 int port_of(int fd) {
   sockaddr_in address{};
   socklen_t size = sizeof address;
@@ -103,36 +115,42 @@ void serve(DaemonContext& context, int fd) {
   }
 }
 
+daemonctx::DaemonOptions options_of(char** argv, const std::string& kind) {
+  const auto milliseconds = [&](int n) { return std::chrono::milliseconds(std::atoi(argv[n])); };
+  const std::string how = argv[6];
+  const bool has_monitor = how.find("monitor") != std::string::npos && kind != "no_monitor";
+  daemonctx::DaemonOptions options{
+      .pidfile = argv[1],
+      .signal_map = {{SIGUSR2, daemonctx::Action::upgrade}},
+      .chroot_directory = how == "root" ? "/" : "",
+      .sockets = {{.name = socket_of(kind), .address = "127.0.0.1:0", .backlog = 1024}},
+      .detach_process =
+          how.rfind("stay", 0) == 0 ? daemonctx::DetachProcess::never : daemonctx::DetachProcess::always,
+      .readiness = daemonctx::Readiness::when_notified,
+      .upgrade = {.ready_timeout = milliseconds(3), .probation = milliseconds(4), .drain = milliseconds(5)},
+      .respawn = has_monitor};
+  if (kind == "monitor_is_refused" && is_monitor(argv[1]))
+    options.stdio.out = daemonctx::StdioTarget::file("/missing/monitor_is_refused");
+  return options;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 7) return 2;
   const char* const journal = argv[2];
-  const auto milliseconds = [&](int n) { return std::chrono::milliseconds(std::atoi(argv[n])); };
   const std::string kind = version();
   be_bad_before_start(kind);
-  const std::string how = argv[6];
+  if (kind == "monitor_exits" && is_monitor(argv[1])) return 0;
   try {
-    DaemonContext context(
-        {.pidfile = argv[1],
-         .signal_map = {{SIGUSR2, daemonctx::Action::upgrade}},
-         .chroot_directory = how == "root" ? "/" : "",
-         .sockets = {{.name = kind == "other_socket" ? "other" : "web",
-                      .address = "127.0.0.1:0",
-                      .backlog = 1024}},
-         .detach_process = how == "stay" ? daemonctx::DetachProcess::never : daemonctx::DetachProcess::always,
-         .readiness = daemonctx::Readiness::when_notified,
-         .upgrade = {.ready_timeout = milliseconds(3),
-                     .probation = milliseconds(4),
-                     .drain = milliseconds(5)},
-         .respawn = how == "monitor"});
+    DaemonContext context(options_of(argv, kind));
     if (kind == "refuses" || context.remembered().value_or("state") != "state") {
       context.fail("cannot read the state of version 1");
       return 1;
     }
     context.remember("state");
     context.on_reload([&] { note(journal, "reloads " + std::to_string(::getpid())); });
-    const int fd = context.socket(kind == "other_socket" ? "other" : "web");
+    const int fd = context.socket(socket_of(kind));
     ::fcntl(fd, F_SETFL, O_NONBLOCK);
     context.on_exit([&] { note(journal, "ends " + std::to_string(::getpid())); });
     context.notify_ready();

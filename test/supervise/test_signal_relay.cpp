@@ -39,7 +39,7 @@ BOOST_AUTO_TEST_CASE(a_signal_is_kept_while_there_is_no_worker) {
     const pid_t bystander = start_idler();
     const pid_t worker = start_idler();
     SignalRelay relay(
-        {}, [] {}, [](int, int) {}, [](std::uint64_t) {});
+        {}, [] {}, [](int, int) {}, [](const daemonctx::SignalInfo&) {}, [](std::uint64_t) {});
     bool good = relay.install(false) == 0;
     relay.set_worker(bystander);
     relay.worker_mapped(SIGUSR1);

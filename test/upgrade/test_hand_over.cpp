@@ -46,6 +46,50 @@ BOOST_AUTO_TEST_CASE(what_is_written_reads_the_same) {
              boost::test_tools::per_element());
 }
 
+BOOST_AUTO_TEST_CASE(what_a_monitor_is_given_reads_the_same) {
+  const HandOver record{
+      .role = HandOver::Role::monitor,
+      .reloads = 7,
+      .pidfile = 4,
+      .worker_pidfile = 5,
+      .program = 6,
+      .pumps = {{.reader = 7, .writer = 8, .rest = -1}, {.reader = 9, .writer = 10, .rest = 11}},
+      .workers = {{.pid = 100, .number = 2, .began = 1, .mapped = 1, .is_ready = true, .connection = 12},
+                  {.pid = 99, .number = 1, .offers_reload = true, .lifeline = 13, .notes = 14}},
+      .last_end = daemonctx::WorkerEnd{.worker_number = 1, .signal = 11, .hung = true, .fault_address = 16}};
+  const HandOver read = HandOver::parse(record.to_text());
+  BOOST_TEST(read.to_text() == record.to_text());
+  BOOST_TEST((read.role == HandOver::Role::monitor));
+  BOOST_TEST(read.workers.at(0).is_ready);
+  BOOST_TEST(!read.workers.at(0).offers_reload);
+  BOOST_TEST(read.workers.at(1).lifeline == 13);
+  BOOST_TEST(read.workers.at(1).connection == -1);
+  BOOST_TEST(read.pumps.at(1).rest == 11);
+  BOOST_TEST(read.last_end->fault_address.value() == 16U);
+  BOOST_TEST(read.last_end->hung);
+  BOOST_TEST(read.descriptors() == (std::vector<int>{4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14}),
+             boost::test_tools::per_element());
+  BOOST_TEST(refusal_of("daemonctx-hand-over 1\nrole 3\n") == "its record has an unknown role");
+  BOOST_TEST(refusal_of("daemonctx-hand-over 1\npump 1 x -\n") ==
+             "its record says \"x\" in place of a number");
+}
+
+BOOST_AUTO_TEST_CASE(what_a_worker_is_given_reads_the_same) {
+  const HandOver record{.role = HandOver::Role::worker,
+                        .number = 3,
+                        .monitor = 98,
+                        .connection = 4,
+                        .lifeline = 5,
+                        .notes = 6,
+                        .service_memory = 7,
+                        .pump_count = 1,
+                        .opens = {"/etc/key of mine", "/etc/b"}};
+  const HandOver read = HandOver::parse(record.to_text());
+  BOOST_TEST(read.to_text() == record.to_text());
+  BOOST_TEST(read.opens.at(0) == "/etc/key of mine");
+  BOOST_TEST(read.monitor == 98);
+}
+
 BOOST_AUTO_TEST_CASE(what_is_not_given_is_not_there) {
   const HandOver read = HandOver::parse(HandOver{.pidfile = 4}.to_text());
   BOOST_TEST(read.memory == -1);

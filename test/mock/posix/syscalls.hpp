@@ -128,6 +128,7 @@ using ::_exit;
 using ::access;
 using ::close;
 using ::execve;
+using ::fexecve;
 using ::fstatfs;
 using ::getcwd;
 using ::getegid;

@@ -174,9 +174,8 @@ void detach(Impl& impl, Ticker& ticker, posix::SignalBlock& blocked) {
 // Before the rollback, which would take from the former program what it needs.
 void check(const Impl& impl, const std::optional<FailedStep>& failure) {
   if (!failure) return;
-  const DaemonError error = impl.plan.error_of(failure->step, failure->error, impl.refusal);
-  if (impl.predecessor) go_back(error.what());
-  throw error;
+  if (impl.predecessor) go_back(impl.plan.error_of(failure->step, failure->error, impl.refusal).what());
+  throw impl.plan.error_of(failure->step, failure->error, impl.refusal);
 }
 
 void stay_in_foreground(Impl& impl, posix::SignalBlock& blocked) {

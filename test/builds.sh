@@ -17,7 +17,7 @@ declare -A compiler_of=([gcc]=g++ [clang]=clang++ [fallbacks]=g++ [asan]=g++ [ts
 declare -A options_of=(
   [gcc]='-Dtests=enabled -Dwerror=true'
   [clang]='-Dtests=enabled -Dwerror=true'
-  [fallbacks]='-Dtests=enabled -Dwerror=true -Dfallbacks=true'
+  [fallbacks]='-Dtests=enabled -Dwerror=true -Dfallbacks=true -Doptimization=0'
   [asan]='-Dtests=enabled -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=0'
   [tsan]='-Dtests=enabled -Db_sanitize=thread -Db_lundef=false -Doptimization=1'
   [fuzz]='-Dtests=enabled -Dfuzzers=true -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1'

@@ -151,7 +151,7 @@ int Redirection::share_or_open(const Stdio& stdio, int stream, StdioTarget::Kind
 std::size_t Redirection::count_pumps(const Stdio& stdio) noexcept {
   const bool out = stdio.out.kind() == StdioTarget::Kind::syslog;
   const bool err = stdio.err.kind() == StdioTarget::Kind::syslog;
-  return out && err && same_target(stdio.out, stdio.err) ? 1 : std::size_t{out} + std::size_t{err};
+  return out && err && same_target(stdio.out, stdio.err) ? 1 : (out ? 1U : 0U) + (err ? 1U : 0U);
 }
 
 void Redirection::append_descriptors(std::vector<int>& to) const {

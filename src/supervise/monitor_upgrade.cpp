@@ -49,7 +49,7 @@ std::string Monitor::begin_upgrade(const SignalInfo& signal) {
   if (!ready_) return "it is not ready itself";
   if (!posix::open_pidfd(posix::getpid())) return "the kernel has no pidfds, or no descriptor is left";
   Program program = *resources_.program.program;
-  const std::string refusal = take_requested_file(resources_.pidfile.fd(), signal, program);
+  std::string refusal = take_requested_file(resources_.pidfile.fd(), signal, program);
   if (!refusal.empty()) return refusal;
   WorkerConnection connection = connect_worker();
   posix::Lifeline lifeline = posix::make_lifeline();
@@ -57,10 +57,9 @@ std::string Monitor::begin_upgrade(const SignalInfo& signal) {
   HandOver record = record_for_worker(connection.worker, lifeline.dependent, notes.memory);
   const unsigned number = record.number;
   const Redirection& redirection = resources_.redirection;
-  replacement_.reset(new Replacement{
-      .successor = Successor(program, std::move(record),
-                             {redirection.of_worker(STDOUT_FILENO), redirection.of_worker(STDERR_FILENO)}),
-      .program = std::move(program)});
+  const std::array<int, 2> streams = {redirection.of_worker(STDOUT_FILENO),
+                                      redirection.of_worker(STDERR_FILENO)};
+  replacement_ = std::make_unique<Replacement>(std::move(program), std::move(record), streams);
   last_number_ = number;
   replacement_->connection.reset(std::move(connection.monitor));
   replacement_->lifeline.reset(std::move(lifeline.holder));

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/deadline.hpp"
@@ -17,8 +18,11 @@ namespace daemonctx {
 /// A worker of a new version of the program, as its monitor sees it until the new version has proved itself.
 /// The worker of the version before serves on meanwhile.
 struct Replacement {
-  Successor successor;
+  Replacement(Program started, HandOver record, std::array<int, 2> streams)
+      : program(std::move(started)), successor(program, std::move(record), streams) {}
+
   Program program;
+  Successor successor;
   process::PrivateFd connection = {};
   process::PrivateFd lifeline = {};  ///< closing it kills the worker
   UniqueFd notes = {};               ///< memory for its crash notes

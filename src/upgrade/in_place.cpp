@@ -54,7 +54,7 @@ void execute_former(std::string_view why) {
   if (::secure_getenv(hand_over_variable.data()) == nullptr) return;
   if (was_handed_back()) return;
   return_note.process = posix::getpid();
-  std::atexit([] { go_back("the new program ended before it took over"); });
+  static_cast<void>(std::atexit([] { go_back("the new program ended before it took over"); }));
 }
 
 }  // namespace

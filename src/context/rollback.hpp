@@ -25,6 +25,8 @@ class FormerEnvironment {
   std::vector<std::pair<std::string, std::string>> variables_;
 };
 
+#pragma GCC visibility push(hidden)  // as `DaemonContext::Impl`
+
 /// Undoes what a start in the foreground has changed, unless the start succeeds.
 class Rollback {
  public:
@@ -45,5 +47,7 @@ class Rollback {
   rlimit core_{};
   bool succeeded_ = false;
 };
+
+#pragma GCC visibility pop
 
 }  // namespace daemonctx

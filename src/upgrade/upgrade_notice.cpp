@@ -33,9 +33,7 @@ UpgradeNotice decode(std::uint64_t number) {
           .requester = static_cast<pid_t>((number >> requester_shift) & requester_mask)};
 }
 
-}  // namespace
-
-int show_upgrade(int fd, const UpgradeNotice& notice) noexcept {
+int show_once(int fd, const UpgradeNotice& notice) noexcept {
   using posix::BoardNumber;
   using posix::BoardText;
   if (notice.refused) {
@@ -44,6 +42,21 @@ int show_upgrade(int fd, const UpgradeNotice& notice) noexcept {
     if (const int error = posix::show_text(fd, BoardText::upgrade_refusal, notice.text)) return error;
   }
   return posix::show_number(fd, BoardNumber::upgrade, encode(notice));
+}
+
+}  // namespace
+
+// A user who may read the file can hold a read lock there, and the kernel may have no lock left. An outcome
+// that is not shown would leave the notice of a running upgrade, by which all later ones are refused.
+int show_upgrade(int fd, const UpgradeNotice& notice) noexcept {
+  constexpr int most_attempts = 20;
+  constexpr int pause = 10;  // ms
+  int error = show_once(fd, notice);
+  for (int attempt = 1; error != 0 && attempt < most_attempts; ++attempt) {
+    posix::poll(nullptr, 0, pause);
+    error = show_once(fd, notice);
+  }
+  return error;
 }
 
 // A reader takes a text for whole if the numbers before and after it are equal.

@@ -60,7 +60,8 @@ void reset_signals() noexcept {
                           const StatusWriter& status) noexcept {
   const bool is_there = posix::chdir(program.directory.c_str()) == 0;
   posix::umask(program.umask);
-  for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) posix::dup2(output, stream);
+  for (const int stream : {STDOUT_FILENO, STDERR_FILENO})
+    posix::retry([&] { return posix::dup2(output, stream); });
   std::for_each(kept.begin(), kept.end(), keep_on_exec);
   reset_signals();
   if (is_there) posix::execve(program.file.c_str(), arguments.get(), environment.get());

@@ -3,6 +3,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <posix/syscalls.hpp>
 #include <utility>
 
@@ -35,20 +36,40 @@ void Heir::await_claim(Steps steps) {
   thread_ = std::thread([this, kept = std::move(steps)] { wait(kept); });
 }
 
+// Returns 1 for a message, and 0 for the end of the predecessor. A shortage of memory is none.
+ssize_t Heir::receive() noexcept {
+  for (;;) {
+    char text = 0;
+    const auto size = posix::retry([&] { return posix::recv(channel_.get(), &text, 1, 0); });
+    if (size != -1 || errno == ECONNRESET || has_ended_) return std::max<ssize_t>(size, 0);
+    posix::poll(nullptr, 0, 1);
+  }
+}
+
+// The predecessor, if it lives, ends this process once it sees the end of the channel.
+void Heir::break_off() noexcept {
+  posix::shutdown(channel_.get(), SHUT_WR);
+  while (receive() > 0) continue;
+}
+
+int Heir::tell_claimed() noexcept {
+  const auto text = static_cast<char>(ChannelMessage::claimed);
+  return posix::error_of(posix::retry([&] { return posix::send(channel_.get(), &text, 1, MSG_NOSIGNAL); }));
+}
+
 // A process that ends before the predecessor was told leaves all files to it.
 void Heir::wait(const Steps& steps) noexcept {
-  char text = 0;
-  const auto size = posix::retry([&] { return posix::recv(channel_.get(), &text, 1, 0); });
+  bool predecessor_lives = receive() == 1;
   if (has_ended_) return;
-  const bool predecessor_lives = size == 1;
   if (const int error = steps.claim(predecessor_lives)) {
-    posix::shutdown(channel_.get(), SHUT_WR);  // the predecessor then ends this process, unless it ends first
-    static_cast<void>(posix::retry([&] { return posix::recv(channel_.get(), &text, 1, 0); }));
+    break_off();
     if (!has_ended_) steps.give_up(error);
     return;
   }
-  text = static_cast<char>(ChannelMessage::claimed);
-  if (predecessor_lives) static_cast<void>(posix::send(channel_.get(), &text, 1, MSG_NOSIGNAL));
+  if (predecessor_lives && tell_claimed() != 0) {
+    break_off();
+    predecessor_lives = false;
+  }
   steps.be_service(predecessor_lives);
 }
 

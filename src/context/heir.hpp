@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <sys/types.h>
+
 #include <functional>
 #include <thread>
 
@@ -43,6 +45,9 @@ class Heir {
 
  private:
   void wait(const Steps& steps) noexcept;
+  ssize_t receive() noexcept;
+  void break_off() noexcept;
+  int tell_claimed() noexcept;
 
   HandOver record_;
   process::PrivateFd channel_;

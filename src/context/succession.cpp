@@ -31,6 +31,7 @@ int DaemonContext::Impl::claim(bool predecessor_lives) noexcept {
 }
 
 void DaemonContext::Impl::be_service(bool predecessor_lives) noexcept {
+  upgrade.finish();
   if (resources.manager.next_ping() != posix::Clock::time_point::max()) resources.manager.ping();
   if (!predecessor_lives) static_cast<void>(resources.manager.ready(posix::getpid()));
 }

@@ -28,7 +28,18 @@ posix::LastingWakeFd& stops() noexcept { return signal_inbox.stop_wake; }
 
 void Upgrade::offer(const std::optional<HandOver>& record) noexcept {
   if (!own_.is_wanted) return;
-  if (record) notice_ = {.finished = record->finished + 1, .requester = record->requester};
+  if (record) {
+    runs_ = true;
+    notice_ = {.finished = record->finished + 1, .running = true, .requester = record->requester};
+  }
+  show();
+}
+
+void Upgrade::finish() noexcept {
+  if (!own_.is_wanted) return;
+  const std::lock_guard lock(mutex_);
+  notice_.running = false;
+  runs_ = false;
   show();
 }
 
@@ -36,9 +47,12 @@ void Upgrade::offer(const std::optional<HandOver>& record) noexcept {
 void Upgrade::request(const SignalInfo& signal) noexcept {
   if (!own_.is_wanted || resources_.worker.is_worker() || has_ended_ || !resources_.is_claimed) return;
   if (is_decided_) join();
-  if (runs_.exchange(true)) return;
-  notice_ = {.finished = notice_.finished, .running = true, .requester = signal.sender_pid};
-  show();
+  {
+    const std::lock_guard lock(mutex_);
+    if (runs_.exchange(true)) return;
+    notice_ = {.finished = notice_.finished, .running = true, .requester = signal.sender_pid};
+    show();
+  }
   try {
     start(signal);
   } catch (const std::exception& error) {

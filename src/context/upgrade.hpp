@@ -38,8 +38,10 @@ class Upgrade {
 
   OwnProgram& own_program() noexcept { return own_; }
 
-  /// Shows others that this service can be upgraded. A successor goes on counting.
+  /// Shows others that this service can be upgraded. A successor goes on counting, and shows its upgrade as
+  /// running until `finish`: until the predecessor was told it may take the pidfile back.
   void offer(const std::optional<HandOver>& record) noexcept;
+  void finish() noexcept;
 
   /// Begins an upgrade, or refuses it. Does nothing while one is under way.
   void request(const SignalInfo& signal) noexcept;
@@ -73,7 +75,7 @@ class Upgrade {
   std::atomic<bool> runs_ = false;
   std::atomic<bool> is_decided_ = false;  // the upgrade's thread shows a refusal, and then ends
   std::atomic<bool> has_ended_ = false;
-  std::mutex mutex_;  // of `thread_`
+  std::mutex mutex_;  // of `thread_`, and of `notice_` in `request` and `finish`
   std::thread thread_;
 };
 

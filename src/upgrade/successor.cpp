@@ -172,13 +172,22 @@ std::string Successor::let_claim() {
   if (posix::retry([&] { return posix::send(channel_.get(), &text, 1, MSG_NOSIGNAL); }) == -1)
     return reason_of_end();
   pollfd answered{channel_.get(), POLLIN, 0};
-  while (posix::retry([&] { return posix::poll(&answered, 1, posix::poll_timeout(deadline)); }) <= 0) {
-    if (Clock::now() >= deadline) return "it did not take over within " + to_text(graces::claim);
-  }
+  while (posix::retry([&] { return posix::poll(&answered, 1, posix::poll_timeout(deadline)); }) <= 0 &&
+         Clock::now() < deadline)
+    continue;
+  const bool is_late = Clock::now() >= deadline;
+  posix::shutdown(channel_.get(), SHUT_RD);  // it has answered by now, or can't any more
   char answer = 0;
-  const auto size = posix::retry([&] { return posix::recv(channel_.get(), &answer, 1, 0); });
+  const auto receive = [&] {
+    return posix::retry([&] { return posix::recv(channel_.get(), &answer, 1, 0); });
+  };
+  auto size = receive();
+  while (size == -1 && errno != ECONNRESET && Clock::now() < deadline) {  // short of memory
+    posix::poll(nullptr, 0, 1);
+    size = receive();
+  }
   if (size == 1 && answer == static_cast<char>(ChannelMessage::claimed)) return {};
-  return reason_of_end();
+  return is_late ? "it did not take over within " + to_text(graces::claim) : reason_of_end();
 }
 
 void Successor::send(int signal) const noexcept {

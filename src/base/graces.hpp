@@ -54,6 +54,8 @@ inline constexpr auto reload = ms(30'000);
 
 /// How long a successor may take to claim the pidfile. Meanwhile the service has no pid.
 inline constexpr auto claim = ms(5000);
+/// How long a command waits for the outcome of an upgrade.
+inline constexpr auto upgrade = ms(120'000);
 
 // ---- Monitor and worker
 

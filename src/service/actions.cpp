@@ -183,7 +183,8 @@ int ServiceRun::upgrade() {
   const auto binary = has("binary") ? configuration_.values["binary"].as<std::string>() : std::string();
   WaitingDisplay display(line("upgrading"));
   try {
-    const UpgradeResult result = Controller(pidfile_, display.progress()).upgrade({binary, *signal});
+    const UpgradeResult result =
+        Controller(pidfile_, display.progress()).upgrade({binary, *signal}, graces::upgrade);
     display.clear();
     succeed("upgraded, pid " + std::to_string(result.pid));
     return success;

@@ -15,8 +15,9 @@ namespace faults {
 class Auditor {
  public:
   /// \param descriptors those that the service has open after a run without a fault.
-  Auditor(Sandbox& sandbox, std::optional<Point> point, std::vector<std::string> descriptors)
-      : sandbox_(sandbox), point_(std::move(point)), descriptors_(std::move(descriptors)) {}
+  Auditor(Sandbox& sandbox, std::optional<Point> point, std::vector<std::string> descriptors);
+  Auditor(const Auditor&) = delete;
+  Auditor& operator=(const Auditor&) = delete;
 
   const std::vector<std::string>& broken() const { return broken_; }
 
@@ -35,6 +36,9 @@ class Auditor {
   void respawn(const Result& result);
   /// As `respawn`, and the other worker has the configuration that a reload accepted.
   void respawn_with(const Result& result, int number);
+  /// After an upgrade: another process serves exactly if the exit code is 0.
+  /// \param refusal what the command says about a version that is bad; empty: it is good.
+  void upgrade(const Result& result, const std::string& refusal);
   void foreground(const Result& result);
   void status(const Result& result);
 
@@ -53,8 +57,13 @@ class Auditor {
   void expect_surroundings(pid_t service, const std::string& when);
   void expect_output_flows(pid_t service);
   void expect_no_descriptor_left(const std::string& when);
+  bool is_harmless() const;
   void expect_success_if_harmless(const Result& result, const std::string& command);
   void expect_serves(const std::string& when);
+  void expect_refusal(const Result& result, const std::string& refusal);
+  void expect_right_version(const Result& result, bool is_bad);
+  void expect_hand_over(bool is_old);
+  void expect_next_upgrade();
 
   bool hit(Kind kind) const { return point_ && point_->fault.kind == kind; }
   bool ended_by_fault() const { return hit(Kind::kill) || hit(Kind::terminate); }
@@ -65,11 +74,23 @@ class Auditor {
   bool writes() const;                           ///< the fault hit a write(2)
   bool hit_writing(const Result& result) const;  ///< the command could not write its line
   Result ask_status();
+  pid_t serving() const;  ///< the last process that began to serve and lives; 0: none
+
+  // audit_upgrade.cpp
+  pid_t predecessor() const;      ///< the service before the upgrade
+  std::string successor() const;  ///< the name of the process that an upgrade starts
+  bool hit_process(const std::string& name) const;
+  bool may_end_service(const Result& result) const;
+  std::string kept_by_upgrade() const;
+  bool killed_predecessor() const;
+  bool gets_no_lock() const;
 
   Sandbox& sandbox_;
   std::optional<Point> point_;
   std::vector<std::string> descriptors_;
   std::vector<std::string> broken_;
+  std::vector<std::string> sockets_;  // of the service before the operation: "socket:[INODE]"
+  std::string pidfile_at_fault_;      // its text
   int commands_ = 0;
 };
 

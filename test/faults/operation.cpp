@@ -49,6 +49,19 @@ void spoil_configuration(Sandbox& sandbox) { be_started_with(sandbox, "number = 
 
 Result reload(Sandbox& sandbox) { return sandbox.run("reload", "reload"); }
 
+void write_brief_configuration(Sandbox& sandbox) {
+  be_started_with(sandbox, ("number = " + std::to_string(number_that_ends) + '\n').c_str());
+}
+
+// The command does not wait for the end of the old version.
+Result upgrade(Sandbox& sandbox) {
+  const pid_t old = sandbox.authors("serves").front();
+  const Result result = sandbox.run("upgrade", "upgrade");
+  const auto has_ended = [&] { return sandbox.end_of(old).has_value(); };
+  if (result.exited(0)) sandbox.tracer().run_until(has_ended, seconds(3));
+  return result;
+}
+
 void rotate(Sandbox& sandbox) {
   be_started(sandbox);
   std::rename(log, rotated_log);
@@ -93,6 +106,13 @@ void audit_refusal(Auditor& auditor, const Result& result) { auditor.reload(resu
 void audit_reopen(Auditor& auditor, const Result& result) { auditor.reopen(result); }
 void audit_respawn(Auditor& auditor, const Result& result) { auditor.respawn(result); }
 void audit_memory(Auditor& auditor, const Result& result) { auditor.respawn_with(result, 2); }
+void audit_upgrade(Auditor& auditor, const Result& result) { auditor.upgrade(result, ""); }
+void audit_refused_upgrade(Auditor& auditor, const Result& result) {
+  auditor.upgrade(result, "number: must not be negative");
+}
+void audit_probation(Auditor& auditor, const Result& result) {
+  auditor.upgrade(result, " within its probation");
+}
 void audit_foreground(Auditor& auditor, const Result& result) { auditor.foreground(result); }
 void audit_status(Auditor& auditor, const Result& result) { auditor.status(result); }
 
@@ -123,6 +143,10 @@ const std::vector<Operation>& operations() {
       {"reopen with a monitor", "monitor,log", rotate, reopen, audit_reopen},
       {"respawn", "monitor,log,socket", be_started, kill_worker, audit_respawn},
       {"respawn after a reload", "monitor,log", reload_and_spoil, kill_worker, audit_memory},
+      {"upgrade", "log,socket,upgrade", be_started, upgrade, audit_upgrade},
+      {"upgrade that is refused", "log,socket,upgrade", spoil_configuration, upgrade, audit_refused_upgrade},
+      {"upgrade to a version that ends", "log,socket,upgrade,probation", write_brief_configuration, upgrade,
+       audit_probation},
       {"status", "log", be_started, status, audit_status},
   };
   return all;

@@ -69,8 +69,8 @@ std::vector<std::string> drain(int fd) {
   }
 }
 
-const std::array<int, 8> noted_signals = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM,
-                                          SIGUSR1, SIGUSR2, SIGALRM, SIGABRT};
+const std::array<int, 9> noted_signals = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGUSR1,
+                                          SIGUSR2, SIGALRM, SIGABRT, SIGWINCH};
 
 void note_signal(int number) {
   std::array<char, 32> line = {"bystander signal 00\n"};
@@ -82,6 +82,13 @@ void note_signal(int number) {
 }  // namespace
 
 bool Result::exited(int code) const { return !hangs && WIFEXITED(status) && WEXITSTATUS(status) == code; }
+
+std::string text_of(const Result& result) {
+  if (result.hangs) return "hangs";
+  const std::string end = WIFEXITED(result.status) ? "exit code " + std::to_string(WEXITSTATUS(result.status))
+                                                   : "signal " + std::to_string(WTERMSIG(result.status));
+  return end + ", output \"" + result.output + '"';
+}
 
 Sandbox::Sandbox(std::string subject, std::string words)
     : subject_(std::move(subject)), words_(std::move(words)) {
@@ -259,6 +266,17 @@ std::vector<std::string> Sandbox::descriptors() const {
       if (target == rotated_log) target = log;  // a log that can't be opened again stays in use
       if (!target.empty()) found.push_back(target.substr(0, target.find('[')));
     }
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+std::vector<std::string> Sandbox::sockets_of(pid_t pid) const {
+  const std::string table = "/proc/" + std::to_string(pid) + "/fd";
+  std::vector<std::string> found;
+  for (const std::string& number : entries_of(table)) {
+    std::string target = link_at(table + '/' + number);
+    if (target.rfind("socket:", 0) == 0) found.push_back(std::move(target));
   }
   std::sort(found.begin(), found.end());
   return found;

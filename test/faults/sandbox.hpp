@@ -26,6 +26,8 @@ struct Result {
   bool exited(int code) const;
 };
 
+std::string text_of(const Result& result);
+
 /// A process id namespace with an empty /run, in which this process is number 1. The subject runs in it, and
 /// a bystander in the same process group that notes every signal in the journal.
 class Sandbox {
@@ -63,6 +65,9 @@ class Sandbox {
 
   /// What these processes have open, sorted: "pipe:", "/run/subject/log".
   std::vector<std::string> descriptors() const;
+
+  /// Those that a process has open, sorted: "socket:[INODE]".
+  std::vector<std::string> sockets_of(pid_t pid) const;
 
   /// How many messages with `text` syslog was sent.
   int count_syslog(const std::string& text);

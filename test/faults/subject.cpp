@@ -56,19 +56,28 @@ DaemonOptions options() {
   }
   if (wants("user")) made.user = "nobody";
   if (wants("notified")) made.readiness = daemonctx::Readiness::when_notified;
+  if (wants("upgrade")) made.signal_map[SIGWINCH] = daemonctx::Action::upgrade;
+  made.upgrade = {.ready_timeout = 2s, .probation = wants("probation") ? 500ms : 20ms, .drain = 2s};
   made.ready_timeout = 4s;
   made.respawn = wants("monitor");
   made.respawn_policy = {.first_delay = 1ms, .stop_timeout = 1s};
   return made;
 }
 
-int serve(DaemonContext& context) {
+void keep_state(DaemonContext& context) {
+  note("finds " + context.remembered().value_or("nothing"));
+  context.remember("state");
+}
+
+int serve(DaemonContext& context, int number) {
   note("begins");
   context.on_exit([] { note("cleanup"); });
   if (wants("early")) ::kill(::getpid(), SIGHUP);  // held until this service waits
+  if (wants("upgrade")) keep_state(context);
   if (wants("notified")) context.notify_ready();
   note("serves");
   std::cout << "serves" << std::endl;
+  if (number == faults::number_that_ends) return 1;
   context.wait();
   note("stops");
   return 0;
@@ -79,7 +88,8 @@ int serve(DaemonContext& context) {
 int main(int argc, char** argv) {
   ::syscall(faults::marker);
   int number = 0;
-  daemonctx::Service service("subject", options(), serve);
+  daemonctx::Service service("subject", options(),
+                             [&](DaemonContext& context) { return serve(context, number); });
   service.options().add_options()("number", po::value<int>()->default_value(0), "is noted");
   service.on_configure([&](const auto& values) {
     number = values["number"].template as<int>();

@@ -72,13 +72,15 @@ void install_filter() {
   ::_exit(97);
 }
 
-bool is_thread(pid_t pid) {
-  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+pid_t process_of(pid_t thread) {
+  std::ifstream status("/proc/" + std::to_string(thread) + "/status");
   for (std::string line; std::getline(status, line);) {
-    if (line.rfind("Tgid:", 0) == 0) return std::stoi(line.substr(5)) != pid;
+    if (line.rfind("Tgid:", 0) == 0) return std::stoi(line.substr(5));
   }
-  return false;
+  return thread;
 }
+
+bool is_thread(pid_t pid) { return process_of(pid) != pid; }
 
 user_regs_struct registers_of(pid_t pid) {
   user_regs_struct registers{};
@@ -133,7 +135,7 @@ pid_t Tracer::start(const std::string& name, const std::vector<std::string>& com
     become(command, environment, out);
   }
   const long options = PTRACE_O_TRACESECCOMP | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
-                       PTRACE_O_TRACECLONE | PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL;
+                       PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL;
   require(::ptrace(PTRACE_SEIZE, pid, nullptr, options) == 0, "PTRACE_SEIZE");
   processes_[pid].name = names_[pid] = name;
   require(::write(gate[1], "", 1) == 1, "write");
@@ -161,6 +163,10 @@ std::optional<int> Tracer::end_of(pid_t pid) const {
 std::string Tracer::name_of(pid_t pid) const {
   const auto found = names_.find(pid);
   return found == names_.end() ? "" : found->second;
+}
+
+bool Tracer::has_seen(const std::string& name) const {
+  return std::any_of(names_.begin(), names_.end(), [&](const auto& each) { return each.second == name; });
 }
 
 bool Tracer::run_until(const std::function<bool()>& condition, std::chrono::milliseconds limit) {
@@ -191,6 +197,9 @@ void Tracer::handle(pid_t pid, int status) {
     case PTRACE_EVENT_VFORK:
     case PTRACE_EVENT_CLONE:
       return adopt(pid, event);
+    case PTRACE_EVENT_EXEC:
+      processes_[pid].is_counted = false;
+      return go_on(pid);
     case PTRACE_EVENT_STOP:
       if (processes_.count(pid) == 0) {
         early_[pid] = status;
@@ -256,6 +265,7 @@ void Tracer::handle_call(pid_t pid) {
   const int n = ++process.calls[{call, counted_.back().target}];
   if (!is_due(counted_.back(), n)) return go_on(pid);
   hit_call_ = call;
+  before_fault_();
   inject(pid, process);
 }
 
@@ -278,7 +288,7 @@ void Tracer::inject(pid_t pid, Process& process) {
       return go_on(pid);
     case Kind::pause:
       ::kill(pid, SIGSTOP);
-      paused_[pid] = Clock::now() + pause_length;
+      paused_[process_of(pid)] = Clock::now() + pause_length;  // the thread may end meanwhile
       return go_on(pid);
   }
 }

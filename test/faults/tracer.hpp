@@ -47,8 +47,12 @@ class Tracer {
   pid_t start(const std::string& name, const std::vector<std::string>& command,
               const std::vector<std::string>& environment, int out);
 
-  /// Counts each call from now on, from 1. A new command is counted from its marker on.
+  /// Counts each call from now on, from 1. A new command, and a program that a process executes, is counted
+  /// from its marker on.
   void begin(std::optional<Point> point);
+
+  /// Calls `function` just before the fault, and before each one if it is for ever.
+  void before_fault(std::function<void()> function) { before_fault_ = std::move(function); }
 
   /// Lets all later calls succeed, and stops counting.
   void end();
@@ -60,6 +64,9 @@ class Tracer {
   std::optional<int> end_of(pid_t pid) const;
 
   std::string name_of(pid_t pid) const;
+
+  /// Whether there was ever a process of this name.
+  bool has_seen(const std::string& name) const;
 
   const std::vector<Counted>& counted() const { return counted_; }
 
@@ -92,6 +99,7 @@ class Tracer {
   std::map<pid_t, Clock::time_point> paused_;
   std::vector<Counted> counted_;
   std::optional<Point> point_;
+  std::function<void()> before_fault_ = [] {};
   bool counts_ = false;
   long hit_call_ = -1;
 };

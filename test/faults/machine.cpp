@@ -52,10 +52,12 @@ Settings read(int argc, char** argv) {
   return settings;
 }
 
-std::vector<const Operation*> chosen(const std::string& name) {
+std::vector<const Operation*> chosen(const Settings& settings) {
+  const std::string& name = settings.operation;
   std::vector<const Operation*> found;
   for (const Operation& each : operations()) {
-    if (name.empty() || name == each.name) found.push_back(&each);
+    const bool is_in_all = settings.seconds == 0 || !each.is_open;
+    if (name.empty() ? is_in_all : name == each.name) found.push_back(&each);
   }
   if (found.empty()) throw std::runtime_error("there is no operation \"" + name + '"');
   return found;
@@ -65,7 +67,7 @@ int run(const Settings& settings) {
   PointRunner runner(settings.subject);
   std::vector<Plan> plans;
   std::size_t points = 0;
-  for (const Operation* const each : chosen(settings.operation)) {
+  for (const Operation* const each : chosen(settings)) {
     plans.push_back(runner.rehearse(*each));
     points += plans.back().points.size();
   }

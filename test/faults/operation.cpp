@@ -143,10 +143,11 @@ const std::vector<Operation>& operations() {
       {"reopen with a monitor", "monitor,log", rotate, reopen, audit_reopen},
       {"respawn", "monitor,log,socket", be_started, kill_worker, audit_respawn},
       {"respawn after a reload", "monitor,log", reload_and_spoil, kill_worker, audit_memory},
-      {"upgrade", "log,socket,upgrade", be_started, upgrade, audit_upgrade},
-      {"upgrade that is refused", "log,socket,upgrade", spoil_configuration, upgrade, audit_refused_upgrade},
+      {"upgrade", "log,socket,upgrade", be_started, upgrade, audit_upgrade, true},
+      {"upgrade that is refused", "log,socket,upgrade", spoil_configuration, upgrade, audit_refused_upgrade,
+       true},
       {"upgrade to a version that ends", "log,socket,upgrade,probation", write_brief_configuration, upgrade,
-       audit_probation},
+       audit_probation, true},
       {"status", "log", be_started, status, audit_status},
   };
   return all;

@@ -4,6 +4,7 @@
 #include <posix/syscalls.hpp>
 #include <stdexcept>
 #include <system_error>
+#include <utility>
 
 #include "base/deadline.hpp"
 #include "base/graces.hpp"
@@ -117,7 +118,7 @@ void Upgrade::run(const Program& program) noexcept {
   } catch (const std::exception& error) {
     reason = error.what();
   }
-  if (!reason.empty()) refuse(reason);
+  if (!reason.empty()) refuse(std::move(reason));
 }
 
 std::string Upgrade::replace(Successor& successor) {
@@ -184,12 +185,18 @@ void Upgrade::drain(Successor& successor) {
   }
 }
 
-void Upgrade::refuse(const std::string& reason) noexcept {
-  hooks_.report("refused: " + reason);
+void Upgrade::refuse(std::string reason) noexcept {
+  try {
+    hooks_.report("refused: " + reason);
+  } catch (const std::bad_alloc&) {  // the requester hears of it all the same
+    static_cast<void>(0);
+  }
   hooks_.show_again();
   is_decided_ = true;
-  notice_ = {
-      .finished = notice_.finished + 1, .refused = true, .requester = notice_.requester, .text = reason};
+  notice_ = {.finished = notice_.finished + 1,
+             .refused = true,
+             .requester = notice_.requester,
+             .text = std::move(reason)};
   show();
   runs_ = false;
 }

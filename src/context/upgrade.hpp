@@ -64,7 +64,7 @@ class Upgrade {
   std::string switch_to(Successor& successor);
   int take_pidfile_back();
   void drain(Successor& successor);
-  void refuse(const std::string& reason) noexcept;
+  void refuse(std::string reason) noexcept;
   void show() noexcept;
 
   const Plan& plan_;

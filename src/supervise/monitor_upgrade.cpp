@@ -49,6 +49,7 @@ std::string Monitor::begin_upgrade(const SignalInfo& signal) {
   if (!ready_) return "it is not ready itself";
   if (!posix::open_pidfd(posix::getpid())) return "the kernel has no pidfds, or no descriptor is left";
   Program program = *resources_.program.program;
+  leaving_.reserve(leaving_.size() + 1);  // a refusal must not fail
   std::string refusal = take_requested_file(resources_.pidfile.fd(), signal, program);
   if (!refusal.empty()) return refusal;
   WorkerConnection connection = connect_worker();
@@ -251,7 +252,11 @@ void Monitor::hand_pumps_on(HandOver& record, std::vector<UniqueFd>& made) const
 }
 
 void Monitor::refuse_upgrade(const std::string& reason) noexcept {
-  resources_.report(std::make_exception_ptr(std::runtime_error("refused: " + reason)), "upgrade");
+  try {
+    resources_.report(std::make_exception_ptr(std::runtime_error("refused: " + reason)), "upgrade");
+  } catch (const std::bad_alloc&) {  // the requester hears of it all the same
+    static_cast<void>(0);
+  }
   if (replacement_) {
     replacement_->successor.leave();
     let_go({.pid = replacement_->successor.has_ended() ? 0 : replacement_->successor.pid(),

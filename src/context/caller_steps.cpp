@@ -235,7 +235,7 @@ void prepare_restrictions(const DaemonOptions& options) {
 
 void open_stdio(Impl& impl) {
   const DaemonOptions& options = impl.plan.options;
-  if (impl.resources.worker.is_worker()) return;  // its monitor has opened all
+  if (impl.resources.worker.is_worker()) return;  // its monitor has opened the streams
   const bool loses_sight = options.chroot_directory.empty() && !impl.plan.is_supervised() &&
                            (!options.user.empty() || !options.group.empty());
   impl.resources.redirection.open(options.stdio, impl.plan.detaches(), impl.plan.user(), loses_sight);

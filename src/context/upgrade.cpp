@@ -44,7 +44,7 @@ void Upgrade::finish() noexcept {
   show();
 }
 
-// Whoever has seen a refusal may ask again before the thread that has shown it ends.
+// A process that has read a refusal may ask again while the thread that has shown the refusal still runs.
 void Upgrade::request(const SignalInfo& signal) noexcept {
   if (!own_.is_wanted || resources_.worker.is_worker() || has_ended_ || !resources_.is_claimed) return;
   if (is_decided_) join();

@@ -64,9 +64,9 @@ class Target {
   /// \return 0 or an errno; ESRCH if the daemon has ended.
   int send(int signal) const noexcept;
 
-  /// Reads with `read` what the daemon shows of something that it offers; `read` returns an optional.
-  /// \param error if that is empty: `operation_not_supported`; or `resource_unavailable_try_again`, if the
-  ///   daemon is not ready, has ended, or gives its pidfile to a successor.
+  /// Calls `read`, which returns what the daemon shows of a thing that it offers, or an empty optional.
+  /// \param error if the result is empty: `operation_not_supported`; or `resource_unavailable_try_again`, if
+  ///   the daemon is not ready, has ended, or gives its pidfile to a successor.
   template <class Read>
   auto read_offer(Read&& read, std::error_code& error) const {
     auto offer = read();

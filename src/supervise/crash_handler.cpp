@@ -94,6 +94,7 @@ void use_handler_stack() noexcept {
 
 // The place of the threads' notes behind the crash note.
 constexpr std::size_t page = 4096;
+constexpr std::size_t size_of_notes = page + sizeof(process::ThreadNotes);
 static_assert(sizeof(process::CrashNote) <= page && alignof(process::ThreadNotes) <= page);
 
 void* shared_memory(std::size_t size) noexcept {
@@ -117,16 +118,20 @@ process::ThreadNotes* share_thread_notes() noexcept {
   return static_cast<process::ThreadNotes*>(shared_memory(sizeof(process::ThreadNotes)));
 }
 
-// Zero is the state of empty notes.
+// The file is all zero, which is the state of empty notes.
+UniqueFd make_notes() noexcept {
+  UniqueFd memory(posix::memfd_create("notes", MFD_CLOEXEC));
+  if (!memory || posix::ftruncate(memory.get(), size_of_notes) == -1) return {};
+  return memory;
+}
+
+// Another program may have notes of another size.
 SharedNotes share_notes(UniqueFd memory) noexcept {
-  constexpr std::size_t size = page + sizeof(process::ThreadNotes);
-  if (!memory) {
-    memory.reset(posix::memfd_create("notes", MFD_CLOEXEC));
-    if (!memory || posix::ftruncate(memory.get(), size) == -1) return {};
-  }
   struct stat file {};
-  if (posix::fstat(memory.get(), &file) == -1 || static_cast<std::size_t>(file.st_size) != size) return {};
-  void* const begin = posix::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory.get(), 0);
+  if (posix::fstat(memory.get(), &file) == -1) return {};
+  if (static_cast<std::size_t>(file.st_size) != size_of_notes) return {};
+  void* const begin =
+      posix::mmap(nullptr, size_of_notes, PROT_READ | PROT_WRITE, MAP_SHARED, memory.get(), 0);
   if (begin == MAP_FAILED) return {};
   auto* const bytes = static_cast<std::byte*>(begin);
   return {std::launder(reinterpret_cast<process::CrashNote*>(bytes)),

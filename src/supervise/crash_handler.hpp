@@ -12,15 +12,18 @@ process::CrashNote* share_crash_note() noexcept;
 /// Memory for the notes of threads. \copydetails share_crash_note
 process::ThreadNotes* share_thread_notes() noexcept;
 
-/// Both in a file in memory, which other programs can share, too.
+/// Both kinds of notes, in a file in memory that another program can share, too.
 struct SharedNotes {
   process::CrashNote* crash = nullptr;
   process::ThreadNotes* threads = nullptr;
   UniqueFd memory = {};
 };
 
-/// \param memory of another program's notes; empty: new memory. \return empty if there is no memory.
-SharedNotes share_notes(UniqueFd memory = {}) noexcept;
+/// Makes such a file. \return empty if there is no memory.
+UniqueFd make_notes() noexcept;
+
+/// \param memory of `make_notes`, of this program or of another one. \return empty if it can't be used.
+SharedNotes share_notes(UniqueFd memory) noexcept;
 
 /// From now on this process notes its crash, and dies of it as before. A signal that has a handler already,
 /// or is ignored, stays as it is. In this thread a stack overflow is noted, too.

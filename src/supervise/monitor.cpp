@@ -51,7 +51,8 @@ std::optional<StartOutcome> Monitor::supervise(StatusReader* reports) {
   // Keep no file system in use. A failed chdir() is no reason not to start.
   if (resources_.detaches) static_cast<void>(posix::chdir("/"));
   const bool shares_with_programs = resources_.program.is_wanted && !resources_.predecessor;
-  if (shares_with_programs) use_notes(share_notes());  // not earlier: the start closes descriptors
+  if (shares_with_programs)
+    use_notes(share_notes(make_notes()));  // not earlier: the start closes descriptors
   bool has_worker = take_over();
   for (;;) {
     std::optional<WorkerEnd> end;

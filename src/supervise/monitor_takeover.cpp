@@ -82,8 +82,9 @@ void Monitor::let_go(LeavingWorker worker) {
 }
 
 void Monitor::attend_leaving() {
+  constexpr int most_messages = 1000;  // a worker that does not stop talking must not keep the monitor
   for (auto each = leaving_.begin(); each != leaving_.end();) {
-    while (receive_message(each->connection.get())) continue;
+    for (int count = 0; count < most_messages && receive_message(each->connection.get()); ++count) continue;
     const pid_t ended = posix::retry([&] { return posix::waitpid(each->pid, nullptr, WNOHANG); });
     if (ended != 0) {
       each = leaving_.erase(each);

@@ -54,8 +54,8 @@ std::string Monitor::begin_upgrade(const SignalInfo& signal) {
   if (!refusal.empty()) return refusal;
   WorkerConnection connection = connect_worker();
   posix::Lifeline lifeline = posix::make_lifeline();
-  SharedNotes notes = share_notes();
-  HandOver record = record_for_worker(connection.worker, lifeline.dependent, notes.memory);
+  UniqueFd notes = make_notes();
+  HandOver record = record_for_worker(connection.worker, lifeline.dependent, notes);
   const unsigned number = record.number;
   const Redirection& redirection = resources_.redirection;
   const std::array<int, 2> streams = {redirection.of_worker(STDOUT_FILENO),
@@ -64,7 +64,7 @@ std::string Monitor::begin_upgrade(const SignalInfo& signal) {
   last_number_ = number;
   replacement_->connection.reset(std::move(connection.monitor));
   replacement_->lifeline.reset(std::move(lifeline.holder));
-  replacement_->notes = std::move(notes.memory);
+  replacement_->notes = std::move(notes);
   replacement_->reloads = resources_.reload_notice.finished;
   replacement_->worker.pid = replacement_->successor.pid();
   replacement_->worker.number = number;

@@ -39,7 +39,7 @@ struct HandedWorker {
 struct HandedPump {
   int reader = -1;
   int writer = -1;
-  int rest = -1;  ///< an unfinished line that was read, in sealed memory; -1: none
+  int rest = -1;  ///< sealed memory with the beginning of a line that was read; -1: none
 };
 
 /// What a service gives to the process that an upgrade starts: open descriptors, by number. That process

@@ -49,7 +49,8 @@ void execute_former(std::string_view why) {
   posix::fexecve(record.program, arguments.get(), environment.get());
 }
 
-// `main` may end before it makes a context. The former program does not go back again.
+// `main` may end before it makes a context; then the former program goes on. That one never goes back: two
+// programs that fail would execute each other for ever.
 [[gnu::constructor]] void watch_main() noexcept {
   if (::secure_getenv(hand_over_variable.data()) == nullptr) return;
   if (was_handed_back()) return;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "daemonctx/controller.hpp"
 
-#include <array>
 #include <posix/syscalls.hpp>
 #include <string>
 
@@ -25,9 +24,6 @@ namespace {
 
 using posix::Clock;
 using std::chrono::milliseconds;
-
-// The longest sleep with a file watch: some file systems report no changes.
-constexpr milliseconds notice_slice{100};
 
 bool is_hidden(int error) noexcept { return error == EACCES || error == EPERM; }
 
@@ -107,14 +103,6 @@ std::optional<ReloadNotice> outcome_after(const Target& target, const ReloadNoti
   return notice;
 }
 
-// Waits until the daemon writes to its pidfile, or ends.
-void wait_for_change(const Target& target, const UniqueFd& watch, Clock::time_point deadline) noexcept {
-  std::array<pollfd, 2> events{{{watch.get(), POLLIN, 0}, {target.end_fd(), POLLIN, 0}}};
-  const auto slice = target.end_fd() == -1 || !watch ? blind_slice : notice_slice;
-  posix::poll(events.data(), events.size(), posix::poll_timeout(deadline, slice));
-  posix::drain_watch(watch);
-}
-
 std::optional<ReloadNotice> await_outcome(const Target& target, const ReloadNotice& before,
                                           const UniqueFd& watch, Clock::time_point deadline, Ticker& ticker,
                                           std::error_code& error) {
@@ -124,7 +112,7 @@ std::optional<ReloadNotice> await_outcome(const Target& target, const ReloadNoti
     if (ended) error = std::make_error_code(std::errc::operation_canceled);
     else if (Clock::now() >= deadline) error = std::make_error_code(std::errc::timed_out);
     if (error) return {};
-    wait_for_change(target, watch, ticker.wake_up(deadline));
+    target.await_change(watch, ticker.wake_up(deadline));
     ticker.tick();
   }
 }

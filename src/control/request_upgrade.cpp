@@ -2,7 +2,6 @@
 
 // What `Controller::upgrade` does.
 
-#include <array>
 #include <posix/syscalls.hpp>
 
 #include "base/deadline.hpp"
@@ -21,10 +20,6 @@ namespace daemonctx {
 namespace {
 
 using posix::Clock;
-using std::chrono::milliseconds;
-
-// The longest sleep with a file watch: some file systems report no changes.
-constexpr milliseconds notice_slice{100};
 
 // The path of another binary, on the requester's own lock board.
 class ShownProgram {
@@ -69,15 +64,6 @@ bool is_of_another(const UpgradeNotice& notice) noexcept {
   return notice.requester != 0 && notice.requester != posix::getpid();
 }
 
-// Waits until the pidfile changes, or the daemon ends.
-void wait_for_change(const Target& target, const UniqueFd& watch, Clock::time_point deadline) noexcept {
-  std::array<pollfd, 2> events{{{watch.get(), POLLIN, 0}, {target.end_fd(), POLLIN, 0}}};
-  if (target.has_ended()) events[1].fd = -1;
-  posix::poll(events.data(), events.size(),
-              posix::poll_timeout(deadline, watch ? notice_slice : blind_slice));
-  posix::drain_watch(watch);
-}
-
 // The outcome is shown by the old daemon if it is a refusal, or else by the new one. The new one may still
 // fail until it is marked ready.
 UpgradeResult await(const Target& target, const UpgradeNotice& before, const UniqueFd& watch,
@@ -100,7 +86,7 @@ UpgradeResult await(const Target& target, const UpgradeNotice& before, const Uni
       error = std::make_error_code(std::errc::timed_out);
     }
     if (error) return {};
-    wait_for_change(target, watch, ticker.wake_up(deadline));
+    target.await_change(watch, ticker.wake_up(deadline), has_ended);
     ticker.tick();
   }
 }

@@ -3,11 +3,13 @@
 
 #include <poll.h>
 
+#include <array>
 #include <posix/syscalls.hpp>
 
 #include "base/deadline.hpp"
 #include "base/graces.hpp"
 #include "pidfile/locks.hpp"
+#include "posix/file_watch.hpp"
 #include "posix/pidfd.hpp"
 #include "posix/proc_fs.hpp"
 #include "posix/retry.hpp"
@@ -128,6 +130,14 @@ bool Target::await_end(Timeout longest, Ticker& ticker) const noexcept {
     if (has_ended()) return true;
     if (Clock::now() >= deadline) return false;
   }
+}
+
+void Target::await_change(const UniqueFd& watch, Clock::time_point deadline, bool ended) const noexcept {
+  constexpr std::chrono::milliseconds watched_slice{100};  // some file systems report no changes
+  std::array<pollfd, 2> events{{{watch.get(), POLLIN, 0}, {ended ? -1 : end_fd(), POLLIN, 0}}};
+  const auto slice = watch && process_ ? watched_slice : blind_slice;
+  posix::poll(events.data(), events.size(), posix::poll_timeout(deadline, slice));
+  posix::drain_watch(watch);
 }
 
 }  // namespace daemonctx

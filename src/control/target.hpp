@@ -84,6 +84,12 @@ class Target {
   /// Waits for the end of the daemon. \return whether it ended in time.
   bool await_end(Timeout longest, Ticker& ticker) const noexcept;
 
+  /// Waits until the pidfile changes or the daemon ends; or less long, so ask again.
+  /// \param watch of `posix::watch_writes`; may be empty
+  /// \param ended its end is known, and is not waited for
+  void await_change(const UniqueFd& watch, posix::Clock::time_point deadline,
+                    bool ended = false) const noexcept;
+
  private:
   static Target find_once(const Path& pidfile, std::error_code& error) noexcept;
   void identify(std::error_code& error) noexcept;

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <posix/syscalls.hpp>
 
+#include "posix/signals.hpp"
 #include "process/interruption_note.hpp"
 
 namespace daemonctx {
@@ -13,20 +14,13 @@ using process::interruption_note;
 
 // A child that was forked while the caller waits has the handler, but no thread that waits. A vfork(2) child
 // shares the note.
-void pass_to_default(int signal) noexcept {
-  struct sigaction standard {};
-  standard.sa_handler = SIG_DFL;
-  posix::sigaction(signal, &standard, nullptr);
-  static_cast<void>(::raise(signal));
-}
-
 void note_interruption(int signal) noexcept {
   const int saved = errno;
   if (interruption_note.pid == posix::getpid()) {
     interruption_note.signal = signal;
     posix::WakeFd::notify(interruption_note.wake_fd);
   } else {
-    pass_to_default(signal);
+    posix::pass_to_default(signal);
   }
   errno = saved;
 }

@@ -21,7 +21,7 @@ using posix::Clock;
 using std::chrono::milliseconds;
 
 // How often this process looks for new children: a process becomes its child when the parents have ended.
-constexpr milliseconds look_slice{10};
+constexpr milliseconds end_slice{10};
 
 // Waits for the end of a child. SIGCHLD is blocked, as all signals are.
 void await_child(Clock::time_point deadline) noexcept {
@@ -108,7 +108,7 @@ std::vector<pid_t> StartInProgress::kill_all(StartOutcome& outcome) const {
     while ((ended = reap(-1, outcome)) > 0) continue;
     if (ended == -1) return {};
     if (Clock::now() >= deadline) break;
-    await_child(std::min(deadline, posix::deadline_in(look_slice)));
+    await_child(std::min(deadline, posix::deadline_in(end_slice)));
   }
   std::vector<pid_t> left = posix::children_of(posix::getpid());
   if (left.empty()) left.push_back(daemon_ != 0 ? daemon_ : -group_);  // /proc does not tell
@@ -127,7 +127,7 @@ std::vector<pid_t> StartInProgress::kill_descendants(StartOutcome& outcome,
     kill_own_children(known);
     std::vector<pid_t> living = reap_known(known, outcome);
     if (living.empty() || Clock::now() >= deadline) return living;
-    await_child(std::min(deadline, posix::deadline_in(look_slice)));
+    await_child(std::min(deadline, posix::deadline_in(end_slice)));
   }
 }
 

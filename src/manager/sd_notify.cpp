@@ -23,7 +23,7 @@ using posix::Clock;
 constexpr std::size_t longest_message = 1024;
 
 // How often a manager that does not read is tried again.
-constexpr std::chrono::milliseconds retry_slice{100};
+constexpr std::chrono::milliseconds send_slice{100};
 
 bool is_without_room(int error) noexcept { return error == EAGAIN || error == ENOBUFS || error == ENOMEM; }
 
@@ -176,7 +176,7 @@ int SdNotify::barrier(Timeout longest, std::string_view message) const noexcept 
   while ((error = send(message, writer.get())) == EAGAIN) {
     // A monitor that has not got the message can't read it later.
     if (Clock::now() >= deadline) return (flags_ & MSG_DONTWAIT) != 0 ? ETIMEDOUT : EAGAIN;
-    posix::poll(nullptr, 0, posix::poll_timeout(std::min(deadline, posix::deadline_in(retry_slice))));
+    posix::poll(nullptr, 0, posix::poll_timeout(std::min(deadline, posix::deadline_in(send_slice))));
   }
   if (error != 0) return error;
   writer.reset();  // the manager closes its copy when it has handled the message
@@ -278,7 +278,7 @@ void SdNotify::Kept::hold(std::string_view message) noexcept {
 }
 
 Clock::time_point SdNotify::next_retry() const noexcept {
-  return has_unsaid_ || missed_ping_ ? posix::later(Clock::time_point(last_try_), retry_slice)
+  return has_unsaid_ || missed_ping_ ? posix::later(Clock::time_point(last_try_), send_slice)
                                      : Clock::time_point::max();
 }
 

@@ -22,7 +22,7 @@ namespace {
 using posix::Clock;
 
 // How often a journal that is gone, or a disk without room, is tried again.
-constexpr std::chrono::seconds retry_slice{1};
+constexpr std::chrono::seconds repair_slice{1};
 
 short events_of(int fd, short wanted) noexcept {
   pollfd found{fd, wanted, 0};
@@ -68,7 +68,7 @@ Clock::time_point OutputRepair::repair(const Stdio& stdio, bool may_connect) noe
   try {
     if (!begun_) begin(stdio, may_connect);
   } catch (const std::bad_alloc&) {
-    return posix::deadline_in(retry_slice);
+    return posix::deadline_in(repair_slice);
   }
   if (streams_[0].is_log) streams_[0].lost |= revive_output();
   if (streams_[1].is_log) streams_[1].lost |= revive_error_output();
@@ -77,7 +77,7 @@ Clock::time_point OutputRepair::repair(const Stdio& stdio, bool may_connect) noe
   if (streams_[0].lost && streams_[1].lost && is_same_file(STDOUT_FILENO, STDERR_FILENO))
     streams_[0].lost = false;
   for (Stream& stream : streams_) is_whole = tell_loss(stream) && is_whole;
-  return is_whole ? Clock::time_point::max() : posix::deadline_in(retry_slice);
+  return is_whole ? Clock::time_point::max() : posix::deadline_in(repair_slice);
 }
 
 // False if a journal is gone and can't be reached yet.

@@ -17,9 +17,9 @@ using posix::BoardNumber;
 using std::chrono::milliseconds;
 using std::chrono::system_clock;
 
-// Bits of BoardNumber::worker_number. `changing_bit` is set while the other numbers change.
-constexpr std::uint64_t changing_bit = 1;
-constexpr std::uint64_t running_bit = 2;
+// Bits of BoardNumber::worker_number. `numbers_change_bit` is set while the other numbers change.
+constexpr std::uint64_t numbers_change_bit = 1;
+constexpr std::uint64_t worker_runs_bit = 2;
 constexpr unsigned worker_number_shift = 2;
 
 // Bits of BoardNumber::end, lowest first: an end exists, its flags, 8 bits of exit code, the signal.
@@ -67,10 +67,11 @@ std::optional<milliseconds> silence_of(int fd, pid_t author, milliseconds began)
 
 int show_worker(int fd, const WorkerNotice& notice) noexcept {
   const auto worker_number =
-      (std::uint64_t{notice.number} << worker_number_shift) | (notice.began ? running_bit : 0);
+      (std::uint64_t{notice.number} << worker_number_shift) | (notice.began ? worker_runs_bit : 0);
   const auto uptime = notice.last_end ? static_cast<std::uint64_t>(notice.last_end->uptime.count()) : 0;
   const auto began = static_cast<std::uint64_t>(notice.began.value_or(milliseconds::zero()).count());
-  if (const int error = posix::show_number(fd, BoardNumber::worker_number, worker_number | changing_bit))
+  if (const int error =
+          posix::show_number(fd, BoardNumber::worker_number, worker_number | numbers_change_bit))
     return error;
   if (const int error = posix::show_number(fd, BoardNumber::began, began)) return error;
   if (const int error = posix::show_number(fd, BoardNumber::end, encode(notice.last_end))) return error;
@@ -94,11 +95,11 @@ std::optional<WorkerStatus> read_worker_notice(int fd, pid_t author) noexcept {
     const auto end = posix::shown_number(fd, BoardNumber::end, author);
     const auto uptime = posix::shown_number(fd, BoardNumber::uptime, author);
     const auto after = posix::shown_number(fd, BoardNumber::worker_number, author);
-    if ((*before & changing_bit) != 0 || after != before) {
+    if ((*before & numbers_change_bit) != 0 || after != before) {
       posix::poll(nullptr, 0, 1);
       continue;
     }
-    const bool runs = (*before & running_bit) != 0;
+    const bool runs = (*before & worker_runs_bit) != 0;
     if (runs) status.since = system_clock::now() - (posix::since_boot() - to_time(began));
     if (runs) status.silent_for = silence_of(fd, author, to_time(began));
     // Between two workers, the number shown is that of the worker that ended.

@@ -56,7 +56,7 @@ int descriptor_of(const char* name) noexcept {
 
 // The layout that getdents64(2) writes; the C library does not declare it. readdir(3) needs opendir(3),
 // which allocates.
-struct DirectoryEntry {
+struct ListedEntry {
   std::uint64_t inode;
   std::int64_t offset;
   std::uint16_t length;
@@ -66,7 +66,7 @@ constexpr std::size_t name_offset = 19;
 
 void close_listed(std::span<const int> keep, int directory, const char* entries, long size) noexcept {
   for (long at = 0; at < size;) {
-    DirectoryEntry entry;
+    ListedEntry entry;
     std::memcpy(&entry, entries + at, name_offset);
     const int fd = descriptor_of(entries + at + name_offset);
     if (fd >= first_inherited && fd != directory && !is_kept(keep, fd)) posix::close(fd);

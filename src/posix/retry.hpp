@@ -17,6 +17,9 @@ auto retry(Call&& call) noexcept {
 /// errno as an error code; `std::generic_category`, so that it compares with `std::errc`.
 inline std::error_code last_error() noexcept { return {errno, std::generic_category()}; }
 
+/// Throws a std::system_error of errno: "WHAT: the error's text".
+[[noreturn]] inline void throw_last_error(const char* what) { throw std::system_error(last_error(), what); }
+
 /// 0, or the errno of a call that returned -1.
 template <class Result>
 int error_of(Result result) noexcept {

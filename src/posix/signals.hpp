@@ -82,4 +82,13 @@ inline void reset_all_dispositions() noexcept {
   for (int signal = 1; signal < NSIG; ++signal) posix::sigaction(signal, &action, nullptr);
 }
 
+/// For a handler that finds itself in a process which it was not set for: sets the signal to its default, and
+/// sends it to this process. It is blocked until the handler returns.
+inline void pass_to_default(int signal) noexcept {
+  struct sigaction standard {};
+  standard.sa_handler = SIG_DFL;
+  posix::sigaction(signal, &standard, nullptr);
+  posix::kill(posix::getpid(), signal);
+}
+
 }  // namespace daemonctx::posix

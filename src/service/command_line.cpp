@@ -45,7 +45,7 @@ std::vector<po::option> parse(int argc, const char* const* argv, const po::optio
     if (!with_unknown) po::store(parsed, values);
     return parsed.options;
   } catch (const po::error& error) {
-    throw UsageError(text_of(error, options));
+    throw UsageError(with_suggestion(error, options));
   }
 }
 

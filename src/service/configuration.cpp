@@ -115,7 +115,7 @@ class FileReader {
       refuse_first(number,
                    "the line \"" + line + R"(" has not the form "name = value"; a comment begins with #)");
     } catch (const po::error& error) {
-      refuse_first(number, text_of(error, options_));
+      refuse_first(number, with_suggestion(error, options_));
     }
   }
 

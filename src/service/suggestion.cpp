@@ -51,7 +51,7 @@ std::string suggestion(const std::string& word, const std::vector<std::string>& 
   return best.empty() ? "" : "; did you mean \"" + best + "\"?";
 }
 
-std::string text_of(const po::error& error, const po::options_description& options) {
+std::string with_suggestion(const po::error& error, const po::options_description& options) {
   const auto* unknown = dynamic_cast<const po::unknown_option*>(&error);
   if (unknown == nullptr) return error.what();
   const std::string hyphens = unknown->get_option_name().starts_with("--") ? "--" : "";

@@ -12,7 +12,7 @@ namespace daemonctx {
 std::string suggestion(const std::string& word, const std::vector<std::string>& names);
 
 /// The text of an error of Boost.Program_options, with a suggestion for an unknown option.
-std::string text_of(const boost::program_options::error& error,
-                    const boost::program_options::options_description& options);
+std::string with_suggestion(const boost::program_options::error& error,
+                            const boost::program_options::options_description& options);
 
 }  // namespace daemonctx

@@ -10,20 +10,12 @@
 #include <posix/syscalls.hpp>
 #include <string_view>
 
+#include "posix/signals.hpp"
 #include "process/owner.hpp"
 #include "process/pidfile_claim.hpp"
 
 namespace daemonctx {
 namespace {
-
-// A child of vfork(2) has its own dispositions, although it shares the parent's memory. The signal is blocked
-// until the handler returns.
-void pass_to_default(int number) noexcept {
-  struct sigaction standard {};
-  standard.sa_handler = SIG_DFL;
-  posix::sigaction(number, &standard, nullptr);
-  posix::kill(posix::getpid(), number);
-}
 
 // Writes to the terminal, where the person is: standard error may lead elsewhere.
 void say_still_stopping() noexcept {
@@ -41,7 +33,8 @@ void receive(int number, const siginfo_t& info) noexcept {
   auto& inbox = signal_inbox;
   // The waiter inside ppoll(2) is no vfork(2) child. Any other thread may be one and must check the owner.
   const bool waits = inbox.waiter == ::pthread_self();
-  if (!waits && (inbox.owner != posix::getpid() || !process::is_owner())) return pass_to_default(number);
+  if (!waits && (inbox.owner != posix::getpid() || !process::is_owner()))
+    return posix::pass_to_default(number);
   if (!inbox.receives) return;
   inbox.slots[static_cast<std::size_t>(number)].store(info);
   const bool stops = (inbox.terminating & signal_bit(number)) != 0;

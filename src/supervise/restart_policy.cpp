@@ -11,9 +11,9 @@ namespace {
 
 using Milliseconds = std::chrono::duration<double, std::milli>;
 
-double milliseconds(Timeout timeout) { return Milliseconds(timeout.length()).count(); }
+double in_milliseconds(Timeout timeout) { return Milliseconds(timeout.length()).count(); }
 
-void require(bool condition, const std::string& reason) {
+void check(bool condition, const std::string& reason) {
   if (!condition) throw std::invalid_argument("respawn_policy: " + reason);
 }
 
@@ -22,14 +22,14 @@ bool has(const std::vector<int>& statuses, int status) {
 }
 
 double after(double delay, const RespawnPolicy& policy) {
-  return std::min(delay * policy.factor, milliseconds(policy.longest_delay));
+  return std::min(delay * policy.factor, in_milliseconds(policy.longest_delay));
 }
 
 // Two counted respawns are at least the delay between them apart.
 void check_that_it_can_give_up(const RespawnPolicy& policy) {
   constexpr unsigned most_shown = 6;
-  const auto window = milliseconds(policy.window);
-  auto delay = milliseconds(policy.first_delay);
+  const auto window = in_milliseconds(policy.window);
+  auto delay = in_milliseconds(policy.first_delay);
   double sum = 0;
   std::string terms;
   for (unsigned left = policy.max_restarts - 1, shown = 0; left > 0; --left, ++shown) {
@@ -44,33 +44,31 @@ void check_that_it_can_give_up(const RespawnPolicy& policy) {
     sum += shortest * (left - 1);  // the delays don't grow any more
     break;
   }
-  require(sum < window, "it could never give up: " + std::to_string(policy.max_restarts) +
-                            " restarts don't fit in the window of " + to_text(policy.window) +
-                            ", since the delays between them alone take " + terms + " ms");
+  check(sum < window, "it could never give up: " + std::to_string(policy.max_restarts) +
+                          " restarts don't fit in the window of " + to_text(policy.window) +
+                          ", since the delays between them alone take " + terms + " ms");
 }
 
 void check_durations(const RespawnPolicy& policy) {
   constexpr Timeout none;
-  require(policy.first_delay >= none, "first_delay must not be negative");
-  require(policy.longest_delay >= policy.first_delay, "longest_delay is shorter than first_delay");
-  require(policy.window > none, "window must be longer than zero");
-  require(policy.stable_after > none,
-          "stable_after must be longer than zero: each run would reset the count");
-  require(policy.stop_timeout >= none, "stop_timeout must not be negative");
+  check(policy.first_delay >= none, "first_delay must not be negative");
+  check(policy.longest_delay >= policy.first_delay, "longest_delay is shorter than first_delay");
+  check(policy.window > none, "window must be longer than zero");
+  check(policy.stable_after > none, "stable_after must be longer than zero: each run would reset the count");
+  check(policy.stop_timeout >= none, "stop_timeout must not be negative");
   for (const Path& each : policy.monitor_opens)
-    require(each.is_absolute(), "monitor_opens: \"" + each.native() + "\" is no absolute path");
-  require(policy.hang_timeout > none,
-          "hang_timeout must be longer than zero: each worker would hang at once");
+    check(each.is_absolute(), "monitor_opens: \"" + each.native() + "\" is no absolute path");
+  check(policy.hang_timeout > none, "hang_timeout must be longer than zero: each worker would hang at once");
 }
 
 void check_statuses(const RespawnPolicy& policy) {
   for (const auto* statuses : {&policy.no_restart_exit_codes, &policy.immediate_restart_exit_codes}) {
     for (const int status : *statuses) {
-      require(status >= 0 && status <= 255, std::to_string(status) + " can't be an exit code");
+      check(status >= 0 && status <= 255, std::to_string(status) + " can't be an exit code");
     }
   }
   for (const int status : policy.no_restart_exit_codes) {
-    require(
+    check(
         !has(policy.immediate_restart_exit_codes, status),
         std::to_string(status) + " can't be in both no_restart_exit_codes and immediate_restart_exit_codes");
   }
@@ -79,8 +77,8 @@ void check_statuses(const RespawnPolicy& policy) {
 }  // namespace
 
 void validate(const RespawnPolicy& policy) {
-  require(std::isfinite(policy.factor) && policy.factor >= 1, "factor must be 1 or more");
-  require(policy.jitter >= 0 && policy.jitter <= 1, "jitter must be between 0 and 1");
+  check(std::isfinite(policy.factor) && policy.factor >= 1, "factor must be 1 or more");
+  check(policy.jitter >= 0 && policy.jitter <= 1, "jitter must be between 0 and 1");
   check_durations(policy);
   check_statuses(policy);
   if (policy.max_restarts > 0) check_that_it_can_give_up(policy);
@@ -88,7 +86,7 @@ void validate(const RespawnPolicy& policy) {
 
 Backoff::Backoff(const RespawnPolicy& policy)
     : policy_(policy),
-      delay_(milliseconds(policy.first_delay)),
+      delay_(in_milliseconds(policy.first_delay)),
       chance_(static_cast<unsigned>(Clock::now().time_since_epoch().count())) {}
 
 Timeout Backoff::grown_delay() {
@@ -103,7 +101,7 @@ std::optional<Timeout> Backoff::next(const WorkerEnd& end, Clock::time_point now
   const bool exited = end.signal == 0 && !end.hung;
   if (exited && has(policy_.no_restart_exit_codes, end.exit_code)) return std::nullopt;
   if (end.was_ready && policy_.stable_after <= end.uptime) {
-    delay_ = milliseconds(policy_.first_delay);
+    delay_ = in_milliseconds(policy_.first_delay);
     restarts_.clear();
   }
   while (!restarts_.empty() && policy_.window <= now - restarts_.front()) restarts_.pop_front();

@@ -81,7 +81,7 @@ HandedWorker worker_in(std::string_view line) {
   return worker;
 }
 
-std::string to_text(const HandedWorker& worker) {
+std::string line_of(const HandedWorker& worker) {
   std::string text = "worker " + std::to_string(worker.pid) + ' ' + std::to_string(worker.number) + ' ' +
                      std::to_string(worker.began) + ' ' + std::to_string(worker.mapped);
   for (bool HandedWorker::*flag : worker_flags) text += worker.*flag ? " 1" : " 0";
@@ -101,7 +101,7 @@ WorkerEnd end_in(std::string_view line) {
   return end;
 }
 
-std::string to_text(const WorkerEnd& end) {
+std::string line_of(const WorkerEnd& end) {
   std::string text = "last_end " + std::to_string(end.worker_number) + ' ' + std::to_string(end.pid) + ' ' +
                      std::to_string(end.exit_code) + ' ' + std::to_string(end.signal);
   for (bool WorkerEnd::*flag : end_flags) text += end.*flag ? " 1" : " 0";
@@ -116,7 +116,7 @@ HandedPump pump_in(std::string_view line) {
   return pump;
 }
 
-std::string to_text(const HandedPump& pump) {
+std::string line_of(const HandedPump& pump) {
   std::string text = "pump";
   for (int HandedPump::*fd : pump_descriptors) text += descriptor_text(pump.*fd);
   return text + '\n';
@@ -193,9 +193,9 @@ std::string HandOver::to_text() const {
     for (const ListenDescriptor& each : *list)
       text += std::string(word) + ' ' + std::to_string(each.fd) + ' ' + each.name + '\n';
   }
-  for (const HandedPump& each : pumps) text += daemonctx::to_text(each);
-  for (const HandedWorker& each : workers) text += daemonctx::to_text(each);
-  if (last_end) text += daemonctx::to_text(*last_end);
+  for (const HandedPump& each : pumps) text += line_of(each);
+  for (const HandedWorker& each : workers) text += line_of(each);
+  if (last_end) text += line_of(*last_end);
   if (!file.empty()) text += "file " + file + '\n';
   for (const std::string& each : opens) text += "opens " + each + '\n';
   return text;

@@ -21,17 +21,15 @@
 namespace daemonctx {
 namespace {
 
-[[noreturn]] void fail(const char* what) { throw std::system_error(posix::last_error(), what); }
-
 // Reads all of it: main may have changed its copy.
 std::vector<std::string> own_arguments() {
   const UniqueFd file(posix::retry([] { return posix::open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC); }));
-  if (!file) fail("cannot read /proc/self/cmdline");
+  if (!file) posix::throw_last_error("cannot read /proc/self/cmdline");
   std::string text;
   std::array<char, 4096> piece;
   for (;;) {
     const auto size = posix::retry([&] { return posix::read(file.get(), piece.data(), piece.size()); });
-    if (size == -1) fail("cannot read /proc/self/cmdline");
+    if (size == -1) posix::throw_last_error("cannot read /proc/self/cmdline");
     if (size == 0) break;
     text.append(piece.data(), static_cast<std::size_t>(size));
   }
@@ -45,7 +43,7 @@ std::vector<std::string> own_arguments() {
 
 std::string own_directory() {
   const std::unique_ptr<char, decltype(&std::free)> here(posix::getcwd(nullptr, 0), &std::free);
-  if (!here) fail("cannot find the working directory");
+  if (!here) posix::throw_last_error("cannot find the working directory");
   return here.get();
 }
 
@@ -75,7 +73,7 @@ std::string own_file(const std::string& directory) {
   }
   std::array<char, PATH_MAX> target{};
   if (posix::readlink("/proc/self/exe", target.data(), target.size() - 1) == -1)
-    fail("cannot read /proc/self/exe");
+    posix::throw_last_error("cannot read /proc/self/exe");
   return target.data();
 }
 

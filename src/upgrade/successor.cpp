@@ -24,24 +24,23 @@ namespace {
 
 using posix::Clock;
 
-[[noreturn]] void fail(const char* what) { throw std::system_error(posix::last_error(), what); }
-
-UniqueFd copy_of(int fd) {
+UniqueFd copy_of_stream(int fd) {
   UniqueFd copy(posix::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
-  if (!copy) fail("cannot copy a standard stream");
+  if (!copy) posix::throw_last_error("cannot copy a standard stream");
   return copy;
 }
 
 std::array<UniqueFd, 2> make_pipe() {
   std::array<int, 2> ends{};
-  if (posix::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) == -1) fail("cannot create a pipe");
+  if (posix::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) == -1)
+    posix::throw_last_error("cannot create a pipe");
   return {UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
 std::array<UniqueFd, 2> make_channel() {
   std::array<int, 2> ends{};
   if (posix::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) == -1)
-    fail("cannot create a connection");
+    posix::throw_last_error("cannot create a connection");
   return {UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
@@ -81,8 +80,8 @@ Successor::Successor(const Program& program, HandOver record, std::array<int, 2>
   std::array<UniqueFd, 2> output = make_pipe();
   std::array<UniqueFd, 2> channel;
   if (!is_child_) channel = make_channel();
-  const UniqueFd out = copy_of(streams[0]);
-  const UniqueFd error = copy_of(streams[1]);
+  const UniqueFd out = copy_of_stream(streams[0]);
+  const UniqueFd error = copy_of_stream(streams[1]);
   record.status = status.writer.fd();
   record.channel = channel[1].get();
   record.output = out.get();
@@ -98,7 +97,7 @@ Successor::Successor(const Program& program, HandOver record, std::array<int, 2>
     const posix::SignalBlock blocked;
     const pid_t started = start(status.writer);
     if (started == 0) execute(program, kept, output[1].get(), arguments, environment, status.writer);
-    if (started == -1) fail("cannot start a process");
+    if (started == -1) posix::throw_last_error("cannot start a process");
     process_ = pid_ != 0 ? posix::open_pidfd(pid_) : UniqueFd();
     if (!is_child_) posix::retry([&] { return posix::waitpid(started, nullptr, 0); });
   }

@@ -7,14 +7,12 @@
 #include "base/graces.hpp"
 #include "pidfile/lock_board.hpp"
 #include "pidfile/locks.hpp"
+#include "pidfile/notice_bits.hpp"
 
 namespace daemonctx {
 namespace {
 
-// Bits of BoardNumber::upgrade, lowest first: the text is being changed, refused, running, requester, count.
-constexpr std::uint64_t changing_bit = 1;
-constexpr std::uint64_t refused_bit = 2;
-constexpr std::uint64_t running_bit = 4;
+// Bits of BoardNumber::upgrade above those of notice_bits.hpp: the requester, the count of finished upgrades.
 constexpr unsigned requester_shift = 3;
 constexpr std::uint64_t requester_mask = (std::uint64_t{1} << 22U) - 1;  // the highest pid is 2^22
 constexpr unsigned count_shift = 25;
@@ -26,7 +24,7 @@ std::uint64_t encode(const UpgradeNotice& notice) noexcept {
          (notice.running ? running_bit : 0) | (notice.refused ? refused_bit : 0);
 }
 
-UpgradeNotice decode(std::uint64_t number) {
+UpgradeNotice decode_upgrade(std::uint64_t number) {
   return {.finished = number >> count_shift,
           .running = (number & running_bit) != 0,
           .refused = (number & refused_bit) != 0,
@@ -63,7 +61,7 @@ int show_upgrade(int fd, const UpgradeNotice& notice) noexcept {
 std::optional<UpgradeNotice> read_upgrade_notice(int fd, pid_t author) {
   const auto number = posix::shown_number(fd, posix::BoardNumber::upgrade, author);
   if (!number || (*number & changing_bit) != 0) return {};
-  UpgradeNotice notice = decode(*number);
+  UpgradeNotice notice = decode_upgrade(*number);
   if (notice.refused) notice.text = posix::shown_text(fd, posix::BoardText::upgrade_refusal, author);
   return posix::shown_number(fd, posix::BoardNumber::upgrade, author) == number ? std::optional(notice)
                                                                                 : std::nullopt;

@@ -64,8 +64,10 @@ void check_passed(const ListenSocket& socket, const char* giver, int fd) {
                         " for the socket \"" + socket.name + "\": " + fault);
 }
 
-// A successor that wants another address under this name opens a socket of its own.
+// What a successor knows a socket by: if it wants another address, it opens a socket of its own. A socket of
+// the service manager has the address that the manager gave it, and its file stays the manager's.
 std::string key_of(const ListenSocket& socket) { return socket.name + '\t' + socket.address; }
+std::string key_of_managers(const ListenSocket& socket) { return socket.name + '\t'; }
 
 }  // namespace
 
@@ -80,22 +82,24 @@ void Sockets::open(const std::vector<ListenSocket>& wanted, std::vector<ListenDe
                    std::vector<ListenDescriptor>& passed, std::optional<FileOwner> owner) {
   sockets_.reserve(wanted.size());
   for (const ListenSocket& each : wanted) {
-    if (take(each, key_of(each), "the running daemon", inherited)) {
+    const std::string key = key_of(each);
+    const std::string managers = key_of_managers(each);
+    if (take(each, key, inherited, key, "the running daemon")) {
       if (is_path(each.address)) inherit_file(each, files_);
-    } else if (!take(each, each.name, "the service manager", passed)) {
-      sockets_.push_back({.name = each.name, .key = key_of(each), .fd = open_socket(each, owner, files_)});
+    } else if (!take(each, managers, inherited, managers, "the running daemon") &&
+               !take(each, each.name, passed, managers, "the service manager")) {
+      sockets_.push_back({.name = each.name, .key = key, .fd = open_socket(each, owner, files_)});
     }
   }
 }
 
-bool Sockets::take(const ListenSocket& wanted, const std::string& name, const char* giver,
-                   std::vector<ListenDescriptor>& from) {
+bool Sockets::take(const ListenSocket& wanted, const std::string& name, std::vector<ListenDescriptor>& from,
+                   const std::string& key, const char* giver) {
   const auto found =
       std::find_if(from.begin(), from.end(), [&](const ListenDescriptor& one) { return one.name == name; });
   if (found == from.end()) return false;
   check_passed(wanted, giver, found->fd);
-  sockets_.push_back(
-      {.name = wanted.name, .key = key_of(wanted), .fd = UniqueFd(found->fd), .is_passed = true});
+  sockets_.push_back({.name = wanted.name, .key = key, .fd = UniqueFd(found->fd), .is_passed = true});
   from.erase(found);
   return true;
 }

@@ -66,8 +66,9 @@ class Sockets {
     bool is_passed = false;
   };
 
-  bool take(const ListenSocket& wanted, const std::string& name, const char* giver,
-            std::vector<ListenDescriptor>& from);
+  /// \param name in the list `from`  \param key what a successor will know the socket by
+  bool take(const ListenSocket& wanted, const std::string& name, std::vector<ListenDescriptor>& from,
+            const std::string& key, const char* giver);
 
   std::vector<Named> sockets_;
   std::vector<SocketFile> files_;

@@ -9,11 +9,15 @@
 #include <boost/asio/compose.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/execution_context.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
+#include <functional>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include "daemonctx/daemon_context.hpp"
+#include "daemonctx/detail/connection_queue.hpp"
 #include "daemonctx/detail/signal_pump.hpp"
 
 namespace daemonctx {
@@ -88,6 +92,34 @@ class AsioSignals {
   }
 
   std::shared_ptr<Pump> pump_;
+};
+
+/// Accepts the connections of a socket of `DaemonOptions::sockets`. The socket itself stays open, for the
+/// next worker or a new version of the program. Thread-safety: as for Asio's I/O objects. The loop must end
+/// before the daemon context.
+class AsioAcceptor {
+ public:
+  using Socket = boost::asio::generic::stream_protocol::socket;  ///< of TCP or a Unix socket
+
+  /// \param handle called with each connection, from the executor, until `close()`. While no descriptor is
+  ///   left, connections wait in the socket's queue.
+  /// \throws std::out_of_range if no socket has that name; boost::system::system_error
+  AsioAcceptor(const boost::asio::any_io_executor& executor, DaemonContext& context, std::string_view name,
+               std::function<void(Socket)> handle)
+      : queue_(std::make_shared<detail::ConnectionQueue>(executor, context.socket(name), std::move(handle))) {
+    queue_->accept();
+  }
+
+  ~AsioAcceptor() { queue_->end(); }
+  AsioAcceptor(const AsioAcceptor&) = delete;
+  AsioAcceptor& operator=(const AsioAcceptor&) = delete;
+
+  /// Handles the connections that wait in the socket's queue, and no more. The end of a service resets those
+  /// that wait, unless a service manager or a new version has the socket, too.
+  void close() { queue_->close(); }
+
+ private:
+  std::shared_ptr<detail::ConnectionQueue> queue_;
 };
 
 /// Becomes a daemon with an existing io_context, and tells `loop` of the fork (`notify_fork`). `loop` must

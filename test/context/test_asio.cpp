@@ -117,6 +117,13 @@ BOOST_FIXTURE_TEST_CASE(coroutines_are_resumed_and_no_signal_between_two_waits_i
   expect("stop\nstill\n");
 }
 
+BOOST_FIXTURE_TEST_CASE(an_acceptor_takes_those_who_wait_before_it_closes, Stage) {
+  start("accepts");
+  stop();
+  BOOST_TEST(scene::contents(log) ==
+             "connection 1\nrests\nconnection 2\nconnection 3\nclosed\nwaits\nstop\n");
+}
+
 BOOST_FIXTURE_TEST_CASE(a_loop_made_before_the_fork_goes_on_in_the_daemon, Stage) {
   start("before");
   expect("timer\nbytes\n");

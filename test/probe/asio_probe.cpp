@@ -6,6 +6,9 @@
 //
 // The probe redirects its standard output to the file REPORTS, and writes its reports there.
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <utility>  // boost/asio.hpp 1.74 needs it and does not include it
 
 #include <atomic>
@@ -13,6 +16,7 @@
 #include <daemonctx/asio.hpp>
 #include <iostream>
 #include <thread>
+#include <vector>
 
 namespace {
 
@@ -102,10 +106,42 @@ void wait_by_coroutines(net::io_context& loop, AsioSignals& signals) {
 }
 #endif
 
-void work(DaemonContext& context, net::io_context& loop, const std::string& style) {
+// This process itself connects: before the loop runs, without a free descriptor, and before `close`.
+void accept_connections(net::io_context& loop, DaemonContext& context, AsioSignals& signals,
+                        const std::string& address) {
+  int handled = 0;
+  daemonctx::AsioAcceptor acceptor(loop.get_executor(), context, "socket", [&](auto client) {
+    say("connection " + std::to_string(++handled) + (client.is_open() ? "" : " is closed"));
+  });
+  signals.async_wait_stop([](boost::system::error_code) { say("stop"); });
+  std::vector<net::local::stream_protocol::socket> clients;
+  const auto connect = [&] { clients.emplace_back(loop).connect({address}); };
+  connect();
+  while (handled < 1) loop.run_one();
+  connect();
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  const rlimit none{STDERR_FILENO + 1, limit.rlim_max};
+  ::setrlimit(RLIMIT_NOFILE, &none);
+  const auto steps = loop.run_for(std::chrono::milliseconds(250));
+  say(steps > 10 ? "spins" : "rests");
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  while (handled < 2) loop.run_one();
+  connect();
+  acceptor.close();
+  connect();
+  loop.poll();
+  say(handled == 3 ? "closed" : "accepts");
+  say("waits");
+  loop.run();
+}
+
+void work(DaemonContext& context, net::io_context& loop, const std::string& style,
+          const std::string& address = {}) {
   context.on_reload([] { say("reloaded"); });
   AsioSignals signals(loop.get_executor(), context);
   if (style == "futures") wait_by_futures(loop, signals);
+  else if (style == "accepts") accept_connections(loop, context, signals, address);
   else if (style == "pairs") wait_for_pairs(loop, signals);
 #ifdef BOOST_ASIO_HAS_CO_AWAIT
   else if (style == "coroutines") wait_by_coroutines(loop, signals);
@@ -139,11 +175,13 @@ int main(int argc, char** argv) {
   if (argc != 4) return 97;
   daemonctx::DaemonOptions options{.pidfile = argv[2]};
   options.stdio.out = options.stdio.err = daemonctx::StdioTarget::file(argv[1]);
+  const std::string address = argv[2] + std::string(".socket");
+  if (argv[3] == std::string("accepts")) options.sockets = {{.name = "socket", .address = address}};
   try {
     if (argv[3] == std::string("before")) return work_on_early_loop(options);
     DaemonContext context(options);
     net::io_context loop;
-    work(context, loop, argv[3]);
+    work(context, loop, argv[3], address);
     return 0;
   } catch (const std::exception& error) {
     std::cerr << error.what() << '\n';

@@ -24,8 +24,8 @@ PUBLIC = {
     "sockets": ["socket"],
     "pidfile": ["pidfile_options"],
     "launch": ["launch_mode"],
-    "context": ["asio", "change_user", "daemon_context", "daemon_options", "detail/signal_pump", "restriction", "run",
-                "stop_token"],
+    "context": ["asio", "change_user", "daemon_context", "daemon_options", "detail/connection_queue",
+                "detail/signal_pump", "restriction", "run", "stop_token"],
     "control": ["controller", "daemon_status"],
     "confine": ["confine"],
     "crash": ["stack_resolver"],
@@ -47,7 +47,7 @@ def folder_of(path):
 
 def may_use_boost(path):
     """False for most public headers: a program that includes them must not need Boost."""
-    return path.is_relative_to(ROOT / "src") or path.stem in ("service", "asio", "signal_pump")
+    return path.is_relative_to(ROOT / "src") or path.stem in ("service", "asio", "signal_pump", "connection_queue")
 
 
 def included_folder(quoted, angled):

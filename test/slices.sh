@@ -5,7 +5,7 @@
 # which the commit chooses. To add a slice, write its name into the list, and a function slice_NAME that takes
 # about twelve minutes. The function counts its results as run_tests does.
 
-slices=(debian13 races)
+slices=(debian13 races tidy)
 
 # The tests of a daemon's life in a Debian 13, which has a newer glibc.
 slice_debian13() {
@@ -31,4 +31,10 @@ slice_debian13() {
 slice_races() {
   build gcc "${needed_targets[@]}" || return 0
   DAEMONCTX_ROUNDS=2000 run_tests gcc --suite race -t 20
+}
+
+# clang-tidy takes as long as two builds.
+slice_tidy() {
+  build gcc "${needed_targets[@]}" || return 0
+  run_tests gcc --suite tidy -t "$patience"
 }

@@ -44,6 +44,7 @@ ci_packages=(
   libclang-rt-14-dev:/usr/lib/clang/14/include/fuzzer/FuzzedDataProvider.h
   cmake:cmake
   openrc:openrc-run
+  chromium:chromium
 )
 debian13_packages=(
   debootstrap:debootstrap

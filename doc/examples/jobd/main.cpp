@@ -3,6 +3,8 @@
 // A queue of jobs: people and programs hand in jobs over a Unix socket or HTTP, and worker threads do them. A
 // job that was accepted survives every crash, and has its effect once. Copy this directory, change work.hpp.
 
+#include <unistd.h>
+
 #include <boost/program_options.hpp>
 #include <daemonctx/asio.hpp>
 #include <daemonctx/confine.hpp>
@@ -74,8 +76,10 @@ int serve(DaemonContext& context, const Settings& settings) {
 void confine(const Values& values, daemonctx::DaemonOptions& options) {
   const Path control = text_of(values, "control");
   std::vector<Path> writable = {Path(text_of(values, "database")).parent_path(), control.parent_path()};
-  for (const Path& each : writable)
-    options.create_directories.push_back({.path = each, .mode = 0750, .user = options.user});
+  for (const Path& each : writable) {
+    const bool is_missing = ::access(each.c_str(), F_OK) == -1;  // the mode of another's directory stays
+    if (is_missing) options.create_directories.push_back({.path = each, .mode = 0750, .user = options.user});
+  }
   if (values.count("log") != 0) writable.push_back(Path(text_of(values, "log")).parent_path());
   options.sockets = {{.name = "http", .address = text_of(values, "listen")},
                      {.name = "control", .address = control.native()}};

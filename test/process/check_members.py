@@ -35,6 +35,8 @@ EXEMPT_INLINE = {
         "Path::Path", "Path::c_str", "Path::empty", "Path::is_absolute", "Path::native",
         "Environment::variables", "SignalAction::SignalAction", "SignalAction::action",
         "SignalAction::function")},
+    **{f"daemonctx::AsioAcceptor::{name}": "an acceptor of Asio: the copy in a child that runs the loop works, too"
+       for name in ("AsioAcceptor", "~AsioAcceptor", "close")},
     "daemonctx::become_daemon": A_START,
     "daemonctx::Service::options": A_COMMAND_LINE,
     "daemonctx::Service::version": A_COMMAND_LINE,

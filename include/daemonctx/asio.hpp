@@ -94,10 +94,10 @@ class AsioSignals {
   std::shared_ptr<Pump> pump_;
 };
 
-/// Accepts the connections of a socket of `DaemonOptions::sockets`. The socket itself stays open, for the
-/// next worker or a new version of the program. Thread-safety: as for Asio's I/O objects. The loop must end
-/// before the daemon context. A forked child that runs its copy of the loop accepts connections, too, as with
-/// every acceptor of Asio.
+/// Accepts the connections of a stream socket of `DaemonOptions::sockets`. The socket itself stays open, for
+/// the next worker or a new version of the program. Thread-safety: as for Asio's I/O objects. The loop must
+/// end before the daemon context. A forked child that runs its copy of the loop accepts connections, too, as
+/// with every acceptor of Asio.
 class AsioAcceptor {
  public:
   using Socket = boost::asio::generic::stream_protocol::socket;  ///< of TCP or a Unix socket

@@ -82,8 +82,8 @@ inline void reset_all_dispositions() noexcept {
   for (int signal = 1; signal < NSIG; ++signal) posix::sigaction(signal, &action, nullptr);
 }
 
-/// For a handler that finds itself in a process which it was not set for: sets the signal to its default, and
-/// sends it to this process. It is blocked until the handler returns.
+/// Sets the signal to its default, and sends it to this process, which gets it when the handler returns. For
+/// a handler that runs in a child which has only inherited it.
 inline void pass_to_default(int signal) noexcept {
   struct sigaction standard {};
   standard.sa_handler = SIG_DFL;

@@ -40,7 +40,8 @@ net::awaitable<void> look_after(net::steady_timer& timer, jobd::Queue& queue, jo
   for (boost::system::error_code cancelled; !cancelled;) {
     try {
       workers.set_number(settings.workers);
-      for (const long job : workers.jobs()) queue.renew(job);
+      for (const long job : workers.jobs())
+        if (job != 0) queue.renew(job);
       queue.queue_again();
     } catch (const jobd::DatabaseError& error) {
       std::cerr << error.what() << std::endl;
@@ -88,7 +89,7 @@ void confine(const Values& values, daemonctx::DaemonOptions& options) {
       daemonctx::system_calls({.denied = {"execve", "execveat", "ptrace"}, .best_effort = true})};
 }
 
-// ---- What people do with it.
+// ---- The actions submit, cancel and list.
 
 int ask(const Values& values, http::verb verb, const std::string& target, const std::string& body = {}) {
   const std::string socket = text_of(values, "control");

@@ -128,7 +128,7 @@ class Queue {
     return ::sqlite3_bind_text(statement, at, text.data(), static_cast<int>(text.size()), SQLITE_TRANSIENT);
   }
 
-  // Runs a statement to its end, and gives its only row.
+  // Runs a statement to its end. Returns its row, if it gives one.
   template <class... Values>
   Row run(const char* sql, const Values&... values) {
     sqlite3_stmt* made = nullptr;

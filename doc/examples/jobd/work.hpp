@@ -13,7 +13,7 @@ namespace jobd {
 /// The middle of the service: put your own work here. After a crash a job may be worked on again; its result
 /// is kept once.
 /// \param text "sum 1 2 3", or "sleep 250", in ms
-/// \throws std::runtime_error: the job has failed
+/// \throws std::exception: the job has failed
 inline std::string do_work(const std::string& text) {
   std::istringstream words(text);
   std::string verb;

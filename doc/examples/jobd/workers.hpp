@@ -41,10 +41,13 @@ class Workers {
     change([] {});
   }
 
-  /// The id of each worker's job, or 0.
+  /// The id of each worker's job, or 0. A worker beyond the number is there as long as it has a job.
   std::vector<long> jobs() const {
     std::vector<long> jobs;
-    for (const Worker& each : workers_) jobs.push_back(each.job);
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+      const long job = workers_[i].job;
+      if (i < number_ || job != 0) jobs.push_back(job);
+    }
     return jobs;
   }
 
@@ -84,7 +87,7 @@ class Workers {
     bool fails = false;
     try {
       result = do_work(job->text);
-    } catch (const std::runtime_error& error) {
+    } catch (const std::exception& error) {
       fails = true;
       result = error.what();
     }
